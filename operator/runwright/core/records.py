@@ -1,0 +1,98 @@
+"""What the decision is made from: small records of what was read, never whole objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from runwright.api.pipelinerun import NodeStatus, Outputs, PipelineRunStatus, Shutdown
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Which run: what queue, store and log lines go by."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Source(StrEnum):
+    """Which of the four fields of `spec.workflow` a run uses."""
+
+    MANIFEST = "manifest"
+    SPEC = "spec"
+    TEMPLATE_REF = "templateRef"
+    MANIFEST_FROM = "manifestFrom"
+    INVALID = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What the operator keeps of a PipelineRun: no manifest, no parameters."""
+
+    key: Key
+    uid: str
+    resource_version: str
+    generation: int
+    created_at: datetime
+    status: PipelineRunStatus
+    source: Source = Source.INVALID
+    deleting: bool = False
+    shutdown: Shutdown | None = None
+    retries: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended by its own record."""
+        return self.status.phase is not None and self.status.phase.finished
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRecord:
+    """What the operator keeps of a Workflow: what a run's status is made from."""
+
+    key: Key
+    uid: str
+    resource_version: str
+    owner_uid: str = ""
+    """UID of the controller, where that is a PipelineRun; else empty."""
+    owner_name: str = ""
+    deleting: bool = False
+    phase: str = ""
+    message: str = ""
+    progress: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    nodes: tuple[NodeStatus, ...] = ()
+    nodes_omitted: int = 0
+    outputs: Outputs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSeen:
+    """No Workflow is in the store, which may be behind: nothing may be created or ended on this alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The API server itself said that there is no such Workflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no Workflow can be created for a run now."""
+
+    reason: str
+    """CamelCase word for the condition."""
+    message: str
+    """Which object, which field, what was expected."""
+    heals: bool = field(default=False)
+    """Whether it can go away without an edit of the run: what is missing may be created, a quota may be raised."""
+
+
+Seen = NotSeen | Absent | WorkflowRecord | Refusal
+"""What is known of the Workflow of a run."""

@@ -1,0 +1,1 @@
+"""What turns decisions into effects: queue, store, worker, resync."""
