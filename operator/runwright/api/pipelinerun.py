@@ -35,6 +35,7 @@ MAX_MANIFEST = 1_000_000
 MAX_NODES = 512
 """The most nodes that `status.nodes` may hold; the mirror's byte budget ends it much earlier."""
 
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
@@ -91,7 +92,7 @@ class ManifestFrom(Model):
     """Where a manifest that many runs use is kept once."""
 
     config_map_key_ref: ConfigMapKeyRef = Field(description="The ConfigMap key that holds the manifest.")
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)] | None = Field(
+    digest: Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)] | None = Field(
         default=None,
         description="SHA-256 of the manifest's UTF-8 bytes as `sha256:<64 hex digits>`. When set, a manifest with "
         "another digest is refused, so that an edited ConfigMap cannot change what a run does.",

@@ -1,0 +1,67 @@
+"""Writes what is made from the models: the CRD and the reference page. `--check` only tells what has drifted.
+
+python -m runwright.api.generate [--check] [--root CHECKOUT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from runwright.api.crd import custom_resource_definition
+from runwright.api.pipelinerun import GROUP, PLURAL
+from runwright.api.reference import reference_page
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+CRD_FILE = Path("crds") / f"{GROUP}_{PLURAL}.yaml"
+REFERENCE_FILE = Path("docs/reference/pipelinerun.md")
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file's text, by its path in the checkout."""
+    crd = yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
+    return {
+        CRD_FILE: f"# Made from operator/runwright/api by `make generate`; edit there.\n{crd}",
+        REFERENCE_FILE: reference_page(),
+    }
+
+
+def drift(root: Path) -> str:
+    """A unified diff from the files under `root` to what they ought to be; empty where all are as generated."""
+    lines: list[str] = []
+    for path, wanted in generated().items():
+        file = root / path
+        found = file.read_text(encoding="utf-8") if file.exists() else ""
+        lines += difflib.unified_diff(
+            found.splitlines(keepends=True), wanted.splitlines(keepends=True), f"{path} (found)", f"{path} (generated)"
+        )
+    return "".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the files, or with `--check` print how they differ and return 1."""
+    parser = argparse.ArgumentParser(prog="python -m runwright.api.generate", description=__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; print the difference and exit with 1 if there is one"
+    )
+    parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout to write into (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    difference = drift(options.root)
+    if options.check and difference:
+        sys.stdout.write(difference)
+        sys.stderr.write("generated files differ from the models: run `make generate`\n")
+        return 1
+    if difference:
+        for path, text in generated().items():
+            (options.root / path).parent.mkdir(parents=True, exist_ok=True)
+            (options.root / path).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,93 @@
+"""What of a PipelineRun's validity needs CEL: rules that the API server evaluates, each with a message that tells what to write.
+
+They are part of the CRD (`x-kubernetes-validations`), so `kubectl apply --dry-run=server` finds a bad run with no webhook.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runwright.api.pipelinerun import DIGEST_PATTERN, DURATION_PATTERN, MAX_NAME
+
+Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One CEL rule.
+
+    `path` is the object whose schema carries the rule ("" is the resource itself): what `self` stands for. A rule that names
+    `oldSelf` is evaluated on updates only. `field_path` is the field that the refusal names, relative to `path`.
+    """
+
+    path: str
+    expression: str
+    message: str
+    reason: Reason = "FieldValueInvalid"
+    field_path: str = ""
+
+
+# `spec.workflow.spec` holds values that have no schema, which keeps the field out of CEL's types, though not out of its
+# values: `dyn` asks the value. (A field of type object with x-kubernetes-preserve-unknown-fields would have a type, but its
+# equality is unsound: {a: 1} == {b: 1} holds in 1.34, so an inline spec could be changed after it was accepted.)
+_SOURCES_SET = "[has(self.manifest), has(dyn(self).spec), has(self.templateRef), has(self.manifestFrom)].filter(is_set, is_set).size()"
+_ACCEPTED = "has(oldSelf.status) && has(oldSelf.status.workflow)"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        path="",
+        field_path=".metadata.name",
+        expression=f"size(self.metadata.name) <= {MAX_NAME}",
+        message=f"use a name of at most {MAX_NAME} characters: it is also the Workflow's name and the value of a label",
+    ),
+    Rule(
+        path="spec.workflow",
+        expression=f"{_SOURCES_SET} > 0",
+        message="set one of manifest, spec, templateRef and manifestFrom: without one there is nothing to run",
+        reason="FieldValueRequired",
+    ),
+    Rule(
+        path="spec.workflow",
+        expression=f"{_SOURCES_SET} < 2",
+        message="set only one of manifest, spec, templateRef and manifestFrom",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="",
+        field_path=".spec.workflow",
+        expression=f"!({_ACCEPTED}) || self.spec.workflow == oldSelf.spec.workflow",
+        message="cannot change once the run's Workflow was created: apply a PipelineRun of another name instead",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="",
+        field_path=".spec.parameters",
+        expression=f"!({_ACCEPTED}) || (has(self.spec.parameters) ? "
+        "has(oldSelf.spec.parameters) && self.spec.parameters == oldSelf.spec.parameters : "
+        "!has(oldSelf.spec.parameters))",
+        message="cannot change once the run's Workflow was created: apply a PipelineRun of another name instead",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        path="spec",
+        field_path=".retries",
+        expression="self.retries >= oldSelf.retries",
+        message="only grows: to retry a failed run, set it to status.retries + 1",
+    ),
+    Rule(
+        path="spec",
+        field_path=".shutdown",
+        expression="!has(oldSelf.shutdown) || self.retries > oldSelf.retries || (has(self.shutdown) && "
+        "(oldSelf.shutdown == 'Stop' || self.shutdown == oldSelf.shutdown))",
+        message="cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries in the same "
+        "edit to run again",
+        reason="FieldValueForbidden",
+    ),
+)
+
+PATTERN_MESSAGES: dict[str, str] = {
+    DURATION_PATTERN: "write a duration as numbers with units (ms, s, m, h, d), such as 90s, 15m, 36h, 7d or 1h30m",
+    DIGEST_PATTERN: "write the digest as sha256: and 64 lower-case hex digits, such as sha256sum prints",
+}
+"""Patterns of the models whose refusal would only quote the expression; they become CEL rules with these messages."""
