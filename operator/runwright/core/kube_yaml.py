@@ -1,0 +1,323 @@
+"""YAML and JSON text to JSON values, read as Kubernetes' own tools read it.
+
+kubectl and Argo's CLI turn YAML into JSON with sigs.k8s.io/yaml over go.yaml.in/yaml/v2 (v2.4): YAML 1.1 booleans
+(`yes`, `on`), Go's integers, dates left as strings, no base-60 numbers, mapping keys made strings. Stricter than those
+where a slip would go unseen: a key that stands twice in a mapping is refused, as kubectl's strict validation does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import yaml
+
+MAX_DEPTH = 100
+"""Levels of nesting; a Workflow with every optional part in use has about 25."""
+
+MAX_EXPANDED = 4_000_000
+"""Characters that a text may stand for once its aliases are written out."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's parser where PyYAML was built with it: 100 times as fast as the one in Python."""
+
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp"))
+_CONSTANTS: dict[str, Any] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|0[0-7]*|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_MERGE = object()
+_EXACT = 1 << 53
+
+
+class UnreadableError(Exception):
+    """The text is not JSON values: what is wrong with it, with line and column where they are known."""
+
+
+def load_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON.
+        UnreadableError: it is, but a name stands twice in an object, or a number or the nesting has no bound that
+            Kubernetes would accept.
+    """
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant, parse_int=_bounded
+        )
+    except RecursionError:
+        raise UnreadableError(f"it nests deeper than {MAX_DEPTH} levels") from None
+    check_depth(value)
+    return value
+
+
+def load_yaml(text: str) -> list[Any]:
+    """The values of the documents of a YAML text; empty documents are left out.
+
+    Raises:
+        UnreadableError: it is not YAML, or has no JSON form, or stands for more than `MAX_EXPANDED` characters.
+    """
+    try:
+        documents = [document for document in _documents(text) if document is not None]
+        # Aliases share what they stand for: written out once, so that no edit shows up in two places.
+        documents = cast("list[Any]", json.loads(json.dumps(documents)))
+    except RecursionError:
+        raise UnreadableError(f"it nests deeper than {MAX_DEPTH} levels") from None
+    for document in documents:
+        check_depth(document)
+    return documents
+
+
+def check_depth(value: Any) -> None:
+    """Checks that `value` nests no deeper than `MAX_DEPTH`.
+
+    Raises:
+        UnreadableError: it does.
+    """
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(cast("dict[str, Any]", item).values())
+            elif isinstance(item, list):
+                below.extend(cast("list[Any]", item))
+        if not below:
+            return
+        level = below
+    raise UnreadableError(f"it nests deeper than {MAX_DEPTH} levels")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise UnreadableError(f'the key "{twice[:80]}" stands twice in one object')
+    return found
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if not math.isfinite(number):
+        raise UnreadableError(f"the number {literal[:40]} is too large")
+    return number
+
+
+def _bounded(literal: str) -> int | float:
+    # Python refuses to convert more than 4300 digits; Go reads what does not fit into 64 bits as a float.
+    return int(literal) if len(literal) <= 20 else _finite(literal)
+
+
+def _no_constant(literal: str) -> Any:
+    raise UnreadableError(f"{literal} is not a JSON number")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list that is being read."""
+
+    value: dict[str, Any] | list[Any]
+    anchor: str | None
+    start: int
+    """What the document stood for before it, in characters."""
+    key: Any = None
+    has_key: bool = False
+    merged: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+def _documents(text: str) -> Iterator[Any]:
+    reader = _Document()
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            reader.read(event)
+            if isinstance(event, yaml.DocumentEndEvent):
+                yield reader.root
+                reader = _Document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UnreadableError(f"{_where(mark)}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise UnreadableError(" ".join(str(error).split())) from None
+
+
+def _where(mark: Any) -> str:
+    return "somewhere" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+
+
+class _Document:
+    """Builds one document from libyaml's events, on a stack of its own: no text can exhaust Python's."""
+
+    def __init__(self) -> None:
+        self.root: Any = None
+        self._open: list[_Open] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._size = 0
+
+    def read(self, event: yaml.Event) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.MappingStartEvent():
+                self._start({}, event)
+            case yaml.SequenceStartEvent():
+                self._start([], event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._end(event)
+            case _:
+                pass
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        text = event.value
+        value = _MERGE if text == "<<" and event.implicit[0] and self._wants_key() else _resolve(event)
+        self._grow(len(text) + 1, event)
+        if event.anchor:
+            self._anchors[event.anchor] = (value, len(text) + 1)
+        self._put(value, event)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        if any(one.anchor == event.anchor for one in self._open):
+            raise UnreadableError(f"{_where(event.start_mark)}: the anchor {event.anchor!r} contains itself")
+        if event.anchor not in self._anchors:
+            raise UnreadableError(f"{_where(event.start_mark)}: there is no anchor {event.anchor!r} before this alias")
+        value, size = self._anchors[event.anchor]
+        self._grow(size, event)
+        self._put(value, event)
+
+    def _start(self, value: dict[str, Any] | list[Any], event: yaml.CollectionStartEvent) -> None:
+        expected = _TAG + ("map" if isinstance(value, dict) else "seq")
+        if event.tag not in (None, "!", expected):
+            raise UnreadableError(f"{_where(event.start_mark)}: the tag {event.tag} has no meaning in JSON")
+        if self._wants_key():
+            raise UnreadableError(f"{_where(event.start_mark)}: a mapping's key must be a string")
+        if len(self._open) >= MAX_DEPTH:
+            raise UnreadableError(f"{_where(event.start_mark)}: it nests deeper than {MAX_DEPTH} levels")
+        self._open.append(_Open(value, event.anchor, self._size))
+        self._grow(2, event)
+
+    def _end(self, event: yaml.Event) -> None:
+        done = self._open.pop()
+        if isinstance(done.value, dict):
+            for merged in done.merged:
+                for key, value in merged.items():
+                    done.value.setdefault(key, value)
+        if done.anchor:
+            self._anchors[done.anchor] = (done.value, self._size - done.start)
+        self._put(done.value, event)
+
+    def _put(self, value: Any, event: yaml.Event) -> None:
+        if not self._open:
+            self.root = value
+            return
+        top = self._open[-1]
+        if isinstance(top.value, list):
+            top.value.append(value)
+        elif not top.has_key:
+            top.key = value if value is _MERGE else _key(value, event)
+            top.has_key = True
+            if top.key is not _MERGE and top.key in top.value:
+                raise UnreadableError(
+                    f'{_where(event.start_mark)}: the key "{top.key[:80]}" stands twice in one mapping'
+                )
+        else:
+            top.has_key = False
+            if top.key is _MERGE:
+                top.merged.extend(_mappings(value, event))
+            else:
+                top.value[top.key] = value
+
+    def _wants_key(self) -> bool:
+        return bool(self._open) and isinstance(self._open[-1].value, dict) and not self._open[-1].has_key
+
+    def _grow(self, size: int, event: yaml.Event) -> None:
+        self._size += size
+        if self._size > MAX_EXPANDED:
+            raise UnreadableError(
+                f"{_where(event.start_mark)}: its aliases make it stand for more than {MAX_EXPANDED} characters"
+            )
+
+
+def _mappings(value: Any, event: yaml.Event) -> list[dict[str, Any]]:
+    found = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if not all(isinstance(one, dict) for one in found):
+        raise UnreadableError(f"{_where(event.start_mark)}: `<<` merges mappings only")
+    return found
+
+
+def _key(value: Any, event: yaml.Event) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case _:
+            raise UnreadableError(f"{_where(event.start_mark)}: a mapping's key must be a string")
+
+
+def _resolve(event: yaml.ScalarEvent) -> Any:
+    text, tag = event.value, event.tag
+    if tag == _TAG + "str" or tag == "!" or (tag is None and not event.implicit[0]):
+        return text
+    if tag is not None and tag not in _SCALAR_TAGS:
+        raise UnreadableError(f"{_where(event.start_mark)}: the tag {tag} has no meaning in JSON")
+    value = _plain(text, event)
+    if tag is not None and not _is_a(tag.removeprefix(_TAG), value):
+        raise UnreadableError(f"{_where(event.start_mark)}: {text[:40]!r} is not a {tag.removeprefix(_TAG)}")
+    return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
+
+
+def _is_a(name: str, value: Any) -> bool:
+    match name:
+        case "bool":
+            return isinstance(value, bool)
+        case "null":
+            return value is None
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "float":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case _:
+            return isinstance(value, str)
+
+
+def _plain(text: str, event: yaml.ScalarEvent) -> Any:
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INFINITE.fullmatch(text):
+        raise UnreadableError(f"{_where(event.start_mark)}: {text} is not a JSON number")
+    if text[0] not in "+-.0123456789":
+        return text
+    # Go drops the underscores of a number, but of one that starts with a point it has none.
+    digits = text if text[0] == "." else text.replace("_", "")
+    whole = _INTEGER.fullmatch(digits)
+    if whole and len(digits) <= 70:
+        number = _integer(whole.group(1), whole.group(2))
+        if -(1 << 63) <= number < 1 << 64:
+            return number
+    if not _FLOAT.fullmatch(digits):
+        return text
+    number = float(digits)
+    if not math.isfinite(number):
+        return text
+    # Go writes a float without a fraction as an integer, which integer fields then accept.
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
+
+
+def _integer(sign: str, digits: str) -> int:
+    prefixed = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+    number = int(digits, 8) if prefixed else int(digits, 0)
+    return -number if sign == "-" else number
