@@ -39,7 +39,7 @@ class RunRecord:
     resource_version: str
     generation: int
     created_at: datetime
-    status: PipelineRunStatus
+    status: PipelineRunStatus = field(default_factory=PipelineRunStatus)
     source: Source = Source.INVALID
     deleting: bool = False
     shutdown: Shutdown | None = None
@@ -61,6 +61,8 @@ class WorkflowRecord:
     owner_uid: str = ""
     """UID of the controller, where that is a PipelineRun; else empty."""
     owner_name: str = ""
+    generation: int = 0
+    """`metadata.generation` of the run that the Workflow was made from; 0 where it does not say."""
     deleting: bool = False
     phase: str = ""
     message: str = ""
@@ -70,6 +72,11 @@ class WorkflowRecord:
     nodes: tuple[NodeStatus, ...] = ()
     nodes_omitted: int = 0
     outputs: Outputs | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether Argo has ended the Workflow: its own `status.phase`, not its labels, which lag behind."""
+        return self.phase in ("Succeeded", "Failed", "Error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,5 @@
+"""`python -m runwright`."""
+
+from runwright.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""Conditions: how they are set, and which reasons there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from runwright.api.pipelinerun import Condition
+
+SUCCEEDED = "Succeeded"
+STALLED = "Stalled"
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+PENDING = "Pending"
+RUNNING = "Running"
+FAILED = "Failed"
+ERROR = "Error"
+WORKFLOW_DELETED = "WorkflowDeleted"
+WORKFLOW_REFUSED = "WorkflowRefused"
+"""Argo refused the Workflow before it ran anything; the message is Argo's."""
+WORKFLOW_NAME_TAKEN = "WorkflowNameTaken"
+PREVIOUS_WORKFLOW = "PreviousWorkflow"
+"""The Workflow of an earlier run of the same name is still being collected."""
+ARGO_NOT_INSTALLED = "ArgoNotInstalled"
+CLEARED = "Cleared"
+
+MESSAGE_LIMIT = 1024
+"""Characters of a condition's message: it must stay small in lists, and Argo's messages can be pages."""
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text, cut to `limit` characters with a mark where it was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def find(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:
+    """The condition of this type, or None."""
+    return next((c for c in conditions or () if c.type == kind), None)
+
+
+def set_condition(
+    conditions: Sequence[Condition] | None,
+    kind: str,
+    status: ConditionStatus,
+    reason: str,
+    message: str,
+    *,
+    now: datetime,
+    generation: int,
+) -> list[Condition]:
+    """The conditions with this one set.
+
+    `lastTransitionTime` moves only when the status does (Kubernetes API conventions). The order of the others stays.
+    """
+    old = find(conditions, kind)
+    new = Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=shorten(message, MESSAGE_LIMIT),
+        last_transition_time=old.last_transition_time if old and old.status == status else now.replace(microsecond=0),
+        observed_generation=generation,
+    )
+    if old is None:
+        return [*(conditions or ()), new]
+    return [new if c.type == kind else c for c in conditions or ()]

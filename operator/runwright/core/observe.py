@@ -1,0 +1,155 @@
+"""From an object as the API server sent it to the record that the decision is made from.
+
+Nothing here raises on an odd object: anybody may write to a Workflow, and an older version may have written the status.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from runwright.api.pipelinerun import KIND, NodeStatus, PipelineRunStatus, Shutdown
+from runwright.core.conditions import shorten
+from runwright.core.nodes import bounded_nodes
+from runwright.core.outputs import bounded_outputs
+from runwright.core.records import Key, RunRecord, Source, WorkflowRecord
+
+GENERATION_ANNOTATION = "runwright.dev/generation"
+"""On a Workflow: the `metadata.generation` of the run that it was made from."""
+
+MAX_NODES_BYTES = 64 * 1024 * 1024
+"""The most that `status.compressedNodes` may unpack to; more than an etcd object can hold of honest nodes."""
+
+NODE_MESSAGE_LIMIT = 256
+
+Json = Mapping[str, Any]
+
+
+def mapping(value: object) -> Json:
+    """The value if it is an object, else an empty one."""
+    return cast(Json, value) if isinstance(value, Mapping) else {}
+
+
+def text(value: object) -> str:
+    """The value if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def moment(value: object) -> datetime | None:
+    """An RFC 3339 time, or None for anything else."""
+    try:
+        at = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def key_of(body: Json) -> Key:
+    """Namespace and name of an object."""
+    metadata = mapping(body.get("metadata"))
+    return Key(text(metadata.get("namespace")), text(metadata.get("name")))
+
+
+def run_record(body: Json) -> RunRecord:
+    """What the decision needs of a PipelineRun."""
+    metadata, spec = mapping(body.get("metadata")), mapping(body.get("spec"))
+    workflow = mapping(spec.get("workflow"))
+    sources = [source for source in Source if source and workflow.get(source) is not None]
+    shutdown = text(spec.get("shutdown"))
+    generation, retries = metadata.get("generation"), spec.get("retries")
+    return RunRecord(
+        key=key_of(body),
+        uid=text(metadata.get("uid")),
+        resource_version=text(metadata.get("resourceVersion")),
+        generation=generation if isinstance(generation, int) else 0,
+        created_at=moment(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
+        status=run_status(body.get("status")),
+        source=sources[0] if len(sources) == 1 else Source.INVALID,
+        deleting=metadata.get("deletionTimestamp") is not None,
+        shutdown=Shutdown(shutdown) if shutdown in list(Shutdown) else None,
+        retries=retries if isinstance(retries, int) else 0,
+    )
+
+
+def run_status(value: object) -> PipelineRunStatus:
+    """A run's status; an empty one where it cannot be read, so that it is written anew from the Workflow."""
+    try:
+        return PipelineRunStatus.model_validate(mapping(value))
+    except ValidationError:
+        return PipelineRunStatus()
+
+
+def workflow_record(body: Json) -> WorkflowRecord:
+    """What the decision needs of a Workflow."""
+    metadata, status = mapping(body.get("metadata")), mapping(body.get("status"))
+    owner = controller_run(metadata)
+    nodes = workflow_nodes(status)
+    kept, omitted = bounded_nodes([node_status(id, mapping(node)) for id, node in nodes.items()])
+    root = mapping(nodes.get(text(metadata.get("name"))))
+    generation = text(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION))
+    return WorkflowRecord(
+        key=key_of(body),
+        uid=text(metadata.get("uid")),
+        resource_version=text(metadata.get("resourceVersion")),
+        owner_uid=text(owner.get("uid")),
+        owner_name=text(owner.get("name")),
+        generation=int(generation) if generation.isdecimal() and generation.isascii() else 0,
+        deleting=metadata.get("deletionTimestamp") is not None,
+        phase=text(status.get("phase")),
+        message=text(status.get("message")),
+        progress=shorten(text(status.get("progress")), 32),
+        started_at=moment(status.get("startedAt")),
+        finished_at=moment(status.get("finishedAt")),
+        nodes=kept,
+        nodes_omitted=omitted,
+        outputs=bounded_outputs(mapping(root.get("outputs")), mapping(status.get("outputs"))),
+    )
+
+
+def controller_run(metadata: Json) -> Json:
+    """The owner reference of the PipelineRun that controls an object, or an empty one."""
+    owners = metadata.get("ownerReferences")
+    for owner in cast(list[object], owners) if isinstance(owners, list) else []:
+        reference = mapping(owner)
+        if reference.get("kind") == KIND and reference.get("controller") is True:
+            return reference
+    return {}
+
+
+def workflow_nodes(status: Json) -> Json:
+    """A Workflow's nodes, by id.
+
+    Argo 3.7 moves `status.nodes` into `status.compressedNodes` (gzip, base64) when they near 1 MB; nodes that it
+    keeps in a database of its own, or packs in a way that is not gzip, are not readable here and come out empty.
+    """
+    packed = text(status.get("compressedNodes"))
+    if not packed:
+        return mapping(status.get("nodes"))
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        raw = unpacker.decompress(base64.b64decode(packed), MAX_NODES_BYTES)
+        return mapping(json.loads(raw)) if unpacker.eof else {}
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        return {}
+
+
+def node_status(node_id: str, node: Json) -> NodeStatus:
+    """One node, in short. The message only where it says what went wrong."""
+    phase = text(node.get("phase"))
+    message = text(node.get("message")) if phase not in ("Succeeded", "Running") else ""
+    return NodeStatus(
+        id=shorten(node_id, 253),
+        name=shorten(text(node.get("displayName")) or text(node.get("name")), 253),
+        type=shorten(text(node.get("type")), 32),
+        phase=shorten(phase, 32),
+        started_at=moment(node.get("startedAt")),
+        finished_at=moment(node.get("finishedAt")),
+        message=shorten(message, NODE_MESSAGE_LIMIT) or None,
+    )

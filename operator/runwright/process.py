@@ -1,0 +1,123 @@
+"""The operator's process: what runs in it, in which order it starts, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+from kubernetes.aio import client
+
+from runwright import __version__
+from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.login import configure
+from runwright.core.records import Key
+from runwright.core.workflow import BuildOptions
+from runwright.handlers import operator_settings, watch_registry
+from runwright.runtime.clock import SystemClock
+from runwright.runtime.queue import WorkQueue
+from runwright.runtime.reconciler import Reconciler
+from runwright.runtime.resync import RESYNC_SECONDS, Resync
+from runwright.runtime.store import Store
+from runwright.runtime.workers import WORKERS, work
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOptions:
+    """What an admin can choose."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to look after; none means all."""
+    kubeconfig: str | None = None
+    context: str | None = None
+    default_service_account: str = ""
+    workers: int = WORKERS
+    resync_seconds: float = RESYNC_SECONDS
+    probe_address: str = ""
+    """HOST:PORT of the liveness probe; empty for none."""
+
+
+async def run_operator(options: OperatorOptions) -> None:
+    """Run until SIGTERM or SIGINT, or until a watch ends for good, which raises.
+
+    Liveness, on /healthz, means that the event loop turns: Kopf answers it from the same loop. A watch that goes
+    silent is reconnected by Kopf after 70 seconds; one that fails ends the process. A backlog never does.
+    """
+    configuration = await configure(options.kubeconfig, options.context)
+    async with client.ApiClient(configuration) as api:
+        api.user_agent = f"runwright/{__version__}"
+        cluster = KubernetesCluster(api, options.namespaces)
+        store, queue = Store(), WorkQueue[Key]()
+        reconciler = Reconciler(
+            cluster, store, SystemClock(), BuildOptions(default_service_account=options.default_service_account)
+        )
+        resync = Resync(cluster, store, queue)
+        registry = watch_registry(store, queue)
+        register_login(registry, lambda: connection_info(configuration))
+        register_probe(registry, queue)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        where = ", ".join(options.namespaces) or "all namespaces"
+        logger.info("runwright %s looks after PipelineRuns in %s of %s", __version__, where, configuration.host)
+        background = [
+            asyncio.create_task(work(queue, reconciler.reconcile, options.workers), name="workers"),
+            asyncio.create_task(resync.forever(options.resync_seconds), name="resync"),
+        ]
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=operator_settings(namespaced=bool(options.namespaces)),
+                standalone=True,
+                clusterwide=not options.namespaces,
+                namespaces=options.namespaces,
+                liveness_endpoint=f"http://{options.probe_address}/healthz" if options.probe_address else None,
+                stop_flag=stop,
+            )
+        finally:
+            queue.close()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            logger.info("stopped; %d keys were waiting and will be found again at the next start", len(queue))
+        if not stop.is_set():
+            raise RuntimeError("Kopf ended without being asked to: a watch failed for good")
+
+
+def register_login(registry: kopf.OperatorRegistry, info: Callable[[], kopf.ConnectionInfo]) -> None:
+    """Kopf uses the same credentials as the rest of the operator."""
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return info()
+
+
+def register_probe(registry: kopf.OperatorRegistry, queue: WorkQueue[Key]) -> None:
+    """What /healthz tells besides being answered at all."""
+
+    @kopf.on.probe(id="waiting", registry=registry)
+    async def waiting(**_: Any) -> int:
+        return len(queue)
+
+
+def connection_info(configuration: Any) -> kopf.ConnectionInfo:
+    """Kopf's form of the client's credentials, read anew: a pod's token changes every hour."""
+    if configuration.refresh_api_key_hook:
+        configuration.refresh_api_key_hook(configuration)
+    scheme, _, token = (configuration.api_key.get("BearerToken") or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme if token else None,
+        token=token or scheme or None,
+    )

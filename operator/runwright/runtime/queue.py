@@ -1,0 +1,91 @@
+"""A queue of keys with delays and back-off: between the watch streams and the reconciling workers.
+
+Kopf logs and drops what an event handler raises (1.45.2), so trying again is this queue's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+BASE_BACKOFF = 0.1
+"""Seconds before the first repetition of a key that failed; doubles with each further failure."""
+
+MAX_BACKOFF = 60.0
+"""Seconds that a failing key waits at most."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+class WorkQueue(Generic[K]):
+    """Each key is in the queue once, and with at most one worker at a time.
+
+    A key that is added while a worker has it is handed out again when that worker is done.
+    """
+
+    def __init__(self) -> None:
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._waiting: set[K] = set()
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+
+    def __len__(self) -> int:
+        """Keys that wait for a worker."""
+        return len(self._waiting) + len(self._again)
+
+    def add(self, key: K) -> None:
+        """Hand out the key as soon as a worker is free."""
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Hand out the key after that time, or earlier if it is due or added before."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + max(0.0, seconds)
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= at:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(at, self.add, key)
+
+    def retry(self, key: K) -> float:
+        """Hand out the key after its back-off; gives the seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        seconds = min(MAX_BACKOFF, BASE_BACKOFF * 2 ** min(failures, 16)) * random.uniform(0.8, 1.0)
+        self.add_after(key, seconds)
+        return seconds
+
+    def succeeded(self, key: K) -> None:
+        """The key's next failure is its first again."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """The next key; the caller must say `done` of it."""
+        key = await self._ready.get()
+        self._waiting.discard(key)
+        self._working.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """The worker has finished with the key."""
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def close(self) -> None:
+        """Drop the delayed keys: the process ends."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()

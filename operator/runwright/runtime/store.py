@@ -1,0 +1,65 @@
+"""What the watches have told, as small records of unfinished runs. Never the truth: that is in etcd."""
+
+from __future__ import annotations
+
+from runwright.core.records import Key, RunRecord, WorkflowRecord
+
+
+class Store:
+    """The newest record of each run and Workflow; a finished run leaves it, so that it costs no memory."""
+
+    def __init__(self) -> None:
+        self._runs: dict[Key, RunRecord] = {}
+        self._workflows: dict[Key, WorkflowRecord] = {}
+
+    def run(self, key: Key) -> RunRecord | None:
+        """The run, if it is known and has not been forgotten."""
+        return self._runs.get(key)
+
+    def workflow(self, run: RunRecord) -> WorkflowRecord | None:
+        """The Workflow that this very run controls; one of an earlier run of the same name is not given."""
+        workflow = self._workflows.get(run.key)
+        return workflow if workflow and workflow.owner_uid == run.uid else None
+
+    def put_run(self, run: RunRecord) -> None:
+        """Keep the record, unless a newer one of the same run is here: events may come late."""
+        if not outdates(self._runs.get(run.key), run):
+            self._runs[run.key] = run
+
+    def put_workflow(self, workflow: WorkflowRecord) -> None:
+        """Keep the record, unless a newer one of the same Workflow is here."""
+        if not outdates(self._workflows.get(workflow.key), workflow):
+            self._workflows[workflow.key] = workflow
+
+    def drop_workflow(self, key: Key, uid: str | None = None) -> None:
+        """Forget the Workflow, or only the one with this uid."""
+        workflow = self._workflows.get(key)
+        if workflow and uid in (None, workflow.uid):
+            del self._workflows[key]
+
+    def drop_run(self, key: Key, uid: str | None = None) -> None:
+        """Forget the run, or only the one with this uid."""
+        run = self._runs.get(key)
+        if run and uid in (None, run.uid):
+            del self._runs[key]
+
+    def runs(self) -> list[RunRecord]:
+        """All runs that are known now."""
+        return list(self._runs.values())
+
+    def workflows(self) -> list[WorkflowRecord]:
+        """All Workflows that are known now."""
+        return list(self._workflows.values())
+
+
+def outdates(kept: RunRecord | WorkflowRecord | None, new: RunRecord | WorkflowRecord) -> bool:
+    """Whether the kept record is of the same object and newer.
+
+    Resource versions of one object grow: etcd has always counted up, and Kubernetes promises it since 1.35.
+    """
+    return kept is not None and kept.uid == new.uid and later(kept.resource_version, new.resource_version)
+
+
+def later(version: str, other: str) -> bool:
+    """Whether a resource version of an object is later than another one of it."""
+    return version.isdecimal() and other.isdecimal() and int(version) > int(other)

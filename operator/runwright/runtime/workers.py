@@ -1,0 +1,46 @@
+"""The workers: a bounded number of runs reconciled at a time, each key by one worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from runwright.core.records import Key
+from runwright.log import run_context
+from runwright.ports import ApiError
+from runwright.runtime.queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 16
+"""Runs that are reconciled at a time: enough to fill one core with waiting on the API server."""
+
+
+async def work(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[float | None]], workers: int) -> None:
+    """Reconcile keys of the queue until cancelled. An error never ends a worker: it is logged and tried again."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(workers):
+            group.create_task(work_one(queue, reconcile), name=f"worker-{number}")
+
+
+async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[float | None]]) -> None:
+    """One worker."""
+    while True:
+        key = await queue.get()
+        with run_context(key):
+            try:
+                again = await reconcile(key)
+            except ApiError as error:
+                seconds = queue.retry(key)
+                level = logging.DEBUG if error.code == 409 else logging.WARNING
+                logger.log(level, "%s; trying again in %.1f s", error, seconds)
+            except Exception:
+                seconds = queue.retry(key)
+                logger.exception("unexpected error; trying again in %.1f s", seconds)
+            else:
+                queue.succeeded(key)
+                if again is not None:
+                    queue.add_after(key, again)
+            finally:
+                queue.done(key)
