@@ -34,12 +34,16 @@ LIST_KEYS: dict[type[Model], tuple[str, ...]] = {
     Parameter: ("name",),
     Reference: ("type", "id", "relationship"),
     Condition: ("type",),
-    NodeStatus: ("id",),
     Metric: ("nodeID", "name"),
-    OutputParameter: ("name",),
-    OutputArtifact: ("name",),
+    NodeStatus: (),
+    OutputParameter: (),
+    OutputArtifact: (),
 }
-"""What tells the items of a list apart: server-side apply merges by these keys, and the API server refuses doubles."""
+"""What tells the items of a list apart: server-side apply merges by these keys, and the API server refuses doubles.
+
+A list without keys is atomic: it has one writer, and managedFields would name every field of every item (measured with 20
+nodes: 3.9 KB of managedFields with keys, 0.7 KB without).
+"""
 
 PRINTER_COLUMNS: tuple[Schema, ...] = (
     {
@@ -188,12 +192,15 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         case "object" if node.get("additionalProperties") is True:
             # A map of values without a schema, not an object without one: see `rules`. One manager owns the whole of it,
             # which keeps managedFields from listing the Workflow's fields.
-            schema["additionalProperties"] = {"x-kubernetes-preserve-unknown-fields": True}
+            # Nullable, or a rule over a null in it could not be evaluated and would refuse every update.
+            schema["additionalProperties"] = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
             schema["x-kubernetes-map-type"] = "atomic"
         case "array":
             schema["items"] = _structural(node["items"], definitions)
-            schema["x-kubernetes-list-type"] = "map"
-            schema["x-kubernetes-list-map-keys"] = list(_list_keys(node["items"]))
+            keys = _list_keys(node["items"])
+            schema["x-kubernetes-list-type"] = "map" if keys else "atomic"
+            if keys:
+                schema["x-kubernetes-list-map-keys"] = list(keys)
         case "integer":
             schema["format"] = "int32" if node.get("maximum", _INT32_MAX + 1) <= _INT32_MAX else "int64"
         case "number":

@@ -10,7 +10,8 @@ from typing import Literal
 
 from runwright.api.pipelinerun import DIGEST_PATTERN, DURATION_PATTERN, MAX_NAME
 
-Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
+Reason = Literal["FieldValueForbidden", "FieldValueRequired"]
+"""How the API server puts the message: `field: Forbidden: message`. (FieldValueInvalid would add `"object"` as the value.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Rule:
     path: str
     expression: str
     message: str
-    reason: Reason = "FieldValueInvalid"
+    reason: Reason = "FieldValueForbidden"
     field_path: str = ""
 
 
@@ -51,14 +52,12 @@ RULES: tuple[Rule, ...] = (
         path="spec.workflow",
         expression=f"{_SOURCES_SET} < 2",
         message="set only one of manifest, spec, templateRef and manifestFrom",
-        reason="FieldValueForbidden",
     ),
     Rule(
         path="",
         field_path=".spec.workflow",
         expression=f"!({_ACCEPTED}) || self.spec.workflow == oldSelf.spec.workflow",
         message="cannot change once the run's Workflow was created: apply a PipelineRun of another name instead",
-        reason="FieldValueForbidden",
     ),
     Rule(
         path="",
@@ -67,7 +66,6 @@ RULES: tuple[Rule, ...] = (
         "has(oldSelf.spec.parameters) && self.spec.parameters == oldSelf.spec.parameters : "
         "!has(oldSelf.spec.parameters))",
         message="cannot change once the run's Workflow was created: apply a PipelineRun of another name instead",
-        reason="FieldValueForbidden",
     ),
     Rule(
         path="spec",
@@ -82,7 +80,6 @@ RULES: tuple[Rule, ...] = (
         "(oldSelf.shutdown == 'Stop' || self.shutdown == oldSelf.shutdown))",
         message="cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries in the same "
         "edit to run again",
-        reason="FieldValueForbidden",
     ),
 )
 
