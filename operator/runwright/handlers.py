@@ -1,4 +1,4 @@
-"""Kopf's part: the watch streams, and nothing else. Each event becomes a record in the store and a key in the queue.
+"""Kopf's part: the watch streams, and nothing else. What comes of an event stands in `runwright.runtime.intake`.
 
 Only handlers without state are used, so Kopf (1.45.2) writes nothing to any object: no annotation, no finalizer.
 """
@@ -12,10 +12,7 @@ import kopf
 from typing_extensions import override
 
 from runwright.api.pipelinerun import GROUP, PLURAL, RUN_LABEL, VERSION
-from runwright.core.observe import run_record, workflow_record
-from runwright.core.records import Key
-from runwright.runtime.queue import WorkQueue
-from runwright.runtime.store import Store
+from runwright.runtime.intake import Intake
 
 ARGO_GROUP = "argoproj.io"
 ARGO_VERSION = "v1alpha1"
@@ -62,27 +59,16 @@ def operator_settings(namespaced: bool) -> kopf.OperatorSettings:
     return settings
 
 
-def watch_registry(store: Store, queue: WorkQueue[Key]) -> kopf.OperatorRegistry:
+def watch_registry(intake: Intake) -> kopf.OperatorRegistry:
     """The handlers of the two watch streams."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def pipelinerun_event(event: kopf.RawEvent, **_: Any) -> None:
-        run = run_record(event["object"])
-        if event["type"] == "DELETED":
-            store.drop_run(run.key, run.uid)
-        else:
-            store.put_run(run)
-        queue.add(run.key)
+        intake.pipelinerun(event["type"], event["object"])
 
     @kopf.on.event(ARGO_GROUP, ARGO_VERSION, WORKFLOWS, registry=registry)
     async def workflow_event(event: kopf.RawEvent, **_: Any) -> None:
-        workflow = workflow_record(event["object"])
-        # A Workflow that was seen to end tells how its run ended, even when it is deleted at the same moment.
-        if event["type"] == "DELETED" and not workflow.finished:
-            store.drop_workflow(workflow.key, workflow.uid)
-        else:
-            store.put_workflow(workflow)
-        queue.add(workflow.key)
+        intake.workflow(event["type"], event["object"])
 
     return registry

@@ -19,6 +19,7 @@ from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import operator_settings, watch_registry
 from runwright.runtime.clock import SystemClock
+from runwright.runtime.intake import Intake
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import RESYNC_SECONDS, Resync
@@ -58,7 +59,7 @@ async def run_operator(options: OperatorOptions) -> None:
             cluster, store, SystemClock(), BuildOptions(default_service_account=options.default_service_account)
         )
         resync = Resync(cluster, store, queue)
-        registry = watch_registry(store, queue)
+        registry = watch_registry(Intake(store, queue))
         register_login(registry, lambda: connection_info(configuration))
         register_probe(registry, queue)
         stop = asyncio.Event()
