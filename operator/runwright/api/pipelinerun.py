@@ -271,7 +271,7 @@ class Metric(Model):
     node_id: Annotated[str, Field(alias="nodeID", min_length=1, max_length=128)] = Field(
         description="Id of the node that reported it."
     )
-    value: float = Field(description="The number.")
+    value: float = Field(allow_inf_nan=False, description="The number; JSON has no NaN and no infinity.")
     format: Literal["UNSPECIFIED", "RAW", "PERCENTAGE"] = Field(
         default="UNSPECIFIED", description="How to show the number."
     )

@@ -1,0 +1,204 @@
+"""The CustomResourceDefinition: a structural schema that says all that the models say, and what Kubernetes adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runwright.api import crd
+from runwright.api.crd import LIST_KEYS, custom_resource_definition, openapi_schema
+from runwright.api.pipelinerun import Model, Parameter, PipelineRun
+from runwright.api.rules import PATTERN_MESSAGES, RULES, Rule
+
+SCHEMA = openapi_schema()
+
+
+def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Path, schema and whether required, of every field below `schema`; `[]` stands for a list's items."""
+    for name, field in schema.get("properties", {}).items():
+        here = f"{path}.{name}".removeprefix(".")
+        yield here, field, name in schema.get("required", [])
+        yield from fields(field, here)
+        if "items" in field:
+            yield f"{here}[]", field["items"], True
+            yield from fields(field["items"], f"{here}[]")
+
+
+FIELDS = {path: field for path, field, _ in fields(SCHEMA)}
+REQUIRED = {path for path, _, required in fields(SCHEMA) if required}
+OWN = {path: field for path, field in FIELDS.items() if not path.startswith("metadata")}
+"""Without metadata, whose schema Kubernetes knows; a CRD may only name it."""
+
+
+def keywords(node: Any) -> Iterator[str]:
+    """Every keyword of a schema, without the names of its fields."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield key
+            yield from (
+                (word for field in value.values() for word in keywords(field))
+                if key == "properties"
+                else (() if key == "default" else keywords(value))
+            )
+    elif isinstance(node, list):
+        for item in node:
+            yield from keywords(item)
+
+
+def test_the_schema_is_structural():
+    assert not set(keywords(SCHEMA)) & {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "title", "const", "pattern"}
+    for path, field in OWN.items():
+        assert isinstance(field["type"], str), path
+
+
+def test_null_is_allowed_only_inside_the_inline_spec():
+    assert list(keywords(SCHEMA)).count("nullable") == 1
+    assert list(keywords(SCHEMA)).count("x-kubernetes-preserve-unknown-fields") == 1
+    assert FIELDS["spec.workflow.spec"] == {
+        "description": FIELDS["spec.workflow.spec"]["description"],
+        "type": "object",
+        "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True, "nullable": True},
+        "x-kubernetes-map-type": "atomic",
+    }
+
+
+@pytest.mark.parametrize("path", [path for path in OWN if path != "metadata"])
+def test_every_field_is_explained(path: str):
+    description = OWN[path]["description"]
+    assert len(description) >= 8 and "  " not in description and "\n" not in description
+    assert description.endswith((".", "…")), description
+
+
+@pytest.mark.parametrize("path", [path for path, field in OWN.items() if field["type"] == "string"])
+def test_every_string_is_bounded(path: str):
+    field = OWN[path]
+    bounded = "maxLength" in field or "enum" in field or field.get("format") == "date-time"
+    assert bounded or path in ("apiVersion", "kind")
+
+
+@pytest.mark.parametrize("path", [path for path, field in OWN.items() if field["type"] == "array"])
+def test_every_list_is_bounded_and_says_how_it_merges(path: str):
+    field = OWN[path]
+    assert field["maxItems"] > 0
+    keys = field.get("x-kubernetes-list-map-keys", [])
+    assert field["x-kubernetes-list-type"] == ("map" if keys else "atomic")
+    for key in keys:
+        assert f"{path}[].{key}" in REQUIRED or "default" in FIELDS[f"{path}[].{key}"], "a key is always there"
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [
+        ("spec.parameters", ["name"]),
+        ("spec.references", ["type", "id", "relationship"]),
+        ("status.conditions", ["type"]),
+        ("status.metrics", ["nodeID", "name"]),
+    ],
+)
+def test_lists_that_server_side_apply_merges(path: str, keys: list[str]):
+    assert FIELDS[path]["x-kubernetes-list-map-keys"] == keys
+
+
+def test_defaults_are_those_of_the_models():
+    assert {path: field["default"] for path, field in FIELDS.items() if "default" in field} == {
+        "spec.workflow.templateRef.clusterScope": False,
+        "spec.references[].relationship": "OWNER",
+        "spec.retries": 0,
+        "status.conditions[].message": "",
+        "status.metrics[].format": "UNSPECIFIED",
+    }
+
+
+def test_what_must_be_given():
+    assert {path for path in REQUIRED if path.startswith("spec") and not path.endswith("[]")} == {
+        "spec",
+        "spec.workflow",
+        "spec.workflow.templateRef.name",
+        "spec.workflow.manifestFrom.configMapKeyRef",
+        "spec.workflow.manifestFrom.configMapKeyRef.name",
+        "spec.workflow.manifestFrom.configMapKeyRef.key",
+        "spec.parameters[].name",
+        "spec.parameters[].value",
+        "spec.references[].type",
+        "spec.references[].id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("spec.retries", {"type": "integer", "format": "int32", "minimum": 0, "maximum": 1000, "default": 0}),
+        ("status.observedGeneration", {"type": "integer", "format": "int64"}),
+        ("status.startedAt", {"type": "string", "format": "date-time"}),
+        ("status.metrics[].value", {"type": "number", "format": "double"}),
+        ("spec.shutdown", {"type": "string", "enum": ["Stop", "Terminate"]}),
+        ("spec.workflow.manifest", {"type": "string", "minLength": 1, "maxLength": 1_000_000}),
+    ],
+)
+def test_types_and_bounds(path: str, expected: dict[str, Any]):
+    assert {key: value for key, value in FIELDS[path].items() if key != "description"} == expected
+
+
+def test_a_pattern_becomes_a_rule_that_says_what_to_write():
+    field = FIELDS["spec.retention.deleteAfter"]
+    (rule,) = field["x-kubernetes-validations"]
+    assert rule["message"] in PATTERN_MESSAGES.values()
+    assert rule["rule"].startswith("self.matches(r'^") and "'" not in rule["rule"][len("self.matches(r'") : -2]
+
+
+def test_a_list_that_nobody_described_is_refused(monkeypatch: pytest.MonkeyPatch):
+    without: dict[type[Model], tuple[str, ...]] = {k: v for k, v in LIST_KEYS.items() if k is not Parameter}
+    monkeypatch.setattr(crd, "LIST_KEYS", without)
+    with pytest.raises(TypeError, match="Parameter"):
+        openapi_schema()
+
+
+def test_a_rule_on_a_field_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(crd, "RULES", (*RULES, Rule(path="spec.workflows", expression="true", message="never")))
+    with pytest.raises(KeyError, match="workflows"):
+        openapi_schema()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.message[:40])
+def test_a_rule_names_a_field_and_tells_what_to_write(rule: Rule):
+    assert f"{rule.path}{rule.field_path}".removeprefix(".") in FIELDS
+    assert len(rule.message) < 200 and "\n" not in rule.message and not rule.message.endswith(".")
+    assert any(word in rule.message for word in ("use ", "set ", "apply ", "keep "))
+
+
+def test_names_and_subresources():
+    spec = custom_resource_definition()["spec"]
+    assert spec["names"] == {
+        "kind": "PipelineRun",
+        "listKind": "PipelineRunList",
+        "plural": "pipelineruns",
+        "singular": "pipelinerun",
+        "shortNames": ["prun"],
+    }
+    assert spec["scope"] == "Namespaced"
+    (version,) = spec["versions"]
+    assert version["subresources"] == {"status": {}}
+
+
+def test_columns_and_selectable_fields_are_fields_that_exist():
+    (version,) = custom_resource_definition()["spec"]["versions"]
+    selectable = [entry["jsonPath"].removeprefix(".") for entry in version["selectableFields"]]
+    assert len(selectable) <= 8
+    for path in selectable:
+        assert FIELDS[path]["type"] == "string"
+    plain = [
+        column["jsonPath"].removeprefix(".")
+        for column in version["additionalPrinterColumns"]
+        if column["jsonPath"].startswith((".spec", ".status")) and "[" not in column["jsonPath"]
+    ]
+    assert plain and set(plain) <= set(FIELDS)
+    narrow = [c["name"] for c in version["additionalPrinterColumns"] if not c.get("priority")]
+    assert narrow == ["Phase", "Reason", "Progress", "Duration", "Age"]
+
+
+def test_the_models_and_the_schema_have_the_same_top():
+    names = {field.alias or name for name, field in PipelineRun.model_fields.items()}
+    assert set(SCHEMA["properties"]) == names
+    assert SCHEMA["required"] == ["spec"]
