@@ -133,8 +133,10 @@ class Reference(Model):
     type: Literal["EXPERIMENT", "JOB", "PIPELINE", "PIPELINE_VERSION", "NAMESPACE"] = Field(
         description="What kind of thing is referred to."
     )
-    id: Name = Field(description="Its id.")
-    name: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="Its name, for people.")
+    id: Name = Field(description="Id of what is referred to.")
+    name: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="Name of what is referred to, for people."
+    )
     relationship: Literal["OWNER", "CREATOR"] = Field(
         default="OWNER", description="OWNER: the run belongs to it. CREATOR: it made the run."
     )
