@@ -1,0 +1,1 @@
+"""A Kubernetes cluster with Argo Workflows on the machine at hand: see docs/local-cluster.md."""

@@ -1,0 +1,50 @@
+"""Argo's own manifests, rendered once per pin with this cluster's configuration on top."""
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from . import addons, binaries, pins
+from .addons import ArgoImages
+from .kubectl import kustomize
+from .paths import PINS, cache_root
+
+_DEPLOYMENT = "base/workflow-controller/workflow-controller-deployment.yaml"
+
+
+def images_of(deployment: str) -> ArgoImages:
+    """Argo's image names as its manifest writes them, at the pinned version instead of `latest`."""
+    match = re.search(r"image: (\S+/workflow-controller):", deployment)
+    if match is None:
+        return ArgoImages()
+    controller = match[1]
+    executor = controller.removesuffix("workflow-controller") + "argoexec"
+    return ArgoImages(f"{controller}:{pins.ARGO_VERSION}", f"{executor}:{pins.ARGO_VERSION}")
+
+
+def render(kubectl: Path, s3_endpoint: str) -> str:
+    """The YAML that installs Argo: CRDs, RBAC, controller and configuration; cached by pin and endpoint."""
+    key = json.dumps([pins.read_hash(pins.ARGO, PINS), addons.argo_overlay("", ArgoImages(), s3_endpoint)])
+    cached = cache_root() / "manifests" / f"argo-{hashlib.sha256(key.encode()).hexdigest()[:16]}.yaml"
+    if cached.exists():
+        return cached.read_text()
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    source = binaries.argo_source() / "manifests"
+    images = images_of((source / _DEPLOYMENT).read_text())
+    with tempfile.TemporaryDirectory() as scratch:
+        # kustomize takes bases by a path relative to the overlay, and nothing from outside it.
+        copy = Path(scratch) / "manifests"
+        shutil.copytree(source, copy, copy_function=shutil.copyfile)
+        for folder in [copy, *(p for p in copy.rglob("*") if p.is_dir())]:
+            folder.chmod(folder.stat().st_mode | stat.S_IWUSR)
+        overlay = Path(scratch) / "overlay"
+        overlay.mkdir()
+        document = addons.argo_overlay("../manifests/cluster-install", images, s3_endpoint)
+        (overlay / "kustomization.yaml").write_text(json.dumps(document))
+        rendered = kustomize(kubectl, overlay)
+    cached.write_text(rendered)
+    return rendered

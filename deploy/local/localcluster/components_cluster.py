@@ -1,0 +1,259 @@
+"""A cluster of the real components on this machine: create, heal, tell, remove."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from . import (
+    addons,
+    argo,
+    binaries,
+    cgroups,
+    components,
+    host,
+    images,
+    network,
+    pins,
+    pki,
+    processes,
+    readiness,
+    record,
+    store,
+    subnets,
+)
+from .components import Plan
+from .errors import ClusterError
+from .kubectl import Kubectl, find
+from .paths import PINS, ClusterPaths, cache_root
+from .progress import say, seconds, step, warn
+from .record import Action, Record
+
+READY_TIMEOUT = 120.0
+
+
+def up(paths: ClusterPaths) -> None:
+    """Make the cluster Ready, from whatever state it is in.
+
+    Raises:
+        ClusterError: if the machine lacks something, or a component does not become ready.
+    """
+    start = time.monotonic()
+    known = record.read(paths)
+    leftovers = paths.state.exists() or paths.run.exists() or bool(cgroups.processes(paths.name))
+    action, why = record.decide(known, network.exists(paths), leftovers)
+    if action is Action.HEAL and known is not None:
+        _heal(paths, known)
+    else:
+        host.ensure_packages(host.PACKAGES)
+        programs = _programs()
+        names = images.build_all(programs)
+        if action is Action.RECREATE:
+            with step(f"clean what is left of cluster {paths.name}: {why}"):
+                down(paths)
+        _create(paths, programs, names)
+    say(f"  cluster {paths.name} is Ready ({seconds(time.monotonic() - start)})")
+
+
+def _programs() -> dict[str, Path]:
+    families = list(pins.COMPONENT_FAMILIES)
+    missing = [family for family in families if not binaries.is_built(family)]
+    if missing:
+        host.check_room("Building the cluster's programs", cache_root(), 12 * host.GIB, 4 * host.GIB)
+    else:
+        host.check_room("Running the cluster", cache_root(), 2 * host.GIB, int(1.5 * host.GIB))
+    return binaries.build_all(families)
+
+
+def plan_of(paths: ClusterPaths, slot: int, programs: dict[str, Path] | None = None) -> Plan:
+    """The plan of a cluster; without `programs`, those of the present pins."""
+    if programs is None:
+        programs = {n: binaries.folder(f) / n for f in pins.COMPONENT_FAMILIES for n in f.packages}
+    return Plan(paths, subnets.Addresses(slot), programs, store.blobs_folder())
+
+
+def _create(paths: ClusterPaths, programs: dict[str, Path], names: dict[str, str]) -> None:
+    addresses = subnets.allocate(paths.name, network.networks_in_use(), record.slots_in_use(paths.name))
+    plan = plan_of(paths, addresses.slot, programs)
+    families = {family.name: pins.read_hash(family, PINS) for family in pins.COMPONENT_FAMILIES}
+    known = Record(paths.name, addresses.slot, families, with_dns="coredns" in programs)
+    paths.state.mkdir(parents=True, exist_ok=True)
+    paths.run.mkdir(parents=True, exist_ok=True)
+    record.write(paths, known)
+    with step(f"prepare namespaces, addresses ({addresses.whole}), certificates, configuration"):
+        cgroups.create(paths.name)
+        network.create(paths, addresses)
+        _write_files(plan, names)
+    with step("start etcd, containerd, image mirror, API server", estimate=6):
+        for component in components.before_api(plan):
+            processes.start(paths, component)
+        kubectl = Kubectl(find(), paths.kubeconfig)
+        _wait(paths, "the API server", lambda: [] if kubectl.answers() else ["not ready"], components.NAMES[:4])
+    with step("start controller-manager, scheduler, kubelet, kube-proxy; install DNS, S3, Argo", estimate=6):
+        for component in components.after_api(plan):
+            processes.start(paths, component)
+        _install(plan, kubectl, known)
+    with step("wait for node, DNS, S3 and Argo's controller", estimate=15):
+        _wait(paths, "the cluster", lambda: _unready(plan, kubectl, known), components.NAMES)
+    record.write(paths, replace(known, complete=True))
+
+
+def _write_files(plan: Plan, names: dict[str, str]) -> None:
+    paths, pki_folder = plan.paths, plan.paths.pki
+    identities = pki.identities(paths.name, plan.node, plan.addresses)
+    pki.create(pki_folder, identities)
+    for path, content in components.files(plan).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    authority = (pki_folder / "ca.crt").read_bytes()
+    for identity in identities:
+        pair = [(pki_folder / f"{identity.file}.{kind}").read_bytes() for kind in ("crt", "key")]
+        target = paths.config / f"{identity.file}.kubeconfig"
+        target.write_text(components.kubeconfig(plan, identity.file, authority, pair[0], pair[1]))
+        target.chmod(0o600)
+    paths.image_names.write_text(json.dumps(names, indent=2))
+    write_home(paths, plan)
+
+
+def write_home(paths: ClusterPaths, plan: Plan) -> None:
+    """Write the checkout's `.cluster/`: kubeconfig and the programs a person or a test calls."""
+    paths.bin.mkdir(parents=True, exist_ok=True)
+    shutil.copy(paths.config / "admin.kubeconfig", paths.kubeconfig)
+    for name, program in (("argo", plan.programs["argo"]), ("kubectl", find())):
+        link = paths.bin / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
+
+
+def _install(plan: Plan, kubectl: Kubectl, known: Record) -> None:
+    documents = [addons.namespace(addons.ARGO_NAMESPACE), *addons.executor_rights()]
+    documents += addons.s3(plan.addresses.s3_service)
+    if known.with_dns:
+        documents += addons.dns(plan.addresses.dns_service, components.CLUSTER_DOMAIN)
+    # An address needs no lookup, and is there without DNS too.
+    rendered = argo.render(kubectl.program, f"{plan.addresses.s3_service}:{addons.S3_PORT}")
+    text = f"{addons.as_stream(documents)}---\n{rendered}"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+            return
+        except ClusterError:
+            # The API server answers before it has made its own namespaces and priority classes.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _unready(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
+    listing = kubectl.json("get", "nodes,deployments", "--all-namespaces")
+    waiting = readiness.unready(listing, readiness.wanted_deployments(known.with_dns))
+    if waiting:
+        return waiting
+    if not readiness.http_ok(plan.addresses.s3_service, addons.S3_PORT, "/health"):
+        waiting.append(f"S3 at {plan.addresses.s3_service}:{addons.S3_PORT} does not answer")
+    name = f"s3.{addons.ARGO_NAMESPACE}.svc.{components.CLUSTER_DOMAIN}"
+    if known.with_dns and not readiness.dns_answers(plan.addresses.dns_service, name):
+        waiting.append(f"DNS at {plan.addresses.dns_service} does not answer for {name}")
+    return waiting
+
+
+def _wait(paths: ClusterPaths, what: str, check: Callable[[], list[str]], needed: tuple[str, ...]) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT
+    while True:
+        dead = [name for name in needed if processes.running(paths, name) is None]
+        if dead:
+            log = processes.log_file(paths, dead[0])
+            tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""
+            raise ClusterError(
+                f"{', '.join(dead)} ended while starting. The end of {log}:\n    {tail}",
+                f"Read that log; `cluster.py down --name {paths.name}` cleans up.",
+            )
+        try:
+            waiting = check()
+        except ClusterError as error:
+            waiting = [error.problem]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"{what} is not ready after {seconds(READY_TIMEOUT)}: {'; '.join(waiting)}.",
+                f"Read the logs in {paths.logs}, then `cluster.py down --name {paths.name}` and start it again.",
+            )
+        time.sleep(0.2)
+
+
+def _heal(paths: ClusterPaths, known: Record) -> None:
+    plan = plan_of(paths, known.slot)
+    stale = [n for n, h in known.families.items() if (PINS / n).exists() and _present_hash(n) != h]
+    if stale:
+        warn(f"it runs older builds of {', '.join(stale)} than the pins name; recreate it with cluster-down, cluster")
+    if any(not program.exists() for name, program in plan.programs.items() if name != "coredns"):
+        plan = plan_of(paths, known.slot, _programs())
+    dead = [name for name in components.NAMES if processes.running(paths, name) is None]
+    write_home(paths, plan)
+    kubectl = Kubectl(find(), paths.kubeconfig)
+    if dead:
+        with step(f"start again what had ended: {', '.join(dead)}"):
+            start_named(plan, kubectl, dead)
+    waiting = _unready_or_why(plan, kubectl, known)
+    if waiting:
+        with step(f"wait for {'; '.join(waiting)}"):
+            if any("absent" in reason for reason in waiting):
+                _install(plan, kubectl, known)
+            _wait(paths, "the cluster", lambda: _unready(plan, kubectl, known), components.NAMES)
+
+
+def _unready_or_why(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
+    try:
+        return _unready(plan, kubectl, known)
+    except ClusterError as error:
+        return [error.problem]
+
+
+def _present_hash(family: str) -> str:
+    return next(pins.read_hash(f, PINS) for f in pins.COMPONENT_FAMILIES if f.name == family)
+
+
+def start_named(plan: Plan, kubectl: Kubectl, names: list[str]) -> None:
+    """Start the named components, those that others need first."""
+    paths, first, later = plan.paths, components.before_api(plan), components.after_api(plan)
+    for component in first:
+        if component.name in names:
+            processes.start(paths, component)
+    wanted = [component for component in later if component.name in names]
+    if wanted or "apiserver" in names or "etcd" in names:
+        # The controller-manager and the scheduler give up when no API server answers at their start.
+        _wait(paths, "the API server", lambda: [] if kubectl.answers() else ["not ready"], ("apiserver", "etcd"))
+    for component in wanted:
+        processes.start(paths, component)
+
+
+def stop_named(paths: ClusterPaths, name: str) -> bool:
+    """Stop one component; it stays stopped until it is started again. False if it was not running."""
+    return processes.stop(paths, name)
+
+
+def down(paths: ClusterPaths) -> None:
+    """Remove every trace of the cluster from this machine; built binaries and images stay in the cache."""
+    known = record.read(paths)
+    # Killing containerd first would let shims hand over to new processes; all at once, until none is left.
+    processes.end_all(paths)
+    network.remove(paths, known.slot if known else None)
+    deadline = time.monotonic() + 10
+    while held := cgroups.remove(paths.name):
+        if time.monotonic() > deadline:
+            warn(f"the kernel still holds {held[0]}; it is empty and harmless")
+            break
+        time.sleep(0.1)
+    for folder in (paths.state, paths.run):
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            subprocess.run(["rm", "-rf", str(folder)], check=False)
+        try:
+            folder.parent.rmdir()
+        except OSError:
+            continue

@@ -1,0 +1,71 @@
+"""kubectl: which one, and calls to it."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import binaries, pins
+from .errors import ClusterError
+
+
+def find() -> Path:
+    """kubectl from PATH, or built from the pinned Kubernetes module."""
+    found = shutil.which("kubectl")
+    if found:
+        return Path(found)
+    return binaries.build_all([pins.KUBECTL])["kubectl"]
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl bound to one kubeconfig."""
+
+    program: Path
+    kubeconfig: Path | str
+
+    def run(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> str:
+        """Run kubectl and return what it printed.
+
+        Raises:
+            ClusterError: if it fails and `check` is set.
+        """
+        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
+        try:
+            process = subprocess.run(
+                command, input=stdin, capture_output=True, text=True, check=False, timeout=timeout
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(
+                f"kubectl {' '.join(arguments[:3])} gave no answer in {timeout:.0f} s.",
+                "Look at `cluster.py status` and the logs it names.",
+            ) from error
+        if check and process.returncode != 0:
+            raise ClusterError(
+                f"kubectl {' '.join(arguments[:4])} failed: {process.stderr.strip()[-1500:]}",
+                "Look at `cluster.py status` and the logs it names.",
+            )
+        return process.stdout
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """Run kubectl with `-o json` and return what it printed, parsed."""
+        return json.loads(self.run(*arguments, "-o", "json"))
+
+    def answers(self) -> bool:
+        """True if the API server says it is ready."""
+        try:
+            return self.run("get", "--raw=/readyz", check=False, timeout=10).strip() == "ok"
+        except ClusterError:
+            return False
+
+
+def kustomize(program: Path, folder: Path) -> str:
+    """The rendered manifests of a kustomization."""
+    process = subprocess.run([str(program), "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        raise ClusterError(
+            f"kubectl kustomize {folder} failed: {process.stderr.strip()}", "Use kubectl 1.28 or newer, or none at all."
+        )
+    return process.stdout

@@ -1,0 +1,123 @@
+"""The cluster's network and mount namespaces, and the wire to the machine. Nothing in there has a way out."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from .errors import ClusterError
+from .paths import RUN_ROOT, ClusterPaths
+from .subnets import Addresses
+
+# Folders that containerd, its shims, CNI and kubelet use at fixed paths. Inside the cluster's mount namespace each is the
+# cluster's own, so clusters do not meet there and nothing is left on the machine.
+PRIVATE_FOLDERS = ("/run/netns", "/run/containerd", "/var/lib/kubelet", "/var/lib/cni", "/var/log/containers")
+_MADE = RUN_ROOT / "made-folders"
+
+
+def run(*command: str, check: bool = True) -> str:
+    """Run a command of iproute2 or util-linux and return its output.
+
+    Raises:
+        ClusterError: if it fails and `check` is set.
+    """
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check and process.returncode != 0:
+        raise ClusterError(
+            f"`{' '.join(command)}` failed: {process.stderr.strip()}",
+            "This needs root with the right to make namespaces and mounts (CAP_SYS_ADMIN, CAP_NET_ADMIN); "
+            "inside a container, run it privileged.",
+        )
+    return process.stdout
+
+
+def networks_in_use() -> list[str]:
+    """Every network that an address or a route of this machine covers."""
+    addresses = json.loads(run("ip", "-json", "-4", "addr") or "[]")
+    routes = json.loads(run("ip", "-json", "-4", "route", "show", "table", "all") or "[]")
+    found = [f"{a['local']}/{a['prefixlen']}" for link in addresses for a in link.get("addr_info", []) if "local" in a]
+    return found + [route["dst"] for route in routes if route.get("dst") not in (None, "default")]
+
+
+def enter(paths: ClusterPaths) -> list[str]:
+    """Command prefix that runs a program inside the cluster's namespaces."""
+    return ["nsenter", f"--net={paths.netns}", f"--mount={paths.mntns}", "--"]
+
+
+def exists(paths: ClusterPaths) -> bool:
+    """True if both namespaces of the cluster are there and can be entered."""
+    if not (paths.netns.is_file() and paths.mntns.is_file()):
+        return False
+    return subprocess.run([*enter(paths), "true"], capture_output=True, check=False).returncode == 0
+
+
+def create(paths: ClusterPaths, addresses: Addresses) -> None:
+    """Make the namespaces and the wire."""
+    folder = paths.namespaces
+    folder.mkdir(parents=True, exist_ok=True)
+    run("mount", "--bind", str(folder), str(folder))
+    # A namespace can be kept on a file only where mounts do not propagate.
+    run("mount", "--make-private", str(folder))
+    paths.netns.touch()
+    paths.mntns.touch()
+    for name in PRIVATE_FOLDERS:
+        if not Path(name).exists():
+            Path(name).mkdir(parents=True)
+            with _MADE.open("a") as made:
+                made.write(f"{name}\n")
+    mounts = " && ".join(f"mount -t tmpfs -o mode=755 runwright {name}" for name in PRIVATE_FOLDERS)
+    run("unshare", f"--net={paths.netns}", "true")
+    # Shared inside, so that pods with mount propagation work; private to the outside.
+    run("unshare", f"--mount={paths.mntns}", "--propagation", "private", "sh", "-c", f"{mounts} && mount --make-rshared /")
+    _wire(paths, addresses)
+
+
+def _wire(paths: ClusterPaths, addresses: Addresses) -> None:
+    link, inside = addresses.host_link, ["nsenter", f"--net={paths.netns}", "--"]
+    run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(paths.netns))
+    run("ip", "addr", "add", f"{addresses.host}/30", "dev", link)
+    run("ip", "link", "set", link, "up")
+    run("ip", "route", "add", addresses.whole, "via", addresses.node, "dev", link)
+    for command in (
+        ("ip", "link", "set", "lo", "up"),
+        ("ip", "addr", "add", f"{addresses.node}/30", "dev", "eth0"),
+        ("ip", "link", "set", "eth0", "up"),
+        ("ip", "route", "add", "unreachable", "default"),
+    ):
+        run(*inside, *command)
+    run(*inside, "ip", "-6", "route", "add", "unreachable", "default", check=False)
+    run(*inside, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+    run(*inside, "sh", "-c", "echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables", check=False)
+
+
+def inode(paths: ClusterPaths) -> int | None:
+    """Number of the cluster's network namespace, as in /proc/PID/ns/net, or None if there is none."""
+    try:
+        status = os.stat(paths.netns)
+    except OSError:
+        return None
+    return status.st_ino if status.st_dev == os.stat("/proc/self/ns/net").st_dev else None
+
+
+def mounts_under(folders: list[Path]) -> list[str]:
+    """Mount points of this machine at or below `folders`, innermost first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    inside = [p for p in points if any(p == str(f) or p.startswith(f"{f}/") for f in folders)]
+    return sorted(inside, key=len, reverse=True)
+
+
+def remove(paths: ClusterPaths, slot: int | None) -> None:
+    """Remove namespaces, mounts and wire, and with the last cluster the mount points. Safe when parts are gone already."""
+    for point in mounts_under([paths.run, paths.state]):
+        run("umount", "--lazy", point, check=False)
+    if slot is not None:
+        run("ip", "link", "del", Addresses(slot).host_link, check=False)
+    # Removing a folder would unmount what another cluster's mount namespace has there.
+    others = [p for p in RUN_ROOT.glob("*/ns") if p != paths.namespaces]
+    if not others and _MADE.exists():
+        for name in _MADE.read_text().split():
+            try:
+                Path(name).rmdir()
+            except OSError:
+                continue
+        _MADE.unlink()

@@ -1,0 +1,60 @@
+"""What a started cluster writes down about itself, and the decision what an `up` has to do about it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+
+from .paths import STATE_ROOT, ClusterPaths
+
+
+@dataclass(frozen=True)
+class Record:
+    """cluster.json. `complete` is set when the cluster was Ready once; `families` maps program families to pin hashes."""
+
+    name: str
+    slot: int
+    families: dict[str, str] = field(default_factory=dict[str, str])
+    with_dns: bool = True
+    complete: bool = False
+
+
+class Action(Enum):
+    """What `up` does."""
+
+    CREATE = "create"
+    HEAL = "heal"
+    RECREATE = "recreate"
+
+
+def decide(record: Record | None, namespaces_exist: bool, leftovers: bool) -> tuple[Action, str]:
+    """What to do, and why: create where nothing is, heal a cluster that was Ready once, clean and recreate the rest."""
+    if record is None and not leftovers:
+        return Action.CREATE, "nothing of it exists"
+    if record is None:
+        return Action.RECREATE, "a start was interrupted before it wrote its record"
+    if not record.complete:
+        return Action.RECREATE, "an earlier start did not come to its end"
+    if not namespaces_exist:
+        return Action.RECREATE, "its namespaces are gone (the machine was restarted)"
+    return Action.HEAL, "it was started before"
+
+
+def read(paths: ClusterPaths) -> Record | None:
+    """The record of a cluster, or None if there is none that can be read."""
+    try:
+        return Record(**json.loads(paths.record.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write(paths: ClusterPaths, record: Record) -> None:
+    """Write the record, whole or not at all."""
+    scratch = paths.record.with_suffix(".tmp")
+    scratch.write_text(json.dumps(asdict(record), indent=2))
+    scratch.replace(paths.record)
+
+
+def slots_in_use(but: str) -> list[int]:
+    """Subnet slots of the other clusters of this machine."""
+    records = (read(ClusterPaths(folder.name)) for folder in STATE_ROOT.glob("*") if folder.name != but)
+    return [record.slot for record in records if record is not None]
