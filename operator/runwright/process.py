@@ -17,14 +17,16 @@ from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import configure
 from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
-from runwright.handlers import operator_settings, watch_registry
+from runwright.handlers import watch_registry
 from runwright.runtime.clock import SystemClock
+from runwright.runtime.health import health_endpoint
 from runwright.runtime.intake import Intake
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import RESYNC_SECONDS, Resync
 from runwright.runtime.store import Store
 from runwright.runtime.workers import WORKERS, work
+from runwright.watches import Watches
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +47,10 @@ class OperatorOptions:
 
 
 async def run_operator(options: OperatorOptions) -> None:
-    """Run until SIGTERM or SIGINT, or until a watch ends for good, which raises.
+    """Run until SIGTERM or SIGINT.
 
-    Liveness, on /healthz, means that the event loop turns: Kopf answers it from the same loop. A watch that goes
-    silent is reconnected by Kopf after 70 seconds; one that fails ends the process. A backlog never does.
+    Raises kubernetes' ConfigException where there is no way to a cluster, and ValueError or OSError for a probe
+    address that cannot be used. An API server that is away is waited for.
     """
     configuration = await configure(options.kubeconfig, options.context)
     async with client.ApiClient(configuration) as api:
@@ -58,38 +60,38 @@ async def run_operator(options: OperatorOptions) -> None:
         reconciler = Reconciler(
             cluster, store, SystemClock(), BuildOptions(default_service_account=options.default_service_account)
         )
-        resync = Resync(cluster, store, queue)
         registry = watch_registry(Intake(store, queue))
         register_login(registry, lambda: connection_info(configuration))
-        register_probe(registry, queue)
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        watches = Watches(registry, options.namespaces, cluster.missing_kinds)
+        stop = stop_on_signals()
         where = ", ".join(options.namespaces) or "all namespaces"
         logger.info("runwright %s looks after PipelineRuns in %s of %s", __version__, where, configuration.host)
         background = [
             asyncio.create_task(work(queue, reconciler.reconcile, options.workers), name="workers"),
-            asyncio.create_task(resync.forever(options.resync_seconds), name="resync"),
+            asyncio.create_task(Resync(cluster, store, queue).forever(options.resync_seconds), name="resync"),
         ]
+
+        def report() -> dict[str, object]:
+            return {"version": __version__, "watching": watches.running, "waiting": len(queue)}
+
         try:
-            await kopf.operator(
-                registry=registry,
-                settings=operator_settings(namespaced=bool(options.namespaces)),
-                standalone=True,
-                clusterwide=not options.namespaces,
-                namespaces=options.namespaces,
-                liveness_endpoint=f"http://{options.probe_address}/healthz" if options.probe_address else None,
-                stop_flag=stop,
-            )
+            async with health_endpoint(options.probe_address, report):
+                await watches.run(stop)
         finally:
             queue.close()
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            logger.info("stopped; %d keys were waiting and will be found again at the next start", len(queue))
-        if not stop.is_set():
-            raise RuntimeError("Kopf ended without being asked to: a watch failed for good")
+        logger.info("stopped; what was under way is found again at the next start")
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 def register_login(registry: kopf.OperatorRegistry, info: Callable[[], kopf.ConnectionInfo]) -> None:
@@ -98,14 +100,6 @@ def register_login(registry: kopf.OperatorRegistry, info: Callable[[], kopf.Conn
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return info()
-
-
-def register_probe(registry: kopf.OperatorRegistry, queue: WorkQueue[Key]) -> None:
-    """What /healthz tells besides being answered at all."""
-
-    @kopf.on.probe(id="waiting", registry=registry)
-    async def waiting(**_: Any) -> int:
-        return len(queue)
 
 
 def connection_info(configuration: Any) -> kopf.ConnectionInfo:

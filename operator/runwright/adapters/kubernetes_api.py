@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -178,6 +179,19 @@ class KubernetesCluster(Cluster):
     async def list_workflows(self) -> AsyncIterator[Identity]:
         async for identity in self._list(*ARGO, "workflows", label_selector=RUN_LABEL):
             yield identity
+
+    async def missing_kinds(self) -> tuple[str, ...]:
+        """Which of the kinds that are watched the API server does not serve now, as `plural.group`.
+
+        Discovery is open to everybody who is authenticated.
+        """
+        missing: list[str] = []
+        for group, version, plural in ((GROUP, VERSION, PLURAL), (*ARGO, "workflows")):
+            served = await self._get(partial(self._custom.get_api_resources, group, version))
+            resources = cast(list[Json], (served or {}).get("resources") or [])
+            if all(resource.get("name") != plural for resource in resources):
+                missing.append(f"{plural}.{group}")
+        return tuple(missing)
 
     async def _list(self, group: str, version: str, plural: str, **selectors: str) -> AsyncIterator[Identity]:
         for namespace in self._namespaces or ("",):

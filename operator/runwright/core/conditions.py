@@ -13,10 +13,6 @@ STALLED = "Stalled"
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
-PENDING = "Pending"
-RUNNING = "Running"
-FAILED = "Failed"
-ERROR = "Error"
 WORKFLOW_DELETED = "WorkflowDeleted"
 WORKFLOW_REFUSED = "WorkflowRefused"
 """Argo refused the Workflow before it ran anything; the message is Argo's."""

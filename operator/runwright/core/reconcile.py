@@ -12,7 +12,6 @@ from typing import Literal
 from runwright.api.pipelinerun import Phase, PipelineRunStatus
 from runwright.core.conditions import (
     MESSAGE_LIMIT,
-    PENDING,
     PREVIOUS_WORKFLOW,
     STALLED,
     SUCCEEDED,
@@ -168,7 +167,7 @@ def foreign(run: RunRecord, workflow: WorkflowRecord) -> Refusal:
 def stall(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
     """The run has no Workflow that can run: say why, and come back where it may heal."""
     conditions = set_condition(
-        run.status.conditions, SUCCEEDED, "Unknown", PENDING, refusal.message, now=now, generation=run.generation
+        run.status.conditions, SUCCEEDED, "Unknown", refusal.reason, refusal.message, now=now, generation=run.generation
     )
     conditions = set_condition(
         conditions, STALLED, "True", refusal.reason, refusal.message, now=now, generation=run.generation
