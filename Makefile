@@ -1,0 +1,110 @@
+# Everything that is done with this repository. `make demo` and `make test` each work as the first command on a fresh machine.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+# The local cluster's name. A second one can run beside it: make cluster CLUSTER=other
+CLUSTER ?= default
+# An image that the cluster can pull by itself, for a cluster that cannot be given one: make deploy IMAGE=registry/runwright:tag
+IMAGE ?=
+# Passed on to pytest: make unit ARGS='-k mirror', make e2e ARGS='-x -k delete'
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Set when the requirement files as they are now are installed.
+VENV_DONE := $(VENV)/.requirements-installed
+CLUSTER_TOOL := $(PYTHON) deploy/local/cluster.py --name $(CLUSTER)
+# Where `make cluster` leaves the way in, whichever cluster it is.
+CLUSTER_KUBECONFIG := $(CURDIR)/.cluster/$(if $(filter-out default,$(CLUSTER)),$(CLUSTER)/)kubeconfig
+ON_CLUSTER := KUBECONFIG=$(CLUSTER_KUBECONFIG)
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2} /^##@ / {printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+
+##@ To see it work
+.PHONY: demo
+demo: deploy ## Start a cluster, install Runwright, apply a PipelineRun and watch it run to its end
+	@$(ON_CLUSTER) $(PYTHON) deploy/demo.py
+
+.PHONY: test
+test: lint unit e2e ## Everything: lint, unit tests, then cluster, image, deploy and the end-to-end tests
+
+##@ Without a cluster
+.PHONY: venv
+venv: $(VENV_DONE) ## Make .venv with the pinned requirements and the package (again only when those change)
+
+$(VENV_DONE): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11. Name a newer one: make venv PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "→ .venv: the pinned requirements (about 40 s the first time)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: generate
+generate: venv ## Write crds/ and docs/reference/ anew from the models
+	@$(BIN)/python -m runwright.api.generate
+
+.PHONY: lint
+lint: venv ## ruff, pyright, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: venv ## Put the code into the one format, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: unit
+unit: venv ## The unit tests: seconds, no cluster
+	$(BIN)/pytest -n auto tests/unit $(ARGS)
+
+.PHONY: requirements
+requirements: venv ## Pin requirements*.txt anew from requirements*.in (UPGRADE=1: to the newest that fit)
+	@for name in requirements requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+			$$name.in --output-file $$name.txt > /dev/null; \
+	done
+	@! grep -nE '://|^--' requirements.txt requirements-dev.txt || { echo "an address got into the pins" >&2; exit 1; }
+
+##@ On a cluster
+.PHONY: cluster
+cluster: ## Start a cluster: the one KUBECONFIG names, kind where Docker is, else the real components, built here
+	@$(CLUSTER_TOOL) up
+
+.PHONY: cluster-status
+cluster-status: ## Tell what is up
+	@$(CLUSTER_TOOL) status
+
+.PHONY: cluster-down
+cluster-down: ## Stop the cluster and leave nothing of it behind
+	@$(CLUSTER_TOOL) down
+
+.PHONY: image
+image: cluster ## Build the operator's image and give it to the cluster (again only when its sources change)
+	@[ -n "$(IMAGE)" ] || $(PYTHON) deploy/image.py --name $(CLUSTER)
+
+.PHONY: deploy
+deploy: image ## Install Runwright in the cluster and wait until it is ready
+	@$(ON_CLUSTER) $(PYTHON) deploy/install.py up $(if $(IMAGE),--image $(IMAGE))
+
+.PHONY: undeploy
+undeploy: ## Take Runwright out of the cluster, its CRD and so every PipelineRun with it
+	@$(ON_CLUSTER) $(PYTHON) deploy/install.py down
+
+.PHONY: e2e
+e2e: venv deploy ## The end-to-end tests, on the cluster with Runwright deployed
+	$(ON_CLUSTER) $(BIN)/pytest -n 4 -m "not serial" --timeout 600 tests/e2e $(ARGS)
+	$(ON_CLUSTER) $(BIN)/pytest -m serial --timeout 900 tests/e2e $(ARGS)
+
+.PHONY: bench
+bench: venv deploy ## Measure the cost of the operator against Argo alone, as ratios in one run
+	$(ON_CLUSTER) $(BIN)/python -m bench $(ARGS)

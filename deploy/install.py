@@ -1,0 +1,79 @@
+"""Installs Runwright in the current context's cluster and waits until it is ready, or takes it out again.
+
+`make deploy` and `make undeploy` run it. It applies deploy/overlays/local; for a cluster that is kept, see docs/install.md.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from image import reference
+
+OVERLAY = Path(__file__).resolve().parent / "overlays" / "local"
+PLACEHOLDER = "image: runwright:dev\n"
+CRD = "crd/pipelineruns.runwright.dev"
+NAMESPACE = "runwright-system"
+DEPLOYMENT = "deployment/runwright-operator"
+ROLLOUT_SECONDS = 180
+
+
+def kubectl(*arguments: str, given: str | None = None, show: bool = False) -> str:
+    """What kubectl prints; with `show` it goes to the terminal instead.
+
+    Raises:
+        SystemExit: if kubectl fails, with its own exit code; it has said why.
+    """
+    stdout = None if show else subprocess.PIPE
+    done = subprocess.run(["kubectl", *arguments], input=given, stdout=stdout, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return done.stdout or ""
+
+
+def up(image: str) -> int:
+    """Apply everything with `image` as the operator's, and wait for the operator to be ready."""
+    start = time.monotonic()
+    rendered = kubectl("kustomize", str(OVERLAY))
+    if PLACEHOLDER not in rendered:
+        sys.exit(f"{OVERLAY}: nothing in it says {PLACEHOLDER.strip()!r}, so the image has no place to go in.")
+    context = kubectl("config", "current-context").strip()
+    print(f"→ Runwright ({image}) into the cluster {context}, namespace {NAMESPACE}", flush=True)
+    applied = kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=runwright-install", "-f", "-",
+        given=rendered.replace(PLACEHOLDER, f"image: {image}\n"),
+    )  # fmt: skip
+    print(f"  ✓ {len(applied.splitlines())} objects applied: the CRD, access rights, the operator", flush=True)
+    kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s")
+    rollout = ["kubectl", "rollout", "status", DEPLOYMENT, "-n", NAMESPACE, f"--timeout={ROLLOUT_SECONDS}s"]
+    if subprocess.run(rollout, stdout=subprocess.DEVNULL, check=False).returncode:
+        print(f"  ✗ the operator was not ready within {ROLLOUT_SECONDS} s. Its pod, and what it says:", flush=True)
+        kubectl("describe", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator", show=True)
+        kubectl("logs", DEPLOYMENT, "-n", NAMESPACE, "--tail=50", "--all-containers", show=True)
+        return 1
+    print(f"  ✓ the operator is ready ({time.monotonic() - start:.1f} s in all)")
+    return 0
+
+
+def down() -> int:
+    """Delete everything that `up` applied, and with the CRD all PipelineRuns; Argo and its own objects stay."""
+    print("→ taking Runwright out: operator, access rights, and the CRD with every PipelineRun", flush=True)
+    removed = kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait", "--timeout=120s")
+    print(f"  ✓ {len(removed.splitlines())} objects deleted")
+    return 0
+
+
+def main() -> int:
+    """Read the command line and do it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("up", help="install, or bring up to date")
+    command.add_argument("--image", help="an image that the cluster can pull, instead of the one `make image` built")
+    commands.add_parser("down", help="take out")
+    arguments = parser.parse_args()
+    return down() if arguments.command == "down" else up(arguments.image or reference())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
