@@ -301,8 +301,8 @@ def _plain(text: str, event: yaml.ScalarEvent) -> Any:
         raise UnreadableError(f"{_where(event.start_mark)}: {text} is not a JSON number")
     if text[0] not in "+-.0123456789":
         return text
-    # Go drops the underscores of a number, but of one that starts with a point it has none.
-    digits = text if text[0] == "." else text.replace("_", "")
+    # Go drops all underscores of a number; in one that starts with a point, those between digits.
+    digits = text.replace("_", "") if text[0] != "." else re.sub(r"(?<=[0-9])_(?=[0-9])", "", text)
     whole = _INTEGER.fullmatch(digits)
     if whole and len(digits) <= 70:
         number = _integer(whole.group(1), whole.group(2))
