@@ -23,12 +23,13 @@ RUN site=/opt/package$(/opt/runwright/bin/python -c "import sysconfig; print(sys
     && printf '#!/opt/runwright/bin/python\nimport sys\n\nfrom runwright.cli import main\n\nsys.exit(main())\n' \
         > /opt/package/opt/runwright/bin/runwright \
     && chmod 755 /opt/package/opt/runwright/bin/runwright \
-    && /opt/runwright/bin/python -m compileall -q -f -s /opt/package --invalidation-mode unchecked-hash "$site/runwright"
+    && /opt/runwright/bin/python -m compileall -q -f -s /opt/package -p / --invalidation-mode unchecked-hash "$site/runwright"
 
 FROM ${BASE}
 COPY --from=build /opt/runwright /opt/runwright
 COPY --from=build /opt/package /
-ENV PATH=/opt/runwright/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# USER: Kopf asks who it is, and a uid without an entry in /etc/passwd has no name.
+ENV PATH=/opt/runwright/bin:$PATH USER=runwright PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 ENTRYPOINT ["runwright"]
 CMD ["operator"]
