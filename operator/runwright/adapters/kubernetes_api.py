@@ -84,9 +84,13 @@ class KubernetesCluster(Cluster):
                     )
                 )
             case "ConfigMap":
-                return await self._read(self._core.read_namespaced_config_map_without_preload_content, ref)
+                return await self._read(
+                    partial(self._core.read_namespaced_config_map_without_preload_content, ref.name, ref.namespace)
+                )
             case "ServiceAccount":
-                return await self._read(self._core.read_namespaced_service_account_without_preload_content, ref)
+                return await self._read(
+                    partial(self._core.read_namespaced_service_account_without_preload_content, ref.name, ref.namespace)
+                )
 
     @override
     async def create_workflow(self, workflow: Json) -> Json:
@@ -187,7 +191,7 @@ class KubernetesCluster(Cluster):
         """
         missing: list[str] = []
         for group, version, plural in ((GROUP, VERSION, PLURAL), (*ARGO, "workflows")):
-            served = await self._get(partial(self._custom.get_api_resources, group, version))
+            served = await self._read(partial(self._custom.get_api_resources_without_preload_content, group, version))
             resources = cast(list[Json], (served or {}).get("resources") or [])
             if all(resource.get("name") != plural for resource in resources):
                 missing.append(f"{plural}.{group}")
@@ -233,10 +237,10 @@ class KubernetesCluster(Cluster):
                 return None
             raise
 
-    async def _read(self, request: Callable[..., Awaitable[Any]], ref: ObjectRef) -> Json | None:
+    async def _read(self, request: Callable[..., Awaitable[Any]]) -> Json | None:
+        """A GET whose reply the client would make a typed model of: that costs more than the fields that are read."""
         try:
-            # The typed models cost more to build than the two fields that are read.
-            response = await request(ref.name, ref.namespace, _request_timeout=REQUEST_TIMEOUT)
+            response = await request(_request_timeout=REQUEST_TIMEOUT)
             body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(error) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from runwright.api.pipelinerun import PipelineRun, PipelineRunStatus
-from runwright.core.observe import GENERATION_ANNOTATION, run_record, workflow_record
+from runwright.core.observe import GENERATION_ANNOTATION, key_of, run_record, workflow_record
 from runwright.core.patch import merge_patch
 from runwright.core.reconcile import Create, Decision, Look, Memory, Replace, reconcile
 from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen
@@ -151,7 +151,7 @@ class Reconciler:
                     return workflow
                 case Refusal() as refusal:
                     return refusal
-        raise ApiError(0, "TooManyReads", f"the Workflow of PipelineRun {body} needs objects without end")
+        raise ApiError(0, "TooManyReads", f"the Workflow of PipelineRun {key_of(body)} needs objects without end")
 
     def _refused(self, run: RunRecord, refusal: Refusal) -> Observation:
         memory = self._memory.get(run.key, Memory())

@@ -1,0 +1,233 @@
+"""What goes over the wire for each call of the port, and what becomes of each kind of reply."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio import client
+
+from runwright.adapters import kubernetes_api
+from runwright.adapters.kubernetes_api import KubernetesCluster, api_error
+from runwright.core.reconcile import Notice
+from runwright.core.records import Key, RunRecord, WorkflowRecord
+from runwright.core.workflow import ObjectRef
+from runwright.ports import ApiError
+
+KEY = Key("team", "train")
+RUN = RunRecord(key=KEY, uid="run-uid", resource_version="7", generation=2, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+RUNS = "/apis/runwright.dev/v1alpha1/namespaces/team/pipelineruns"
+WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/team/workflows"
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Server:
+    """An HTTP server on loopback that answers from a script and keeps what it was asked."""
+
+    replies: list[tuple[int, Any]] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        text = await request.text()
+        self.requests.append(
+            Request(
+                request.method,
+                request.path,
+                dict(request.query),
+                dict(request.headers),
+                json.loads(text) if text else None,
+            )
+        )
+        status, body = self.replies.pop(0)
+        if status == 0:
+            await asyncio.sleep(30)
+        return web.json_response(body, status=status)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def cluster(server: Server) -> AsyncIterator[KubernetesCluster]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    async with TestServer(app) as running:
+        configuration = client.Configuration()
+        configuration.host = str(running.make_url("")).rstrip("/")
+        async with client.ApiClient(configuration) as api:
+            yield KubernetesCluster(api)
+
+
+def status(code: int, reason: str, message: str = "", causes: tuple[str, ...] = ()) -> tuple[int, Any]:
+    return code, {
+        "kind": "Status",
+        "code": code,
+        "reason": reason,
+        "message": message,
+        "details": {"causes": [{"reason": cause} for cause in causes]},
+    }
+
+
+async def test_the_status_is_merged_only_at_the_version_that_was_read(
+    server: Server, cluster: KubernetesCluster
+) -> None:
+    server.replies = [(200, {"metadata": {"resourceVersion": "8"}})]
+    written = await cluster.patch_run_status(RUN, {"phase": "Running", "message": None})
+    (request,) = server.requests
+    assert (request.method, request.path) == ("PATCH", f"{RUNS}/train/status")
+    assert request.headers["Content-Type"] == "application/merge-patch+json"
+    assert request.body == {"metadata": {"resourceVersion": "7"}, "status": {"phase": "Running", "message": None}}
+    assert written == {"metadata": {"resourceVersion": "8"}}
+
+
+async def test_a_workflow_is_deleted_only_in_the_version_that_was_seen(
+    server: Server, cluster: KubernetesCluster
+) -> None:
+    server.replies = [(200, {}), status(404, "NotFound"), status(409, "Conflict")]
+    workflow = WorkflowRecord(key=KEY, uid="wf-uid", resource_version="9")
+    await cluster.delete_workflow(workflow)
+    await cluster.delete_workflow(workflow)
+    with pytest.raises(ApiError) as caught:
+        await cluster.delete_workflow(workflow)
+    assert caught.value.code == 409
+    assert server.requests[0].path == f"{WORKFLOWS}/train"
+    assert server.requests[0].body["preconditions"] == {"uid": "wf-uid", "resourceVersion": "9"}
+    assert server.requests[0].body["propagationPolicy"] == "Background"
+
+
+async def test_what_is_not_there_is_none(server: Server, cluster: KubernetesCluster) -> None:
+    refs = [
+        ObjectRef("ConfigMap", "x", "team"),
+        ObjectRef("ServiceAccount", "x", "team"),
+        ObjectRef("WorkflowTemplate", "x", "team"),
+        ObjectRef("ClusterWorkflowTemplate", "x"),
+    ]
+    server.replies = [status(404, "NotFound")] * 6
+    assert await cluster.get_run(KEY) is None
+    assert await cluster.get_workflow(KEY) is None
+    for ref in refs:
+        assert await cluster.get_object(ref) is None
+    assert [request.path for request in server.requests] == [
+        f"{RUNS}/train",
+        f"{WORKFLOWS}/train",
+        "/api/v1/namespaces/team/configmaps/x",
+        "/api/v1/namespaces/team/serviceaccounts/x",
+        "/apis/argoproj.io/v1alpha1/namespaces/team/workflowtemplates/x",
+        "/apis/argoproj.io/v1alpha1/clusterworkflowtemplates/x",
+    ]
+
+
+async def test_what_is_there_comes_as_it_was_sent(server: Server, cluster: KubernetesCluster) -> None:
+    body = {"metadata": {"name": "x"}, "data": {"workflow.yaml": "kind: Workflow"}, "unknown": [1, {"a": None}]}
+    server.replies = [(200, body)] * 2
+    assert await cluster.get_object(ObjectRef("ConfigMap", "x", "team")) == body
+    assert await cluster.get_run(KEY) == body
+
+
+async def test_a_refusal_carries_code_reason_message_and_causes(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [status(403, "Forbidden", "namespace is going", ("NamespaceTerminating",)), (500, "no status")]
+    with pytest.raises(ApiError) as caught:
+        await cluster.create_workflow({"metadata": {"namespace": "team", "name": "train"}})
+    error = caught.value
+    assert (error.code, error.reason, error.message) == (403, "Forbidden", "namespace is going")
+    assert error.causes == ("NamespaceTerminating",)
+    with pytest.raises(ApiError) as caught:
+        await cluster.get_object(ObjectRef("ConfigMap", "x", "team"))
+    assert caught.value.code == 500
+
+
+@pytest.mark.parametrize("body", ["", "<html>bad gateway</html>", "[1]", "null"])
+def test_a_reply_that_is_no_status_is_an_error_all_the_same(body: str) -> None:
+    error = api_error(502, body)
+    assert (error.code, error.reason) == (502, "Unknown")
+
+
+async def test_no_reply_is_code_zero(
+    server: Server, cluster: KubernetesCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_api, "REQUEST_TIMEOUT", 0.05)
+    server.replies = [(0, None), (0, None)]
+    for request in (cluster.get_run(KEY), cluster.get_object(ObjectRef("ConfigMap", "x", "team"))):
+        with pytest.raises(ApiError) as caught:
+            await request
+        assert caught.value.code == 0
+
+
+async def test_an_event_said_twice_is_one_event(server: Server, cluster: KubernetesCluster) -> None:
+    posted = (201, {"metadata": {}, "involvedObject": {}})
+    server.replies = [posted, status(409, "AlreadyExists"), posted, status(500, "X")]
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    failed = Notice("Warning", "Failed", "step b failed")
+    await cluster.post_event(RUN, failed, now)
+    await cluster.post_event(RUN, failed, now)
+    await cluster.post_event(RUN, Notice("Warning", "Stalled", "other"), now)
+    names = [request.body["metadata"]["name"] for request in server.requests]
+    assert names[0] == names[1] != names[2]
+    event = server.requests[0].body
+    assert event["involvedObject"]["uid"] == "run-uid"
+    assert (event["type"], event["reason"], event["message"]) == ("Warning", "Failed", "step b failed")
+    with pytest.raises(ApiError):
+        await cluster.post_event(RUN, failed, now)
+
+
+async def test_lists_are_paged_filtered_by_the_server_and_metadata_only(
+    server: Server, cluster: KubernetesCluster
+) -> None:
+    def item(name: str) -> dict[str, Any]:
+        return {"metadata": {"namespace": "team", "name": name, "uid": f"uid-{name}", "resourceVersion": "5"}}
+
+    server.replies = [
+        (200, {"metadata": {"continue": "more"}, "items": [item("a"), item("b")]}),
+        (200, {"metadata": {}, "items": [item("c")]}),
+        (200, {"metadata": {}, "items": []}),
+    ]
+    names = [identity.key.name async for identity in cluster.list_unfinished_runs()]
+    assert names == ["a", "b", "c"]
+    first, second = server.requests
+    assert first.path == "/apis/runwright.dev/v1alpha1/pipelineruns"
+    assert first.query["limit"] == "500"
+    assert "continue" not in first.query
+    assert second.query["continue"] == "more"
+    assert first.headers["Accept"].startswith("application/json;as=PartialObjectMetadataList")
+    assert first.query["fieldSelector"].split(",") == [
+        f"status.phase!={phase}" for phase in ("Succeeded", "Skipped", "Failed", "Error")
+    ]
+    assert [identity async for identity in cluster.list_workflows()] == []
+    assert server.requests[2].query["labelSelector"] == "runwright.dev/run"
+
+
+async def test_without_its_crd_a_list_is_empty(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [status(404, "NotFound"), status(500, "InternalError")]
+    assert [identity async for identity in cluster.list_workflows()] == []
+    with pytest.raises(ApiError):
+        async for _ in cluster.list_workflows():
+            pass
+
+
+async def test_missing_kinds(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [
+        (200, {"resources": [{"name": "pipelineruns"}]}),
+        (200, {"resources": [{"name": "cronworkflows"}]}),
+        status(404, "NotFound"),
+        (200, {"resources": [{"name": "workflows"}]}),
+    ]
+    assert await cluster.missing_kinds() == ("workflows.argoproj.io",)
+    assert await cluster.missing_kinds() == ("pipelineruns.runwright.dev",)

@@ -1,0 +1,88 @@
+"""Kopf is started again when it ends, and when a kind comes that was missing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import kopf
+import pytest
+
+from runwright import watches
+from runwright.ports import ApiError
+from runwright.watches import Watches
+
+
+class Starts:
+    """Stands in for `kopf.operator`: each start does the next thing of the script."""
+
+    def __init__(self, *script: str) -> None:
+        self.script = list(script)
+        self.count = 0
+        self.started = asyncio.Event()
+
+    async def __call__(self, *, stop_flag: asyncio.Event, **_: Any) -> None:
+        self.count += 1
+        step = self.script.pop(0) if self.script else "wait"
+        if not self.script:
+            self.started.set()
+        if step == "fail":
+            raise RuntimeError("list failed")
+        if step == "wait":
+            await stop_flag.wait()
+
+
+async def served() -> tuple[str, ...]:
+    return ()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "MAX_BACKOFF", 0.001)
+    monkeypatch.setattr(watches, "POLL_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts("fail", "end", "fail", "wait")
+    monkeypatch.setattr(kopf, "operator", starts)
+    stop = asyncio.Event()
+    running = Watches(kopf.OperatorRegistry(), (), served)
+    task = asyncio.create_task(running.run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    assert running.running
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert starts.count == 4
+    assert not running.running
+
+
+async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts("fail")
+    monkeypatch.setattr(kopf, "operator", starts)
+    stop = asyncio.Event()
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), served).run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert starts.count == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_namespaced_operator_watches_anew_when_a_kind_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[str, ...] | None] = [("workflows.argoproj.io",), None, ("workflows.argoproj.io",), ()]
+
+    async def missing() -> tuple[str, ...]:
+        answer = answers.pop(0) if answers else ()
+        if answer is None:
+            raise ApiError(0, "Unreachable", "away")
+        return answer
+
+    starts = Starts("wait", "wait")
+    monkeypatch.setattr(kopf, "operator", starts)
+    stop = asyncio.Event()
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), ("team-a",), missing).run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert starts.count == 2
