@@ -357,6 +357,41 @@ def test_applying_an_accepted_run_again_changes_nothing(run: Run, apply: Apply, 
     assert run.get()["metadata"]["generation"] == before["generation"]
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"workflow": {"manifest": "é" * 600_000}},
+        {
+            "workflow": {
+                "spec": {"arguments": {"parameters": [{"name": f"p{i}", "value": "x" * 1000} for i in range(800)]}}
+            }
+        },
+        ABSENT | {"parameters": [{"name": f"p{i}", "value": "x" * 1500} for i in range(512)]},
+    ],
+    ids=["manifest", "spec", "parameters"],
+)
+def test_the_rules_are_within_the_budget_for_the_largest_runs(run: Run, apply: Apply, spec: dict[str, Any]):
+    """A rule that costs too much at run time would refuse every later edit, the operator's too."""
+    apply(pipeline_run(spec), "--server-side")
+    run.accept().patch({"metadata": {"labels": {"a": "b"}}})
+    assert run.patch({"status": {"message": "seen"}}, "--subresource=status")["status"]["message"] == "seen"
+    assert FROZEN in refused(
+        run.spec, workflow={"templateRef": {"name": "a"}, "manifest": None, "spec": None}, parameters=None
+    )
+
+
+def test_a_namespace_that_is_being_deleted_takes_no_run(run: Run):
+    """A run with a finalizer holds the namespace in that state."""
+    run.create(ABSENT, finalizers=["runwright.dev/test"])
+    namespace = run.where[1]
+    run.kubectl("delete", "namespace", namespace, "--wait=false")
+    late = Run(run.kubectl, namespace, "late")
+    assert f"unable to create new content in namespace {namespace} because it is being terminated" in refused(
+        late.create, ABSENT
+    )
+    run.patch({"metadata": {"finalizers": None}})
+
+
 def test_retries_only_grows(run: Run):
     run.create(ABSENT | {"retries": 1})
     assert run.spec(retries=2)["spec"]["retries"] == 2
