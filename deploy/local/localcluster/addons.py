@@ -221,13 +221,18 @@ def argo_overlay(base: str, images: ArgoImages, s3_endpoint: str) -> Document:
         "image": images.controller,
         "imagePullPolicy": "IfNotPresent",
         "args": ["--executor-image", images.executor, "--executor-image-pull-policy", "IfNotPresent"],
+        # One replica needs no election, and a killed controller's lease would hold up the next one for 15 s.
+        "env": [{"name": "LEADER_ELECTION_DISABLE", "value": "true"}],
     }
     patches: list[Document] = [
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": CONTROLLER_DEPLOYMENT, "namespace": ARGO_NAMESPACE},
-            "spec": {"template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [controller]}}},
+            "spec": {
+                "strategy": {"type": "Recreate"},
+                "template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [controller]}},
+            },
         },
         {
             "apiVersion": "v1",

@@ -26,25 +26,29 @@ def images_of(deployment: str) -> ArgoImages:
     return ArgoImages(f"{controller}:{pins.ARGO_VERSION}", f"{executor}:{pins.ARGO_VERSION}")
 
 
-def render(kubectl: Path, s3_endpoint: str) -> str:
-    """The YAML that installs Argo: CRDs, RBAC, controller and configuration; cached by pin and endpoint."""
-    key = json.dumps([pins.read_hash(pins.ARGO, PINS), addons.argo_overlay("", ArgoImages(), s3_endpoint)])
+def render(kubectl: Path, s3_endpoint: str, images: ArgoImages | None = None) -> str:
+    """The YAML that installs Argo: CRDs, RBAC, controller and configuration; cached by everything that goes into it.
+
+    Without `images` those that Argo's own manifest names are used.
+    """
+    overlay = addons.argo_overlay("", images or ArgoImages(), s3_endpoint)
+    key = json.dumps([pins.read_hash(pins.ARGO, PINS), overlay, images is None])
     cached = cache_root() / "manifests" / f"argo-{hashlib.sha256(key.encode()).hexdigest()[:16]}.yaml"
     if cached.exists():
         return cached.read_text()
     cached.parent.mkdir(parents=True, exist_ok=True)
     source = binaries.argo_source() / "manifests"
-    images = images_of((source / _DEPLOYMENT).read_text())
+    images = images or images_of((source / _DEPLOYMENT).read_text())
     with tempfile.TemporaryDirectory() as scratch:
         # kustomize takes bases by a path relative to the overlay, and nothing from outside it.
         copy = Path(scratch) / "manifests"
         shutil.copytree(source, copy, copy_function=shutil.copyfile)
         for folder in [copy, *(p for p in copy.rglob("*") if p.is_dir())]:
             folder.chmod(folder.stat().st_mode | stat.S_IWUSR)
-        overlay = Path(scratch) / "overlay"
-        overlay.mkdir()
+        folder = Path(scratch) / "overlay"
+        folder.mkdir()
         document = addons.argo_overlay("../manifests/cluster-install", images, s3_endpoint)
-        (overlay / "kustomization.yaml").write_text(json.dumps(document))
-        rendered = kustomize(kubectl, overlay)
+        (folder / "kustomization.yaml").write_text(json.dumps(document))
+        rendered = kustomize(kubectl, folder)
     cached.write_text(rendered)
     return rendered

@@ -1,24 +1,221 @@
-"""The command line: up, down, status, images, load, kubeconfig, exec, start, stop, restart."""
+"""The command line: up, down, status, images, load, kubeconfig, exec, start, stop, restart, examples."""
 
 import argparse
+import fcntl
+import json
+import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from . import (
+    binaries,
+    choice,
+    components,
+    components_cluster,
+    controls,
+    delivery,
+    host,
+    images,
+    kind_cluster,
+    named_cluster,
+    record,
+    status,
+)
+from .choice import Provider
 from .errors import ClusterError
-from .paths import ClusterPaths, checked_name
-from . import components_cluster
+from .paths import DEFAULT_NAME, REPO, ClusterPaths, cache_root, checked_name
+from .progress import say, seconds
+
+EPILOG = """\
+Which cluster `up` uses: the one that --kubeconfig or KUBECONFIG names; else kind, where a Docker engine answers; else
+the real components, built from pinned Go modules and started on this machine. docs/local-cluster.md tells the rest.
+"""
 
 
-def main() -> int:
-    p = argparse.ArgumentParser()
-    p.add_argument("command"); p.add_argument("--name", default="default")
-    o = p.parse_args()
-    paths = ClusterPaths(checked_name(o.name))
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(
+        prog="cluster.py",
+        description="Start, tell and stop the cluster that Runwright is developed and tested on.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--name", default=argparse.SUPPRESS, help=f"which cluster (default: {DEFAULT_NAME})")
+    common.add_argument("--kubeconfig", default=argparse.SUPPRESS, help="use the cluster this file names")
+    common.add_argument("--yes", action="store_true", default=argparse.SUPPRESS, help="install what is missing unasked")
+    top.add_argument("--name", default=DEFAULT_NAME, help=f"which cluster (default: {DEFAULT_NAME})")
+    top.add_argument("--kubeconfig", help="use the cluster this file names")
+    top.add_argument("--yes", action="store_true", help="install what is missing without asking")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
+
+    command("up", "start the cluster, or mend it, and write .cluster/kubeconfig")
+    command("down", "remove every trace of the cluster from this machine")
+    command("status", "tell what is up; exit code 1 if not all of it is")
+    command("images", "build the images if needed and list the names they have in the cluster")
+    command("load", "give the cluster the images of an archive").add_argument("archive", type=Path)
+    command("kubeconfig", "print the path of the cluster's kubeconfig")
+    command("examples", "print the folder of the examples that Argo's module ships")
+    run = command("exec", "run a command with KUBECONFIG set and argo and kubectl on PATH")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    parts = ", ".join((*components.NAMES, *controls.DEPLOYMENTS))
+    for verb, text in (("start", "start a part again"), ("stop", "stop a part"), ("restart", "stop and start a part")):
+        command(verb, f"{text}: {parts}").add_argument("part", choices=(*components.NAMES, *controls.DEPLOYMENTS))
+    return top
+
+
+@contextmanager
+def _lock(paths: ClusterPaths) -> Iterator[None]:
+    """One command at a time changes a cluster; another waits for it."""
+    path = cache_root() / "locks" / f"{paths.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"  → another command is at work on cluster {paths.name}; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _recorded(paths: ClusterPaths) -> Provider | None:
+    """What kind of cluster `up` left in `.cluster/`, or None."""
     try:
-        if o.command == "up":
-            components_cluster.up(paths)
-        elif o.command == "down":
-            components_cluster.down(paths)
-    except ClusterError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 1
+        return Provider(json.loads(paths.provider.read_text())["provider"])
+    except (OSError, ValueError, KeyError):
+        return Provider.COMPONENTS if record.read(paths) else None
+
+
+def _facts(options: argparse.Namespace, paths: ClusterPaths) -> choice.Facts:
+    recorded = _recorded(paths)
+    answers, why_not = (False, "not asked") if recorded else host.docker_answers()
+    home = REPO / ".cluster"
+    own = {path.resolve() for path in (home / "kubeconfig", *home.glob("*/kubeconfig"))}
+    return choice.Facts(
+        kubeconfig_flag=options.kubeconfig,
+        kubeconfig_env=os.environ.get("KUBECONFIG"),
+        own_kubeconfigs=frozenset(own),
+        docker_answers=answers,
+        docker_why_not=why_not,
+        root=host.is_root(),
+        linux=sys.platform == "linux",
+        recorded=recorded,
+    )
+
+
+def _up(options: argparse.Namespace, paths: ClusterPaths) -> None:
+    start = time.monotonic()
+    chosen = choice.choose(_facts(options, paths))
+    say(f"cluster {paths.name}: {chosen.provider.value}, because {chosen.reason}")
+    if chosen.provider is Provider.NAMED:
+        named_cluster.up(paths, chosen.kubeconfig or "", options.yes)
+    elif chosen.provider is Provider.KIND:
+        kind_cluster.up(paths)
+    else:
+        components_cluster.up(paths)
+    paths.provider.write_text(json.dumps({"provider": chosen.provider.value, "source": chosen.kubeconfig}))
+    say(f"cluster {paths.name} is ready after {seconds(time.monotonic() - start)}. {status.how_to_use(paths)}")
+
+
+def _down(paths: ClusterPaths) -> None:
+    provider = _recorded(paths)
+    if provider is Provider.NAMED:
+        named_cluster.down(paths)
+    elif provider is Provider.KIND:
+        kind_cluster.down(paths)
+    elif host.is_root():
+        components_cluster.down(paths)
+    else:
+        raise ClusterError("Removing the cluster's processes and namespaces needs root.", "Run it with sudo.")
+    for path in (paths.kubeconfig, paths.provider, *(paths.bin.iterdir() if paths.bin.is_dir() else ())):
+        path.unlink(missing_ok=True)
+    for folder in (paths.bin, paths.home, REPO / ".cluster"):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    say(f"cluster {paths.name} is gone; built programs and images stay in {cache_root()}")
+
+
+def _load(paths: ClusterPaths, archive: Path) -> None:
+    provider = _recorded(paths)
+    if provider is Provider.NAMED:
+        raise ClusterError(
+            "Images cannot be put into a cluster that you named.",
+            f"Push {archive} to a registry the cluster pulls from, then: make deploy IMAGE=registry/runwright:tag",
+        )
+    if provider is Provider.KIND:
+        kind_cluster.load(paths, archive)
+    else:
+        delivery.load(paths, archive)
+
+
+def _images() -> None:
+    host.ensure_packages(host.PACKAGES)
+    for name, digest in images.build_all(components_cluster.ensure_programs()).items():
+        say(f"{name:<44} {digest}")
+
+
+def _exec(paths: ClusterPaths, argv: list[str]) -> int:
+    command = argv[1:] if argv[:1] == ["--"] else argv
+    if not command:
+        raise ClusterError("exec needs a command.", "For example: cluster.py exec -- argo list -A")
+    os.environ |= {"KUBECONFIG": str(paths.kubeconfig), "PATH": f"{paths.bin}:{os.environ['PATH']}"}
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise ClusterError(f"{command[0]} cannot be run: {error.strerror}.", "Check its name and PATH.") from error
+
+
+def _status(paths: ClusterPaths) -> bool:
+    provider = _recorded(paths)
+    if provider in (Provider.NAMED, Provider.KIND):
+        return status.show_remote(paths, provider.value)
+    return status.show_components(paths)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the command line says; returns the exit code.
+
+    Raises:
+        ClusterError: with what is wrong and what to do about it.
+    """
+    paths = ClusterPaths(checked_name(options.name))
+    if options.command == "kubeconfig":
+        say(str(paths.kubeconfig))
+    elif options.command == "examples":
+        say(str(binaries.argo_source() / "examples"))
+    elif options.command == "images":
+        _images()
+    elif options.command == "status":
+        return 0 if _status(paths) else 1
+    elif options.command == "exec":
+        return _exec(paths, options.argv)
+    else:
+        with _lock(paths):
+            if options.command == "up":
+                _up(options, paths)
+            elif options.command == "down":
+                _down(paths)
+            elif options.command == "load":
+                _load(paths, options.archive)
+            else:
+                controls.control(paths, options.command, options.part)
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The program."""
+    options = parser().parse_args(argv)
+    try:
+        return run(options)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here, `down` cleans up", file=sys.stderr)
+        return 130

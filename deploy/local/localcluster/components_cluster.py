@@ -41,7 +41,6 @@ def up(paths: ClusterPaths) -> None:
     Raises:
         ClusterError: if the machine lacks something, or a component does not become ready.
     """
-    start = time.monotonic()
     known = record.read(paths)
     leftovers = paths.state.exists() or paths.run.exists() or bool(cgroups.processes(paths.name))
     action, why = record.decide(known, network.exists(paths), leftovers)
@@ -49,16 +48,20 @@ def up(paths: ClusterPaths) -> None:
         _heal(paths, known)
     else:
         host.ensure_packages(host.PACKAGES)
-        programs = _programs()
+        programs = ensure_programs()
         names = images.build_all(programs)
         if action is Action.RECREATE:
             with step(f"clean what is left of cluster {paths.name}: {why}"):
                 down(paths)
         _create(paths, programs, names)
-    say(f"  cluster {paths.name} is Ready ({seconds(time.monotonic() - start)})")
 
 
-def _programs() -> dict[str, Path]:
+def ensure_programs() -> dict[str, Path]:
+    """Program name -> binary, built where the cache lacks it.
+
+    Raises:
+        ClusterError: if disk or memory are short, or a build fails.
+    """
     families = list(pins.COMPONENT_FAMILIES)
     missing = [family for family in families if not binaries.is_built(family)]
     if missing:
@@ -97,7 +100,7 @@ def _create(paths: ClusterPaths, programs: dict[str, Path], names: dict[str, str
             processes.start(paths, component)
         _install(plan, kubectl, known)
     with step("wait for node, DNS, S3 and Argo's controller", estimate=15):
-        _wait(paths, "the cluster", lambda: _unready(plan, kubectl, known), components.NAMES)
+        _wait(paths, "the cluster", lambda: unready(plan, kubectl, known), components.NAMES)
     record.write(paths, replace(known, complete=True))
 
 
@@ -148,7 +151,8 @@ def _install(plan: Plan, kubectl: Kubectl, known: Record) -> None:
             time.sleep(0.5)
 
 
-def _unready(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
+def unready(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
+    """What of the cluster is not ready, each as a short clause; empty when all of it is."""
     listing = kubectl.json("get", "nodes,deployments", "--all-namespaces")
     waiting = readiness.unready(listing, readiness.wanted_deployments(known.with_dns))
     if waiting:
@@ -192,7 +196,7 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
     if stale:
         warn(f"it runs older builds of {', '.join(stale)} than the pins name; recreate it with cluster-down, cluster")
     if any(not program.exists() for name, program in plan.programs.items() if name != "coredns"):
-        plan = plan_of(paths, known.slot, _programs())
+        plan = plan_of(paths, known.slot, ensure_programs())
     dead = [name for name in components.NAMES if processes.running(paths, name) is None]
     write_home(paths, plan)
     kubectl = Kubectl(find(), paths.kubeconfig)
@@ -204,12 +208,15 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
         with step(f"wait for {'; '.join(waiting)}"):
             if any("absent" in reason for reason in waiting):
                 _install(plan, kubectl, known)
-            _wait(paths, "the cluster", lambda: _unready(plan, kubectl, known), components.NAMES)
+            for where, name in sorted(readiness.wanted_deployments(known.with_dns)):
+                if f"deployment {where}/{name} is stopped" in waiting:
+                    kubectl.run("scale", "-n", where, f"deployment/{name}", "--replicas=1")
+            _wait(paths, "the cluster", lambda: unready(plan, kubectl, known), components.NAMES)
 
 
 def _unready_or_why(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
     try:
-        return _unready(plan, kubectl, known)
+        return unready(plan, kubectl, known)
     except ClusterError as error:
         return [error.problem]
 
@@ -219,8 +226,9 @@ def _present_hash(family: str) -> str:
 
 
 def start_named(plan: Plan, kubectl: Kubectl, names: list[str]) -> None:
-    """Start the named components, those that others need first."""
+    """Start the named components unless they run, those that others need first."""
     paths, first, later = plan.paths, components.before_api(plan), components.after_api(plan)
+    names = [name for name in names if processes.running(paths, name) is None]
     for component in first:
         if component.name in names:
             processes.start(paths, component)

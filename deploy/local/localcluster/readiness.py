@@ -25,6 +25,8 @@ def unready(listing: Mapping[str, Any], deployments: set[tuple[str, str]], with_
         item = found.get((where, name))
         if item is None:
             waiting.append(f"deployment {where}/{name} absent")
+        elif item["spec"].get("replicas", 1) == 0:
+            waiting.append(f"deployment {where}/{name} is stopped")
         elif not is_available(item):
             waiting.append(f"deployment {where}/{name} not available")
     return waiting
@@ -35,7 +37,7 @@ def _condition(item: Mapping[str, Any], kind: str) -> bool:
 
 
 def is_available(deployment: Mapping[str, Any]) -> bool:
-    """True if as many pods of the newest template are ready as are wanted; a Deployment scaled to none is."""
+    """True if as many pods of the newest template are ready as are wanted."""
     status, meta = deployment.get("status", {}), deployment["metadata"]
     current = status.get("observedGeneration", 0) >= meta.get("generation", 0)
     wanted = deployment["spec"].get("replicas", 1)

@@ -1,0 +1,60 @@
+"""Stop, start and restart one part of a cluster: what tests of failure need."""
+
+import time
+from collections.abc import Mapping
+
+from . import addons, components, components_cluster, record
+from .errors import ClusterError
+from .kubectl import Kubectl, find
+from .paths import ClusterPaths
+from .progress import say, seconds
+
+# Parts that are Deployments in the cluster: name -> (namespace, deployment).
+DEPLOYMENTS: Mapping[str, tuple[str, str]] = {
+    "argo-controller": (addons.ARGO_NAMESPACE, addons.CONTROLLER_DEPLOYMENT),
+    "s3": (addons.ARGO_NAMESPACE, "s3"),
+    "dns": ("kube-system", "kube-dns"),
+}
+
+
+def control(paths: ClusterPaths, verb: str, part: str) -> None:
+    """Do `verb` (start, stop, restart) to `part`, and return when it is done.
+
+    Raises:
+        ClusterError: if the cluster is not there, or `part` is not a part of this kind of cluster.
+    """
+    start = time.monotonic()
+    if part in DEPLOYMENTS:
+        _deployment(paths, verb, *DEPLOYMENTS[part])
+    else:
+        _component(paths, verb, part)
+    done = {"start": "runs", "stop": "is stopped", "restart": "runs again"}[verb]
+    say(f"{part} of cluster {paths.name} {done} ({seconds(time.monotonic() - start)})")
+
+
+def _deployment(paths: ClusterPaths, verb: str, where: str, name: str) -> None:
+    kubectl = Kubectl(find(), paths.kubeconfig)
+    if verb in ("stop", "restart"):
+        kubectl.run("scale", "-n", where, f"deployment/{name}", "--replicas=0")
+        labels = kubectl.json("get", "-n", where, f"deployment/{name}")["spec"]["selector"]["matchLabels"]
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        kubectl.run("wait", "-n", where, "--for=delete", "pod", f"--selector={selector}", "--timeout=60s", timeout=70)
+    if verb in ("start", "restart"):
+        kubectl.run("scale", "-n", where, f"deployment/{name}", "--replicas=1")
+        kubectl.run("rollout", "status", "-n", where, f"deployment/{name}", "--timeout=60s", timeout=70)
+
+
+def _component(paths: ClusterPaths, verb: str, part: str) -> None:
+    known = record.read(paths)
+    if known is None:
+        raise ClusterError(
+            f"Cluster {paths.name} is none of real components, or is not running.",
+            f"`cluster.py status --name {paths.name}` tells; of other clusters only these parts can be stopped: "
+            f"{', '.join(DEPLOYMENTS)}.",
+        )
+    if verb in ("stop", "restart"):
+        components_cluster.stop_named(paths, part)
+    if verb in ("start", "restart"):
+        plan = components_cluster.plan_of(paths, known.slot)
+        kubectl = Kubectl(find(), paths.kubeconfig)
+        components_cluster.start_named(plan, kubectl, [part])

@@ -1,0 +1,59 @@
+"""Gives an image to a running cluster of real components: under a name in the mirror, and no older copy on the node."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from . import archive, binaries, store
+from .catalogue import split_reference
+from .errors import ClusterError
+from .paths import ClusterPaths, cache_root
+from .progress import say
+from .status import node_images
+
+KEPT_TAGS = 5
+
+
+def with_image(names: dict[str, str], reference: str, digest: str, kept: int = KEPT_TAGS) -> dict[str, str]:
+    """`names` (pattern -> digest) with `reference` in it; of its repository only the `kept` newest exact tags stay."""
+    repository, tag = split_reference(reference)
+    wanted = f"{repository}:{tag}"
+    older = [name for name in names if name.startswith(f"{repository}:") and "*" not in name and name != wanted]
+    dropped = set(older[: max(0, len(older) - kept + 1)])
+    rest = {name: value for name, value in names.items() if name != wanted and name not in dropped}
+    return {**rest, wanted: digest}
+
+
+def load(paths: ClusterPaths, file: Path) -> list[str]:
+    """Give the cluster every image of an archive; returns their names.
+
+    Raises:
+        ClusterError: if the cluster is not there, or the file is no image archive.
+    """
+    if not paths.image_names.exists():
+        raise ClusterError(f"Cluster {paths.name} is not running.", f"Start it: cluster.py up --name {paths.name}")
+    with binaries.build_lock(cache_root()):
+        loaded = archive.load(file)
+        before: dict[str, str] = json.loads(paths.image_names.read_text())
+        names = before
+        for reference, digest in loaded.items():
+            names = with_image(names, reference, digest)
+        scratch = paths.image_names.with_suffix(".tmp")
+        scratch.write_text(json.dumps(names, indent=2))
+        scratch.replace(paths.image_names)
+        store.prune()
+    for reference, digest in loaded.items():
+        repository, tag = split_reference(reference)
+        changed = before.get(f"{repository}:{tag}") not in (None, digest)
+        if changed:
+            _forget(paths, repository, tag)
+        say(f"  {reference} is in cluster {paths.name}{' (replaced)' if changed else ''}")
+    return list(loaded)
+
+
+def _forget(paths: ClusterPaths, repository: str, tag: str) -> None:
+    """Drop the node's copy of an image, or `imagePullPolicy: IfNotPresent` would go on using it."""
+    stale = [name for name in node_images(paths) if split_reference(name) == (repository, tag)]
+    command = ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io", "images", "remove", *stale]
+    if stale:
+        subprocess.run(command, capture_output=True, check=False)

@@ -1,0 +1,107 @@
+"""A cluster in Docker, by kind, with the same DNS names, S3 server and Argo as the one of real components."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import argo_install, binaries, catalogue, pins
+from .errors import ClusterError
+from .kubectl import Kubectl, find
+from .layers import Process
+from .paths import PROGRAMS, ClusterPaths
+from .progress import step
+
+BASE = "python:3.11-slim"
+
+
+def cluster_name(name: str) -> str:
+    """The name in kind's list."""
+    return f"runwright-{name}"
+
+
+def _run(command: list[str], what: str, cwd: Path | None = None, timeout: float = 900) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout)
+    if done.returncode != 0:
+        tail = "\n    ".join(done.stderr.strip().splitlines()[-8:])
+        raise ClusterError(f"{what} failed:\n    {tail}", "Check `docker info` and `docker ps`, then run it again.")
+    return done.stdout
+
+
+def program() -> str:
+    """kind from PATH, or built from its pinned module."""
+    return shutil.which("kind") or str(binaries.build_all([pins.KIND])["kind"])
+
+
+def dockerfile(process: Process, base: str, copies: Mapping[str, str]) -> str:
+    """A Dockerfile that puts files (source -> target) on a base and sets how it starts."""
+    lines = [f"FROM {base}", *(f"COPY --chmod=755 {source} {target}" for source, target in copies.items())]
+    lines += [f"ENV {entry}" for entry in process.env if not entry.startswith("PATH=")]
+    if process.user:
+        lines.append(f"USER {process.user}")
+    if process.entrypoint:
+        lines.append(f"ENTRYPOINT {json.dumps(list(process.entrypoint))}")
+    if process.cmd:
+        lines.append(f"CMD {json.dumps(list(process.cmd))}")
+    return "\n".join(lines) + "\n"
+
+
+def _docker_build(tag: str, text: str, files: Mapping[str, Path]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, source in files.items():
+            shutil.copy(source, Path(folder) / name)
+        (Path(folder) / "Dockerfile").write_text(text)
+        _run(["docker", "build", "--quiet", "--tag", tag, folder], f"docker build of {tag}")
+
+
+def _images(programs: Mapping[str, Path]) -> list[str]:
+    """Build the images that hold our programs; public ones the node pulls by itself."""
+    keys = tuple(f"{key}={value}" for key, value in catalogue.S3_ENVIRONMENT.items())
+    built = {
+        catalogue.ARGOEXEC: ("argoexec", Process(entrypoint=("/bin/argoexec",), env=keys), "scratch"),
+        catalogue.CONTROLLER: ("workflow-controller", Process(user="8737"), "scratch"),
+        catalogue.VERSITYGW: ("versitygw", Process(entrypoint=("/bin/versitygw",)), "scratch"),
+    }
+    for tag, (name, process, base) in built.items():
+        copies = {name: f"/bin/{name}"}
+        _docker_build(tag, dockerfile(process, base, copies), {name: programs[name]})
+    for tag, version in (("v1", Process(cmd=("cowsay",))), ("v2", Process(entrypoint=("/argosay",)))):
+        copies = {"argosay": "/argosay", "cowsay": "/usr/local/bin/cowsay"}
+        _docker_build(f"argoproj/argosay:{tag}", dockerfile(version, BASE, copies), {n: PROGRAMS / n for n in copies})
+    return [*built, "argoproj/argosay:v1", "argoproj/argosay:v2"]
+
+
+def up(paths: ClusterPaths) -> None:
+    """Create the kind cluster if it is not there, load our images, install Argo and S3."""
+    kind, name = program(), cluster_name(paths.name)
+    paths.home.mkdir(parents=True, exist_ok=True)
+    if name not in _run([kind, "get", "clusters"], "kind get clusters").split():
+        with step(f"kind creates cluster {name}", estimate=60):
+            _run([kind, "create", "cluster", "--name", name, "--kubeconfig", str(paths.kubeconfig), "--wait", "120s"], "kind")
+    paths.kubeconfig.write_text(_run([kind, "get", "kubeconfig", "--name", name], "kind get kubeconfig"))
+    paths.kubeconfig.chmod(0o600)
+    kubectl = Kubectl(find(), paths.kubeconfig)
+    if not argo_install.missing(kubectl):
+        return
+    programs = binaries.build_all([pins.ARGO, pins.VERSITYGW])
+    with step("build and load images", estimate=60):
+        for image in _images(programs):
+            _run([kind, "load", "docker-image", image, "--name", name], f"kind load of {image}")
+    argo_install.install(kubectl, own_images=True)
+    paths.bin.mkdir(parents=True, exist_ok=True)
+    for tool, source in (("argo", programs["argo"]), ("kubectl", kubectl.program)):
+        (paths.bin / tool).unlink(missing_ok=True)
+        os.symlink(source, paths.bin / tool)
+
+
+def load(paths: ClusterPaths, file: Path) -> None:
+    """Give the cluster the images of an archive."""
+    _run([program(), "load", "image-archive", str(file), "--name", cluster_name(paths.name)], f"kind load of {file}")
+
+
+def down(paths: ClusterPaths) -> None:
+    """Delete the kind cluster."""
+    _run([program(), "delete", "cluster", "--name", cluster_name(paths.name)], "kind delete cluster")
