@@ -46,7 +46,7 @@ class Cluster(Protocol):
         ...
 
     async def get_workflow(self, key: Key) -> Json | None:
-        """The Workflow as etcd has it now; also None where Argo's CRDs are not installed."""
+        """The Workflow as etcd has it now. Where Argo's CRDs are not installed that is ApiError 404, not None."""
         ...
 
     async def get_object(self, ref: ObjectRef) -> Json | None:

@@ -62,11 +62,17 @@ class KubernetesCluster(Cluster):
 
     @override
     async def get_workflow(self, key: Key) -> Json | None:
-        return await self._get(
-            lambda: self._custom.get_namespaced_custom_object(
-                *ARGO, key.namespace, "workflows", key.name, _request_timeout=REQUEST_TIMEOUT
+        try:
+            return await self._call(
+                self._custom.get_namespaced_custom_object(
+                    *ARGO, key.namespace, "workflows", key.name, _request_timeout=REQUEST_TIMEOUT
+                )
             )
-        )
+        except ApiError as error:
+            # Only the API server's own word counts: where the kind is not served, the 404 is no Status about the object.
+            if error.code == 404 and error.reason == "NotFound":
+                return None
+            raise
 
     @override
     async def get_object(self, ref: ObjectRef) -> Json | None:

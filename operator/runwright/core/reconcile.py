@@ -58,13 +58,13 @@ class Create:
 
 
 @dataclass(frozen=True, slots=True)
-class Replace:
-    """Delete exactly this Workflow, which has run nothing, so that one from the run's present spec can be created."""
+class Delete:
+    """Delete exactly this Workflow and decide again: it is made from an outdated spec, or the run has another one."""
 
     workflow: WorkflowRecord
 
 
-Action = Look | Create | Replace
+Action = Look | Create | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,8 @@ def reconcile(run: RunRecord, seen: Seen, now: datetime, memory: Memory = Memory
     if run.deleting:
         return NOTHING
     if run.finished:
+        if isinstance(seen, WorkflowRecord) and stray(run, seen):
+            return Decision(action=Delete(seen))
         return write(run, run.status.model_copy(update={"observed_generation": run.generation}), now, memory)
     match seen:
         case NotSeen():
@@ -137,14 +139,26 @@ def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memor
     """A Workflow of the run's name exists."""
     if workflow.owner_uid != run.uid:
         return stall(run, foreign(run, workflow), now, memory)
+    if stray(run, workflow):
+        return Decision(action=Delete(workflow))
     outdated = run.status.workflow is None and 0 < workflow.generation < run.generation
     if refused_by_argo(workflow):
         if outdated:
-            return Decision(action=Replace(workflow))
+            return Decision(action=Delete(workflow))
         return stall(run, Refusal(WORKFLOW_REFUSED, workflow.message), now, memory)
     if outdated and not workflow.phase:
-        return Decision(action=Replace(workflow))
+        return Decision(action=Delete(workflow))
     return write(run, mirror(run, workflow, now), now, memory)
+
+
+def stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
+    """Whether the Workflow is the run's, and yet not the one that the run has.
+
+    That is one too many: an operator that was paused between its last look and its create made it, after the first
+    one had been seen and was deleted. Kubernetes has no transaction over two objects that could have prevented it.
+    """
+    known = run.status.workflow
+    return known is not None and workflow.owner_uid == run.uid and workflow.uid != known.uid
 
 
 def foreign(run: RunRecord, workflow: WorkflowRecord) -> Refusal:

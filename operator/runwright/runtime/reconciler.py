@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from runwright.api.pipelinerun import PipelineRun, PipelineRunStatus
 from runwright.core.observe import GENERATION_ANNOTATION, key_of, run_record, workflow_record
 from runwright.core.patch import merge_patch
-from runwright.core.reconcile import Create, Decision, Look, Memory, Replace, reconcile
+from runwright.core.reconcile import Create, Decision, Delete, Look, Memory, reconcile
 from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen
 from runwright.core.refusals import invalid_run, refusal_of
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
@@ -47,10 +47,13 @@ class Reconciler:
         Raises ApiError where the API server refuses or cannot be reached: the caller tries again later.
         """
         run = self._store.run(key)
-        if run is None:
-            self._forget(key)
-            return None
-        observed = Observation(run, self._store.workflow(run) or NotSeen())
+        if run is not None:
+            observed = Observation(run, self._store.workflow(run) or NotSeen())
+        elif self._store.has_unfinished_workflow(key):
+            # Its run was not told of yet, or has ended and should have no Workflow that runs.
+            observed = await self._look(key)
+        else:
+            observed = Observation(None, Absent())
         for _ in range(MAX_STEPS):
             if observed.run is None:
                 self._forget(key)
@@ -79,8 +82,10 @@ class Reconciler:
                 return await self._look(run.key)
             case Create():
                 return await self._create(run)
-            case Replace(workflow):
-                logger.info("deleting Workflow %s, made from an older spec, to create it anew", workflow.key)
+            case Delete(workflow):
+                logger.info(
+                    "deleting Workflow %s (uid %s), which is not the run's present one", workflow.key, workflow.uid
+                )
                 await self._cluster.delete_workflow(workflow)
                 self._store.drop_workflow(workflow.key, workflow.uid)
                 self._memory.pop(run.key, None)

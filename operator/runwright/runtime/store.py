@@ -21,6 +21,11 @@ class Store:
         workflow = self._workflows.get(run.key)
         return workflow if workflow and workflow.owner_uid == run.uid else None
 
+    def has_unfinished_workflow(self, key: Key) -> bool:
+        """Whether a Workflow of this name is known that has not ended."""
+        workflow = self._workflows.get(key)
+        return workflow is not None and not workflow.finished
+
     def put_run(self, run: RunRecord) -> None:
         """Keep the record, unless a newer one of the same run is here: events may come late."""
         if not outdates(self._runs.get(run.key), run):

@@ -135,6 +135,13 @@ async def test_what_is_not_there_is_none(server: Server, cluster: KubernetesClus
     ]
 
 
+async def test_a_kind_that_is_not_served_says_nothing_of_a_workflow(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [(404, "404 page not found")]
+    with pytest.raises(ApiError) as caught:
+        await cluster.get_workflow(KEY)
+    assert (caught.value.code, caught.value.reason) == (404, "Unknown")
+
+
 async def test_what_is_there_comes_as_it_was_sent(server: Server, cluster: KubernetesCluster) -> None:
     body = {"metadata": {"name": "x"}, "data": {"workflow.yaml": "kind: Workflow"}, "unknown": [1, {"a": None}]}
     server.replies = [(200, body)] * 2
