@@ -9,6 +9,8 @@ PYTHON ?= python3
 CLUSTER ?= default
 # An image that the cluster can pull by itself, for a cluster that cannot be given one: make deploy IMAGE=registry/runwright:tag
 IMAGE ?=
+# Install what a cluster named by KUBECONFIG lacks, such as Argo, without asking: make cluster YES=1
+YES ?=
 # Passed on to pytest: make unit ARGS='-k mirror', make e2e ARGS='-x -k delete'
 ARGS ?=
 
@@ -16,10 +18,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Set when the requirement files as they are now are installed.
 VENV_DONE := $(VENV)/.requirements-installed
-CLUSTER_TOOL := $(PYTHON) deploy/local/cluster.py --name $(CLUSTER)
-# Where `make cluster` leaves the way in, whichever cluster it is.
-CLUSTER_KUBECONFIG := $(CURDIR)/.cluster/$(if $(filter-out default,$(CLUSTER)),$(CLUSTER)/)kubeconfig
-ON_CLUSTER := KUBECONFIG=$(CLUSTER_KUBECONFIG)
+CLUSTER_TOOL := $(PYTHON) deploy/local/cluster.py --name $(CLUSTER) $(if $(YES),--yes)
+# Where `make cluster` leaves the way in, whichever cluster it is, and kubectl where the machine has none.
+CLUSTER_HOME := $(CURDIR)/.cluster$(if $(filter-out default,$(CLUSTER)),/$(CLUSTER))
+ON_CLUSTER := KUBECONFIG=$(CLUSTER_HOME)/kubeconfig PATH=$(CLUSTER_HOME)/bin:$$PATH
 
 .PHONY: help
 help: ## Show this
