@@ -39,6 +39,20 @@ class RunFilter(logging.Filter):
         return True
 
 
+class RepetitionFilter(logging.Filter):
+    """Drops a line that says just what the one before it said: Kopf repeats itself for every CRD that comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = ""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        repeated, self._last = message == self._last, message
+        return not repeated
+
+
 class TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00Z INFO    team-a/train-7: created Workflow`."""
 
@@ -78,6 +92,6 @@ def configure(log_format: LogFormat, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RunFilter())
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.getLogger("kopf").setLevel(logging.NOTSET if level.upper() == "DEBUG" else logging.WARNING)
+    logging.getLogger("kopf._core.reactor.observation").addFilter(RepetitionFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    if level.upper() != "DEBUG":
-        logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -192,7 +192,7 @@ class Reconciler:
 
     def _log(self, run: RunRecord, status: PipelineRunStatus) -> None:
         if status.phase != run.status.phase:
-            logger.info("phase %s", status.phase.value if status.phase else "", extra={"run_message": status.message})
+            logger.info("phase %s%s", status.phase, f": {status.message}" if status.message else "")
 
 
 def status_json(status: PipelineRunStatus) -> dict[str, object]:
