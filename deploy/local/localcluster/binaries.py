@@ -139,7 +139,9 @@ def build_all(families: list[pins.Family]) -> dict[str, Path]:
         if missing:
             check_go(missing)
             total = sum(f.seconds for f in missing)
-            say(f"  first build of {', '.join(f.name for f in missing)}: about {seconds(total)} on 2 cores, then cached")
+            say(
+                f"  first build of {', '.join(f.name for f in missing)}: about {seconds(total)} on 2 cores, then cached"
+            )
         for family in families:
             try:
                 where = build(family)

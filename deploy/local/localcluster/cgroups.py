@@ -11,21 +11,23 @@ ROOT = "runwright"
 
 
 def parse_mounts(mounts: str) -> list[tuple[Path, bool]]:
-    """Cgroup hierarchies in the text of /proc/self/mounts, as (mount point, is v2).
-
-    On a machine with v1 hierarchies the v2 one beside them carries no controllers; runc then uses v1 alone.
-    """
+    """Cgroup hierarchies in the text of /proc/self/mounts, as (mount point, is v2)."""
     found: list[tuple[Path, bool]] = []
     for line in mounts.splitlines():
         fields = line.split()
         if len(fields) > 2 and fields[2] in ("cgroup", "cgroup2"):
             found.append((Path(fields[1]), fields[2] == "cgroup2"))
+    return found
+
+
+def with_controllers(found: list[tuple[Path, bool]]) -> list[tuple[Path, bool]]:
+    """The hierarchies that carry controllers: beside v1 ones, a v2 one is there for bookkeeping only."""
     v1 = [item for item in found if not item[1]]
     return v1 or found
 
 
 def hierarchies() -> list[tuple[Path, bool]]:
-    """The machine's cgroup hierarchies that pods use."""
+    """The machine's cgroup hierarchies; runc makes groups for pods in all of them, also in one without controllers."""
     return parse_mounts(Path("/proc/self/mounts").read_text())
 
 
@@ -41,7 +43,7 @@ def groups(cluster: str) -> list[Path]:
 
 def create(cluster: str) -> None:
     """Make the cluster's groups, with a child `components` for the processes that are not pods."""
-    for mount, unified in hierarchies():
+    for mount, unified in with_controllers(hierarchies()):
         for group in (mount / ROOT, mount / ROOT / cluster, mount / ROOT / cluster / "components"):
             group.mkdir(exist_ok=True)
             if unified:
@@ -63,7 +65,8 @@ def _delegate(group: Path) -> None:
 
 def join_files(cluster: str) -> list[Path]:
     """Files to which a component writes its process id to join the cluster."""
-    return [group / "components" / "cgroup.procs" for group in groups(cluster)]
+    found = with_controllers(hierarchies())
+    return [mount / ROOT / cluster / "components" / "cgroup.procs" for mount, _ in found]
 
 
 def processes(cluster: str) -> set[int]:

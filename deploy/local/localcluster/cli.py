@@ -216,6 +216,10 @@ def main(argv: list[str] | None = None) -> int:
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
+    except BrokenPipeError:
+        # The reader of our output has left (`… | head`); that is no failure of the cluster.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here, `down` cleans up", file=sys.stderr)
         return 130

@@ -29,7 +29,7 @@ from .components import Plan
 from .errors import ClusterError
 from .kubectl import Kubectl, find
 from .paths import PINS, ClusterPaths, cache_root
-from .progress import say, seconds, step, warn
+from .progress import seconds, step, warn
 from .record import Action, Record
 
 READY_TIMEOUT = 120.0

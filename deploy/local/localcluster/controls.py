@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from . import addons, components, components_cluster, record
+from . import addons, components_cluster, record
 from .errors import ClusterError
 from .kubectl import Kubectl, find
 from .paths import ClusterPaths

@@ -26,8 +26,10 @@ _BASE_OPTIONS = (
     '--customize-hook=rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
     f"--include={','.join(BASE_PACKAGES)}",
 )
-_APPLETS = ("nc", "wget", "nslookup", "vi", "ping", "telnet", "killall", "httpd", "unzip", "hexdump", "bc", "dc", "tree")
-_APPLETS += ("time", "less", "ps", "top", "free", "pgrep", "pkill", "uptime", "watch", "ip", "ifconfig", "usleep", "xxd")
+_APPLETS = (
+    "nc", "wget", "nslookup", "vi", "ping", "telnet", "killall", "httpd", "unzip", "hexdump", "bc", "dc", "tree", "time",
+    "less", "ps", "top", "free", "pgrep", "pkill", "uptime", "watch", "ip", "ifconfig", "usleep", "xxd",
+)  # fmt: skip
 _USERS = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 _HOST_LOOKUP = b"hosts: files dns\n"
 

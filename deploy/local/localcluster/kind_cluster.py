@@ -80,7 +80,10 @@ def up(paths: ClusterPaths) -> None:
     paths.home.mkdir(parents=True, exist_ok=True)
     if name not in _run([kind, "get", "clusters"], "kind get clusters").split():
         with step(f"kind creates cluster {name}", estimate=60):
-            _run([kind, "create", "cluster", "--name", name, "--kubeconfig", str(paths.kubeconfig), "--wait", "120s"], "kind")
+            _run(
+                [kind, "create", "cluster", "--name", name, "--kubeconfig", str(paths.kubeconfig), "--wait", "120s"],
+                "kind",
+            )
     paths.kubeconfig.write_text(_run([kind, "get", "kubeconfig", "--name", name], "kind get kubeconfig"))
     paths.kubeconfig.chmod(0o600)
     kubectl = Kubectl(find(), paths.kubeconfig)

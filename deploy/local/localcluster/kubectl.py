@@ -34,9 +34,7 @@ class Kubectl:
         """
         command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
         try:
-            process = subprocess.run(
-                command, input=stdin, capture_output=True, text=True, check=False, timeout=timeout
-            )
+            process = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise ClusterError(
                 f"kubectl {' '.join(arguments[:3])} gave no answer in {timeout:.0f} s.",

@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request of the distribution API."""
 
     protocol_version = "HTTP/1.1"
-    server: Mirror  # type: ignore[assignment]
+    server: Mirror
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -61,7 +61,9 @@ class Handler(BaseHTTPRequestHandler):
         found = self.server.find(match["kind"], match["repository"], match["reference"])
         if found is None:
             code = "MANIFEST_UNKNOWN" if match["kind"] == "manifests" else "BLOB_UNKNOWN"
-            message = f"the local cluster has no image {match['repository']}:{match['reference']}; see docs/local-cluster.md"
+            message = (
+                f"the local cluster has no image {match['repository']}:{match['reference']}; see docs/local-cluster.md"
+            )
             self._send(404, json.dumps({"errors": [{"code": code, "message": message}]}).encode(), body)
             return
         digest, path = found

@@ -56,4 +56,4 @@ def up(paths: ClusterPaths, kubeconfig: str, yes: bool) -> None:
 def down(paths: ClusterPaths) -> None:
     """Forget the cluster; what runs in it is the user's."""
     say("  this cluster was named by you: nothing in it is removed, only .cluster/kubeconfig")
-    say("  Argo, if this tool installed it: kubectl delete namespace argo; kubectl delete crd -l …, see docs/local-cluster.md")
+    say("  how to remove Argo from it, if this tool installed it: docs/local-cluster.md")

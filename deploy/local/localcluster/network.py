@@ -68,7 +68,15 @@ def create(paths: ClusterPaths, addresses: Addresses) -> None:
     mounts = " && ".join(f"mount -t tmpfs -o mode=755 runwright {name}" for name in PRIVATE_FOLDERS)
     run("unshare", f"--net={paths.netns}", "true")
     # Shared inside, so that pods with mount propagation work; private to the outside.
-    run("unshare", f"--mount={paths.mntns}", "--propagation", "private", "sh", "-c", f"{mounts} && mount --make-rshared /")
+    run(
+        "unshare",
+        f"--mount={paths.mntns}",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        f"{mounts} && mount --make-rshared /",
+    )
     _wire(paths, addresses)
 
 

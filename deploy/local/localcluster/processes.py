@@ -73,7 +73,7 @@ def start(paths: ClusterPaths, component: Component) -> int:
     return process.pid
 
 
-def stop(paths: ClusterPaths, name: str, grace: float = 10.0) -> bool:
+def stop(paths: ClusterPaths, name: str, grace: float = 3.0) -> bool:
     """End one component: SIGTERM, then SIGKILL after `grace` seconds. False if it was not running."""
     pid = running(paths, name)
     if pid is None:

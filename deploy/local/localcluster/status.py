@@ -14,7 +14,8 @@ def show_components(paths: ClusterPaths) -> bool:
     known = record.read(paths)
     if known is None:
         leftovers = processes.find_all(paths) or paths.run.exists() or paths.state.exists()
-        say(f"cluster {paths.name}: not running" + (", but parts of it are left; `down` cleans them" if leftovers else ""))
+        hint = ", but parts of it are left; `down` cleans them" if leftovers else ""
+        say(f"cluster {paths.name}: not running{hint}")
         return False
     plan = components_cluster.plan_of(paths, known.slot)
     pids = {name: processes.running(paths, name) for name in components.NAMES}
@@ -33,7 +34,8 @@ def show_components(paths: ClusterPaths) -> bool:
         say(f"  {name:<19} {'pid ' + str(pid) if pid else 'stopped':<12} {processes.log_file(paths, name)}")
     where = plan.addresses
     say(f"  {'addresses':<19} services {where.services}, pods {where.pods}; this machine reaches both")
-    say(f"  {'S3':<19} http://{where.s3_service}:{addons.S3_PORT} bucket {addons.S3_BUCKET}, Secret {addons.S3_SECRET_NAME}")
+    s3 = f"http://{where.s3_service}:{addons.S3_PORT} bucket {addons.S3_BUCKET}, Secret {addons.S3_SECRET_NAME}"
+    say(f"  {'S3':<19} {s3}")
     say(f"  {'audit log':<19} {paths.audit_log}")
     say(f"  {'programs':<19} {paths.bin}")
     say(f"  {'kubeconfig':<19} {paths.kubeconfig}")

@@ -1,0 +1,91 @@
+"""Which cluster the local cluster tool takes, and what an `up` does about one that is there already."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from localcluster.choice import Facts, Provider, choose
+from localcluster.errors import ClusterError
+from localcluster.paths import checked_name
+from localcluster.record import Action, Record, decide
+
+OWN = Path("/checkout/.cluster/kubeconfig")
+PLAIN = Facts(
+    kubeconfig_flag=None,
+    kubeconfig_env=None,
+    own_kubeconfigs=frozenset({OWN}),
+    docker_answers=False,
+    docker_why_not="docker is not installed",
+    root=True,
+    linux=True,
+)
+
+
+def test_the_real_components_where_nothing_else_is() -> None:
+    chosen = choose(PLAIN)
+    assert chosen.provider is Provider.COMPONENTS
+    assert "docker is not installed" in chosen.reason
+
+
+def test_kind_where_docker_answers_even_without_root() -> None:
+    assert choose(replace(PLAIN, docker_answers=True, root=False)).provider is Provider.KIND
+
+
+def test_the_flag_wins_over_the_variable_and_both_over_docker() -> None:
+    facts = replace(PLAIN, kubeconfig_flag="/a", kubeconfig_env="/b", docker_answers=True)
+    assert choose(facts).kubeconfig == "/a"
+    assert choose(replace(facts, kubeconfig_flag=None)).kubeconfig == "/b"
+    assert choose(replace(facts, kubeconfig_flag=None)).provider is Provider.NAMED
+
+
+def test_our_own_kubeconfig_is_no_foreign_cluster() -> None:
+    assert choose(replace(PLAIN, kubeconfig_env=str(OWN))).provider is Provider.COMPONENTS
+    assert choose(replace(PLAIN, kubeconfig_flag=str(OWN))).provider is Provider.COMPONENTS
+
+
+def test_a_list_with_one_foreign_kubeconfig_is_foreign() -> None:
+    assert choose(replace(PLAIN, kubeconfig_env=f"{OWN}:/home/me/.kube/config")).provider is Provider.NAMED
+
+
+def test_a_running_cluster_keeps_its_kind_when_docker_comes_up_later() -> None:
+    facts = replace(PLAIN, docker_answers=True, recorded=Provider.COMPONENTS)
+    assert choose(facts).provider is Provider.COMPONENTS
+
+
+@pytest.mark.parametrize(("change", "next_step"), [({"root": False}, "sudo"), ({"linux": False}, "Docker")])
+def test_where_nothing_is_possible_the_error_says_what_to_do(change: dict[str, bool], next_step: str) -> None:
+    with pytest.raises(ClusterError) as error:
+        choose(replace(PLAIN, **change))
+    assert next_step in error.value.next_step
+    assert "docker is not installed" in error.value.problem
+
+
+@pytest.mark.parametrize("name", ["default", "t2", "a", "a-b", "a2345678901234567890"[:20]])
+def test_names_that_can_be_used(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "A", "2a", "-a", "a-", "a" * 21, "a/b", "a.b", "..", "a b"])
+def test_names_that_cannot(name: str) -> None:
+    with pytest.raises(ClusterError):
+        checked_name(name)
+
+
+COMPLETE = Record("default", 200, complete=True)
+
+
+@pytest.mark.parametrize(
+    ("record", "namespaces", "leftovers", "action"),
+    [
+        (None, False, False, Action.CREATE),
+        (None, False, True, Action.RECREATE),
+        (None, True, True, Action.RECREATE),
+        (replace(COMPLETE, complete=False), True, True, Action.RECREATE),
+        (COMPLETE, False, True, Action.RECREATE),
+        (COMPLETE, True, True, Action.HEAL),
+    ],
+)
+def test_up_heals_only_what_was_ready_once(
+    record: Record | None, namespaces: bool, leftovers: bool, action: Action
+) -> None:
+    assert decide(record, namespaces, leftovers)[0] is action
