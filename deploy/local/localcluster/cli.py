@@ -2,7 +2,6 @@
 
 import argparse
 import fcntl
-import json
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from . import (
     components_cluster,
     controls,
     delivery,
+    home,
     host,
     images,
     kind_cluster,
@@ -26,7 +26,7 @@ from . import (
 )
 from .choice import Provider
 from .errors import ClusterError
-from .paths import DEFAULT_NAME, REPO, ClusterPaths, cache_root, checked_name
+from .paths import DEFAULT_NAME, ClusterPaths, cache_root, checked_name
 from .progress import say, seconds
 
 EPILOG = """\
@@ -85,22 +85,19 @@ def _lock(paths: ClusterPaths) -> Iterator[None]:
 
 
 def _recorded(paths: ClusterPaths) -> Provider | None:
-    """What kind of cluster `up` left in `.cluster/`, or None."""
-    try:
-        return Provider(json.loads(paths.provider.read_text())["provider"])
-    except (OSError, ValueError, KeyError):
-        return Provider.COMPONENTS if record.read(paths) else None
+    """What kind of cluster of this name is there, or None."""
+    noted = home.read_provider(paths)
+    # The state of real components is the machine's, not the checkout's: another checkout may have started them.
+    return noted or (Provider.COMPONENTS if record.read(paths) else None)
 
 
 def _facts(options: argparse.Namespace, paths: ClusterPaths) -> choice.Facts:
     recorded = _recorded(paths)
     answers, why_not = (False, "not asked") if recorded else host.docker_answers()
-    home = REPO / ".cluster"
-    own = {path.resolve() for path in (home / "kubeconfig", *home.glob("*/kubeconfig"))}
     return choice.Facts(
         kubeconfig_flag=options.kubeconfig,
         kubeconfig_env=os.environ.get("KUBECONFIG"),
-        own_kubeconfigs=frozenset(own),
+        own_kubeconfigs=home.own_kubeconfigs(),
         docker_answers=answers,
         docker_why_not=why_not,
         root=host.is_root(),
@@ -119,7 +116,7 @@ def _up(options: argparse.Namespace, paths: ClusterPaths) -> None:
         kind_cluster.up(paths)
     else:
         components_cluster.up(paths)
-    paths.provider.write_text(json.dumps({"provider": chosen.provider.value, "source": chosen.kubeconfig}))
+    home.write_provider(paths, chosen.provider)
     say(f"cluster {paths.name} is ready after {seconds(time.monotonic() - start)}. {status.how_to_use(paths)}")
 
 
@@ -133,11 +130,7 @@ def _down(paths: ClusterPaths) -> None:
         components_cluster.down(paths)
     else:
         raise ClusterError("Removing the cluster's processes and namespaces needs root.", "Run it with sudo.")
-    for path in (paths.kubeconfig, paths.provider, *(paths.bin.iterdir() if paths.bin.is_dir() else ())):
-        path.unlink(missing_ok=True)
-    for folder in (paths.bin, paths.home, REPO / ".cluster"):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    home.remove(paths)
     say(f"cluster {paths.name} is gone; built programs and images stay in {cache_root()}")
 
 

@@ -14,6 +14,7 @@ from . import (
     binaries,
     cgroups,
     components,
+    home,
     host,
     images,
     network,
@@ -118,17 +119,12 @@ def _write_files(plan: Plan, names: dict[str, str]) -> None:
         target.write_text(components.kubeconfig(plan, identity.file, authority, pair[0], pair[1]))
         target.chmod(0o600)
     paths.image_names.write_text(json.dumps(names, indent=2))
-    write_home(paths, plan)
+    _write_home(plan)
 
 
-def write_home(paths: ClusterPaths, plan: Plan) -> None:
-    """Write the checkout's `.cluster/`: kubeconfig and the programs a person or a test calls."""
-    paths.bin.mkdir(parents=True, exist_ok=True)
-    shutil.copy(paths.config / "admin.kubeconfig", paths.kubeconfig)
-    for name, program in (("argo", plan.programs["argo"]), ("kubectl", find())):
-        link = paths.bin / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(program)
+def _write_home(plan: Plan) -> None:
+    home.write_kubeconfig(plan.paths, (plan.paths.config / "admin.kubeconfig").read_text())
+    home.link_programs(plan.paths, {"argo": plan.programs["argo"], "kubectl": find()})
 
 
 def _install(plan: Plan, kubectl: Kubectl, known: Record) -> None:
@@ -198,7 +194,7 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
     if any(not program.exists() for name, program in plan.programs.items() if name != "coredns"):
         plan = plan_of(paths, known.slot, ensure_programs())
     dead = [name for name in components.NAMES if processes.running(paths, name) is None]
-    write_home(paths, plan)
+    _write_home(plan)
     kubectl = Kubectl(find(), paths.kubeconfig)
     if dead:
         with step(f"start again what had ended: {', '.join(dead)}"):

@@ -1,14 +1,13 @@
 """A cluster in Docker, by kind, with the same DNS names, S3 server and Argo as the one of real components."""
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import argo_install, binaries, catalogue, pins
+from . import argo_install, binaries, catalogue, home, pins
 from .errors import ClusterError
 from .kubectl import Kubectl, find
 from .layers import Process
@@ -84,9 +83,9 @@ def up(paths: ClusterPaths) -> None:
                 [kind, "create", "cluster", "--name", name, "--kubeconfig", str(paths.kubeconfig), "--wait", "120s"],
                 "kind",
             )
-    paths.kubeconfig.write_text(_run([kind, "get", "kubeconfig", "--name", name], "kind get kubeconfig"))
-    paths.kubeconfig.chmod(0o600)
+    home.write_kubeconfig(paths, _run([kind, "get", "kubeconfig", "--name", name], "kind get kubeconfig"))
     kubectl = Kubectl(find(), paths.kubeconfig)
+    home.link_programs(paths, {"kubectl": kubectl.program})
     if not argo_install.missing(kubectl):
         return
     programs = binaries.build_all([pins.ARGO, pins.VERSITYGW])
@@ -94,10 +93,7 @@ def up(paths: ClusterPaths) -> None:
         for image in _images(programs):
             _run([kind, "load", "docker-image", image, "--name", name], f"kind load of {image}")
     argo_install.install(kubectl, own_images=True)
-    paths.bin.mkdir(parents=True, exist_ok=True)
-    for tool, source in (("argo", programs["argo"]), ("kubectl", kubectl.program)):
-        (paths.bin / tool).unlink(missing_ok=True)
-        os.symlink(source, paths.bin / tool)
+    home.link_programs(paths, {"kubectl": kubectl.program})
 
 
 def load(paths: ClusterPaths, file: Path) -> None:

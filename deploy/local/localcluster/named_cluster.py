@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from . import argo_install
+from . import argo_install, home
 from .errors import ClusterError
 from .kubectl import Kubectl, find
 from .paths import ClusterPaths
@@ -30,9 +30,8 @@ def up(paths: ClusterPaths, kubeconfig: str, yes: bool) -> None:
     source = Kubectl(find(), kubeconfig)
     # --kubeconfig takes one file, the variable a list of them; minify keeps the current context alone.
     text = source.run("config", "view", "--minify", "--flatten", "--raw", "-o", "json")
-    paths.home.mkdir(parents=True, exist_ok=True)
-    paths.kubeconfig.write_text(text)
-    paths.kubeconfig.chmod(0o600)
+    home.write_kubeconfig(paths, text)
+    home.link_programs(paths, {"kubectl": source.program})
     kubectl = Kubectl(source.program, paths.kubeconfig)
     context = kubectl.run("config", "current-context").strip()
     if not kubectl.answers():
