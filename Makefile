@@ -96,7 +96,7 @@ image: cluster ## Build the operator's image and give it to the cluster (again o
 
 .PHONY: deploy
 deploy: image ## Install Runwright in the cluster and wait until it is ready
-	@$(ON_CLUSTER) $(PYTHON) deploy/install.py up $(if $(IMAGE),--image $(IMAGE))
+	@$(ON_CLUSTER) $(PYTHON) deploy/install.py up --image $(or $(IMAGE),$$(cat $(CLUSTER_HOME)/operator-image))
 
 .PHONY: undeploy
 undeploy: ## Take Runwright out of the cluster, its CRD and so every PipelineRun with it

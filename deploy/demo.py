@@ -94,6 +94,24 @@ def follow() -> Object | None:
     return None
 
 
+def show_logs() -> None:
+    """Print what the pods of the run printed, without the lines that Argo's own program adds in the same container."""
+    command = [
+        "kubectl",
+        "logs",
+        "-n",
+        NAMESPACE,
+        "-l",
+        f"workflows.argoproj.io/workflow={RUN}",
+        "-c",
+        "main",
+        "--prefix",
+    ]
+    print(f"\n$ {' '.join(command)} | grep -v argo=true")
+    logs = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True).stdout
+    print("\n".join(line for line in logs.splitlines() if "argo=true" not in line), flush=True)
+
+
 def main() -> int:
     """Run the demo; the exit code is 0 only if the run Succeeded."""
     kubectl("apply", "-f", str(EXAMPLES / "namespace.yaml"), show=False)
@@ -105,7 +123,7 @@ def main() -> int:
         kubectl("describe", "pipelinerun", RUN, "-n", NAMESPACE)
         kubectl("logs", "-n", "runwright-system", "deployment/runwright-operator", "--tail=30")
         return 1
-    kubectl("logs", "-n", NAMESPACE, "-l", f"workflows.argoproj.io/workflow={RUN}", "-c", "main", "--prefix")
+    show_logs()
     kubectl("get", "pipelineruns", "-n", NAMESPACE)
     kubectl("get", "pipelinerun", RUN, "-n", NAMESPACE, "-o", "jsonpath={.status.outputs}{'\\n'}")
     if run["status"]["phase"] != "Succeeded":

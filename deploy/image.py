@@ -21,7 +21,7 @@ sys.path.insert(0, str(LOCAL))
 from localcluster import host, images, store  # noqa: E402
 from localcluster.errors import ClusterError  # noqa: E402
 from localcluster.layers import MANIFEST_TYPE  # noqa: E402
-from localcluster.paths import cache_root  # noqa: E402
+from localcluster.paths import ClusterPaths, cache_root  # noqa: E402
 from localcluster.progress import say, step  # noqa: E402
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -42,6 +42,11 @@ def reference() -> str:
         data = path.read_bytes()
         digest.update(f"{path.relative_to(REPO)}\0{len(data)}\0".encode() + data)
     return f"runwright:dev-{digest.hexdigest()[:12]}"
+
+
+def loaded_image(cluster: str) -> Path:
+    """The file that names the image which `cluster` was given last; `make deploy` reads it."""
+    return ClusterPaths(cluster).home / "operator-image"
 
 
 def run(command: Sequence[str | Path], what: str, estimate: float) -> None:
@@ -144,7 +149,10 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     load = [sys.executable, str(LOCAL / "cluster.py"), "load", "--name", name, str(archive)]
-    return subprocess.run(load, check=False).returncode
+    done = subprocess.run(load, check=False)
+    if done.returncode == 0:
+        loaded_image(name).write_text(f"{image}\n")
+    return done.returncode
 
 
 if __name__ == "__main__":

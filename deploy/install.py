@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-from image import reference
-
 OVERLAY = Path(__file__).resolve().parent / "overlays" / "local"
 PLACEHOLDER = "image: runwright:dev\n"
 CRD = "crd/pipelineruns.runwright.dev"
@@ -69,10 +67,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("up", help="install, or bring up to date")
-    command.add_argument("--image", help="an image that the cluster can pull, instead of the one `make image` built")
+    command.add_argument("--image", required=True, help="the operator's image; the cluster has it, or can pull it")
     commands.add_parser("down", help="take out")
     arguments = parser.parse_args()
-    return down() if arguments.command == "down" else up(arguments.image or reference())
+    return down() if arguments.command == "down" else up(arguments.image)
 
 
 if __name__ == "__main__":

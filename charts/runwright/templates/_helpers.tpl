@@ -1,0 +1,54 @@
+{{- define "runwright.name" -}}
+{{- /* A release called runwright gives runwright-operator, as deploy/base does. */ -}}
+{{- printf "%s-operator" (.Release.Name | trunc 54 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "runwright.serviceAccountName" -}}
+{{- if .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name -}}
+{{- else if .Values.serviceAccount.create -}}
+{{- include "runwright.name" . -}}
+{{- else -}}
+{{- fail "serviceAccount.create is false, so serviceAccount.name must name the service account that the operator runs as" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "runwright.labels" -}}
+app.kubernetes.io/name: runwright
+app.kubernetes.io/part-of: runwright
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "runwright.selector" -}}
+app.kubernetes.io/name: runwright
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "runwright.rules" -}}
+{{- /* What the operator does in a namespace that it watches: deploy/base/clusterrole.yaml says why. */ -}}
+- apiGroups: [runwright.dev]
+  resources: [pipelineruns]
+  verbs: [get, list, watch]
+- apiGroups: [runwright.dev]
+  resources: [pipelineruns/status]
+  verbs: [patch]
+- apiGroups: [runwright.dev]
+  resources: [pipelineruns/finalizers]
+  verbs: [update]
+- apiGroups: [argoproj.io]
+  resources: [workflows]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [argoproj.io]
+  resources: [{{ .templates }}]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
