@@ -1,63 +1,204 @@
-"""What every end-to-end test starts from: kubectl on the cluster under test, and a namespace of its own."""
+"""What every end-to-end test starts from: kubectl on the cluster under test, a namespace of its own, waiting for runs.
+
+Tests that stop or restart what others share are marked `serial` and run alone, after the others.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-Kubectl = Callable[..., str]
+from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, finished, told
+from tests.e2e.manifests import executor_rights, pipeline_run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OPERATOR = ("-n", "runwright-system", "deployment/runwright-operator")
 
 
+class Apply(Protocol):
+    """`kubectl apply` in the test's namespace, of one document or of text; gives what kubectl printed."""
+
+    def __call__(self, document: str | Object, *arguments: str) -> str: ...
+
+
+class WaitRun(Protocol):
+    """The run once it is so: in a phase, or as a function says; without `until`, once it has ended."""
+
+    def __call__(
+        self, name: str, until: str | Callable[[Object], bool] | None = None, timeout: float = WAIT_SECONDS
+    ) -> Object: ...
+
+
+# ------------------------------------------------------------------------------------------------- is there a cluster?
+def kubeconfig_path() -> Path:
+    """The kubeconfig of the cluster under test: `KUBECONFIG`, or what `make cluster` left."""
+    return Path(os.environ.get("KUBECONFIG") or REPOSITORY / ".cluster" / "kubeconfig").absolute()
+
+
+def missing_part(path: Path) -> str | None:
+    """Which part of what these tests need is not there, and what to do about it; None where all is."""
+    if not path.exists():
+        return f"no cluster: {path} does not exist. Set KUBECONFIG, or run `make cluster`"
+    if shutil.which("kubectl") is None:
+        return "no kubectl on PATH: install it, or add the folder .cluster/bin, where `make cluster` leaves one"
+    kubectl = Kubectl(path)
+    try:
+        kubectl("get", "--raw", "/readyz", "--request-timeout=10s")
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        return f"the cluster of {path} does not answer: {said(error)}. `make cluster` starts it"
+    for name, remedy in (
+        ("workflows.argoproj.io", "install Argo Workflows, or run `make cluster`"),
+        ("pipelineruns.runwright.dev", "run `make deploy`, or `kubectl apply --server-side -k crds`"),
+    ):
+        try:
+            kubectl("get", "crd", name, "-o", "name")
+        except subprocess.CalledProcessError as error:
+            return f"the cluster of {path} has no {name}: {said(error)}. To get it: {remedy}"
+    return None
+
+
+def said(error: Exception) -> str:
+    """What kubectl said, on one line."""
+    return " ".join(str(getattr(error, "stderr", None) or error).split())
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say at once, and once, that there is no cluster."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        problem = missing_part(kubeconfig_path())
+        if problem:
+            pytest.exit(problem, returncode=4)
+
+
+# ----------------------------------------------------------------------------------------------------------- fixtures
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
-    """`KUBECONFIG`, or what `make cluster` left."""
-    path = Path(os.environ.get("KUBECONFIG", ".cluster/kubeconfig")).absolute()
-    if not path.exists():
-        pytest.exit(f"no cluster: {path} does not exist. Set KUBECONFIG, or run `make cluster`", returncode=4)
-    return path
+    """Path of the kubeconfig of the cluster under test."""
+    return kubeconfig_path()
 
 
 @pytest.fixture(scope="session")
 def kubectl(kubeconfig: Path) -> Kubectl:
-    """Runs `kubectl ARGUMENTS` with `input` on its standard input and returns what it printed.
+    """Runs kubectl on the cluster under test, and waits on its watches."""
+    return Kubectl(kubeconfig)
 
-    Raises subprocess.CalledProcessError, whose `stderr` is kubectl's.
-    """
 
-    def run(*arguments: str, input: str | None = None, timeout: float = 60) -> str:
-        command = ["kubectl", "--kubeconfig", str(kubeconfig), *arguments]
-        done = subprocess.run(command, input=input, capture_output=True, text=True, timeout=timeout)
-        if done.returncode:
-            error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
-            error.add_note(done.stderr)
-            raise error
-        return done.stdout
-
-    return run
+@pytest.fixture(scope="session")
+def operator(kubectl: Kubectl) -> None:
+    """An operator looks after PipelineRuns, in the cluster or from a shell: it says something about one that is bad."""
+    with fresh_namespace(kubectl) as namespace:
+        run = pipeline_run({"templateRef": {"name": "absent"}}, name="is-anybody-there")
+        kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(run))
+        try:
+            kubectl.wait(namespace, "prun", "is-anybody-there", lambda found: "status" in found, timeout=30)
+        except WaitError:
+            pytest.fail(
+                "no operator looks after PipelineRuns in this cluster: run `make deploy`, or "
+                f"`runwright operator --kubeconfig {kubectl.kubeconfig}` in another shell"
+            )
 
 
 @pytest.fixture
 def namespace(kubectl: Kubectl) -> Iterator[str]:
     """A namespace that this test alone uses; its deletion is started when the test ends."""
-    name = f"test-{uuid.uuid4().hex[:10]}"
-    kubectl("create", "namespace", name)
-    yield name
-    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    with fresh_namespace(kubectl) as name:
+        yield name
 
 
 @pytest.fixture
-def apply(kubectl: Kubectl, namespace: str) -> Callable[..., str]:
+def apply(kubectl: Kubectl, namespace: str) -> Apply:
     """`kubectl apply`, in the test's namespace, of a document (dict) or of text."""
 
-    def run(document: str | dict[str, Any], *arguments: str) -> str:
+    def run(document: str | Object, *arguments: str) -> str:
         text = document if isinstance(document, str) else json.dumps(document)
         return kubectl("apply", "-n", namespace, "-f", "-", *arguments, input=text)
 
     return run
+
+
+@pytest.fixture
+def wait_run(kubectl: Kubectl, namespace: str, operator: None) -> WaitRun:
+    """Waits for a PipelineRun of the test's namespace."""
+
+    def wait(name: str, until: str | Callable[[Object], bool] | None = None, timeout: float = WAIT_SECONDS) -> Object:
+        return wait_for_run(kubectl, namespace, name, until, timeout)
+
+    return wait
+
+
+def wait_for_run(
+    kubectl: Kubectl,
+    namespace: str,
+    name: str,
+    until: str | Callable[[Object], bool] | None = None,
+    timeout: float = WAIT_SECONDS,
+) -> Object:
+    """The run as it is once `until` holds. Raises WaitError also as soon as it has ended in another phase than `until`."""
+
+    def there(found: Object) -> bool:
+        if until is None:
+            return finished(found)
+        if callable(until):
+            return until(found)
+        phase = (found.get("status") or {}).get("phase")
+        if phase != until and phase in FINISHED:
+            raise WaitError(f"PipelineRun {namespace}/{name} ended as {phase}, not {until}: {told(found)}")
+        return phase == until
+
+    return kubectl.wait(namespace, "prun", name, there, timeout)
+
+
+class fresh_namespace:  # noqa: N801 - a context manager, used like a function
+    """A namespace of a new name in which Argo's executor may report; its deletion is started at the end."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+        self._name = f"test-{uuid.uuid4().hex[:10]}"
+
+    def __enter__(self) -> str:
+        self._kubectl("create", "-f", "-", input=json.dumps(executor_rights(self._name)))
+        self._kubectl("wait", "-n", self._name, "--for=create", "serviceaccount/default", "--timeout=60s", timeout=70)
+        return self._name
+
+    def __exit__(self, *_: object) -> None:
+        self._kubectl("delete", "namespace", self._name, "--wait=false", "--ignore-not-found")
+
+
+# --------------------------------------------------------------------------------------------- what a failure is told with
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put what the cluster says about the test's namespace into the report of a failure."""
+    report = yield
+    namespace: Any = getattr(item, "funcargs", {}).get("namespace")
+    if report.when == "call" and report.failed and isinstance(namespace, str):
+        report.sections.append((f"namespace {namespace}", diagnosis(Kubectl(kubeconfig_path()), namespace)))
+    return report
+
+
+def diagnosis(kubectl: Kubectl, namespace: str) -> str:
+    """What a person would look at first, bounded in length."""
+    questions = {
+        "runs, Workflows and pods": (8000, ("get", "-n", namespace, "prun,workflow,pods", "-o", "wide")),
+        "PipelineRuns": (16000, ("describe", "-n", namespace, "prun")),
+        "Workflows": (16000, ("get", "-n", namespace, "workflow", "-o", "yaml")),
+        "Events": (8000, ("events", "-n", namespace)),
+        "operator's log": (16000, ("logs", *OPERATOR, "--tail=60")),
+    }
+    parts: list[str] = []
+    for title, (limit, arguments) in questions.items():
+        try:
+            answer = kubectl(*arguments, timeout=20)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            answer = said(error)
+        parts.append(f"--- {title} (kubectl {' '.join(arguments)})\n{answer[-limit:]}")
+    return "\n".join(parts)
