@@ -37,7 +37,7 @@ REQUEST_TIMEOUT = 20.0
 PAGE = 500
 """Objects in one page of a list (client-go's default)."""
 
-METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v1"
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH = "application/merge-patch+json"
 COMPONENT = "runwright"
 UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
