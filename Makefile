@@ -92,11 +92,11 @@ cluster-down: ## Stop the cluster and leave nothing of it behind
 
 .PHONY: image
 image: cluster ## Build the operator's image and give it to the cluster (again only when its sources change)
-	@[ -n "$(IMAGE)" ] || $(PYTHON) deploy/image.py --name $(CLUSTER)
+	@$(PYTHON) deploy/image.py --name $(CLUSTER)
 
 .PHONY: deploy
-deploy: image ## Install Runwright in the cluster and wait until it is ready
-	@$(ON_CLUSTER) $(PYTHON) deploy/install.py up --image $(or $(IMAGE),$$(cat $(CLUSTER_HOME)/operator-image))
+deploy: cluster ## Build the image, install Runwright in the cluster, and wait until it is ready
+	@$(ON_CLUSTER) $(PYTHON) deploy/install.py up --name $(CLUSTER) $(if $(IMAGE),--image $(IMAGE))
 
 .PHONY: undeploy
 undeploy: ## Take Runwright out of the cluster, its CRD and so every PipelineRun with it

@@ -21,7 +21,7 @@ sys.path.insert(0, str(LOCAL))
 from localcluster import host, images, store  # noqa: E402
 from localcluster.errors import ClusterError  # noqa: E402
 from localcluster.layers import MANIFEST_TYPE  # noqa: E402
-from localcluster.paths import ClusterPaths, cache_root  # noqa: E402
+from localcluster.paths import cache_root  # noqa: E402
 from localcluster.progress import say, step  # noqa: E402
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -42,11 +42,6 @@ def reference() -> str:
         data = path.read_bytes()
         digest.update(f"{path.relative_to(REPO)}\0{len(data)}\0".encode() + data)
     return f"runwright:dev-{digest.hexdigest()[:12]}"
-
-
-def loaded_image(cluster: str) -> Path:
-    """The file that names the image which `cluster` was given last; `make deploy` reads it."""
-    return ClusterPaths(cluster).home / "operator-image"
 
 
 def run(command: Sequence[str | Path], what: str, estimate: float) -> None:
@@ -136,23 +131,32 @@ def build(image: str) -> Path:
     return archive
 
 
-def main() -> int:
-    """Build what is missing and load it; the exit code is that of `cluster.py load`."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--name", default="default", help="the local cluster's name")
-    name = parser.parse_args().name
+def deliver(cluster: str) -> str:
+    """Build the image unless it is built already, give it to `cluster`, and return its name.
+
+    Raises:
+        ClusterError: if it cannot be built.
+        SystemExit: if the cluster cannot be given it; `cluster.py load` has said why.
+    """
     image = reference()
     say(f"→ the operator's image, {image}")
+    archive = build(image)
+    done = subprocess.run([sys.executable, LOCAL / "cluster.py", "load", "--name", cluster, archive], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return image
+
+
+def main() -> int:
+    """Build what is missing and give it to the cluster that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--name", default="default", help="the local cluster's name")
     try:
-        archive = build(image)
+        deliver(parser.parse_args().name)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    load = [sys.executable, str(LOCAL / "cluster.py"), "load", "--name", name, str(archive)]
-    done = subprocess.run(load, check=False)
-    if done.returncode == 0:
-        loaded_image(name).write_text(f"{image}\n")
-    return done.returncode
+    return 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from image import ClusterError, deliver
+
 OVERLAY = Path(__file__).resolve().parent / "overlays" / "local"
 PLACEHOLDER = "image: runwright:dev\n"
 CRD = "crd/pipelineruns.runwright.dev"
@@ -67,10 +69,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("up", help="install, or bring up to date")
-    command.add_argument("--image", required=True, help="the operator's image; the cluster has it, or can pull it")
+    command.add_argument("--image", help="an image that the cluster can pull; without it one is built and given to it")
+    command.add_argument("--name", default="default", help="the local cluster to give a built image to")
     commands.add_parser("down", help="take out")
     arguments = parser.parse_args()
-    return down() if arguments.command == "down" else up(arguments.image)
+    if arguments.command == "down":
+        return down()
+    try:
+        return up(arguments.image or deliver(arguments.name))
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
