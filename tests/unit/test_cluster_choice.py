@@ -65,7 +65,7 @@ def test_names_that_can_be_used(name: str) -> None:
     assert checked_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "A", "2a", "-a", "a-", "a" * 21, "a/b", "a.b", "..", "a b"])
+@pytest.mark.parametrize("name", ["", "A", "2a", "-a", "a-", "a" * 21, "a/b", "a.b", "..", "a b", "bin"])
 def test_names_that_cannot(name: str) -> None:
     with pytest.raises(ClusterError):
         checked_name(name)

@@ -131,7 +131,8 @@ def _down(paths: ClusterPaths) -> None:
     else:
         raise ClusterError("Removing the cluster's processes and namespaces needs root.", "Run it with sudo.")
     home.remove(paths)
-    say(f"cluster {paths.name} is gone; built programs and images stay in {cache_root()}")
+    if provider is not Provider.NAMED:
+        say(f"cluster {paths.name} is gone; built programs and images stay in {cache_root()}")
 
 
 def _load(paths: ClusterPaths, archive: Path) -> None:
@@ -209,10 +210,6 @@ def main(argv: list[str] | None = None) -> int:
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
-    except BrokenPipeError:
-        # The reader of our output has left (`… | head`); that is no failure of the cluster.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here, `down` cleans up", file=sys.stderr)
         return 130

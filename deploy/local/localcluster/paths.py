@@ -12,6 +12,7 @@ LOCAL = REPO / "deploy" / "local"
 PINS = LOCAL / "pins"
 PROGRAMS = LOCAL / "programs"
 DEFAULT_NAME = "default"
+RESERVED = ("bin", "kubeconfig")
 STATE_ROOT = Path("/var/lib/runwright")
 RUN_ROOT = Path("/run/runwright")
 
@@ -19,15 +20,16 @@ RUN_ROOT = Path("/run/runwright")
 def checked_name(name: str) -> str:
     """Return `name` if it can name a cluster.
 
-    It becomes part of a node name, of interface and socket paths (108 bytes at most), hence at most 20 characters.
+    It becomes part of a node name and of socket paths (108 bytes at most), hence at most 20 characters; and it names a
+    folder in `.cluster/`, beside the default cluster's own files.
 
     Raises:
         ClusterError: if it is not a short lower-case DNS label.
     """
-    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?", name):
+    if not re.fullmatch(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?", name) or name in RESERVED:
         raise ClusterError(
             f"{name!r} cannot name a cluster.",
-            "Use 1 to 20 lower-case letters, digits and dashes, a letter first: --name demo.",
+            f"Use 1 to 20 lower-case letters, digits and dashes, a letter first, but not {' or '.join(RESERVED)}: --name demo.",
         )
     return name
 

@@ -1,5 +1,6 @@
 """Steps on the terminal: what is being done, how far it is, how long it took."""
 
+import os
 import sys
 import threading
 import time
@@ -8,8 +9,11 @@ from contextlib import contextmanager
 
 
 def say(text: str) -> None:
-    """Print one line at once, also into a pipe."""
-    print(text, flush=True)
+    """Print one line at once, also into a pipe; when its reader has left (`… | head`), the work goes on unheard."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def seconds(value: float) -> str:
