@@ -18,7 +18,7 @@ REPO = Path(__file__).resolve().parents[1]
 LOCAL = REPO / "deploy" / "local"
 sys.path.insert(0, str(LOCAL))
 
-from localcluster import host, images, store  # noqa: E402
+from localcluster import binaries, host, images, store  # noqa: E402
 from localcluster.errors import ClusterError  # noqa: E402
 from localcluster.layers import MANIFEST_TYPE  # noqa: E402
 from localcluster.paths import cache_root  # noqa: E402
@@ -111,10 +111,8 @@ def build_with_buildah(image: str, archive: Path, cache: Path) -> None:
     run([*storage, "push", image, f"docker-archive:{archive}:{image}"], "save the image as an archive", 10)
 
 
-def build(image: str) -> Path:
-    """The archive of `image`, built unless it is still there from before."""
-    cache = cache_root() / "operator-image"
-    cache.mkdir(parents=True, exist_ok=True)
+def build(image: str, cache: Path) -> Path:
+    """The archive of `image` in `cache`, built unless it is still there from before."""
     archive = cache / f"{image.partition(':')[2]}.tar"
     if archive.exists():
         archive.touch()
@@ -140,7 +138,9 @@ def deliver(cluster: str) -> str:
     """
     image = reference()
     say(f"→ the operator's image, {image}")
-    archive = build(image)
+    cache = cache_root() / "operator-image"
+    with binaries.build_lock(cache):
+        archive = build(image, cache)
     done = subprocess.run([sys.executable, LOCAL / "cluster.py", "load", "--name", cluster, archive], check=False)
     if done.returncode:
         sys.exit(done.returncode)
