@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import RESYNC_SECONDS, Resync
 from runwright.runtime.store import Store
 from runwright.runtime.workers import WORKERS, work
-from runwright.watches import Watches
+from runwright.watches import Watches, stop_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,8 @@ async def run_operator(options: OperatorOptions) -> None:
         registry = watch_registry(Intake(store, queue))
         register_login(registry, lambda: connection_info(configuration))
         watches = Watches(registry, options.namespaces, cluster.missing_kinds)
-        stop = stop_on_signals()
+        stop = asyncio.Event()
+        stop_on_signals(stop)
         where = ", ".join(options.namespaces) or "all namespaces"
         logger.info("runwright %s looks after PipelineRuns in %s of %s", __version__, where, configuration.host)
         background = [
@@ -75,7 +75,7 @@ async def run_operator(options: OperatorOptions) -> None:
             return {"version": __version__, "watching": watches.running, "waiting": len(queue)}
 
         try:
-            async with health_endpoint(options.probe_address, report):
+            async with health_endpoint(options.probe_address, lambda: watches.running, report):
                 await watches.run(stop)
         finally:
             queue.close()
@@ -83,15 +83,6 @@ async def run_operator(options: OperatorOptions) -> None:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
         logger.info("stopped; what was under way is found again at the next start")
-
-
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def register_login(registry: kopf.OperatorRegistry, info: Callable[[], kopf.ConnectionInfo]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -39,8 +40,12 @@ class Watches:
         self._registry = registry
         self._namespaces = namespaces
         self._missing_kinds = missing_kinds
-        self.running = False
-        """Whether Kopf runs now."""
+        self._ready = asyncio.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether Kopf has started and not ended."""
+        return self._ready.is_set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set."""
@@ -52,13 +57,12 @@ class Watches:
                 helpers.append(asyncio.create_task(self._await_kinds(end)))
             started = asyncio.get_running_loop().time()
             try:
-                self.running = True
-                await self._kopf(end)
+                await self._kopf(stop, end)
                 problem = "Kopf ended by itself"
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
             finally:
-                self.running = False
+                self._ready.clear()
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.gather(*helpers, return_exceptions=True)
@@ -70,15 +74,20 @@ class Watches:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), seconds)
 
-    async def _kopf(self, end: asyncio.Event) -> None:
-        await kopf.operator(
+    async def _kopf(self, stop: asyncio.Event, end: asyncio.Event) -> None:
+        others = asyncio.all_tasks()
+        tasks = await kopf.spawn_tasks(
             registry=self._registry,
             settings=operator_settings(namespaced=bool(self._namespaces)),
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             stop_flag=end,
+            ready_flag=self._ready,
         )
+        # Kopf takes the signals for itself, and would end alone.
+        stop_on_signals(stop)
+        await kopf.run_tasks(tasks, ignored=others)
 
     async def _await_kinds(self, end: asyncio.Event) -> None:
         """Set `end` when other kinds are missing than at first; come back at once when none is."""
@@ -96,6 +105,13 @@ class Watches:
             with suppress(TimeoutError):
                 await asyncio.wait_for(end.wait(), POLL_SECONDS)
                 return
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT set the event."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
 
 
 async def pass_on(first: asyncio.Event, second: asyncio.Event) -> None:

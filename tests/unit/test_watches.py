@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 import kopf
@@ -14,14 +16,23 @@ from runwright.watches import Watches
 
 
 class Starts:
-    """Stands in for `kopf.operator`: each start does the next thing of the script."""
+    """Stands in for Kopf: each start does the next thing of the script."""
 
-    def __init__(self, *script: str) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *script: str) -> None:
         self.script = list(script)
         self.count = 0
         self.started = asyncio.Event()
+        monkeypatch.setattr(kopf, "spawn_tasks", self.spawn)
+        monkeypatch.setattr(kopf, "run_tasks", self.run)
 
-    async def __call__(self, *, stop_flag: asyncio.Event, **_: Any) -> None:
+    async def spawn(self, *, stop_flag: asyncio.Event, ready_flag: asyncio.Event, **_: Any) -> asyncio.Event:
+        ready_flag.set()
+        # As Kopf does: the signals are its own from here on.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
+        return stop_flag
+
+    async def run(self, stop_flag: asyncio.Event, *, ignored: set[asyncio.Task[Any]]) -> None:
+        assert asyncio.current_task() in ignored
         self.count += 1
         step = self.script.pop(0) if self.script else "wait"
         if not self.script:
@@ -44,8 +55,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    starts = Starts("fail", "end", "fail", "wait")
-    monkeypatch.setattr(kopf, "operator", starts)
+    starts = Starts(monkeypatch, "fail", "end", "fail", "wait")
     stop = asyncio.Event()
     running = Watches(kopf.OperatorRegistry(), (), served)
     task = asyncio.create_task(running.run(stop))
@@ -58,8 +68,7 @@ async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.Mo
 
 
 async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    starts = Starts("fail")
-    monkeypatch.setattr(kopf, "operator", starts)
+    starts = Starts(monkeypatch, "fail")
     stop = asyncio.Event()
     task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), served).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
@@ -78,11 +87,21 @@ async def test_a_namespaced_operator_watches_anew_when_a_kind_comes(monkeypatch:
             raise ApiError(0, "Unreachable", "away")
         return answer
 
-    starts = Starts("wait", "wait")
-    monkeypatch.setattr(kopf, "operator", starts)
+    starts = Starts(monkeypatch, "wait", "wait")
     stop = asyncio.Event()
     task = asyncio.create_task(Watches(kopf.OperatorRegistry(), ("team-a",), missing).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     stop.set()
     await asyncio.wait_for(task, 5)
     assert starts.count == 2
+
+
+async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch, "wait")
+    stop = asyncio.Event()
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), served).run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(task, 5)
+    assert stop.is_set()
+    assert starts.count == 1

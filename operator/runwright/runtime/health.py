@@ -1,4 +1,4 @@
-"""The liveness probe: answered from the event loop that does the work, so an answer means that it turns.
+"""The probes: answered from the event loop that does the work, so an answer means that it turns.
 
 A backlog, or an API server that is away, is no reason to be restarted: a restart would only add to the load.
 """
@@ -12,8 +12,12 @@ from aiohttp import web
 
 
 @asynccontextmanager
-async def health_endpoint(address: str, report: Callable[[], Mapping[str, object]]) -> AsyncGenerator[None]:
-    """Within it, `http://ADDRESS/healthz` answers 200 with the report as JSON. No endpoint for an empty address.
+async def health_endpoint(
+    address: str, ready: Callable[[], bool], report: Callable[[], Mapping[str, object]]
+) -> AsyncGenerator[None]:
+    """Within it, `http://ADDRESS` answers /healthz with 200, and /readyz with 200 if ready, else 503.
+
+    Both bodies are the report, as JSON. There is no endpoint for an empty address.
 
     Raises ValueError for an address that is not HOST:PORT, and OSError where it cannot be bound.
     """
@@ -27,8 +31,12 @@ async def health_endpoint(address: str, report: Callable[[], Mapping[str, object
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response(dict(report()))
 
+    async def readyz(_: web.Request) -> web.Response:
+        return web.json_response(dict(report()), status=200 if ready() else 503)
+
     app = web.Application()
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -31,6 +31,12 @@ async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[f
         with run_context(key):
             try:
                 again = await reconcile(key)
+            except asyncio.CancelledError:
+                # Kopf (1.45.2) cancels every task it does not know when it ends, so maybe one that this worker waited
+                # for; only when the worker itself was cancelled is that its end.
+                if (me := asyncio.current_task()) is None or me.cancelling():
+                    raise
+                logger.warning("a request was cut off; trying again in %.1f s", queue.retry(key))
             except ApiError as error:
                 seconds = queue.retry(key)
                 level = logging.DEBUG if error.code == 409 else logging.WARNING

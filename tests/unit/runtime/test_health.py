@@ -18,17 +18,33 @@ def free_port() -> int:
 
 async def test_healthz_tells_the_report() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", lambda: {"waiting": 3}), aiohttp.ClientSession() as session:
+    async with (
+        health_endpoint(f"127.0.0.1:{port}", lambda: False, lambda: {"waiting": 3}),
+        aiohttp.ClientSession() as session,
+    ):
         async with session.get(f"http://127.0.0.1:{port}/healthz") as reply:
             assert reply.status == 200
+            assert await reply.json() == {"waiting": 3}
+        async with session.get(f"http://127.0.0.1:{port}/readyz") as reply:
+            assert reply.status == 503
             assert await reply.json() == {"waiting": 3}
         async with session.get(f"http://127.0.0.1:{port}/other") as reply:
             assert reply.status == 404
 
 
+async def test_readyz_is_fine_when_ready() -> None:
+    port = free_port()
+    async with (
+        health_endpoint(f"127.0.0.1:{port}", lambda: True, dict),
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/readyz") as reply,
+    ):
+        assert reply.status == 200
+
+
 async def test_it_is_gone_afterwards() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", dict):
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict):
         pass
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -36,20 +52,20 @@ async def test_it_is_gone_afterwards() -> None:
 
 
 async def test_no_address_is_no_endpoint() -> None:
-    async with health_endpoint("", dict):
+    async with health_endpoint("", bool, dict):
         pass
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost:", "localhost:http"])
 async def test_an_address_without_host_or_port_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="expected HOST:PORT"):
-        async with health_endpoint(address, dict):
+        async with health_endpoint(address, bool, dict):
             pass
 
 
 async def test_a_taken_port_is_an_error() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", dict):
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict):
         with pytest.raises(OSError, match=str(port)):
-            async with health_endpoint(f"127.0.0.1:{port}", dict):
+            async with health_endpoint(f"127.0.0.1:{port}", bool, dict):
                 pass
