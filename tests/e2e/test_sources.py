@@ -1,0 +1,123 @@
+"""Every way to say what is to run: each runs to its end, with the parameters that the run gives."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.e2e.cluster import Kubectl, Object, condition
+from tests.e2e.conftest import Apply, WaitRun
+from tests.e2e.manifests import pipeline_run, workflow
+
+WHO = {"who": "Ada"}
+
+
+def greeting(**metadata: str) -> Object:
+    """A Workflow, without a pod, that puts its two parameters into an output."""
+    spec = {
+        "entrypoint": "main",
+        "arguments": {"parameters": [{"name": "greeting", "value": "Hello"}, {"name": "who"}]},
+        "templates": [
+            {
+                "name": "main",
+                "steps": [[{"name": "pause", "template": "pause"}]],
+                "outputs": {
+                    "parameters": [
+                        {
+                            "name": "said",
+                            "valueFrom": {
+                                "expression": "'{{workflow.parameters.greeting}}, {{workflow.parameters.who}}'"
+                            },
+                        }
+                    ]
+                },
+            },
+            {"name": "pause", "suspend": {"duration": "0s"}},
+        ],
+    }
+    return workflow(spec, **metadata)
+
+
+def said(run: Object) -> str:
+    """What the run put out."""
+    (output,) = run["status"]["outputs"]["parameters"]
+    assert output["name"] == "said"
+    return output["value"]
+
+
+MANIFESTS = {
+    "YAML": yaml.safe_dump(greeting()),
+    "JSON": json.dumps(greeting()),
+    "YAML with a comment, a marker and an anchor": "# made by hand\n---\n"
+    + yaml.safe_dump(greeting()).replace("name: pause\n    suspend:", "name: &pause pause\n    suspend:"),
+    "JSON over many lines": json.dumps(greeting(), indent=4),
+}
+
+
+@pytest.mark.parametrize("form", MANIFESTS)
+def test_a_manifest(form: str, apply: Apply, wait_run: WaitRun):
+    apply(pipeline_run({"manifest": MANIFESTS[form]}, parameters=WHO))
+    assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
+
+
+def test_an_inline_spec(apply: Apply, wait_run: WaitRun):
+    apply(pipeline_run({"spec": greeting()["spec"]}, parameters=WHO | {"greeting": "Good day"}))
+    assert said(wait_run("run", "Succeeded")) == "Good day, Ada"
+
+
+def test_a_workflow_template(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+    apply(greeting() | {"kind": "WorkflowTemplate", "metadata": {"name": "greeting"}})
+    apply(pipeline_run({"templateRef": {"name": "greeting"}}, parameters=WHO))
+    assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
+    assert kubectl.get(namespace, "workflow", "run")["spec"]["workflowTemplateRef"]["name"] == "greeting"
+
+
+@pytest.fixture
+def cluster_template(kubectl: Kubectl, namespace: str) -> Iterator[str]:
+    document = greeting() | {"kind": "ClusterWorkflowTemplate", "metadata": {"name": namespace}}
+    kubectl("apply", "-f", "-", input=json.dumps(document))
+    yield namespace
+    kubectl("delete", "clusterworkflowtemplate", namespace, "--wait=false")
+
+
+def test_a_cluster_workflow_template(cluster_template: str, apply: Apply, wait_run: WaitRun):
+    apply(pipeline_run({"templateRef": {"name": cluster_template, "clusterScope": True}}, parameters=WHO))
+    assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
+
+
+def test_a_config_map(apply: Apply, wait_run: WaitRun):
+    """One copy of a manifest for many runs; those that name its digest are safe from an edit of it."""
+    manifest = yaml.safe_dump(greeting())
+    digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
+    source = {"configMapKeyRef": {"name": "pipelines", "key": "greeting.yaml"}}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pipelines"}}
+    apply(config_map | {"data": {"greeting.yaml": manifest}})
+    apply(pipeline_run({"manifestFrom": source}, "any", parameters=WHO))
+    apply(pipeline_run({"manifestFrom": source | {"digest": digest}}, "exactly", parameters={"who": "Grace"}))
+    assert said(wait_run("any", "Succeeded")) == "Hello, Ada"
+    assert said(wait_run("exactly", "Succeeded")) == "Hello, Grace"
+
+    apply(config_map | {"data": {"greeting.yaml": manifest + "# edited\n"}})
+    apply(pipeline_run({"manifestFrom": source | {"digest": digest}}, "late", parameters=WHO))
+    run = wait_run("late", lambda found: condition(found, "Stalled").get("status") == "True")
+    assert condition(run, "Stalled")["reason"] == "DigestMismatch"
+    assert digest in condition(run, "Stalled")["message"]
+    apply(config_map | {"data": {"greeting.yaml": manifest}})
+    assert said(wait_run("late", "Succeeded")) == "Hello, Ada"
+
+
+def test_what_of_a_manifest_is_kept(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+    """Its labels and annotations; its name and namespace are the run's."""
+    manifest = workflow(
+        greeting()["spec"], "another", namespace="elsewhere", labels={"team": "a"}, annotations={"example.com/why": "b"}
+    )
+    apply(pipeline_run({"manifest": yaml.safe_dump(manifest)}, parameters=WHO))
+    wait_run("run", "Succeeded")
+    (made,) = kubectl.list(namespace, "workflow")
+    assert made["metadata"]["name"] == "run"
+    assert made["metadata"]["labels"]["team"] == "a"
+    assert made["metadata"]["annotations"]["example.com/why"] == "b"
