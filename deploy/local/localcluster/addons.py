@@ -90,13 +90,23 @@ def _service(name: str, where: str, ports: Sequence[Document], address: str | No
     return {"apiVersion": "v1", "kind": "Service", "metadata": _meta(name, where), "spec": spec}
 
 
+def _probe(path: str, port: int) -> Document:
+    """Quick to see a start, slow to take a busy machine for a dead server."""
+    return {"httpGet": {"path": path, "port": port}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 10}
+
+
 def _deployment(name: str, where: str, pod: Document) -> Document:
     template = {"metadata": {"labels": {"app": name}}, "spec": {"terminationGracePeriodSeconds": 1, **pod}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": _meta(name, where),
-        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template},
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"app": name}},
+            "template": template,
+        },
     }
 
 
@@ -110,10 +120,10 @@ def s3_secret(where: str) -> Document:
     }
 
 
-def s3(address: str | None) -> list[Document]:
-    """The S3 server (versitygw on a folder of its pod) with its bucket, as Service `s3` in Argo's namespace.
+def s3(address: str | None, folder: str | None = None) -> list[Document]:
+    """The S3 server (versitygw on a folder) with its bucket, as Service `s3` in Argo's namespace.
 
-    A bucket of versitygw's posix backend is a folder, so the bucket is made by `mkdir` before the server starts.
+    With `folder`, a path on the node, what is stored outlives the pod. A bucket of versitygw's posix backend is a folder, so the bucket is made by `mkdir` before the server starts.
     """
     mount = {"name": "data", "mountPath": "/data"}
     key = lambda name: {"secretKeyRef": {"name": S3_SECRET_NAME, "key": name}}  # noqa: E731
@@ -127,7 +137,7 @@ def s3(address: str | None) -> list[Document]:
             {"name": "ROOT_SECRET_KEY", "valueFrom": key("secretKey")},
         ],
         "ports": [{"containerPort": S3_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/health", "port": S3_PORT}, "periodSeconds": 1},
+        "readinessProbe": _probe("/health", S3_PORT),
         "volumeMounts": [mount],
     }
     bucket: Document = {
@@ -137,7 +147,8 @@ def s3(address: str | None) -> list[Document]:
         "command": ["mkdir", "-p", f"/data/{S3_BUCKET}"],
         "volumeMounts": [mount],
     }
-    pod = {"initContainers": [bucket], "containers": [server], "volumes": [{"name": "data", "emptyDir": {}}]}
+    data: Document = {"hostPath": {"path": folder, "type": "DirectoryOrCreate"}} if folder else {"emptyDir": {}}
+    pod = {"initContainers": [bucket], "containers": [server], "volumes": [{"name": "data", **data}]}
     return [
         s3_secret(ARGO_NAMESPACE),
         s3_secret("default"),
@@ -170,7 +181,7 @@ def dns(address: str, domain: str) -> list[Document]:
         "image": catalogue.COREDNS,
         "imagePullPolicy": "IfNotPresent",
         "args": ["-conf", "/etc/coredns/Corefile"],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+        "readinessProbe": _probe("/ready", 8181),
         "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns"}],
     }
     pod: Document = {
@@ -222,7 +233,11 @@ def argo_overlay(base: str, images: ArgoImages, s3_endpoint: str) -> Document:
         "imagePullPolicy": "IfNotPresent",
         "args": ["--executor-image", images.executor, "--executor-image-pull-policy", "IfNotPresent"],
         # One replica needs no election, and a killed controller's lease would hold up the next one for 15 s.
-        "env": [{"name": "LEADER_ELECTION_DISABLE", "value": "true"}],
+        # Argo 3.7 looks at a Workflow again this long after a pod of it changed; its own 10 s would be most of every step.
+        "env": [
+            {"name": "LEADER_ELECTION_DISABLE", "value": "true"},
+            {"name": "DEFAULT_REQUEUE_TIME", "value": "1s"},
+        ],
     }
     patches: list[Document] = [
         {

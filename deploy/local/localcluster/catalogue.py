@@ -14,6 +14,7 @@ PAUSE = "runwright/pause:1"
 STEPS = "runwright/steps:latest"
 CONTROLLER = f"argoproj/workflow-controller:{ARGO_VERSION}"
 ARGOEXEC = f"argoproj/argoexec:{ARGO_VERSION}"
+ARGOCLI = f"argoproj/argocli:{ARGO_VERSION}"
 VERSITYGW = f"versity/versitygw:{VERSITYGW_VERSION}"
 COREDNS = f"coredns/coredns:{COREDNS_VERSION.removeprefix('v')}"
 

@@ -1,6 +1,5 @@
 """A cluster of the real components on this machine: create, heal, tell, remove."""
 
-import json
 import shutil
 import subprocess
 import time
@@ -14,6 +13,7 @@ from . import (
     binaries,
     cgroups,
     components,
+    delivery,
     home,
     host,
     images,
@@ -118,7 +118,7 @@ def _write_files(plan: Plan, names: dict[str, str]) -> None:
         target = paths.config / f"{identity.file}.kubeconfig"
         target.write_text(components.kubeconfig(plan, identity.file, authority, pair[0], pair[1]))
         target.chmod(0o600)
-    paths.image_names.write_text(json.dumps(names, indent=2))
+    delivery.write_names(paths, names)
     _write_home(plan)
 
 
@@ -129,7 +129,7 @@ def _write_home(plan: Plan) -> None:
 
 def _install(plan: Plan, kubectl: Kubectl, known: Record) -> None:
     documents = [addons.namespace(addons.ARGO_NAMESPACE), *addons.executor_rights()]
-    documents += addons.s3(plan.addresses.s3_service)
+    documents += addons.s3(plan.addresses.s3_service, f"{plan.paths.state}/s3")
     if known.with_dns:
         documents += addons.dns(plan.addresses.dns_service, components.CLUSTER_DOMAIN)
     # An address needs no lookup, and is there without DNS too.
@@ -193,6 +193,7 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
         warn(f"it runs older builds of {', '.join(stale)} than the pins name; recreate it with cluster-down, cluster")
     if any(not program.exists() for name, program in plan.programs.items() if name != "coredns"):
         plan = plan_of(paths, known.slot, ensure_programs())
+    delivery.refresh(paths, images.build_all(plan.programs))
     dead = [name for name in components.NAMES if processes.running(paths, name) is None]
     _write_home(plan)
     kubectl = Kubectl(find(), paths.kubeconfig)

@@ -9,7 +9,6 @@ from .catalogue import split_reference
 from .errors import ClusterError
 from .paths import ClusterPaths, cache_root
 from .progress import say
-from .status import node_images
 
 KEPT_TAGS = 5
 
@@ -22,6 +21,20 @@ def with_image(names: dict[str, str], reference: str, digest: str, kept: int = K
     dropped = set(older[: max(0, len(older) - kept + 1)])
     rest = {name: value for name, value in names.items() if name != wanted and name not in dropped}
     return {**rest, wanted: digest}
+
+
+def write_names(paths: ClusterPaths, names: dict[str, str]) -> None:
+    """Write the names under which the mirror finds images (pattern -> digest), whole or not at all."""
+    scratch = paths.image_names.with_suffix(".tmp")
+    scratch.write_text(json.dumps(names, indent=2))
+    scratch.replace(paths.image_names)
+
+
+def refresh(paths: ClusterPaths, built: dict[str, str]) -> None:
+    """Give a running cluster the images of the present pins, beside those it was given with `load`."""
+    before: dict[str, str] = json.loads(paths.image_names.read_text())
+    if before != (names := {**before, **built}):
+        write_names(paths, names)
 
 
 def load(paths: ClusterPaths, file: Path) -> list[str]:
@@ -38,9 +51,7 @@ def load(paths: ClusterPaths, file: Path) -> list[str]:
         names = before
         for reference, digest in loaded.items():
             names = with_image(names, reference, digest)
-        scratch = paths.image_names.with_suffix(".tmp")
-        scratch.write_text(json.dumps(names, indent=2))
-        scratch.replace(paths.image_names)
+        write_names(paths, names)
         store.prune()
     for reference, digest in loaded.items():
         repository, tag = split_reference(reference)
@@ -51,9 +62,16 @@ def load(paths: ClusterPaths, file: Path) -> list[str]:
     return list(loaded)
 
 
+def _node_images(paths: ClusterPaths) -> list[str]:
+    """Names of the images that the node has pulled or been given."""
+    command = ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io", "images", "list", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if not line.startswith("sha256:")]
+
+
 def _forget(paths: ClusterPaths, repository: str, tag: str) -> None:
     """Drop the node's copy of an image, or `imagePullPolicy: IfNotPresent` would go on using it."""
-    stale = [name for name in node_images(paths) if split_reference(name) == (repository, tag)]
+    stale = [name for name in _node_images(paths) if split_reference(name) == (repository, tag)]
     command = ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io", "images", "remove", *stale]
     if stale:
         subprocess.run(command, capture_output=True, check=False)

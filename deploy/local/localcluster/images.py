@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import catalogue, store
+from .binaries import build_lock
 from .errors import ClusterError
 from .layers import Blob, Entry, Process, executable, write_layer
 from .paths import PROGRAMS, cache_root
@@ -42,15 +43,24 @@ def cached(name: str, inputs: Sequence[bytes], build: Callable[[], Mapping[str, 
     folder = cache_root() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / f"{name}-{digest.hexdigest()[:16]}.json"
-    if record.exists():
-        images: dict[str, str] = json.loads(record.read_text())
-        if all(store.blob_path(d).exists() for d in images.values()):
+    if images := _recorded(record):
+        return images
+    with build_lock(cache_root()):
+        if images := _recorded(record):
             return images
-    images = {label: blob.digest for label, blob in build().items()}
-    for old in folder.glob(f"{name}-{'?' * 16}.json"):
-        old.unlink()
-    record.write_text(json.dumps(images, indent=2))
-    return images
+        images = {label: blob.digest for label, blob in build().items()}
+        for old in folder.glob(f"{name}-{'?' * 16}.json"):
+            old.unlink()
+        record.write_text(json.dumps(images, indent=2))
+        return images
+
+
+def _recorded(record: Path) -> dict[str, str] | None:
+    try:
+        images: dict[str, str] = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return None
+    return images if all(store.blob_path(digest).exists() for digest in images.values()) else None
 
 
 def layer(entries: Sequence[Entry]) -> Blob:
@@ -131,6 +141,7 @@ def program_images(programs: Mapping[str, Path]) -> dict[str, str]:
     s3_keys = tuple(f"{key}={value}" for key, value in catalogue.S3_ENVIRONMENT.items())
     wanted = {
         "argoexec": (catalogue.ARGOEXEC, Process(entrypoint=("argoexec",), env=(*Process().env, *s3_keys))),
+        "argo": (catalogue.ARGOCLI, Process(entrypoint=("argo",), user="8737")),
         "workflow-controller": (catalogue.CONTROLLER, Process(entrypoint=("workflow-controller",), user="8737")),
         "versitygw": (catalogue.VERSITYGW, Process(entrypoint=("versitygw",))),
         "coredns": (catalogue.COREDNS, Process(entrypoint=("coredns",), user="65534")),
@@ -138,10 +149,12 @@ def program_images(programs: Mapping[str, Path]) -> dict[str, str]:
     images: dict[str, str] = {}
     for program, (name, process) in wanted.items():
         path = programs.get(program)
-        if path is None:
+        if path is None or not path.exists():
             continue
         key = [str(path.parent.name).encode(), repr(process).encode(), _USERS, _HOST_LOOKUP]
-        images[name] = cached(program, key, lambda path=path, process=process: _program_image(path, process))["image"]
+        digest = cached(program, key, lambda path=path, process=process: _program_image(path, process))["image"]
+        # Argo's examples name its programs by the tag `latest`.
+        images |= {name: digest, f"{name.partition(':')[0]}:latest": digest}
     return images
 
 

@@ -1,7 +1,5 @@
 """What is up: the text of `cluster.py status`."""
 
-import subprocess
-
 from . import addons, components, components_cluster, network, processes, record
 from .errors import ClusterError
 from .kubectl import Kubectl, find
@@ -66,10 +64,3 @@ def how_to_use(paths: ClusterPaths) -> str:
         "  kubectl get nodes",
     ]
     return "To use it:\n" + "\n".join(lines)
-
-
-def node_images(paths: ClusterPaths) -> list[str]:
-    """Names of the images that the node has pulled or been given."""
-    command = ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io", "images", "list", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return [line for line in done.stdout.splitlines() if not line.startswith("sha256:")]
