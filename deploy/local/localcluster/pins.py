@@ -56,6 +56,7 @@ ARGO = Family(
 VERSITYGW = Family("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, seconds=60)
 COREDNS = Family("coredns", {"coredns": "github.com/coredns/coredns"}, seconds=90, optional=True)
 KIND = Family("kind", {"kind": "sigs.k8s.io/kind"}, seconds=20)
+HELM = Family("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, seconds=65)  # for the chart's tests
 
 COMPONENT_FAMILIES = (ETCD, KUBERNETES, ARGO, VERSITYGW, COREDNS)
 

@@ -1,0 +1,114 @@
+"""The operator as `make deploy` leaves it in the cluster: what its pod and its service account may do, and no more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.cluster import Kubectl
+
+NAMESPACE = "runwright-system"
+DEPLOYMENT = "deployment/runwright-operator"
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:runwright-operator"
+
+
+def in_the_pod(kubectl: Kubectl, script: str) -> str:
+    """What a shell in the operator's container prints."""
+    return kubectl("exec", "-n", NAMESPACE, DEPLOYMENT, "-c", "operator", "--", "sh", "-c", script)
+
+
+def can(kubectl: Kubectl, who: str, namespace: str, verb: str, resource: str, *options: str) -> bool:
+    """Whether `who` may do it, by the API server's own word."""
+    command = kubectl.command("auth", "can-i", verb, resource, "-n", namespace, f"--as={who}", *options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    answer = done.stdout.strip()
+    assert answer in ("yes", "no"), done.stderr
+    return answer == "yes"
+
+
+def test_its_process_has_no_privileges(kubectl: Kubectl):
+    status = in_the_pod(kubectl, "id -u; id -g; grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/1/status")
+    uid, gid, *rest = status.split("\n")
+    assert (uid, gid) == ("65532", "65532")
+    facts = dict(line.split(":\t") for line in rest if line)
+    assert facts == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+
+
+def test_its_root_file_system_is_read_only(kubectl: Kubectl):
+    for folder in ("/", "/tmp", "/opt/runwright", "/etc"):
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            in_the_pod(kubectl, f"touch {folder}/probe")
+        assert "Read-only file system" in refused.value.stderr
+
+
+def test_its_probe_tells_that_it_watches(kubectl: Kubectl):
+    pods = kubectl.list(NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator")
+    (pod,) = (pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    health = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/healthz"))
+    assert health["watching"] is True
+    assert isinstance(health["waiting"], int)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [
+        ("watch", "pipelineruns.runwright.dev"),
+        ("create", "workflows.argoproj.io"),
+        ("delete", "workflows.argoproj.io"),
+        ("get", "clusterworkflowtemplates.argoproj.io"),
+        ("get", "configmaps"),
+        ("create", "events"),
+    ],
+)
+def test_its_account_may(kubectl: Kubectl, namespace: str, verb: str, resource: str):
+    assert can(kubectl, OPERATOR, namespace, verb, resource)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [
+        ("get", "secrets"),
+        ("list", "configmaps"),
+        ("create", "pods"),
+        ("delete", "pods"),
+        ("create", "pipelineruns.runwright.dev"),
+        ("update", "pipelineruns.runwright.dev"),
+        ("delete", "pipelineruns.runwright.dev"),
+        ("deletecollection", "workflows.argoproj.io"),
+        ("update", "workflows.argoproj.io"),
+        ("create", "serviceaccounts"),
+        ("impersonate", "users"),
+        ("create", "customresourcedefinitions.apiextensions.k8s.io"),
+        ("bind", "clusterroles.rbac.authorization.k8s.io"),
+    ],
+)
+def test_its_account_may_not(kubectl: Kubectl, namespace: str, verb: str, resource: str):
+    assert not can(kubectl, OPERATOR, namespace, verb, resource)
+
+
+@pytest.mark.parametrize(
+    ("role", "may_create"),
+    [("view", False), ("edit", True), ("admin", True)],
+)
+def test_the_clusters_own_roles_reach_runs(kubectl: Kubectl, namespace: str, role: str, may_create: bool):
+    """Who may view or edit a namespace may view or edit its PipelineRuns, and nobody writes their status."""
+    kubectl("create", "rolebinding", role, "-n", namespace, f"--clusterrole={role}", f"--serviceaccount={namespace}:me")
+    me = f"system:serviceaccount:{namespace}:me"
+    assert can(kubectl, me, namespace, "list", "pipelineruns.runwright.dev")
+    assert can(kubectl, me, namespace, "create", "pipelineruns.runwright.dev") is may_create
+    assert can(kubectl, me, namespace, "delete", "pipelineruns.runwright.dev") is may_create
+    assert not can(kubectl, me, namespace, "patch", "pipelineruns.runwright.dev", "--subresource=status")
+
+
+@pytest.mark.serial
+def test_it_stops_when_it_is_asked_to(kubectl: Kubectl):
+    """SIGTERM ends it, long before the kubelet would kill it after 30 s, and the Deployment brings another one."""
+    pods = kubectl.list(NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator")
+    (pod,) = (pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    start = time.monotonic()
+    kubectl("delete", "pod", "-n", NAMESPACE, pod, "--wait=true", timeout=60)
+    assert time.monotonic() - start < 15
+    kubectl("rollout", "status", "-n", NAMESPACE, DEPLOYMENT, "--timeout=60s", timeout=70)
