@@ -47,7 +47,7 @@ def test_its_root_file_system_is_read_only(kubectl: Kubectl):
 def test_its_probe_tells_that_it_watches(kubectl: Kubectl):
     pods = kubectl.list(NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator")
     (pod,) = (pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
-    health = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/healthz"))
+    health = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz"))
     assert health["watching"] is True
     assert isinstance(health["waiting"], int)
 
