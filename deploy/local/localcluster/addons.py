@@ -1,5 +1,6 @@
 """What is installed into a cluster: DNS, the S3 server, Argo Workflows and its rights. Pure documents."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -239,6 +240,10 @@ def argo_overlay(base: str, images: ArgoImages, s3_endpoint: str) -> Document:
             {"name": "DEFAULT_REQUEUE_TIME", "value": "1s"},
         ],
     }
+    config = argo_config(s3_endpoint)
+    # The controller remembers the commands of images for good, so a changed configuration needs a new pod.
+    note = {"runwright.dev/configuration": hashlib.sha256(json.dumps(config).encode()).hexdigest()[:16]}
+    pod = {"terminationGracePeriodSeconds": 5, "containers": [controller]}
     patches: list[Document] = [
         {
             "apiVersion": "apps/v1",
@@ -246,14 +251,14 @@ def argo_overlay(base: str, images: ArgoImages, s3_endpoint: str) -> Document:
             "metadata": {"name": CONTROLLER_DEPLOYMENT, "namespace": ARGO_NAMESPACE},
             "spec": {
                 "strategy": {"type": "Recreate"},
-                "template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [controller]}},
+                "template": {"metadata": {"annotations": note}, "spec": pod},
             },
         },
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": "workflow-controller-configmap", "namespace": ARGO_NAMESPACE},
-            "data": argo_config(s3_endpoint),
+            "data": config,
         },
     ]
     for version, kind in (("apps/v1", "Deployment"), ("v1", "Service")):

@@ -26,12 +26,13 @@ S3_ENVIRONMENT: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": S3_ACCESS_KEY, "AWS_SE
 STEP_IMAGES: Mapping[str, tuple[Process, tuple[str, ...]]] = {
     "shell": (
         Process(cmd=("sh",)),
-        ("library/busybox:*", "library/alpine:*", "library/nginx:*", "alpine/*:*", STEPS),
+        ("library/busybox:*", "library/alpine:*", "alpine/*:*", STEPS),
     ),
     "bash": (
         Process(cmd=("bash",)),
         ("library/debian:*", "library/ubuntu:*", "library/bash:*", "docker/whalesay:*"),
     ),
+    "nginx": (Process(cmd=("nginx",)), ("library/nginx:*",)),
     "python": (Process(cmd=("python3",)), ("library/python:*",)),
     "curl": (Process(entrypoint=("curl",)), ("curlimages/curl:*", "appropriate/curl:*")),
     "jq": (Process(entrypoint=("jq",)), ("stedolan/jq:*",)),

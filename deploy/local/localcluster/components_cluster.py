@@ -99,10 +99,11 @@ def _create(paths: ClusterPaths, programs: dict[str, Path], names: dict[str, str
     with step("start controller-manager, scheduler, kubelet, kube-proxy; install DNS, S3, Argo", estimate=6):
         for component in components.after_api(plan):
             processes.start(paths, component)
-        _install(plan, kubectl, known)
+        manifests = _manifests(plan, kubectl, known)
+        _install(kubectl, manifests)
     with step("wait for node, DNS, S3 and Argo's controller", estimate=15):
         _wait(paths, "the cluster", lambda: unready(plan, kubectl, known), components.NAMES)
-    record.write(paths, replace(known, complete=True))
+    record.write(paths, replace(known, complete=True, installed=record.fingerprint(manifests)))
 
 
 def _write_files(plan: Plan, names: dict[str, str]) -> None:
@@ -127,18 +128,22 @@ def _write_home(plan: Plan) -> None:
     home.link_programs(plan.paths, {"argo": plan.programs["argo"], "kubectl": find()})
 
 
-def _install(plan: Plan, kubectl: Kubectl, known: Record) -> None:
+def _manifests(plan: Plan, kubectl: Kubectl, known: Record) -> str:
+    """Everything that is installed into the cluster, as one YAML text."""
     documents = [addons.namespace(addons.ARGO_NAMESPACE), *addons.executor_rights()]
     documents += addons.s3(plan.addresses.s3_service, f"{plan.paths.state}/s3")
     if known.with_dns:
         documents += addons.dns(plan.addresses.dns_service, components.CLUSTER_DOMAIN)
     # An address needs no lookup, and is there without DNS too.
     rendered = argo.render(kubectl.program, f"{plan.addresses.s3_service}:{addons.S3_PORT}")
-    text = f"{addons.as_stream(documents)}---\n{rendered}"
+    return f"{addons.as_stream(documents)}---\n{rendered}"
+
+
+def _install(kubectl: Kubectl, manifests: str) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
+            kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
             return
         except ClusterError:
             # The API server answers before it has made its own namespaces and priority classes.
@@ -200,11 +205,15 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
     if dead:
         with step(f"start again what had ended: {', '.join(dead)}"):
             start_named(plan, kubectl, dead)
+    manifests = _manifests(plan, kubectl, known)
     waiting = _unready_or_why(plan, kubectl, known)
+    if known.installed != record.fingerprint(manifests) or any("absent" in reason for reason in waiting):
+        with step("install what has changed of DNS, S3 and Argo"):
+            _install(kubectl, manifests)
+        record.write(paths, replace(known, installed=record.fingerprint(manifests)))
+        waiting = _unready_or_why(plan, kubectl, known)
     if waiting:
         with step(f"wait for {'; '.join(waiting)}"):
-            if any("absent" in reason for reason in waiting):
-                _install(plan, kubectl, known)
             for where, name in sorted(readiness.wanted_deployments(known.with_dns)):
                 if f"deployment {where}/{name} is stopped" in waiting:
                     kubectl.run("scale", "-n", where, f"deployment/{name}", "--replicas=1")

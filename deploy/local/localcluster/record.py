@@ -1,5 +1,6 @@
 """What a started cluster writes down about itself, and the decision what an `up` has to do about it."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -9,13 +10,23 @@ from .paths import STATE_ROOT, ClusterPaths
 
 @dataclass(frozen=True)
 class Record:
-    """cluster.json. `complete` is set when the cluster was Ready once; `families` maps program families to pin hashes."""
+    """cluster.json.
+
+    `families` maps program families to the pin hashes they were started from, `complete` is set when the cluster was
+    Ready once, and `installed` is the fingerprint of the manifests that were applied last.
+    """
 
     name: str
     slot: int
     families: dict[str, str] = field(default_factory=dict[str, str])
     with_dns: bool = True
     complete: bool = False
+    installed: str = ""
+
+
+def fingerprint(manifests: str) -> str:
+    """What tells manifests from changed ones."""
+    return hashlib.sha256(manifests.encode()).hexdigest()[:16]
 
 
 class Action(Enum):
