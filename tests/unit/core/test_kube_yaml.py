@@ -56,6 +56,8 @@ def test_empty_documents_are_left_out() -> None:
         ("a: !!python/object/apply:os.system [ls]\n", "line 1, column 4: the tag"),
         ("a: !!binary aGk=\n", "the tag"),
         ("a: !!int x\n", "is not a int"),
+        ("a: !!bool 1\n", "is not a bool"),
+        ("a: !!null 1\n", "is not a null"),
         ("a: &a [*a]\n", "contains itself"),
         ("a: *b\n", "no anchor 'b'"),
         ("a: .inf\n", "is not a JSON number"),
@@ -84,8 +86,9 @@ def test_aliases_cannot_grow_without_bound() -> None:
         load_yaml("\n".join(lines))
 
 
-def test_aliases_cannot_nest_without_bound() -> None:
-    lines = ["a0: &a0 [x]", *(f"a{level}: &a{level} [*a{level - 1}]" for level in range(1, 600))]
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 1200])
+def test_aliases_cannot_nest_without_bound(levels: int) -> None:
+    lines = ["a0: &a0 [x]", *(f"a{level}: &a{level} [*a{level - 1}]" for level in range(1, levels))]
     with pytest.raises(UnreadableError, match="nests deeper than"):
         load_yaml("\n".join(lines))
 

@@ -62,6 +62,11 @@ def test_each_call_gives_a_copy_of_its_own() -> None:
         ("apiVersion: v1\nkind: Pod", "NotAWorkflow", 'its kind is "Pod"; expected Workflow: make it'),
         ("apiVersion: v1\nkind: Service", "NotAWorkflow", 'its kind is "Service"; expected Workflow'),
         ("apiVersion: runwright.dev/v1alpha1\nkind: PipelineRun", "NotAWorkflow", "apply it itself"),
+        (
+            "apiVersion: tekton.dev/v1\nkind: PipelineRun",
+            "NotAWorkflow",
+            'its kind is "PipelineRun"; expected Workflow',
+        ),
         ("kind: [Workflow]", "NotAWorkflow", "expected Workflow"),
         ("spec: {}", "NotAWorkflow", "it has no kind"),
         ("pipelineInfo: {name: x}\nroot: {}\nschemaVersion: 2.1.0", "NotAWorkflow", "KFP SDK 1.8"),
