@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from runwright.api.pipelinerun import API_VERSION, GROUP, KIND, RUN_LABEL, ManifestFrom, PipelineRun, WorkflowSource
+from runwright.api.pipelinerun import (
+    API_VERSION,
+    GROUP,
+    KIND,
+    MAX_NAME,
+    RUN_LABEL,
+    ManifestFrom,
+    PipelineRun,
+    WorkflowSource,
+)
 from runwright.core import kfp
 from runwright.core.expect import Refused, healing, kind_of, listed, mapping, object_name, quoted, sequence, text
 from runwright.core.kube_yaml import UnreadableError, check_depth
@@ -178,7 +187,8 @@ class _Build:
             reference = {"name": source.template_ref.name, "clusterScope": source.template_ref.cluster_scope}
             # The label that `argo submit --from` sets (Argo v3.7).
             scope = "cluster-workflow-template" if source.template_ref.cluster_scope else "workflow-template"
-            labels = {f"workflows.argoproj.io/{scope}": source.template_ref.name}
+            fits = len(source.template_ref.name) <= MAX_NAME  # a label's value
+            labels = {f"workflows.argoproj.io/{scope}": source.template_ref.name} if fits else {}
             return workflow | {"metadata": {"labels": labels}, "spec": {"workflowTemplateRef": reference}}
         return workflow | {"spec": _copy(source.spec, "spec.workflow.spec")}
 

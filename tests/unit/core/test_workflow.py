@@ -253,6 +253,11 @@ class TestTemplateRef:
         assert workflow["spec"]["workflowTemplateRef"] == {"name": "etl", "clusterScope": True}
         assert "workflows.argoproj.io/cluster-workflow-template" in workflow["metadata"]["labels"]
 
+    def test_a_name_that_is_too_long_for_a_label(self) -> None:
+        ref = ObjectRef("WorkflowTemplate", "a" * 64, "team")
+        workflow = built(run_of({"templateRef": {"name": ref.name}}), {ref: {"spec": SPEC}})
+        assert workflow["metadata"]["labels"] == {RUN_LABEL: "train"}
+
     @pytest.mark.parametrize(
         ("template", "given", "reason"),
         [
