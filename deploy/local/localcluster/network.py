@@ -65,19 +65,25 @@ def create(paths: ClusterPaths, addresses: Addresses) -> None:
             Path(name).mkdir(parents=True)
             with _MADE.open("a") as made:
                 made.write(f"{name}\n")
-    mounts = " && ".join(f"mount -t tmpfs -o mode=755 runwright {name}" for name in PRIVATE_FOLDERS)
     run("unshare", f"--net={paths.netns}", "true")
     # Shared inside, so that pods with mount propagation work; private to the outside.
-    run(
-        "unshare",
-        f"--mount={paths.mntns}",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        f"{mounts} && mount --make-rshared /",
-    )
+    mounts = [f"mount -t tmpfs -o mode=755 runwright {name}" for name in PRIVATE_FOLDERS]
+    script = " && ".join([*mounts, "mount --make-rshared /"])
+    _keep_mount_namespace(["unshare", f"--mount={paths.mntns}", "--propagation", "private", "sh", "-c", script])
     _wire(paths, addresses)
+
+
+def _keep_mount_namespace(command: list[str]) -> None:
+    """Run the unshare command, on one processor after the other if need be.
+
+    Linux lets a mount namespace be kept on a file only in one with a smaller number, to rule out loops, and Linux 6.18
+    hands out numbers in batches a processor. So inside a container it depends on the processor whether it is allowed.
+    """
+    for processor in sorted(os.sched_getaffinity(0)):
+        pinned = ["taskset", "--cpu-list", str(processor), *command]
+        if subprocess.run(pinned, capture_output=True, check=False).returncode == 0:
+            return
+    run(*command)
 
 
 def _wire(paths: ClusterPaths, addresses: Addresses) -> None:
