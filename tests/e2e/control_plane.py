@@ -1,0 +1,142 @@
+"""An etcd and a kube-apiserver of a test's own, on loopback: to be restarted, and to lack what a cluster has.
+
+The programs are those that `make cluster` has built. There are no controllers: nothing is collected, no pod runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from deploy.local.localcluster import binaries, pins
+from tests.e2e.cluster import Kubectl, WaitError
+
+TOKEN = "of-a-test"
+READY_SECONDS = 90.0
+
+
+def programs() -> dict[str, Path] | None:
+    """The programs, by name; None where they are not built, as on a machine whose cluster is another's."""
+    if not (binaries.is_built(pins.ETCD) and binaries.is_built(pins.KUBERNETES)):
+        return None
+    return {
+        "etcd": binaries.folder(pins.ETCD) / "etcd",
+        "kube-apiserver": binaries.folder(pins.KUBERNETES) / "kube-apiserver",
+    }
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class ControlPlane:
+    """One etcd, one API server, and an admin's way in."""
+
+    def __init__(self, folder: Path, built: dict[str, Path]) -> None:
+        self._folder, self._programs = folder, built
+        self._etcd_port, self._peer_port, self._port = free_port(), free_port(), free_port()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.kubeconfig = folder / "kubeconfig"
+        self.kubectl = Kubectl(self.kubeconfig)
+
+    def __enter__(self) -> ControlPlane:
+        key = self._folder / "account.key"
+        subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+        (self._folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+        try:
+            self._start_etcd()
+            self.start_api_server()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+    def _run(self, name: str, *options: str) -> None:
+        with (self._folder / f"{name}.log").open("ab") as log:
+            command = [str(self._programs[name]), *options]
+            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
+
+    def _start_etcd(self) -> None:
+        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
+        self._run(
+            "etcd",
+            *("--name=test", f"--data-dir={self._folder}/etcd", "--unsafe-no-fsync", "--log-level=warn"),
+            *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
+            *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=test={peer}"),
+        )
+
+    def start_api_server(self) -> None:
+        """Start it, and return once it is ready."""
+        here = self._folder
+        self._run(
+            "kube-apiserver",
+            *(f"--etcd-servers=http://127.0.0.1:{self._etcd_port}", f"--secure-port={self._port}"),
+            *("--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--cert-dir={here}"),
+            *(f"--token-auth-file={here}/tokens.csv", "--authorization-mode=RBAC", "--profiling=false"),
+            *("--service-cluster-ip-range=10.0.0.0/24", "--service-account-issuer=https://test"),
+            *(
+                f"--service-account-key-file={here}/account.key",
+                f"--service-account-signing-key-file={here}/account.key",
+            ),
+            *("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"),
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self._processes["kube-apiserver"].poll() is not None:
+                break
+            certificate = here / "apiserver.crt"
+            if certificate.exists():
+                self._write_kubeconfig(certificate.read_bytes())
+                ready = self.kubectl.command("get", "--raw", "/readyz", "--request-timeout=2s")
+                if subprocess.run(ready, capture_output=True).returncode == 0:
+                    return
+            time.sleep(0.2)
+        raise WaitError(f"kube-apiserver is not ready: {(here / 'kube-apiserver.log').read_text()[-2000:]}")
+
+    def kill_api_server(self) -> None:
+        """SIGKILL, as when its machine fails. What it has acknowledged is in etcd."""
+        process = self._processes["kube-apiserver"]
+        process.kill()
+        process.wait()
+
+    def compact(self) -> int:
+        """Make etcd forget all versions but the present ones; gives the revision up to which it has."""
+        revision = int(self._etcd("range", {"key": base64.b64encode(b"a").decode()})["header"]["revision"])
+        self._etcd("compaction", {"revision": str(revision), "physical": True})
+        return revision
+
+    def _etcd(self, call: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
+        url = f"http://127.0.0.1:{self._etcd_port}/v3/kv/{call}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+
+    def _write_kubeconfig(self, authority: bytes) -> None:
+        server = f"https://127.0.0.1:{self._port}"
+        cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority).decode()}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "admin", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "current-context": "test",
+        }
+        # kubectl may read it at the same time.
+        partial = self._folder / "kubeconfig.partial"
+        partial.write_text(json.dumps(document))
+        os.replace(partial, self.kubeconfig)

@@ -1,0 +1,154 @@
+"""Processes of a test's own: an operator that can be killed or frozen, and what any process says, line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from tests.e2e.cluster import Kubectl, WaitError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Lines:
+    """The lines of a stream, read as they come."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._seen: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            with self._changed:
+                self._seen.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def seen(self) -> list[str]:
+        """The lines so far."""
+        with self._changed:
+            return list(self._seen)
+
+    def wait(self, wanted: Callable[[str], bool], timeout: float = 60, since: int = 0) -> str:
+        """The first line from number `since` on that is wanted. Raises WaitError where none comes."""
+        deadline, at = time.monotonic() + timeout, since
+        with self._changed:
+            while True:
+                while at < len(self._seen):
+                    if wanted(self._seen[at]):
+                        return self._seen[at]
+                    at += 1
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    why = "the stream ended" if self._ended else f"it did not come in {timeout:.0f} s"
+                    raise WaitError(f"{why}; the last lines were: {''.join(self._seen[-20:]) or 'none'}")
+                self._changed.wait(left)
+
+
+class Operator:
+    """`runwright operator` as a process of this machine, which can die at any moment and be started again."""
+
+    def __init__(self, kubeconfig: Path, *options: str) -> None:
+        self._command = [sys.executable, "-m", "runwright", "operator", "--kubeconfig", str(kubeconfig), *options]
+        self._command += ["--log-format", "json"]
+        self._process: subprocess.Popen[str] | None = None
+        self._logs: list[Lines] = []
+
+    def __enter__(self) -> Operator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self, until: str = "looks after PipelineRuns") -> None:
+        """Start it, and return once it has logged these words."""
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
+        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=environment)
+        assert self._process.stderr is not None
+        self._logs.append(Lines(self._process.stderr))
+        self.wait_log(until)
+
+    def kill(self) -> None:
+        """End it as the kernel does: SIGKILL, without a chance to tidy up."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self, seconds: float = 20) -> int:
+        """Ask it to end, and give its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(seconds)
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: it holds its connections and reads nothing from them."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            if number == signal.SIGKILL:
+                self._process.wait()
+
+    def wait_log(self, words: str, timeout: float = 60, since: int = 0) -> dict[str, Any]:
+        """The first line of the present process, from number `since` on, whose message holds these words."""
+        found = self._logs[-1].wait(lambda line: words in line, timeout, since)
+        return json.loads(found) if found.startswith("{") else {"message": found}
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it has logged in all its lives. Raises ValueError where a line is no JSON."""
+        return [json.loads(line) for lines in self._logs for line in lines.seen()]
+
+    def errors(self) -> list[dict[str, Any]]:
+        """What it has logged as an error, in all its lives."""
+        return [line for line in self.log() if line["level"] in ("error", "critical") or "exception" in line]
+
+
+class WorkflowSightings:
+    """Every Workflow that there was in a namespace while one looked, also those that are gone again."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+        command = kubectl.command(
+            "get", "-n", namespace, "workflow", "-o", "json", "--watch", "--output-watch-events", "--request-timeout=0"
+        )
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self._lines = Lines(self._process.stdout)
+
+    def __enter__(self) -> WorkflowSightings:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def wait(self, name: str, phase: str | None = None) -> None:
+        """Return once there is a Workflow of this name, and in this phase."""
+
+        def wanted(line: str) -> bool:
+            found = json.loads(line)["object"]
+            return found["metadata"]["name"] == name and phase in (None, found.get("status", {}).get("phase"))
+
+        self._lines.wait(wanted)
+
+    def uids(self) -> dict[str, set[str]]:
+        """Name of each Workflow, and the uids that it has had."""
+        found: dict[str, set[str]] = {}
+        for line in self._lines.seen():
+            metadata = json.loads(line)["object"]["metadata"]
+            found.setdefault(metadata["name"], set()).add(metadata["uid"])
+        return found

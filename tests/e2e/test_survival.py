@@ -1,0 +1,146 @@
+"""The operator dies, at any moment and for any time: no run is lost, none has a second Workflow, each ends as it should.
+
+Here it is a process of this machine, with the rights of the deployed one, which is scaled to nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.access import account_kubeconfig
+from tests.e2e.cluster import Kubectl, condition
+from tests.e2e.conftest import OPERATOR, Apply, wait_for_run
+from tests.e2e.manifests import one_step, pipeline_run, suspended
+from tests.e2e.processes import Operator, WorkflowSightings
+
+pytestmark = pytest.mark.serial
+
+SYSTEM = "runwright-system"
+PODS = "app.kubernetes.io/component=operator"
+
+PAUSE = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {"duration": "3s"}}]}
+
+
+@pytest.fixture(scope="module")
+def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The deployed operator is away; its kubeconfig is free for another one."""
+    path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
+    kubectl("scale", *OPERATOR, "--replicas=0")
+    try:
+        kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", PODS, "--timeout=60s", timeout=70)
+        yield path
+    finally:
+        kubectl("scale", *OPERATOR, "--replicas=1")
+        kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
+
+
+@pytest.fixture
+def mortal(account: Path) -> Iterator[Operator]:
+    """The only operator; not yet started. Whatever happens to it, it logs no error."""
+    with Operator(account) as process:
+        yield process
+    assert process.errors() == []
+
+
+@pytest.fixture
+def sightings(kubectl: Kubectl, namespace: str) -> Iterator[WorkflowSightings]:
+    with WorkflowSightings(kubectl, namespace) as seen:
+        yield seen
+
+
+@pytest.mark.parametrize("moment", ["applied", "created", "running"])
+def test_killed_once(
+    moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: WorkflowSightings
+):
+    """Right after the run was applied; right after its Workflow was created; while its pod runs."""
+    mortal.start()
+    apply(pipeline_run({"spec": one_step("sleep 2") if moment == "running" else PAUSE}))
+    if moment == "created":
+        sightings.wait("run")
+    if moment == "running":
+        wait_for_run(kubectl, namespace, "run", "Running")
+    mortal.kill()
+    mortal.start()
+    run = wait_for_run(kubectl, namespace, "run", "Succeeded")
+    assert sightings.uids() == {"run": {run["status"]["workflow"]["uid"]}}
+
+
+def test_killed_again_and_again_under_ten_runs(
+    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: WorkflowSightings
+):
+    """Each life ends at another thing that the operator has just done."""
+    names = [f"run-{number}" for number in range(10)]
+    mortal.start()
+    for number, name in enumerate(names):
+        apply(pipeline_run({"spec": one_step() if number % 3 == 0 else PAUSE}, name))
+        if number % 2:
+            mortal.kill()
+            mortal.start()
+            if number < 7:
+                mortal.wait_log("created Workflow" if number % 4 == 1 else "phase ")
+    for _ in range(3):
+        mortal.kill()
+        mortal.start()
+    runs = {name: wait_for_run(kubectl, namespace, name, "Succeeded") for name in names}
+    assert sightings.uids() == {name: {run["status"]["workflow"]["uid"]} for name, run in runs.items()}
+
+
+def test_a_run_deleted_while_the_operator_is_down(
+    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: WorkflowSightings
+):
+    """Its Workflow and its pod go all the same, and do not come back with the operator."""
+    mortal.start()
+    apply(pipeline_run({"spec": one_step("sleep 600")}))
+    pod = running_pod(kubectl, namespace)
+    mortal.kill()
+    kubectl("delete", "-n", namespace, "prun", "run")
+    kubectl.wait_gone(namespace, "workflow", "run")
+    kubectl.wait_gone(namespace, "pod", pod)
+    apply(pipeline_run({"spec": PAUSE}, "later"))
+    mortal.start()
+    wait_for_run(kubectl, namespace, "later", "Succeeded")
+    assert len(sightings.uids()["run"]) == 1
+    assert kubectl.find(namespace, "workflow", "run") is None
+
+
+def running_pod(kubectl: Kubectl, namespace: str) -> str:
+    """The name of the first pod of the namespace that runs."""
+    for _, pod in kubectl.watch(namespace, "pods"):
+        if pod["status"].get("phase") == "Running":
+            return pod["metadata"]["name"]
+    raise AssertionError("no pod came to run")
+
+
+def test_what_happens_to_workflows_while_the_operator_is_down(
+    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator
+):
+    """One ends, one is deleted, one is a stranger's: the operator catches up at its start."""
+    mortal.start()
+    apply(pipeline_run({"spec": PAUSE}, "ends"))
+    apply(pipeline_run({"spec": suspended()}, "loses"))
+    apply(pipeline_run({"spec": suspended()}, "stays"))
+    for name in ("ends", "loses", "stays"):
+        wait_for_run(kubectl, namespace, name, lambda run: run.get("status", {}).get("phase") == "Running")
+    mortal.kill()
+    kubectl("delete", "-n", namespace, "workflow", "loses")
+    ended = kubectl.wait(namespace, "workflow", "ends", lambda one: one["status"]["phase"] == "Succeeded")
+    before = {name: kubectl.get(namespace, "prun", name) for name in ("ends", "stays")}
+    assert before["ends"]["status"]["phase"] == "Running"
+    mortal.start()
+    assert wait_for_run(kubectl, namespace, "ends")["status"]["finishedAt"] == ended["status"]["finishedAt"]
+    lost = wait_for_run(kubectl, namespace, "loses", "Error")
+    assert condition(lost, "Succeeded")["reason"] == "WorkflowDeleted"
+    stays = kubectl.get(namespace, "prun", "stays")
+    assert stays["metadata"]["resourceVersion"] == before["stays"]["metadata"]["resourceVersion"]
+
+
+def test_it_ends_when_it_is_asked_to(kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator):
+    """SIGTERM in the midst of its work: well before a kubelet would kill it, and without a complaint."""
+    mortal.start()
+    apply(pipeline_run({"spec": suspended()}))
+    wait_for_run(kubectl, namespace, "run", "Running")
+    assert mortal.stop(seconds=10) == 0
+    assert "stopped" in mortal.log()[-1]["message"]
