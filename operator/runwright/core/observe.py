@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ from runwright.core.records import Key, RunRecord, Source, WorkflowRecord
 
 GENERATION_ANNOTATION = "runwright.dev/generation"
 """On a Workflow: the `metadata.generation` of the run that it was made from."""
+
+SOURCE_ANNOTATION = "runwright.dev/source-digest"
+"""On a Workflow: the digest of those fields of its run that it was made from."""
+
+SOURCE_FIELDS = ("workflow", "parameters", "serviceAccountName")
 
 MAX_NODES_BYTES = 64 * 1024 * 1024
 """The most that `status.compressedNodes` may unpack to; more than an etcd object can hold of honest nodes."""
@@ -63,6 +69,7 @@ def run_record(body: Json) -> RunRecord:
     workflow = mapping(spec.get("workflow"))
     sources = [source for source in Source if source and workflow.get(source) is not None]
     shutdown = text(spec.get("shutdown"))
+    status = run_status(body.get("status"))
     generation, retries = metadata.get("generation"), spec.get("retries")
     return RunRecord(
         key=key_of(body),
@@ -70,12 +77,19 @@ def run_record(body: Json) -> RunRecord:
         resource_version=text(metadata.get("resourceVersion")),
         generation=generation if isinstance(generation, int) else 0,
         created_at=moment(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
-        status=run_status(body.get("status")),
+        status=status,
         source=sources[0] if len(sources) == 1 else Source.INVALID,
         deleting=metadata.get("deletionTimestamp") is not None,
+        source_digest="" if status.workflow else source_digest(spec),
         shutdown=Shutdown(shutdown) if shutdown in list(Shutdown) else None,
         retries=retries if isinstance(retries, int) else 0,
     )
+
+
+def source_digest(spec: Json) -> str:
+    """A digest of what a Workflow is made from: two specs with the same one make the same Workflow."""
+    source = json.dumps([spec.get(name) for name in SOURCE_FIELDS], sort_keys=True)
+    return hashlib.sha256(source.encode()).hexdigest()[:32]
 
 
 def run_status(value: object) -> PipelineRunStatus:
@@ -93,7 +107,8 @@ def workflow_record(body: Json) -> WorkflowRecord:
     nodes = workflow_nodes(status)
     kept, omitted = bounded_nodes([node_status(id, mapping(node)) for id, node in nodes.items()])
     root = mapping(nodes.get(text(metadata.get("name"))))
-    generation = text(mapping(metadata.get("annotations")).get(GENERATION_ANNOTATION))
+    annotations = mapping(metadata.get("annotations"))
+    generation = text(annotations.get(GENERATION_ANNOTATION))
     return WorkflowRecord(
         key=key_of(body),
         uid=text(metadata.get("uid")),
@@ -101,6 +116,7 @@ def workflow_record(body: Json) -> WorkflowRecord:
         owner_uid=text(owner.get("uid")),
         owner_name=text(owner.get("name")),
         generation=int(generation) if generation.isdecimal() and generation.isascii() else 0,
+        source_digest=text(annotations.get(SOURCE_ANNOTATION)),
         deleting=metadata.get("deletionTimestamp") is not None,
         phase=text(status.get("phase")),
         message=text(status.get("message")),

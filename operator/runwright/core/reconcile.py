@@ -121,13 +121,15 @@ def look_or_create(run: RunRecord, now: datetime, memory: Memory) -> Decision:
     current = stalled is not None and stalled.status == "True" and stalled.observed_generation == run.generation
     if stalled is not None and current and stalled.reason == WORKFLOW_REFUSED:
         return NOTHING
-    if memory.refused_at is None or memory.refused_generation != run.generation:
+    # A refusal that the status does not tell was not written: only another try gives its reason again.
+    if stalled is None or not current or memory.refused_at is None or memory.refused_generation != run.generation:
         return Decision(action=Create())
     if not memory.refusal_heals:
         return NOTHING
-    since = stalled.last_transition_time if stalled is not None and current else memory.refused_at
-    wait = memory.refused_at + retry_delay(since, memory.refused_at) - now
-    return Decision(action=Create()) if wait <= timedelta(0) else Decision(requeue_after=wait)
+    delay = retry_delay(stalled.last_transition_time, memory.refused_at)
+    wait = memory.refused_at + delay - now
+    # A longer wait than the delay means that the clock has stepped back.
+    return Decision(requeue_after=wait) if timedelta(0) < wait <= delay else Decision(action=Create())
 
 
 def retry_delay(since: datetime, now: datetime) -> timedelta:
@@ -138,17 +140,28 @@ def retry_delay(since: datetime, now: datetime) -> timedelta:
 def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
     """A Workflow of the run's name exists."""
     if workflow.owner_uid != run.uid:
+        if run.status.workflow:
+            return workflow_deleted(run, now, memory)
         return stall(run, foreign(run, workflow), now, memory)
     if stray(run, workflow):
         return Decision(action=Delete(workflow))
-    outdated = run.status.workflow is None and 0 < workflow.generation < run.generation
     if refused_by_argo(workflow):
-        if outdated:
+        if run.status.workflow is None and 0 < workflow.generation < run.generation:
             return Decision(action=Delete(workflow))
         return stall(run, Refusal(WORKFLOW_REFUSED, workflow.message), now, memory)
-    if outdated and not workflow.phase:
+    if outdated(run, workflow) and not workflow.finished:
         return Decision(action=Delete(workflow))
     return write(run, mirror(run, workflow, now), now, memory)
+
+
+def outdated(run: RunRecord, workflow: WorkflowRecord) -> bool:
+    """Whether what the Workflow was made from has been edited since.
+
+    That is allowed until the run's status names the Workflow, and what the run says then holds: so a second
+    `kubectl apply` right after the first one runs what it applied, and not what it replaced.
+    """
+    known = run.source_digest and workflow.source_digest
+    return bool(known) and run.source_digest != workflow.source_digest
 
 
 def stray(run: RunRecord, workflow: WorkflowRecord) -> bool:

@@ -42,6 +42,8 @@ class RunRecord:
     status: PipelineRunStatus = field(default_factory=PipelineRunStatus)
     source: Source = Source.INVALID
     deleting: bool = False
+    source_digest: str = ""
+    """Of what the Workflow is made from; empty where the run has its Workflow, since it cannot change then."""
     shutdown: Shutdown | None = None
     retries: int = 0
 
@@ -63,6 +65,8 @@ class WorkflowRecord:
     owner_name: str = ""
     generation: int = 0
     """`metadata.generation` of the run that the Workflow was made from; 0 where it does not say."""
+    source_digest: str = ""
+    """What `RunRecord.source_digest` was when the Workflow was made; empty where it does not say."""
     deleting: bool = False
     phase: str = ""
     message: str = ""

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from runwright.core.conditions import ARGO_NOT_INSTALLED
 from runwright.core.records import Refusal
+from runwright.core.workflow import ObjectRef
 
 NAMESPACE_TERMINATING = "NamespaceTerminating"
 WORKFLOW_INVALID = "WorkflowInvalid"
@@ -40,3 +41,8 @@ def invalid_run(error: ValidationError) -> Refusal:
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     return Refusal(RUN_INVALID, f"{field}: {first['msg']}")
+
+
+def unreadable(what: ObjectRef, message: str) -> Refusal:
+    """The refusal of a run that names an object which the operator may not read."""
+    return Refusal(FORBIDDEN, f"the operator may not read {what}: {message}", heals=True)

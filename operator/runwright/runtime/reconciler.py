@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from runwright.api.pipelinerun import PipelineRun, PipelineRunStatus
-from runwright.core.observe import GENERATION_ANNOTATION, key_of, run_record, workflow_record
+from runwright.core.observe import GENERATION_ANNOTATION, SOURCE_ANNOTATION, run_record, workflow_record
 from runwright.core.patch import merge_patch
 from runwright.core.reconcile import Create, Decision, Delete, Look, Memory, reconcile
 from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen
-from runwright.core.refusals import invalid_run, refusal_of
+from runwright.core.refusals import invalid_run, refusal_of, unreadable
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.ports import ApiError, Clock, Cluster, Json
 from runwright.runtime.store import Store
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 MAX_STEPS = 8
 """Decisions in one go at most. A run that needs more is being changed faster than it is read: the queue tries later."""
+
+
+LONG_MANIFEST = 20_000
+"""Characters of a manifest that is read in a thread: YAML takes a second for each million, and the event loop waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class Reconciler:
         self._store.put_run(run)
         if run.uid != known.uid or run.finished or run.deleting or run.status.workflow:
             return Observation(run, NotSeen())
-        built = await self._build(body)
+        built = await self._build(run, body)
         if isinstance(built, Refusal):
             return self._refused(run, built)
         try:
@@ -139,24 +144,36 @@ class Reconciler:
         logger.info("created Workflow %s", record.key)
         return Observation(run, record)
 
-    async def _build(self, body: Json) -> Json | Refusal:
+    async def _build(self, record: RunRecord, body: Json) -> Json | Refusal:
         try:
             run = PipelineRun.model_validate(body)
         except ValidationError as error:
             return invalid_run(error)
         objects: dict[ObjectRef, Json | None] = {}
         for _ in range(MAX_STEPS):
-            match build_workflow(run, objects, self._options):
+            match await self._try_build(run, objects):
                 case Needs(refs):
                     for ref in refs:
-                        objects[ref] = await self._cluster.get_object(ref)
+                        try:
+                            objects[ref] = await self._cluster.get_object(ref)
+                        except ApiError as error:
+                            if error.code == 403:
+                                return unreadable(ref, error.message)
+                            raise
                 case Built(workflow):
                     annotations = workflow["metadata"].setdefault("annotations", {})
-                    annotations[GENERATION_ANNOTATION] = str(run.metadata.get("generation", 0))
+                    annotations[GENERATION_ANNOTATION] = str(record.generation)
+                    annotations[SOURCE_ANNOTATION] = record.source_digest
                     return workflow
                 case Refusal() as refusal:
                     return refusal
-        raise ApiError(0, "TooManyReads", f"the Workflow of PipelineRun {key_of(body)} needs objects without end")
+        raise ApiError(0, "TooManyReads", f"the Workflow of PipelineRun {record.key} needs objects without end")
+
+    async def _try_build(self, run: PipelineRun, objects: dict[ObjectRef, Json | None]) -> Needs | Built | Refusal:
+        source = run.spec.workflow
+        if source.manifest_from or len(source.manifest or "") > LONG_MANIFEST:
+            return await asyncio.to_thread(build_workflow, run, objects, self._options)
+        return build_workflow(run, objects, self._options)
 
     def _refused(self, run: RunRecord, refusal: Refusal) -> Observation:
         memory = self._memory.get(run.key, Memory())
