@@ -69,13 +69,13 @@ unit: venv ## The unit tests: seconds, no cluster
 	$(BIN)/pytest -n auto tests/unit $(ARGS)
 
 .PHONY: requirements
-requirements: venv ## Pin requirements*.txt anew from requirements*.in (UPGRADE=1: to the newest that fit)
-	@for name in requirements requirements-dev; do \
+requirements: venv ## Pin every requirements*.txt anew from its .in (UPGRADE=1: to the newest that fit)
+	@for name in requirements requirements-dev tests/e2e/requirements-hera tests/e2e/requirements-kfp; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 			$$name.in --output-file $$name.txt > /dev/null; \
 	done
-	@! grep -nE '://|^--' requirements.txt requirements-dev.txt || { echo "an address got into the pins" >&2; exit 1; }
+	@! grep -nE '://|^--' requirements*.txt tests/e2e/requirements*.txt || { echo "an address got into the pins" >&2; exit 1; }
 
 ##@ On a cluster
 .PHONY: cluster
