@@ -49,8 +49,7 @@ def _component(paths: ClusterPaths, verb: str, part: str) -> None:
     if known is None:
         raise ClusterError(
             f"Cluster {paths.name} is none of real components, or is not running.",
-            f"`cluster.py status --name {paths.name}` tells; of other clusters only these parts can be stopped: "
-            f"{', '.join(DEPLOYMENTS)}.",
+            f"`cluster.py status --name {paths.name}` tells; of other clusters only argo-controller and s3 can be stopped.",
         )
     if verb in ("stop", "restart"):
         components_cluster.stop_named(paths, part)
