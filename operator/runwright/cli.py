@@ -74,4 +74,5 @@ def operator(
     try:
         asyncio.run(run_operator(options))
     except Exception as error:
-        sys.exit(f"runwright: {type(error).__name__}: {error}")
+        told = " ".join(str(error).split())
+        sys.exit(f"runwright: {type(error).__name__}: {told}")

@@ -17,6 +17,7 @@ from runwright.adapters.login import configure
 from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import watch_registry
+from runwright.ports import ApiError
 from runwright.runtime.clock import SystemClock
 from runwright.runtime.health import health_endpoint
 from runwright.runtime.intake import Intake
@@ -28,6 +29,12 @@ from runwright.runtime.workers import WORKERS, work
 from runwright.watches import Watches, stop_on_signals
 
 logger = logging.getLogger(__name__)
+
+
+START_SECONDS = 10.0
+"""How long the API server may be away when the operator starts."""
+
+START_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +55,15 @@ class OperatorOptions:
 async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT.
 
-    Raises kubernetes' ConfigException where there is no way to a cluster, and ValueError or OSError for a probe
-    address that cannot be used. An API server that is away is waited for.
+    Raises kubernetes' ConfigException where there is no way to a cluster, ApiError where its API server does not answer
+    at the start, and ValueError or OSError for a probe address that cannot be used. An API server that goes away later
+    is waited for.
     """
     configuration = await configure(options.kubeconfig, options.context)
     async with client.ApiClient(configuration) as api:
         api.user_agent = f"runwright/{__version__}"
         cluster = KubernetesCluster(api, options.namespaces)
+        await first_answer(cluster, configuration.host)
         store, queue = Store(), WorkQueue[Key]()
         reconciler = Reconciler(
             cluster, store, SystemClock(), BuildOptions(default_service_account=options.default_service_account)
@@ -83,6 +92,27 @@ async def run_operator(options: OperatorOptions) -> None:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
         logger.info("stopped; what was under way is found again at the next start")
+
+
+async def first_answer(cluster: KubernetesCluster, host: str) -> None:
+    """Return once the API server answers.
+
+    Raises ApiError where it does not within START_SECONDS, or does not know who we are: that is more likely a wrong
+    kubeconfig than an outage, and whoever started us should be told, instead of a log that only repeats itself.
+    """
+    loop = asyncio.get_running_loop()
+    began, told = loop.time(), False
+    while True:
+        try:
+            await cluster.missing_kinds()
+            return
+        except ApiError as error:
+            if error.code == 401 or loop.time() - began > START_SECONDS:
+                raise
+            if not told:
+                logger.warning("waiting for the API server %s: %s", host, error)
+                told = True
+        await asyncio.sleep(START_POLL_SECONDS)
 
 
 def register_login(registry: kopf.OperatorRegistry, info: Callable[[], kopf.ConnectionInfo]) -> None:
