@@ -1,0 +1,132 @@
+"""The `runwright` command at a shell: it helps, and where it cannot work it says why, on one line, and fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.control_plane import free_port
+from tests.e2e.processes import REPOSITORY
+
+
+def runwright(*arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end, without a cluster in its environment."""
+    clean = {key: value for key, value in os.environ.items() if key != "KUBECONFIG" and not key.startswith("RUNWRIGHT")}
+    clean |= {"PYTHONPATH": str(REPOSITORY / "operator"), **environment}
+    command = [sys.executable, "-m", "runwright", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=clean)
+
+
+def test_help():
+    done = runwright("--help")
+    assert done.returncode == 0
+    assert "operator" in done.stdout
+    assert "PipelineRuns" in done.stdout
+
+
+def test_help_of_the_operator():
+    """Every option with its meaning."""
+    done = runwright("operator", "--help")
+    assert done.returncode == 0
+    for option in ("--namespace", "--kubeconfig", "--context", "--default-service-account", "--workers", "--resync"):
+        assert option in done.stdout
+    for option in ("--probe-address", "--log-format", "--log-level"):
+        assert option in done.stdout
+
+
+def test_version():
+    assert runwright("--version").stdout.startswith("runwright, version ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("operator", "--nope"), "No such option '--nope'"),
+        (("nope",), "No such command 'nope'"),
+        (("operator", "--workers", "0"), "0 is not in the range 1<=x<=256"),
+        (("operator", "--resync", "0"), "0.0 is not in the range x>=1"),
+        (("operator", "--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
+        (("operator", "--kubeconfig", "/nonexistent"), "File '/nonexistent' does not exist"),
+    ],
+)
+def test_a_bad_option(arguments: tuple[str, ...], message: str):
+    done = runwright(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "--help" in done.stderr
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line that it wrote; fails when it came to no error, or to a traceback."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.rstrip().splitlines()[-1]
+    assert last.startswith("runwright: ")
+    return last
+
+
+def test_an_api_server_that_is_not_there(tmp_path: Path):
+    """It waits a little, says so, and gives up: more likely than an outage is a wrong kubeconfig."""
+    server = f"https://127.0.0.1:{free_port()}"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "a", "cluster": {"server": server}}],
+        "users": [{"name": "a", "user": {"token": "a"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    done = runwright("operator", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert f"no reply from the API server: ClientConnectorError: Cannot connect to host {server[8:]}" in refused(done)
+    assert f"waiting for the API server {server}" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_an_account_that_the_api_server_does_not_know(kubeconfig: Path, tmp_path: Path):
+    view = [
+        "kubectl",
+        "--kubeconfig",
+        str(kubeconfig),
+        "config",
+        "view",
+        "--raw",
+        "--minify",
+        "--flatten",
+        "-o",
+        "json",
+    ]
+    config = json.loads(subprocess.run(view, capture_output=True, text=True, check=True).stdout)
+    config["users"][0]["user"] = {"token": "unknown"}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    assert "401 Unauthorized" in refused(runwright("operator", "--kubeconfig", str(tmp_path / "kubeconfig")))
+
+
+def test_a_context_that_the_kubeconfig_does_not_have(kubeconfig: Path):
+    assert "absent" in refused(runwright("operator", "--kubeconfig", str(kubeconfig), "--context", "absent"))
+
+
+def test_a_kubeconfig_that_is_none(tmp_path: Path):
+    (tmp_path / "kubeconfig").write_text("clusters: [")
+    refused(runwright("operator", KUBECONFIG=str(tmp_path / "kubeconfig")))
+
+
+def test_no_kubeconfig_at_all(tmp_path: Path):
+    refused(runwright("operator", HOME=str(tmp_path)))
+
+
+@pytest.mark.parametrize("address", ["8080", "localhost:http"])
+def test_a_probe_address_that_is_none(kubeconfig: Path, address: str):
+    done = runwright("operator", "--kubeconfig", str(kubeconfig), "--namespace", "default", "--probe-address", address)
+    assert f"probe address '{address}': expected HOST:PORT" in refused(done)
+
+
+def test_an_option_from_the_environment():
+    done = runwright("operator", RUNWRIGHT_OPERATOR_WORKERS="0")
+    assert done.returncode == 2
+    assert "0 is not in the range" in done.stderr
