@@ -30,9 +30,8 @@ class Intake:
     def workflow(self, event: str | None, body: Json) -> None:
         """An event about a Workflow that carries the run label."""
         workflow = workflow_record(body)
-        # A Workflow that was seen to end tells how its run ended, even when it is deleted at the same moment.
-        if event == DELETED and not workflow.finished:
-            self._store.drop_workflow(workflow.key, workflow.uid)
+        if event == DELETED:
+            self._store.deleted_workflow(workflow)
         else:
             self._store.put_workflow(workflow)
         self._queue.add(workflow.key)

@@ -36,6 +36,17 @@ class Store:
         if not outdates(self._workflows.get(workflow.key), workflow):
             self._workflows[workflow.key] = workflow
 
+    def deleted_workflow(self, workflow: WorkflowRecord) -> None:
+        """Forget the Workflow, unless it had ended: then it tells how its run ended, even if that was the same moment.
+
+        One that has been replaced tells nothing: its successor may be known before its end is.
+        """
+        kept = self._workflows.get(workflow.key)
+        if workflow.finished and (kept is None or kept.uid == workflow.uid):
+            self.put_workflow(workflow)
+        else:
+            self.drop_workflow(workflow.key, workflow.uid)
+
     def drop_workflow(self, key: Key, uid: str | None = None) -> None:
         """Forget the Workflow, or only the one with this uid."""
         workflow = self._workflows.get(key)
