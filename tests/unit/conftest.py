@@ -1,0 +1,12 @@
+"""What all unit tests share: the sum of what was swept, at the end of the session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    properties = [p for report in terminalreporter.getreports("passed") for p in report.user_properties]
+    cases = [value for name, value in properties if name == "cases"]
+    if cases:
+        terminalreporter.write_line(f"crash sweep: {sum(cases)} cases in {len(cases)} scenarios")

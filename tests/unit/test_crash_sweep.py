@@ -1,0 +1,250 @@
+"""Every scenario with every fault at every place ends as it does without faults.
+
+Faults: the operator dies before or after each single API call, each call fails or gets no reply, each watch event is
+lost, late or told twice, and a second operator is there. What must hold besides is in `tests.unit.fake.world`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from runwright.core.observe import run_status
+from runwright.runtime.reconciler import status_json
+from tests.unit.fake.operator import Fault
+from tests.unit.fake.scenarios import SCENARIOS, Ends, Scenario
+from tests.unit.fake.virtual_time import run_virtually
+from tests.unit.fake.world import RUN, SETTLE_SECONDS, World, condition_of
+
+Json = Mapping[str, Any]
+
+FINISHED = ("Succeeded", "Failed", "Error")
+
+MAX_STATUS_BYTES = 8192
+
+PLAY_SECONDS = 3600.0
+"""Virtual time in which a scenario must have been played."""
+
+QUIET_SECONDS = 400.0
+"""Longer than a resync."""
+
+CALL_FAULTS = ("crash before", "crash after", "long crash before", "500")
+PAUSES = ("paused before", "paused after", "long paused before")
+WRITE_FAULTS = (
+    "long crash after",
+    "409",
+    "429",
+    "no reply before",
+    "no reply after",
+    "committed late",
+    "second operator",
+)
+"""What makes no difference to a read is done to writes only."""
+EVENT_FAULTS = ("event lost", "event told twice", "event told late", "event told very late", "three events lost")
+STREAM_FAULTS = ("PipelineRuns are told late", "Workflows are told late")
+MAKES_STRAYS = (*PAUSES, *WRITE_FAULTS, "long crash before", "long crash after")
+"""Faults by which two operators or two requests are there at a time, or nobody while something happens."""
+
+
+@dataclass
+class Played:
+    """What came of one play."""
+
+    calls: list[str]
+    deliveries: int
+    runs: dict[str, Json]
+    ends: dict[str, Ends]
+    workflows: dict[str, tuple[str, str]]
+    """Of each Workflow: the run that owns it and Argo's phase."""
+    reasons: set[tuple[str, str]]
+    """Of each Kubernetes Event: the run and the reason."""
+    created: int
+    """The most Workflows of one run."""
+    writes: int
+    problems: list[str]
+
+
+def play(scenario: Scenario, fault: Fault) -> Played:
+    return run_virtually(play_in_world(scenario, fault))
+
+
+async def play_in_world(scenario: Scenario, fault: Fault) -> Played:
+    world = World(fault) if scenario.collect else World(fault, collect_after=None)
+    world.start_operator()
+    if fault.kind == "second operator" and fault.at == 0:
+        world.second_operator()
+    async with asyncio.timeout(PLAY_SECONDS):
+        await scenario.play(world)
+    await world.sleep(SETTLE_SECONDS)
+    if scenario.restart_heals and "lost" in fault.kind:
+        world.second_operator()
+        await world.sleep(1)
+    played = Played(
+        calls=list(world.calls),
+        deliveries=world.deliveries,
+        runs={name: comparable(body, world) for name, body in runs_of(world)},
+        ends={name: ends_of(body) for name, body in runs_of(world)} or {RUN: ("", "", "")},
+        workflows={
+            body["metadata"]["name"]: (owner_of(body, world), body.get("status", {}).get("phase", ""))
+            for body in world.server.list("Workflow")
+        },
+        reasons={(event["run"], event["reason"]) for event in world.server.events.values()},
+        created=max(world.created.values(), default=0),
+        writes=world.writes(),
+        problems=world.problems,
+    )
+    for name, body in runs_of(world):
+        status = run_status(body.get("status"))
+        if len(status_bytes(status_json(status))) > MAX_STATUS_BYTES:
+            world.problems.append(f"the status of {name} is too large")
+    await check_quiet(world)
+    return played
+
+
+async def check_quiet(world: World) -> None:
+    """Whatever is told again, and to whom, nothing is written any more."""
+    world.fault = Fault()
+    before, log = world.writes(), len(world.server.changes)
+    for operator in world.operators:
+        if operator.alive:
+            operator.deliver_again()
+            await operator.resync.once()
+    world.second_operator()
+    await world.sleep(QUIET_SECONDS)
+    if world.writes() != before or len(world.server.changes) != log:
+        changed = [(change.type, change.kind) for change in world.server.changes[log:]]
+        world.problems.append(f"{world.writes() - before} writes though nothing happened: {changed}")
+    for operator in world.operators:
+        if operator.alive and (left := [run for run in operator.store.runs() if run.finished]):
+            world.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
+
+
+def status_bytes(status: Json) -> bytes:
+    return json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def runs_of(world: World) -> Iterator[tuple[str, Json]]:
+    for body in world.server.list("PipelineRun"):
+        yield body["metadata"]["name"], body
+
+
+def ends_of(run: Json) -> Ends:
+    status = run.get("status", {})
+    stalled = condition_of(status, "Stalled")
+    return (
+        status.get("phase", ""),
+        condition_of(status, "Succeeded").get("reason", ""),
+        stalled["reason"] if stalled.get("status") == "True" else "",
+    )
+
+
+def owner_of(workflow: Json, world: World) -> str:
+    uids = {body["metadata"]["uid"]: name for name, body in runs_of(world)}
+    return next((uids.get(o["uid"], "gone") for o in workflow["metadata"].get("ownerReferences", ())), "")
+
+
+def comparable(run: Json, world: World) -> Json:
+    """A run's status without what may differ: times, and what of a Workflow was last seen before it was deleted."""
+    status = dict(run.get("status", {}))
+    if condition_of(status, "Succeeded").get("reason") == "WorkflowDeleted":
+        for unknown in ("message", "nodes", "progress", "duration", "startedAt", "workflow"):
+            status.pop(unknown, None)
+    workflow = world.workflow(run["metadata"]["name"])
+    if "workflow" in status:
+        present = workflow is not None and workflow["metadata"]["uid"] == status["workflow"]["uid"]
+        status["workflow"] = {"name": status["workflow"]["name"], "present": present}
+    # Stalled=False stays as a trace of a stall that came to pass or not.
+    status["conditions"] = [
+        {key: value for key, value in c.items() if key not in ("lastTransitionTime", "message")}
+        | ({} if c["reason"] == "WorkflowDeleted" else {"message": c.get("message")})
+        for c in status.get("conditions", ())
+        if (c["type"], c["status"]) != ("Stalled", "False")
+    ]
+    return without_times(status)
+
+
+def without_times(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: bool(item) if key.endswith("At") else without_times(item) for key, item in value.items()}
+        case list():
+            return [without_times(item) for item in value]
+        case _:
+            return value
+
+
+def faults_of(scenario: Scenario, calm: Played) -> Iterator[Fault]:
+    """Every fault at every place that the play without faults has, and some after it."""
+    for number in range(len(calm.calls) + 1):
+        call = calm.calls[number] if number < len(calm.calls) else "patch"
+        kinds: tuple[str, ...] = CALL_FAULTS
+        if scenario.faults == "crashes":
+            kinds = ("crash before", "crash after")
+        elif not call.startswith("list"):
+            kinds += PAUSES if call.startswith("get") else PAUSES + WRITE_FAULTS
+        yield from (Fault(kind, number) for kind in kinds)
+    if scenario.faults == "crashes":
+        return
+    for number in range(calm.deliveries):
+        yield from (Fault(kind, number) for kind in EVENT_FAULTS)
+    yield from (Fault(kind) for kind in STREAM_FAULTS)
+
+
+def faults_found(scenario: Scenario, calm: Played, fault: Fault, played: Played) -> list[str]:
+    """What is wrong with a play under a fault."""
+    calm_unfinished = {name for name, (_, phase) in calm.workflows.items() if phase not in FINISHED}
+    found = list(played.problems)
+    ends = {name: [end, *scenario.or_ends] for name, end in calm.ends.items()}
+    for name in ends.keys() | played.ends.keys():
+        if played.ends.get(name) not in ends.get(name, []):
+            found.append(f"{name} ended as {played.ends.get(name)} and not as {ends.get(name)}")
+        elif (
+            played.ends[name] == calm.ends[name]
+            and played.created <= scenario.creates
+            and played.runs.get(name) != calm.runs.get(name)
+        ):
+            found.append(f"{name} has the status {played.runs.get(name)} and not {calm.runs.get(name)}")
+    if played.created <= scenario.creates and played.ends == calm.ends and played.workflows != calm.workflows:
+        found.append(f"the Workflows are {played.workflows} and not {calm.workflows}")
+    if unfinished := {name for name, (_, phase) in played.workflows.items() if phase not in FINISHED} - calm_unfinished:
+        found.append(f"the Workflows {unfinished} go on running")
+    allowed = scenario.creates + (scenario.strays if fault.kind in MAKES_STRAYS else 0)
+    if played.created > allowed:
+        found.append(f"{played.created} Workflows were made for one run, expected at most {allowed}")
+    reasons = calm.reasons | {(name, end[1]) for name in calm.ends for end in scenario.or_ends}
+    if not played.reasons <= reasons:
+        found.append(f"Events were posted that do not belong: {played.reasons - reasons}")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def silence() -> Iterator[None]:
+    """Every fault is logged; nobody reads a hundred thousand lines."""
+    logger = logging.getLogger("runwright")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_every_fault_ends_as_no_fault_does(scenario: Scenario, record_property: Callable[[str, object], None]) -> None:
+    calm = play(scenario, Fault())
+    assert not calm.problems
+    assert calm.ends[RUN] == scenario.ends
+    assert calm.created <= scenario.creates
+    assert calm.writes <= scenario.writes
+    swept, wrong = 0, []
+    for fault in faults_of(scenario, calm):
+        swept += 1
+        wrong += [f"{fault}: {what}" for what in faults_found(scenario, calm, fault, play(scenario, fault))]
+    record_property("cases", swept)
+    print(f"{scenario.name}: {len(calm.calls)} calls, {calm.deliveries} events, {calm.writes} writes, {swept} cases")
+    assert not wrong, f"{len(wrong)} of {swept} cases:\n" + "\n".join(chain(wrong[:20]))
