@@ -1,0 +1,80 @@
+"""How often the operator writes to the API server for one run of two steps, by the API server's own audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from bench.cluster import TIMEOUT, Bench
+from bench.workloads import TWO_STEPS
+from deploy.local.localcluster.paths import DEFAULT_NAME, ClusterPaths
+from tests.e2e.cluster import Object
+from tests.e2e.manifests import pipeline_run
+
+COUNT = 10
+GOAL = 4.0
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+AGENTS = ("runwright/", "kopf/")
+
+
+async def measure(bench: Bench, count: int | None) -> bool:
+    """Print the writes a run; true if the goal is met, or cannot be measured on this cluster."""
+    log = audit_log()
+    if log is None:
+        print("  not measured: this machine has no audit log of the cluster: AUDIT_LOG names it")
+        return True
+    count, since = count or COUNT, size(log)
+    for number in range(count):
+        name = f"writes-{number}"
+        end = bench.expect("pipelineruns", name, "finished")
+        await bench.create("pipelineruns", pipeline_run({"spec": TWO_STEPS}, name))
+        await asyncio.wait_for(end, TIMEOUT)
+        print(f"\r  {number + 1} of {count} runs", end="", file=sys.stderr, flush=True)
+    written, read = operator_calls(log, since, bench.namespace)
+    writes = written.total() / count
+    if not written:
+        print(f"\r  not measured: {log} tells of no write by the operator. Is it this cluster's?")
+        return False
+    met = writes <= GOAL
+    print(
+        f"\r  {writes:.2f} writes a run of two steps (goal <= {GOAL:.0f}: {'met' if met else 'MISSED'}), {count} runs: "
+        + ", ".join(f"{number / count:.2f} {what}" for what, number in written.most_common())
+        + "; reads: "
+        + (", ".join(f"{number / count:.2f} {what}" for what, number in read.most_common()) or "none")
+    )
+    return met
+
+
+def audit_log() -> Path | None:
+    """Where the API server writes down what it was asked, if that is on this machine."""
+    path = Path(os.environ.get("AUDIT_LOG") or ClusterPaths(os.environ.get("CLUSTER") or DEFAULT_NAME).audit_log)
+    return path if path.exists() else None
+
+
+def size(log: Path) -> int:
+    """Bytes of the log so far."""
+    return log.stat().st_size
+
+
+def operator_calls(log: Path, since: int, namespace: str) -> tuple[Counter[str], Counter[str]]:
+    """The operator's writes and reads in the namespace, from that byte of the log on."""
+    written: Counter[str] = Counter()
+    read: Counter[str] = Counter()
+    with log.open() as lines:
+        lines.seek(since)
+        for line in lines:
+            if namespace not in line:
+                continue
+            call: Object = json.loads(line)
+            target = call.get("objectRef", {})
+            if target.get("namespace") != namespace or call["stage"] != "ResponseComplete":
+                continue
+            if not str(call.get("userAgent", "")).startswith(AGENTS):
+                continue
+            resource = "/".join(part for part in (target["resource"], target.get("subresource")) if part)
+            (written if call["verb"] in WRITES else read)[f"{call['verb']} {resource}"] += 1
+    return written, read

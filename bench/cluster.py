@@ -1,0 +1,151 @@
+"""The cluster that is measured: creating objects, and the moment at which a watch tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from runwright.adapters.login import configure
+from tests.e2e.cluster import Object, finished
+from tests.e2e.manifests import executor_rights
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RUNS = "/apis/runwright.dev/v1alpha1"
+WORKFLOWS = "/apis/argoproj.io/v1alpha1"
+TIMEOUT = 180.0
+"""Seconds that any one object may take: a measurement that hangs is a failed one."""
+
+Event = Callable[[str, Object], None]
+
+
+class Bench:
+    """A namespace of its own, and watches on the two kinds in it."""
+
+    def __init__(self, session: aiohttp.ClientSession, namespace: str) -> None:
+        self._session, self.namespace = session, namespace
+        self.version = self.argo = ""
+        self._waiting: dict[tuple[str, str, str], asyncio.Future[float]] = {}
+
+    def path(self, kind: str) -> str:
+        """Where the API server has the namespace's objects of a kind (`pipelineruns`, `workflows`)."""
+        return f"{RUNS if kind == 'pipelineruns' else WORKFLOWS}/namespaces/{self.namespace}/{kind}"
+
+    async def call(self, method: str, path: str, body: Object | None = None) -> Object:
+        """One request. Raises RuntimeError with the API server's words where it refuses."""
+        async with self._session.request(method, path, json=body) as reply:
+            text = await reply.text()
+            if reply.status >= 300:
+                raise RuntimeError(f"{method} {path}: {reply.status}: {text[:500]}")
+            return json.loads(text)
+
+    async def create(self, kind: str, document: Object) -> float:
+        """Create an object; gives the moment before the request was sent."""
+        before = time.perf_counter()
+        await self.call("POST", self.path(kind), document)
+        return before
+
+    def expect(self, kind: str, name: str, what: str) -> asyncio.Future[float]:
+        """The moment at which the watch tells that the object is `created` or `finished`. Ask before creating it."""
+        return self._waiting.setdefault((kind, name, what), asyncio.get_running_loop().create_future())
+
+    async def follow(self, kind: str, ready: asyncio.Event) -> None:
+        """Watch a kind for as long as the measurement lasts."""
+        listed = await self.call("GET", f"{self.path(kind)}?limit=1")
+        path = (
+            f"{self.path(kind)}?watch=true&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds=3600"
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
+        async with self._session.get(path, timeout=timeout) as reply:
+            reply.raise_for_status()
+            ready.set()
+            async for line in reply.content:
+                self._tell(kind, json.loads(line))
+
+    def _tell(self, kind: str, event: Object) -> None:
+        now, found = time.perf_counter(), event["object"]
+        if event["type"] == "ERROR":
+            raise RuntimeError(f"the watch of {kind} ended: {found}")
+        name = found["metadata"]["name"]
+        for what, holds in (("created", event["type"] == "ADDED"), ("finished", finished(found))):
+            future = self._waiting.get((kind, name, what))
+            if holds and future is not None and not future.done():
+                future.set_result(now)
+
+
+@asynccontextmanager
+async def open_bench() -> AsyncIterator[Bench]:
+    """Within it, a namespace to measure in; it is deleted afterwards.
+
+    Raises RuntimeError where the cluster lacks a part.
+    """
+    configuration: Any = await configure(str(kubeconfig()), None)
+    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+    timeout = aiohttp.ClientTimeout(total=60)
+    headers = {"User-Agent": "bench"} | authorization(configuration)
+    async with aiohttp.ClientSession(
+        configuration.host,
+        connector=aiohttp.TCPConnector(ssl=tls),
+        headers=headers,
+        timeout=timeout,
+        read_bufsize=2**22,
+    ) as session:
+        bench = Bench(session, f"bench-{uuid.uuid4().hex[:8]}")
+        version = await bench.call("GET", "/version")
+        bench.version = f"Kubernetes {version['gitVersion']}"
+        bench.argo = await argo_version(bench)
+        space, role, binding = executor_rights(bench.namespace)["items"]
+        await bench.call("POST", "/api/v1/namespaces", space)
+        rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{bench.namespace}"
+        await bench.call("POST", f"{rbac}/roles", role)
+        await bench.call("POST", f"{rbac}/rolebindings", binding)
+        async with asyncio.TaskGroup() as group:
+            ready = [asyncio.Event(), asyncio.Event()]
+            watches = [
+                group.create_task(bench.follow(kind, flag))
+                for kind, flag in zip(("pipelineruns", "workflows"), ready, strict=True)
+            ]
+            for flag in ready:
+                await asyncio.wait_for(flag.wait(), 30)
+            try:
+                yield bench
+            finally:
+                for watch in watches:
+                    watch.cancel()
+                await bench.call("DELETE", f"/api/v1/namespaces/{bench.namespace}")
+
+
+def kubeconfig() -> Path:
+    """`KUBECONFIG`, or what `make cluster` left. Raises RuntimeError where there is neither."""
+    path = Path(os.environ.get("KUBECONFIG") or REPOSITORY / ".cluster" / "kubeconfig")
+    if not path.exists():
+        raise RuntimeError(f"no cluster: {path} does not exist. Set KUBECONFIG, or run `make deploy`")
+    return path
+
+
+def authorization(configuration: Any) -> dict[str, str]:
+    """How the kubeconfig's user says who it is, where a certificate does not."""
+    token = configuration.api_key.get("BearerToken")
+    return {"Authorization": token} if token else {}
+
+
+async def argo_version(bench: Bench) -> str:
+    """Image and requeue time of Argo's controller: the latter is in every figure that has pods in it."""
+    found = await bench.call("GET", "/apis/apps/v1/deployments?fieldSelector=metadata.name%3Dworkflow-controller")
+    for deployment in found["items"]:
+        (container, *_) = deployment["spec"]["template"]["spec"]["containers"]
+        environment = {one["name"]: one.get("value") for one in container.get("env", ())}
+        image = container["image"].rsplit("/", 1)[-1]
+        return f"Argo {image} (DEFAULT_REQUEUE_TIME {environment.get('DEFAULT_REQUEUE_TIME', '10s')})"
+    return "Argo of unknown version"

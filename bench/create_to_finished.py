@@ -1,0 +1,63 @@
+"""From the create call to the watch event that says finished: a PipelineRun against the same Workflow by itself.
+
+Interleaved, and in turn the one and the other first, so that both meet the same machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+
+from bench.cluster import TIMEOUT, Bench
+from bench.workloads import NO_POD, ONE_STEP, TWO_STEPS
+from tests.e2e.cluster import Object
+from tests.e2e.manifests import pipeline_run, workflow
+
+PAIRS = 20
+GOAL = 1.05
+"""Most that the median of the pairs' ratios may be, of a run with pods."""
+
+WORKLOADS = {"no pod": NO_POD, "one step": ONE_STEP, "two steps": TWO_STEPS}
+
+
+async def measure(bench: Bench, count: int | None) -> bool:
+    """Print the ratios; true if those of runs with pods meet the goal."""
+    good = True
+    for what, spec in WORKLOADS.items():
+        pairs = await compare(bench, what, spec, count or PAIRS)
+        ratios = sorted(run / direct for run, direct in pairs)
+        ratio = statistics.median(ratios)
+        run, direct = (statistics.median(side) for side in zip(*pairs, strict=True))
+        added = statistics.median(run - direct for run, direct in pairs)
+        verdict = "no goal" if spec is NO_POD else f"goal <= {GOAL}: {'met' if ratio <= GOAL else 'MISSED'}"
+        quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratio] * 3
+        print(
+            f"\r  {what:<10} ratio {ratio:.3f} (quartiles {quartiles[0]:.3f} to {quartiles[2]:.3f}; {verdict}): "
+            f"PipelineRun {run:.3f} s, Workflow {direct:.3f} s, median difference {1000 * added:+.0f} ms, {len(pairs)} pairs",
+            flush=True,
+        )
+        good &= spec is NO_POD or ratio <= GOAL
+    return good
+
+
+async def compare(bench: Bench, what: str, spec: Object, count: int) -> list[tuple[float, float]]:
+    """Seconds of the PipelineRun and of the Workflow, for each pair. The first pair warms up and is not counted."""
+    pairs: list[tuple[float, float]] = []
+    for number in range(count + 1):
+        name = f"{what.replace(' ', '-')}-{number}"
+        sides = {"pipelineruns": pipeline_run({"spec": spec}, f"run-{name}"), "workflows": workflow(spec, f"wf-{name}")}
+        took: dict[str, float] = {}
+        for kind in list(sides)[:: 1 if number % 2 else -1]:
+            took[kind] = await finish(bench, kind, sides[kind])
+        if number:
+            pairs.append((took["pipelineruns"], took["workflows"]))
+        print(f"\r  {what}: {number} of {count} pairs", end="", file=sys.stderr, flush=True)
+    return pairs
+
+
+async def finish(bench: Bench, kind: str, document: Object) -> float:
+    """Seconds from the create call to the event that says finished."""
+    end = bench.expect(kind, document["metadata"]["name"], "finished")
+    start = await bench.create(kind, document)
+    return await asyncio.wait_for(end, TIMEOUT) - start
