@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 from tests.e2e.cluster import Kubectl, Object, condition
 from tests.e2e.conftest import Apply, WaitRun
@@ -86,3 +87,22 @@ def test_a_namespace_with_runs_can_be_deleted(kubectl: Kubectl, namespace: str, 
     wait_run("done", "Succeeded")
     wait_run("waiting", lambda found: condition(found, "Stalled").get("status") == "True")
     kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=130)
+
+
+def test_what_was_applied_last_is_what_runs(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+    """A second `kubectl apply` right after the first either comes too late and is refused, or is what runs."""
+    names, accepted = [f"run-{number}" for number in range(6)], dict[str, bool]()
+    for name in names:
+        apply(pipeline_run({"spec": suspended(activeDeadlineSeconds=1000)}, name))
+        try:
+            apply(pipeline_run({"spec": suspended(activeDeadlineSeconds=2000)}, name))
+            accepted[name] = True
+        except subprocess.CalledProcessError as error:
+            assert "cannot change once the run's Workflow was created" in error.stderr
+            accepted[name] = False
+    for name in names:
+        run = wait_run(name, "Running")
+        made = kubectl.get(namespace, "workflow", name)
+        assert made["spec"]["activeDeadlineSeconds"] == (2000 if accepted[name] else 1000)
+        assert made["metadata"]["uid"] == run["status"]["workflow"]["uid"]
+        assert run["spec"]["workflow"]["spec"]["activeDeadlineSeconds"] == made["spec"]["activeDeadlineSeconds"]
