@@ -1,4 +1,4 @@
-"""Every link from a page to another file of the checkout leads somewhere, and every page of docs/ can be found."""
+"""What the pages say of the checkout is so: links lead somewhere, every page and every module can be found."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def test_the_index_lists_every_page(folder: str):
     index = REPOSITORY / folder / "README.md"
     listed = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
     assert {page for page in index.parent.glob("*.md") if page != index} <= listed
+
+
+def test_the_architecture_page_has_every_module():
+    package = REPOSITORY / "operator" / "runwright"
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py") if not path.name.startswith("__")}
+    table = (REPOSITORY / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([a-z_/]+\.py)`", table))
+    assert modules <= named, "put it into the table: what idea does it hold?"
+    assert {name for name in named if "/" in name} <= modules | {"deploy/image.py"}
 
 
 def test_links_in_code_are_none(tmp_path: Path):
