@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from runwright.api.pipelinerun import Condition
+from runwright.core.sizes import shorten
 
 SUCCEEDED = "Succeeded"
 STALLED = "Stalled"
@@ -23,12 +24,7 @@ ARGO_NOT_INSTALLED = "ArgoNotInstalled"
 CLEARED = "Cleared"
 
 MESSAGE_LIMIT = 1024
-"""Characters of a condition's message: it must stay small in lists, and Argo's messages can be pages."""
-
-
-def shorten(text: str, limit: int) -> str:
-    """The text, cut to `limit` characters with a mark where it was cut."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+"""Bytes of a condition's message: it must stay small in lists, and Argo's messages can be pages."""
 
 
 def find(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:

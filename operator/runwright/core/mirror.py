@@ -14,9 +14,9 @@ from runwright.core.conditions import (
     ConditionStatus,
     find,
     set_condition,
-    shorten,
 )
 from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.sizes import shorten
 
 REFUSED_PREFIX = "invalid spec: "
 """How Argo 3.7 begins the message of a Workflow that failed its one-time validation (operator.go, setExecWorkflow)."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from runwright.api.pipelinerun import NodeStatus
+from runwright.core.sizes import json_bytes
 
-NODES_BUDGET = 4096
+NODES_BUDGET = 3584
 """Bytes of JSON that `status.nodes` may take: a run of any size stays under 8 KB in etcd."""
 
 NODE_OVERHEAD = 72
@@ -50,8 +51,8 @@ def age(node: NodeStatus) -> tuple[datetime, str]:
 
 def node_bytes(node: NodeStatus) -> int:
     """An upper estimate of a node's JSON, without building it."""
-    words = sum(len(word.encode()) for word in (node.id, node.name, node.type, node.phase))
-    message = len(node.message.encode()) + 14 if node.message else 0
+    words = sum(json_bytes(word) for word in (node.id, node.name, node.type, node.phase))
+    message = json_bytes(node.message) + 14 if node.message else 0
     return (
         NODE_OVERHEAD + words + message + TIME_BYTES * sum(at is not None for at in (node.started_at, node.finished_at))
     )

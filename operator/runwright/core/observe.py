@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,10 +18,10 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from runwright.api.pipelinerun import KIND, NodeStatus, PipelineRunStatus, Shutdown
-from runwright.core.conditions import shorten
 from runwright.core.nodes import bounded_nodes
 from runwright.core.outputs import bounded_outputs
 from runwright.core.records import Key, RunRecord, Source, WorkflowRecord
+from runwright.core.sizes import shorten
 
 GENERATION_ANNOTATION = "runwright.dev/generation"
 """On a Workflow: the `metadata.generation` of the run that it was made from."""
@@ -34,6 +35,9 @@ MAX_NODES_BYTES = 64 * 1024 * 1024
 """The most that `status.compressedNodes` may unpack to; more than an etcd object can hold of honest nodes."""
 
 NODE_MESSAGE_LIMIT = 256
+
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character: in a pair it is one, alone it cannot be sent to the API server."""
 
 Json = Mapping[str, Any]
 
@@ -49,12 +53,12 @@ def text(value: object) -> str:
 
 
 def moment(value: object) -> datetime | None:
-    """An RFC 3339 time, or None for anything else."""
+    """An RFC 3339 time in UTC, or None for anything else."""
     try:
         at = datetime.fromisoformat(text(value))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def key_of(body: Json) -> Key:
@@ -115,7 +119,7 @@ def workflow_record(body: Json) -> WorkflowRecord:
         resource_version=text(metadata.get("resourceVersion")),
         owner_uid=text(owner.get("uid")),
         owner_name=text(owner.get("name")),
-        generation=int(generation) if generation.isdecimal() and generation.isascii() else 0,
+        generation=int(generation) if re.fullmatch("[0-9]{1,18}", generation) else 0,
         source_digest=text(annotations.get(SOURCE_ANNOTATION)),
         deleting=metadata.get("deletionTimestamp") is not None,
         phase=text(status.get("phase")),
@@ -151,7 +155,10 @@ def workflow_nodes(status: Json) -> Json:
     try:
         unpacker = zlib.decompressobj(wbits=31)
         raw = unpacker.decompress(base64.b64decode(packed), MAX_NODES_BYTES)
-        return mapping(json.loads(raw)) if unpacker.eof else {}
+        nodes: object = json.loads(raw) if unpacker.eof else None
+        if SURROGATE.search(raw):
+            nodes = json.loads(json.dumps(nodes, ensure_ascii=False).encode("utf-8", "replace"))
+        return mapping(nodes)
     except (binascii.Error, zlib.error, ValueError, RecursionError):
         return {}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from runwright.api.pipelinerun import OutputArtifact, OutputParameter, Outputs
+from runwright.core.sizes import json_bytes
 
 OUTPUTS_BUDGET = 1536
 """Bytes of names, values and keys that `status.outputs` may take."""
@@ -24,7 +25,7 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
     for output in outputs:
         for name, item in named(output.get("parameters")):
             value = item.get("value")
-            short = isinstance(value, str) and len(value.encode()) <= VALUE_LIMIT
+            short = isinstance(value, str) and json_bytes(value) <= VALUE_LIMIT
             parameters[name] = OutputParameter(name=name, value=cast(str, value) if short else None)
         for name, item in named(output.get("artifacts")):
             if name != LOGS_ARTIFACT:
@@ -35,7 +36,7 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
     kept: list[OutputParameter | OutputArtifact] = []
     for item in [*parameters.values(), *artifacts.values()]:
         content = item.value if isinstance(item, OutputParameter) else item.key
-        size = 24 + len(item.name.encode()) + len((content or "").encode())
+        size = 24 + json_bytes(item.name) + json_bytes(content or "")
         if size <= left:
             kept.append(item)
             left -= size

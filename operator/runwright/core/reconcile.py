@@ -20,10 +20,10 @@ from runwright.core.conditions import (
     WORKFLOW_REFUSED,
     find,
     set_condition,
-    shorten,
 )
 from runwright.core.mirror import begin_status, duration, mirror, refused_by_argo, urgency
 from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.sizes import shorten
 
 FIRST_WRITE_DELAY = timedelta(seconds=1)
 """How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write."""
