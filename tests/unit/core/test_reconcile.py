@@ -1,0 +1,354 @@
+"""Every row of the decision as an example, and what holds of it for any records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, WorkflowReference
+from runwright.core.conditions import STALLED, SUCCEEDED, find
+from runwright.core.mirror import mirror
+from runwright.core.reconcile import (
+    FIRST_WRITE_DELAY,
+    MAX_RETRY,
+    MIN_RETRY,
+    NOTHING,
+    Create,
+    Decision,
+    Delete,
+    Look,
+    Memory,
+    reconcile,
+    retry_delay,
+)
+from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from tests.unit.core.strategies import KEY, MEMORIES, NOW, RUN_UID, RUNS, SEEN, TIMES, WORKFLOW_UID, workflows
+
+REFERENCE = WorkflowReference(name=KEY.name, uid=WORKFLOW_UID)
+LONG_AGO = NOW - timedelta(hours=1)
+
+
+def run(phase: Phase | None = None, *, generation: int = 1, **status: Any) -> RunRecord:
+    return RunRecord(
+        key=KEY,
+        uid=RUN_UID,
+        resource_version="7",
+        generation=generation,
+        created_at=LONG_AGO,
+        status=PipelineRunStatus(phase=phase, **status),
+        source_digest="" if status.get("workflow") else "digest-a",
+    )
+
+
+def workflow(phase: str = "", **fields: Any) -> WorkflowRecord:
+    defaults: dict[str, Any] = {
+        "key": KEY,
+        "uid": WORKFLOW_UID,
+        "resource_version": "9",
+        "owner_uid": RUN_UID,
+        "owner_name": KEY.name,
+        "generation": 1,
+        "source_digest": "digest-a",
+        "phase": phase,
+    }
+    return WorkflowRecord(**(defaults | fields))
+
+
+def stalled(reason: str, generation: int = 1, since: datetime = LONG_AGO) -> list[Condition]:
+    return [
+        Condition(type=kind, status=status, reason=reason, last_transition_time=since, observed_generation=generation)
+        for kind, status in ((SUCCEEDED, "Unknown"), (STALLED, "True"))
+    ]
+
+
+def recorded(phase: str, **fields: Any) -> RunRecord:
+    """A run whose status is what its Workflow in this phase makes of it."""
+    before = run()
+    return replace(before, status=mirror(before, workflow(phase, **fields), NOW), source_digest="")
+
+
+def verdict(decision: Decision, kind: str = SUCCEEDED) -> tuple[str, str]:
+    condition = find(decision.status.conditions, kind) if decision.status else None
+    assert condition is not None, decision
+    return condition.status, condition.reason
+
+
+class TestNoWorkflow:
+    def test_a_new_run_gets_one(self) -> None:
+        assert reconcile(run(), NotSeen(), NOW) == Decision(action=Create())
+
+    def test_so_does_one_of_which_the_api_server_says_that_there_is_none(self) -> None:
+        assert reconcile(run(Phase.PENDING), Absent(), NOW) == Decision(action=Create())
+
+    def test_one_that_was_recorded_is_looked_for_before_anything_is_said(self) -> None:
+        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), NotSeen(), NOW) == Decision(action=Look())
+
+    def test_one_that_was_recorded_and_is_gone_ends_the_run(self) -> None:
+        decision = reconcile(run(Phase.RUNNING, workflow=REFERENCE, started_at=LONG_AGO), Absent(), NOW)
+        assert decision.status is not None
+        assert decision.status.phase is Phase.ERROR
+        assert verdict(decision) == ("False", "WorkflowDeleted")
+        assert decision.status.finished_at == NOW
+        assert decision.status.duration == "1h0m"
+        assert decision.status.message is not None and "while the run was Running" in decision.status.message
+        assert [notice.reason for notice in decision.notices] == ["WorkflowDeleted"]
+
+    def test_another_one_in_its_place_ends_the_run_too(self) -> None:
+        decision = reconcile(run(Phase.RUNNING, workflow=REFERENCE), workflow(owner_uid="", uid="other"), NOW)
+        assert verdict(decision) == ("False", "WorkflowDeleted")
+
+
+class TestRefusedCreation:
+    REMEMBERED = Memory(refused_at=NOW - timedelta(seconds=2), refused_generation=1, refusal_heals=False)
+
+    def test_why_is_told(self) -> None:
+        decision = reconcile(run(), Refusal("SourceInvalid", "spec.workflow: expected one"), NOW)
+        assert decision.status is not None
+        assert decision.status.phase is Phase.PENDING
+        assert verdict(decision) == ("Unknown", "SourceInvalid")
+        assert verdict(decision, STALLED) == ("True", "SourceInvalid")
+        assert decision.status.message == "spec.workflow: expected one"
+        assert decision.requeue_after is None
+        assert [(notice.type, notice.reason) for notice in decision.notices] == [("Warning", "SourceInvalid")]
+
+    def test_what_may_heal_is_tried_again(self) -> None:
+        assert reconcile(run(), Refusal("ConfigMapNotFound", "", heals=True), NOW).requeue_after == MIN_RETRY
+
+    def test_what_cannot_heal_waits_for_an_edit(self) -> None:
+        told = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
+        assert reconcile(told, NotSeen(), NOW, self.REMEMBERED) == NOTHING
+
+    def test_an_edit_is_tried(self) -> None:
+        told = run(Phase.PENDING, conditions=stalled("SourceInvalid"), generation=2)
+        assert reconcile(told, NotSeen(), NOW, self.REMEMBERED) == Decision(action=Create())
+
+    def test_a_refusal_that_could_not_be_written_is_found_again(self) -> None:
+        assert reconcile(run(), NotSeen(), NOW, self.REMEMBERED) == Decision(action=Create())
+
+    def test_after_a_restart_it_is_tried_once(self) -> None:
+        told = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
+        assert reconcile(told, NotSeen(), NOW) == Decision(action=Create())
+
+    def test_what_may_heal_waits_longer_each_time(self) -> None:
+        memory = replace(self.REMEMBERED, refusal_heals=True)
+        told = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound", since=NOW - timedelta(seconds=22)))
+        decision = reconcile(told, NotSeen(), NOW, memory)
+        assert decision == Decision(requeue_after=timedelta(seconds=8)), "half of the 20 s, of which 2 s have passed"
+        assert reconcile(told, NotSeen(), NOW + timedelta(seconds=8), memory) == Decision(action=Create())
+
+    def test_a_clock_that_steps_back_does_not_make_it_wait_for_hours(self) -> None:
+        memory = replace(self.REMEMBERED, refusal_heals=True)
+        told = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound"))
+        assert reconcile(told, NotSeen(), NOW - timedelta(hours=3), memory) == Decision(action=Create())
+
+    @pytest.mark.parametrize(("since", "wait"), [(0, 1), (10, 5), (100, 50), (1000, 60), (-100, 1)])
+    def test_the_wait_is_half_the_time_in_bounds(self, since: int, wait: int) -> None:
+        assert retry_delay(NOW - timedelta(seconds=since), NOW) == timedelta(seconds=wait)
+
+
+class TestForeignWorkflow:
+    def test_somebody_elses_is_told_and_left_alone(self) -> None:
+        decision = reconcile(run(), workflow("Running", owner_uid="", owner_name=""), NOW)
+        assert verdict(decision, STALLED) == ("True", "WorkflowNameTaken")
+        assert decision.action is None
+        assert decision.requeue_after == MIN_RETRY
+
+    def test_one_of_an_earlier_run_is_waited_for(self) -> None:
+        decision = reconcile(run(), workflow("Running", owner_uid="earlier"), NOW)
+        assert verdict(decision, STALLED) == ("True", "PreviousWorkflow")
+        assert decision.requeue_after == MIN_RETRY
+
+
+class TestRefusedByArgo:
+    REFUSED = workflow("Error", message="invalid spec: templates.main is missing")
+
+    def test_argos_message_is_told_and_the_run_waits(self) -> None:
+        decision = reconcile(run(), self.REFUSED, NOW)
+        assert decision.status is not None
+        assert (decision.status.phase, decision.status.workflow) == (Phase.PENDING, None)
+        assert verdict(decision, STALLED) == ("True", "WorkflowRefused")
+        assert decision.status.message == self.REFUSED.message
+        assert decision.requeue_after is None, "never in a loop"
+
+    def test_after_an_edit_it_is_replaced(self) -> None:
+        told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"), generation=2)
+        assert reconcile(told, self.REFUSED, NOW) == Decision(action=Delete(self.REFUSED))
+
+    def test_while_it_is_gone_nothing_is_tried(self) -> None:
+        told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"))
+        assert reconcile(told, NotSeen(), NOW) == NOTHING
+
+    def test_with_nodes_it_is_a_run_that_failed(self) -> None:
+        ran = replace(self.REFUSED, nodes=(NodeStatus(id="train", name="train", type="Pod", phase="Error"),))
+        assert verdict(reconcile(run(), ran, NOW)) == ("False", "Error")
+
+
+class TestEditBeforeItIsRecorded:
+    @pytest.mark.parametrize("phase", ["", "Pending", "Running"])
+    def test_a_workflow_of_the_old_spec_is_replaced(self, phase: str) -> None:
+        old = workflow(phase, source_digest="digest-b")
+        assert reconcile(run(generation=2), old, NOW) == Decision(action=Delete(old))
+
+    def test_not_when_it_has_ended(self) -> None:
+        old = workflow("Succeeded", source_digest="digest-b")
+        assert verdict(reconcile(run(generation=2), old, NOW)) == ("True", "Succeeded")
+
+    def test_not_when_the_edit_was_of_something_else(self) -> None:
+        assert verdict(reconcile(run(generation=2), workflow("Running"), NOW)) == ("Unknown", "Running")
+
+
+class TestMirroring:
+    @pytest.mark.parametrize(
+        ("argo", "phase", "status"),
+        [
+            ("Pending", Phase.PENDING, "Unknown"),
+            ("Running", Phase.RUNNING, "Unknown"),
+            ("Succeeded", Phase.SUCCEEDED, "True"),
+            ("Failed", Phase.FAILED, "False"),
+            ("Error", Phase.ERROR, "False"),
+        ],
+    )
+    def test_argos_phase_is_the_runs(self, argo: str, phase: Phase, status: str) -> None:
+        decision = reconcile(run(), workflow(argo), NOW)
+        assert decision.status is not None
+        assert decision.status.phase is phase
+        assert decision.status.workflow == REFERENCE
+        assert verdict(decision) == (status, argo)
+
+    def test_merely_pending_waits_a_moment_for_argo(self) -> None:
+        young = replace(run(), created_at=NOW)
+        assert reconcile(young, workflow(), NOW) == Decision(requeue_after=FIRST_WRITE_DELAY)
+        assert reconcile(young, workflow(), NOW + FIRST_WRITE_DELAY).status is not None
+        assert reconcile(young, workflow("Running"), NOW).status is not None, "what Argo says is told at once"
+
+    def test_nothing_is_written_twice(self) -> None:
+        assert reconcile(recorded("Running", progress="1/2"), workflow("Running", progress="1/2"), NOW) == NOTHING
+
+    def test_progress_waits_two_seconds_after_the_last_write(self) -> None:
+        memory = Memory(written_at=NOW)
+        later = workflow("Running", progress="2/2")
+        before = recorded("Running", progress="1/2")
+        assert reconcile(before, later, NOW, memory) == Decision(requeue_after=timedelta(seconds=2))
+        decision = reconcile(before, later, NOW + timedelta(seconds=2), memory)
+        assert decision.status is not None and decision.status.progress == "2/2"
+
+    def test_a_phase_is_written_at_once(self) -> None:
+        decision = reconcile(recorded("Running"), workflow("Failed"), NOW, Memory(written_at=NOW))
+        assert decision.status is not None and decision.status.phase is Phase.FAILED
+        assert [notice.reason for notice in decision.notices] == ["Failed"]
+
+    def test_a_clock_that_steps_back_does_not_hold_progress_up(self) -> None:
+        memory = Memory(written_at=NOW + timedelta(hours=1))
+        assert reconcile(recorded("Running"), workflow("Running", progress="1/2"), NOW, memory).status is not None
+
+    def test_a_stall_is_cleared(self) -> None:
+        decision = reconcile(run(Phase.PENDING, conditions=stalled("ConfigMapNotFound")), workflow("Running"), NOW)
+        assert verdict(decision, STALLED) == ("False", "Cleared")
+        assert decision.notices == ()
+
+
+class TestFinishedRun:
+    @pytest.mark.parametrize("phase", [phase for phase in Phase if phase.finished])
+    @pytest.mark.parametrize(
+        "seen", [NotSeen(), Absent(), workflow("Running"), workflow(owner_uid=""), Refusal("A", "")]
+    )
+    def test_it_keeps_its_status_whatever_happens(self, phase: Phase, seen: Seen) -> None:
+        assert reconcile(run(phase, observed_generation=1, workflow=REFERENCE), seen, NOW) == NOTHING
+
+    def test_only_the_generation_follows_an_edit(self) -> None:
+        ended = run(Phase.SUCCEEDED, observed_generation=1, workflow=REFERENCE, generation=2)
+        decision = reconcile(ended, NotSeen(), NOW)
+        assert decision.status == ended.status.model_copy(update={"observed_generation": 2})
+
+    def test_one_workflow_too_many_is_deleted(self) -> None:
+        second = workflow("Running", uid="second")
+        ended = run(Phase.SUCCEEDED, observed_generation=1, workflow=REFERENCE)
+        assert reconcile(ended, second, NOW) == Decision(action=Delete(second))
+
+
+class TestStray:
+    def test_one_workflow_too_many_is_deleted_under_a_running_run(self) -> None:
+        second = workflow("Running", uid="second")
+        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(action=Delete(second))
+
+
+@pytest.mark.parametrize("seen", [NotSeen(), Absent(), workflow("Failed"), Refusal("A", "")])
+def test_a_run_that_is_being_deleted_needs_nothing(seen: Seen) -> None:
+    assert reconcile(replace(run(Phase.RUNNING), deleting=True), seen, NOW) == NOTHING
+
+
+# ------------------------------------------------------------------------------------------------------ for any records
+
+
+@given(RUNS, SEEN, TIMES, MEMORIES)
+def test_it_is_total_and_pure(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> None:
+    before = run.status.model_copy(deep=True)
+    decision = reconcile(run, seen, now, memory)
+    assert decision == reconcile(run, seen, now, memory)
+    assert run.status == before, "what was given is not changed"
+    assert decision.action is None or decision.status is None, "at most one action, after which it is decided anew"
+    assert decision.status is None or decision.status != run.status, "what etcd says already is not written"
+    assert not decision.notices or decision.status is not None
+    if decision.requeue_after is not None:
+        assert timedelta(0) < decision.requeue_after <= MAX_RETRY
+
+
+@given(RUNS, SEEN, TIMES, MEMORIES)
+def test_what_has_ended_stays_as_it_ended(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> None:
+    decision = reconcile(run, seen, now, memory)
+    if run.finished:
+        assert not isinstance(decision.action, Create)
+        assert decision.status in (None, run.status.model_copy(update={"observed_generation": run.generation}))
+
+
+@given(RUNS, SEEN, TIMES, MEMORIES)
+def test_only_what_is_the_runs_own_is_deleted(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> None:
+    decision = reconcile(run, seen, now, memory)
+    if isinstance(decision.action, Delete):
+        assert decision.action.workflow is seen
+        assert decision.action.workflow.owner_uid == run.uid
+        known = run.status.workflow
+        assert known is None or known.uid != decision.action.workflow.uid, "never the one that the run has"
+    if isinstance(decision.action, Create):
+        assert run.status.workflow is None, "a run that had a Workflow is never started anew"
+
+
+@given(RUNS, SEEN, MEMORIES, st.none() | workflows())
+def test_it_comes_to_rest(run: RunRecord, seen: Seen, memory: Memory, present: WorkflowRecord | None) -> None:
+    """Decisions carried out one after the other, in a world where nothing else happens, end with nothing to do."""
+    now = NOW
+    there: WorkflowRecord | None = seen if isinstance(seen, WorkflowRecord) else present
+    created = 0
+    for step in range(24):
+        decision = reconcile(run, seen, now, memory)
+        match decision.action:
+            case Look():
+                seen = there or Absent()
+            case Create():
+                created += 1
+                if there is None:
+                    there = workflow("Succeeded", generation=run.generation, source_digest=run.source_digest)
+                seen = there
+            case Delete(gone):
+                assert gone == there or there is None
+                there, seen, memory = None, NotSeen(), Memory()
+            case None if decision.status is not None:
+                run = replace(run, status=decision.status, source_digest=run.source_digest)
+                memory = replace(memory, written_at=now)
+            case None if decision.requeue_after is not None:
+                if there is not None and there.owner_uid != run.uid and step > 12:
+                    event("waits for a foreign Workflow")
+                    return
+                now += decision.requeue_after
+                if isinstance(seen, Refusal):
+                    seen = NotSeen()
+            case None:
+                event(f"rests after {step} steps")
+                assert created <= 2
+                return
+    assert isinstance(there, WorkflowRecord) and there.owner_uid != run.uid, "only a foreign Workflow is waited for"
