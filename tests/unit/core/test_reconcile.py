@@ -60,10 +60,8 @@ def workflow(phase: str = "", **fields: Any) -> WorkflowRecord:
 
 
 def stalled(reason: str, generation: int = 1, since: datetime = LONG_AGO) -> list[Condition]:
-    return [
-        Condition(type=kind, status=status, reason=reason, last_transition_time=since, observed_generation=generation)
-        for kind, status in ((SUCCEEDED, "Unknown"), (STALLED, "True"))
-    ]
+    told: dict[str, Any] = {"reason": reason, "last_transition_time": since, "observed_generation": generation}
+    return [Condition(type=SUCCEEDED, status="Unknown", **told), Condition(type=STALLED, status="True", **told)]
 
 
 def recorded(phase: str, **fields: Any) -> RunRecord:

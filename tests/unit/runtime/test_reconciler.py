@@ -1,0 +1,294 @@
+"""How a decision is carried out, on the in-memory API server; that it survives every fault is in test_crash_sweep.py."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from runwright.core.observe import run_record
+from runwright.core.reconcile import Notice
+from runwright.core.records import Key, RunRecord, WorkflowRecord
+from runwright.core.workflow import BuildOptions, ObjectRef
+from runwright.ports import ApiError, Json
+from runwright.runtime.reconciler import MAX_STEPS, Reconciler
+from runwright.runtime.store import Store
+from tests.unit.fake.operator import FaultyCluster, Operator
+from tests.unit.fake.virtual_time import run_virtually
+from tests.unit.fake.world import NAMESPACE, RUN, World, condition_of, manifest
+
+KEY = Key(NAMESPACE, RUN)
+
+
+class Bench:
+    """A reconciler that is called by hand, in a world where no operator runs by itself."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        operator = Operator(world, faulty=False)
+        operator.crash()
+        self.cluster = FaultyCluster(operator)
+        self.store = Store()
+        self.reconciler = Reconciler(self.cluster, self.store, world.clock, BuildOptions())
+
+    def tell(self) -> RunRecord:
+        """Put the run into the store, as a watch event would."""
+        record = run_record(self.world.run() or {})
+        self.store.put_run(record)
+        return record
+
+    async def reconcile(self) -> float | None:
+        return await self.reconciler.reconcile(KEY)
+
+    def calls(self) -> dict[str, int]:
+        return {f"{verb} {resource}": n for (verb, resource), n in self.world.server.calls.items()}
+
+
+def virtually(test: Callable[[Bench], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await test(Bench(World(collect_after=None)))
+
+    run_virtually(main())
+
+
+def fails(error: ApiError) -> Any:
+    async def fail(*_: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_an_unknown_run_needs_no_call() -> None:
+    async def test(bench: Bench) -> None:
+        assert await bench.reconcile() is None
+        assert bench.calls() == {}
+
+    virtually(test)
+
+
+def test_a_new_run_takes_two_calls_and_waits_a_moment_with_its_status() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        again = await bench.reconcile()
+        assert again is not None and 0.9 < again <= 1
+        assert bench.calls() == {"get pipelineruns": 1, "create workflows": 1}
+
+    virtually(test)
+
+
+def test_the_workflow_tells_which_run_and_which_spec_it_is_of() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        record = bench.tell()
+        await bench.reconcile()
+        metadata = (bench.world.workflow() or {})["metadata"]
+        assert metadata["labels"]["runwright.dev/run"] == RUN
+        assert metadata["annotations"] == {
+            "runwright.dev/generation": "1",
+            "runwright.dev/source-digest": record.source_digest,
+        }
+        assert [owner["uid"] for owner in metadata["ownerReferences"]] == [record.uid]
+
+    virtually(test)
+
+
+def test_a_run_that_is_gone_by_now_gets_none() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        bench.world.delete("PipelineRun")
+        assert await bench.reconcile() is None
+        assert bench.calls() == {"get pipelineruns": 1}
+        assert bench.store.runs() == []
+
+    virtually(test)
+
+
+def test_it_is_created_from_what_etcd_has_and_not_from_what_was_told() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        bench.world.apply(manifest("failing"))
+        await bench.reconcile()
+        assert (bench.world.workflow() or {})["spec"]["entrypoint"] == "failing"
+
+    virtually(test)
+
+
+def test_a_finished_run_leaves_no_trace_in_memory() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.until(lambda: bench.world.argo_phase() == "Succeeded")
+        bench.store.drop_workflow(KEY)
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": ref(bench.world)})
+        bench.tell()
+        await bench.reconcile()
+        assert bench.world.phase() == "Succeeded"
+        await bench.reconcile()
+        assert bench.store.runs() == [] and bench.store.workflows() == []
+        assert bench.reconciler._memory == {}
+
+    virtually(test)
+
+
+def ref(world: World) -> Json:
+    metadata = (world.workflow() or {})["metadata"]
+    return {"name": metadata["name"], "uid": metadata["uid"]}
+
+
+def test_a_run_that_somebody_else_wrote_is_read_anew_and_decided_later() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.tell()
+        stale = bench.cluster.get_run
+
+        async def read_then_label(key: Key) -> Json | None:
+            body = await stale(key)
+            bench.world.label(team="a")
+            return body
+
+        bench.cluster.get_run = read_then_label
+        with pytest.raises(ApiError) as error:
+            await bench.reconcile()
+        assert error.value.code == 409
+        bench.cluster.get_run = stale
+        await bench.reconcile()
+        assert bench.world.stalled() != ""
+
+    virtually(test)
+
+
+def test_a_run_that_is_gone_when_its_status_is_written_is_forgotten() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.tell()
+        bench.cluster.patch_run_status = fails(ApiError(404, "NotFound", "gone"))
+        assert await bench.reconcile() is None
+        assert bench.store.runs() == []
+
+    virtually(test)
+
+
+def test_an_event_is_posted_after_the_status_and_its_failure_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.tell()
+        stalled_when_posted: list[str] = []
+
+        async def post(run: RunRecord, notice: Notice, now: datetime) -> None:
+            stalled_when_posted.append(bench.world.stalled())
+            raise ApiError(403, "Forbidden", "events are not for you")
+
+        bench.cluster.post_event = post
+        assert await bench.reconcile() is None
+        assert stalled_when_posted == [bench.world.stalled()] and stalled_when_posted[0]
+
+    with caplog.at_level(logging.WARNING):
+        virtually(test)
+    assert "events are not for you" in caplog.text
+
+
+def test_a_stored_run_that_is_not_valid_is_told_by_its_field() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": 7}})
+        bench.tell()
+        await bench.reconcile()
+        assert bench.world.stalled() == "RunInvalid"
+        message = condition_of((bench.world.run() or {})["status"], "Stalled")["message"]
+        assert message.startswith("spec.workflow.manifest: ")
+
+    virtually(test)
+
+
+def test_what_the_operator_may_not_read_is_told_and_tried_again() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "pipeline", "key": "wf"}}}})
+        bench.tell()
+        bench.cluster.get_object = fails(ApiError(403, "Forbidden", "configmaps are not for you"))
+        assert await bench.reconcile() == 1
+        assert bench.world.stalled() == "Forbidden"
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("code", [0, 429, 500, 503])
+def test_a_passing_fault_is_left_to_the_queue_and_says_nothing_of_the_run(code: int) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        bench.cluster.create_workflow = fails(ApiError(code, "Passing", "try again"))
+        with pytest.raises(ApiError):
+            await bench.reconcile()
+        assert (bench.world.run() or {}).get("status") is None
+
+    virtually(test)
+
+
+def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.sleep(5)
+        after_crash = Bench(bench.world)
+        after_crash.tell()
+        await after_crash.reconcile()
+        assert bench.world.phase() == "Running"
+        assert max(bench.world.created.values()) == 1
+
+    virtually(test)
+
+
+def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": {"name": RUN, "uid": "the-first"}})
+        owner = {"kind": "PipelineRun", "controller": True, "uid": bench.tell().uid, "name": RUN}
+        deleted: list[str] = []
+
+        async def another(key: Key) -> Json:
+            metadata = {
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": f"stray-{len(deleted)}",
+                "ownerReferences": [owner],
+            }
+            return {"metadata": metadata}
+
+        async def delete(workflow: WorkflowRecord) -> None:
+            deleted.append(workflow.uid)
+
+        bench.cluster.get_workflow = another
+        bench.cluster.delete_workflow = delete
+        with pytest.raises(ApiError) as error:
+            await bench.reconcile()
+        assert error.value.code == 409
+        assert deleted == [f"stray-{number}" for number in range(MAX_STEPS // 2)]
+
+    virtually(test)
+
+
+def test_one_object_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.add("ServiceAccount", "trainer")
+        bench.world.apply({**manifest(), "serviceAccountName": "trainer"})
+        bench.tell()
+        read: list[ObjectRef] = []
+        get = bench.cluster.get_object
+
+        async def counted(what: ObjectRef) -> Json | None:
+            read.append(what)
+            return await get(what)
+
+        monkeypatch.setattr(bench.cluster, "get_object", counted)
+        await bench.reconcile()
+        assert read == [ObjectRef("ServiceAccount", "trainer", NAMESPACE)]
+        assert bench.world.workflow() is not None
+
+    virtually(test)

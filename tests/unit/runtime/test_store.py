@@ -1,0 +1,74 @@
+import pytest
+
+from runwright.runtime.store import Store, later
+from tests.unit.runtime.records import KEY, run, workflow
+
+
+def test_an_older_record_of_the_same_object_is_not_taken() -> None:
+    store = Store()
+    store.put_run(run("10"))
+    store.put_run(run("9"))
+    assert store.run(KEY) == run("10")
+    store.put_workflow(workflow("10"))
+    store.put_workflow(workflow("9", phase="Succeeded"))
+    assert store.workflow(run()) == workflow("10")
+
+
+def test_a_record_of_another_object_of_the_name_is_taken() -> None:
+    store = Store()
+    store.put_run(run("10"))
+    store.put_run(run("9", uid="other"))
+    assert store.run(KEY) == run("9", uid="other")
+
+
+def test_only_the_runs_own_workflow_is_given() -> None:
+    store = Store()
+    store.put_workflow(workflow(owner="earlier"))
+    assert store.workflow(run()) is None
+    assert store.workflow(run(uid="earlier")) == workflow(owner="earlier")
+
+
+def test_drop_is_of_the_uid_that_is_named() -> None:
+    store = Store()
+    store.put_run(run())
+    store.put_workflow(workflow())
+    store.drop_run(KEY, "other")
+    store.drop_workflow(KEY, "other")
+    assert store.runs() == [run()] and store.workflows() == [workflow()]
+    store.drop_run(KEY)
+    store.drop_workflow(KEY)
+    assert store.runs() == [] and store.workflows() == []
+
+
+def test_a_workflow_that_was_deleted_is_kept_only_if_it_had_ended() -> None:
+    store = Store()
+    store.put_workflow(workflow("1"))
+    store.deleted_workflow(workflow("2", phase="Succeeded"))
+    assert store.workflow(run()) == workflow("2", phase="Succeeded")
+    store.deleted_workflow(workflow("3"))
+    assert store.workflow(run()) is None
+
+
+def test_a_replaced_workflows_end_does_not_stand_for_its_successors() -> None:
+    store = Store()
+    store.put_workflow(workflow("5", uid="successor"))
+    store.deleted_workflow(workflow("4", phase="Error"))
+    assert store.workflow(run()) == workflow("5", uid="successor")
+
+
+@pytest.mark.parametrize(
+    ("phase", "unfinished"), [("", True), ("Running", True), ("Succeeded", False), ("Error", False)]
+)
+def test_has_unfinished_workflow(phase: str, unfinished: bool) -> None:
+    store = Store()
+    assert not store.has_unfinished_workflow(KEY)
+    store.put_workflow(workflow(phase=phase))
+    assert store.has_unfinished_workflow(KEY) is unfinished
+
+
+@pytest.mark.parametrize(
+    ("version", "other", "expected"),
+    [("10", "9", True), ("9", "10", False), ("9", "9", False), ("", "9", False), ("9", "", False), ("b", "a", False)],
+)
+def test_resource_versions_are_compared_as_numbers(version: str, other: str, expected: bool) -> None:
+    assert later(version, other) is expected

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from runwright.core.records import Key
+from runwright.log import (
+    JsonFormatter,
+    RepetitionFilter,
+    RunFilter,
+    TextFormatter,
+    configure,
+    current_run,
+    run_context,
+)
+
+RUN = Key("team-a", "train-7")
+NOON = 1795521600.25  # 2026-11-24T12:00:00.250Z
+
+
+def record(message: str = "created Workflow", *args: object, error: bool = False) -> logging.LogRecord:
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        info = sys.exc_info() if error else None
+    made = logging.LogRecord("runwright.x", logging.INFO, "file.py", 1, message, args, info)
+    made.created = NOON
+    RunFilter().filter(made)
+    return made
+
+
+def test_text_for_people() -> None:
+    assert TextFormatter().format(record("a %s", "b")) == "2026-11-24T12:00:00.250Z INFO    a b"
+    with run_context(RUN):
+        assert TextFormatter().format(record()) == "2026-11-24T12:00:00.250Z INFO    team-a/train-7: created Workflow"
+
+
+def test_text_with_an_exception() -> None:
+    lines = TextFormatter().format(record(error=True)).splitlines()
+    assert lines[0].endswith("created Workflow")
+    assert lines[-1] == "ValueError: boom"
+
+
+def test_json_for_machines() -> None:
+    with run_context(RUN):
+        line = JsonFormatter().format(record("größer\nals"))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2026-11-24T12:00:00.250Z",
+        "level": "info",
+        "logger": "runwright.x",
+        "message": "größer\nals",
+        "namespace": "team-a",
+        "run": "train-7",
+    }
+
+
+def test_json_without_a_run_and_with_an_exception() -> None:
+    found = json.loads(JsonFormatter().format(record(error=True)))
+    assert "run" not in found and "namespace" not in found
+    assert "ValueError: boom" in found["exception"]
+
+
+def test_the_run_is_named_only_inside_its_context() -> None:
+    with run_context(RUN):
+        with run_context(Key("b", "c")):
+            assert current_run.get() == Key("b", "c")
+        assert current_run.get() == RUN
+    assert current_run.get() is None
+
+
+def test_a_line_that_repeats_the_one_before_is_dropped() -> None:
+    repeated = RepetitionFilter()
+    assert [repeated.filter(record(message)) for message in ("a", "a", "b", "a")] == [True, False, True, True]
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger and Kopf's, put back as they were."""
+    root, kopf = logging.getLogger(), logging.getLogger("kopf")
+    observation = logging.getLogger("kopf._core.reactor.observation")
+    before = root.handlers[:], root.level, kopf.level, observation.filters[:]
+    root.handlers = []
+    yield root
+    root.handlers, kopf.level, observation.filters = before[0], before[2], before[3]
+    root.setLevel(before[1])
+
+
+def test_lines_go_to_standard_error_in_the_form_that_was_chosen(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("json", "info")
+    with run_context(RUN):
+        logging.getLogger("runwright.test").info("hello")
+        logging.getLogger("runwright.test").debug("too quiet")
+        logging.getLogger("kopf.objects").info("chatter")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert json.loads(line)["message"] == "hello"
+    assert json.loads(line)["run"] == "train-7"
+
+
+def test_kopf_talks_when_debugging(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("text", "debug")
+    logging.getLogger("kopf.objects").debug("chatter")
+    assert "chatter" in capsys.readouterr().err
