@@ -35,7 +35,8 @@ PLAY_SECONDS = 3600.0
 QUIET_SECONDS = 400.0
 """Longer than a resync."""
 
-CALL_FAULTS = ("crash before", "crash after", "long crash before", "500")
+CRASHES = ("crash before", "crash after")
+CALL_FAULTS = (*CRASHES, "long crash before", "500")
 PAUSES = ("paused before", "paused after", "long paused before")
 WRITE_FAULTS = (
     "long crash after",
@@ -49,7 +50,11 @@ WRITE_FAULTS = (
 """What makes no difference to a read is done to writes only."""
 EVENT_FAULTS = ("event lost", "event told twice", "event told late", "event told very late", "three events lost")
 STREAM_FAULTS = ("PipelineRuns are told late", "Workflows are told late")
-MAKES_STRAYS = (*PAUSES, *WRITE_FAULTS, "long crash before", "long crash after")
+SHIFTS = 6
+"""Two operators from the start, the second one so many times 0.7 ms later: their calls lie differently in between."""
+
+TWO_OPERATORS = (*PAUSES, "second operator", "two operators")
+MAKES_STRAYS = (*TWO_OPERATORS, *WRITE_FAULTS, "long crash before", "long crash after")
 """Faults by which two operators or two requests are there at a time, or nobody while something happens."""
 
 
@@ -78,8 +83,8 @@ def play(scenario: Scenario, fault: Fault) -> Played:
 async def play_in_world(scenario: Scenario, fault: Fault) -> Played:
     world = World(fault) if scenario.collect else World(fault, collect_after=None)
     world.start_operator()
-    if fault.kind == "second operator" and fault.at == 0:
-        world.second_operator()
+    if fault.kind == "two operators":
+        asyncio.get_running_loop().call_later(fault.at * 0.0007, world.second_operator)
     async with asyncio.timeout(PLAY_SECONDS):
         await scenario.play(world)
     await world.sleep(SETTLE_SECONDS)
@@ -182,19 +187,26 @@ def without_times(value: Any) -> Any:
 
 def faults_of(scenario: Scenario, calm: Played) -> Iterator[Fault]:
     """Every fault at every place that the play without faults has, and some after it."""
+    alone = scenario.faults != "all"
     for number in range(len(calm.calls) + 1):
         call = calm.calls[number] if number < len(calm.calls) else "patch"
-        kinds: tuple[str, ...] = CALL_FAULTS
-        if scenario.faults == "crashes":
-            kinds = ("crash before", "crash after")
-        elif not call.startswith("list"):
-            kinds += PAUSES if call.startswith("get") else PAUSES + WRITE_FAULTS
-        yield from (Fault(kind, number) for kind in kinds)
+        for kind in CRASHES if scenario.faults == "crashes" else call_faults(call):
+            if not (alone and kind in TWO_OPERATORS):
+                yield Fault(kind, number)
     if scenario.faults == "crashes":
         return
     for number in range(calm.deliveries):
         yield from (Fault(kind, number) for kind in EVENT_FAULTS)
     yield from (Fault(kind) for kind in STREAM_FAULTS)
+    if not alone:
+        yield from (Fault("two operators", number) for number in range(SHIFTS))
+
+
+def call_faults(call: str) -> tuple[str, ...]:
+    """What can make a difference to this call."""
+    if call.startswith("list"):
+        return CALL_FAULTS
+    return CALL_FAULTS + PAUSES if call.startswith("get") else CALL_FAULTS + PAUSES + WRITE_FAULTS
 
 
 def faults_found(scenario: Scenario, calm: Played, fault: Fault, played: Played) -> list[str]:

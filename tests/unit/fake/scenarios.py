@@ -46,7 +46,7 @@ class Scenario:
     restart_heals: bool
     """Whether a lost event is made up for by the next start only: edits of a finished run, which resync does not list."""
     faults: str
-    """`all`, or `crashes` for a scenario that takes long."""
+    """`all`; `crashes` for a scenario that takes long; `one operator` where a second one is no matter."""
 
 
 SCENARIOS: list[Scenario] = []
@@ -318,6 +318,34 @@ async def running_run_is_labelled_and_edited(w: World) -> None:
     w.label(team="a")
     await w.sleep(0.1)
     w.apply({**manifest(), "displayName": "Nightly training"})
+
+
+@scenario(SUCCEEDED, writes=8)
+async def stalled_run_is_named_and_then_mended(w: World) -> None:
+    w.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+    await w.until(lambda: w.stalled() != "")
+    w.apply({"workflow": {"manifest": "kind: CronWorkflow"}, "displayName": "Nightly training"})
+    await w.sleep(1)
+    w.apply({**manifest(), "displayName": "Nightly training"})
+
+
+@scenario(WORKFLOW_DELETED, strays=1, faults="one operator")
+async def label_is_taken_off_the_workflow_and_it_is_deleted(w: World) -> None:
+    w.apply(manifest("endless"))
+    await w.until(lambda: w.phase() == "Running")
+    w.server.replace("Workflow", NAMESPACE, RUN, labels={})
+    await w.sleep(5)
+    w.delete("Workflow")
+
+
+@scenario(SUCCEEDED, faults="one operator")
+async def label_is_taken_off_the_workflow_and_put_back(w: World) -> None:
+    w.apply(manifest())
+    await w.until(lambda: w.argo_phase() == "Running")
+    await w.sleep(1)
+    w.server.replace("Workflow", NAMESPACE, RUN, labels={})
+    await w.sleep(1)
+    w.server.replace("Workflow", NAMESPACE, RUN, labels={"runwright.dev/run": RUN})
 
 
 # ------------------------------------------------------------------------------------------------------------------ clock

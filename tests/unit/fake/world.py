@@ -27,6 +27,9 @@ COLLECT_SECONDS = 0.3
 SETTLE_SECONDS = 720.0
 """Longer than two resyncs: after it, nothing may be left to be done."""
 
+MAX_CHANGES = 300
+"""Changes of objects in one play; more than this means that operators fight."""
+
 
 def manifest(entrypoint: str = "two-steps", **arguments: str) -> dict[str, Any]:
     """`spec` of a run whose Workflow Argo's stand-in carries out by this script."""
@@ -148,6 +151,9 @@ class World:
     # ---------------------------------------------------------------------------------------------------------- rules
 
     def _changed(self, change: Change) -> None:
+        if change.version == MAX_CHANGES:
+            self.problems.append(f"{MAX_CHANGES} writes, and no end of them")
+            self.stop_operators()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
