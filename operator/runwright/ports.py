@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from runwright.api.pipelinerun import Shutdown
 from runwright.core.reconcile import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
@@ -59,6 +60,10 @@ class Cluster(Protocol):
 
     async def delete_workflow(self, workflow: WorkflowRecord) -> None:
         """Delete exactly this version of it (preconditions uid and resourceVersion); gone already is fine."""
+        ...
+
+    async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
+        """Set `spec.shutdown` of this very Workflow (its uid must hold, else Conflict); None where it is gone."""
         ...
 
     async def patch_run_status(self, run: RunRecord, patch: Json) -> Json:

@@ -402,15 +402,23 @@ def test_retries_only_grows(run: Run):
 
 def test_a_shutdown_is_not_taken_back(run: Run):
     message = "spec.shutdown: Forbidden: cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries"
-    run.create(ABSENT)
-    run.spec(shutdown="Stop")
-    assert message in refused(run.spec, shutdown=None)
-    assert run.spec(shutdown="Terminate")["spec"]["shutdown"] == "Terminate"
+    run.create(ABSENT | {"shutdown": "Terminate"})
     assert message in refused(run.spec, shutdown="Stop")
     assert message in refused(run.spec, shutdown=None)
-    assert "shutdown" not in run.spec(shutdown=None, retries=1)["spec"]
-    run.spec(shutdown="Terminate")
-    assert run.spec(shutdown="Stop", retries=2)["spec"]["shutdown"] == "Stop"
+    assert run.spec(shutdown="Stop", retries=1)["spec"]["shutdown"] == "Stop"
+    assert message in refused(run.spec, shutdown=None)
+    assert "shutdown" not in run.spec(shutdown=None, retries=2)["spec"]
+
+
+def test_a_run_that_has_ended_takes_no_shutdown(run: Run):
+    message = "spec.shutdown: Forbidden: cannot be set on a run that has ended: there is nothing left to shut down"
+    run.create(ABSENT)
+    run.patch({"status": {"phase": "Succeeded"}}, "--subresource=status")
+    for how in ("Stop", "Terminate"):
+        assert message in refused(run.spec, shutdown=how)
+    assert run.spec(shutdown="Stop", retries=1)["spec"]["shutdown"] == "Stop"
+    assert message in refused(run.spec, shutdown="Terminate")
+    run.patch({"metadata": {"labels": {"a": "b"}}})
 
 
 # ---------------------------------------------------------------------------------------------------------- the status

@@ -155,10 +155,14 @@ def owner_of(workflow: Json, world: World) -> str:
     return next((uids.get(o["uid"], "gone") for o in workflow["metadata"].get("ownerReferences", ())), "")
 
 
+CUT_SHORT = ("WorkflowDeleted", "Terminated")
+"""Ends whose moment is the operator's or the user's, so that what had happened by then may differ."""
+
+
 def comparable(run: Json, world: World) -> Json:
     """A run's status without what may differ: times, and what of a Workflow was last seen before it was deleted."""
     status = dict(run.get("status", {}))
-    if condition_of(status, "Succeeded").get("reason") == "WorkflowDeleted":
+    if condition_of(status, "Succeeded").get("reason") in CUT_SHORT:
         for unknown in ("message", "nodes", "progress", "duration", "startedAt", "workflow"):
             status.pop(unknown, None)
     workflow = world.workflow(run["metadata"]["name"])
@@ -168,7 +172,7 @@ def comparable(run: Json, world: World) -> Json:
     # Stalled=False stays as a trace of a stall that came to pass or not.
     status["conditions"] = [
         {key: value for key, value in c.items() if key not in ("lastTransitionTime", "message")}
-        | ({} if c["reason"] == "WorkflowDeleted" else {"message": c.get("message")})
+        | ({} if c["reason"] in CUT_SHORT else {"message": c.get("message")})
         for c in status.get("conditions", ())
         if (c["type"], c["status"]) != ("Stalled", "False")
     ]

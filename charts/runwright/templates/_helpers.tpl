@@ -41,7 +41,7 @@ app.kubernetes.io/component: operator
   verbs: [update]
 - apiGroups: [argoproj.io]
   resources: [workflows]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [argoproj.io]
   resources: [{{ .templates }}]
   verbs: [get]

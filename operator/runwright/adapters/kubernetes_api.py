@@ -23,7 +23,7 @@ from kubernetes.aio.client.models import (
 )
 from typing_extensions import override
 
-from runwright.api.pipelinerun import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, VERSION, Phase
+from runwright.api.pipelinerun import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, VERSION, Phase, Shutdown
 from runwright.core.observe import key_of, mapping, text
 from runwright.core.reconcile import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
@@ -129,6 +129,21 @@ class KubernetesCluster(Cluster):
         except ApiError as error:
             if error.code != 404:
                 raise
+
+    @override
+    async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
+        return await self._get(
+            lambda: self._custom.patch_namespaced_custom_object(
+                *ARGO,
+                workflow.key.namespace,
+                "workflows",
+                workflow.key.name,
+                {"metadata": {"uid": workflow.uid}, "spec": {"shutdown": how.value}},
+                field_manager=COMPONENT,
+                _content_type=MERGE_PATCH,
+                _request_timeout=REQUEST_TIMEOUT,
+            )
+        )
 
     @override
     async def patch_run_status(self, run: RunRecord, patch: Json) -> Json:

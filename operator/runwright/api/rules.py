@@ -33,6 +33,10 @@ class Rule:
 # values: `dyn` asks the value. (A field of type object with x-kubernetes-preserve-unknown-fields would have a type, but its
 # equality is unsound: {a: 1} == {b: 1} holds in 1.34, so an inline spec could be changed after it was accepted.)
 _SOURCES_SET = "[has(self.manifest), has(dyn(self).spec), has(self.templateRef), has(self.manifestFrom)].filter(is_set, is_set).size()"
+_ENDED = (
+    "has(oldSelf.status) && has(oldSelf.status.phase) && "
+    "oldSelf.status.phase in ['Succeeded', 'Skipped', 'Failed', 'Error']"
+)
 _ACCEPTED = "has(oldSelf.status) && has(oldSelf.status.workflow)"
 
 RULES: tuple[Rule, ...] = (
@@ -72,6 +76,13 @@ RULES: tuple[Rule, ...] = (
         field_path=".retries",
         expression="self.retries >= oldSelf.retries",
         message="only grows: to retry a failed run, set it to status.retries + 1",
+    ),
+    Rule(
+        path="",
+        field_path=".spec.shutdown",
+        expression=f"!({_ENDED}) || self.spec.retries > oldSelf.spec.retries || !has(self.spec.shutdown) || "
+        "(has(oldSelf.spec.shutdown) && self.spec.shutdown == oldSelf.spec.shutdown)",
+        message="cannot be set on a run that has ended: there is nothing left to shut down",
     ),
     Rule(
         path="spec",

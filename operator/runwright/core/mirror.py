@@ -16,6 +16,7 @@ from runwright.core.conditions import (
     set_condition,
 )
 from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.shutdown import reason_of
 from runwright.core.sizes import shorten
 
 REFUSED_PREFIX = "invalid spec: "
@@ -59,7 +60,7 @@ def mirror(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> PipelineR
         run.status.conditions,
         SUCCEEDED,
         SUCCEEDED_STATUS[phase],
-        phase.value,
+        reason_of(workflow, phase),
         outcome_message(workflow, phase),
         now=now,
         generation=run.generation,

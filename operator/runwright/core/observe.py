@@ -122,6 +122,7 @@ def workflow_record(body: Json) -> WorkflowRecord:
         generation=int(generation) if re.fullmatch("[0-9]{1,18}", generation) else 0,
         source_digest=text(annotations.get(SOURCE_ANNOTATION)),
         deleting=metadata.get("deletionTimestamp") is not None,
+        shutdown=text(mapping(body.get("spec")).get("shutdown")),
         phase=text(status.get("phase")),
         message=text(status.get("message")),
         progress=shorten(text(status.get("progress")), 32),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus
+from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
 from runwright.core.conditions import (
+    CLEARED,
     MESSAGE_LIMIT,
     PREVIOUS_WORKFLOW,
     STALLED,
@@ -23,6 +24,7 @@ from runwright.core.conditions import (
 )
 from runwright.core.mirror import begin_status, duration, mirror, refused_by_argo, urgency
 from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.shutdown import NOT_STARTED, TERMINATED, shutdown_due
 from runwright.core.sizes import shorten
 
 FIRST_WRITE_DELAY = timedelta(seconds=1)
@@ -64,7 +66,15 @@ class Delete:
     workflow: WorkflowRecord
 
 
-Action = Look | Create | Delete
+@dataclass(frozen=True, slots=True)
+class ShutDown:
+    """Tell Argo to end this Workflow early, and decide again with what the API server made of that."""
+
+    workflow: WorkflowRecord
+    how: Shutdown
+
+
+Action = Look | Create | Delete | ShutDown
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +113,13 @@ def reconcile(run: RunRecord, seen: Seen, now: datetime, memory: Memory = Memory
             return Decision(action=Delete(seen))
         return write(run, run.status.model_copy(update={"observed_generation": run.generation}), now, memory)
     match seen:
+        case NotSeen() | Refusal() if run.shutdown:
+            # A run that is to end needs no Workflow; but one may have been created before a crash.
+            return Decision(action=Look())
         case NotSeen():
             return look_or_create(run, now, memory)
+        case Absent() if run.shutdown:
+            return terminated(run, now, memory)
         case Absent():
             return workflow_deleted(run, now, memory) if run.status.workflow else look_or_create(run, now, memory)
         case Refusal():
@@ -140,17 +155,23 @@ def retry_delay(since: datetime, now: datetime) -> timedelta:
 def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
     """A Workflow of the run's name exists."""
     if workflow.owner_uid != run.uid:
+        if run.shutdown:
+            return terminated(run, now, memory)
         if run.status.workflow:
             return workflow_deleted(run, now, memory)
         return stall(run, foreign(run, workflow), now, memory)
     if stray(run, workflow):
         return Decision(action=Delete(workflow))
     if refused_by_argo(workflow):
+        if run.shutdown:
+            return terminated(run, now, memory)
         if run.status.workflow is None and 0 < workflow.generation < run.generation:
             return Decision(action=Delete(workflow))
         return stall(run, Refusal(WORKFLOW_REFUSED, workflow.message), now, memory)
     if outdated(run, workflow) and not workflow.finished:
         return Decision(action=Delete(workflow))
+    if how := shutdown_due(run, workflow):
+        return Decision(action=ShutDown(workflow, how))
     return write(run, mirror(run, workflow, now), now, memory)
 
 
@@ -228,12 +249,27 @@ def workflow_deleted(run: RunRecord, now: datetime, memory: Memory) -> Decision:
         f"Workflow {run.key.namespace}/{name} was deleted while the run was {phase}; what it did after that is not "
         "known. To run it again, create a new PipelineRun"
     )
+    return end(run, Phase.ERROR, WORKFLOW_DELETED, message, now, memory)
+
+
+def terminated(run: RunRecord, now: datetime, memory: Memory) -> Decision:
+    """The run is to be shut down and has no Workflow: it ends without one, or what it had has been deleted meanwhile."""
+    message = NOT_STARTED
+    if run.status.workflow:
+        message = f"Workflow {run.key.namespace}/{run.status.workflow.name} was deleted while it was being shut down"
+    return end(run, Phase.FAILED, TERMINATED, message, now, memory)
+
+
+def end(run: RunRecord, phase: Phase, reason: str, message: str, now: datetime, memory: Memory) -> Decision:
+    """The run ends without a Workflow that could tell how."""
     conditions = set_condition(
-        run.status.conditions, SUCCEEDED, "False", WORKFLOW_DELETED, message, now=now, generation=run.generation
+        run.status.conditions, SUCCEEDED, "False", reason, message, now=now, generation=run.generation
     )
+    if find(conditions, STALLED):
+        conditions = set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=run.generation)
     status = begin_status(run).model_copy(
         update={
-            "phase": Phase.ERROR,
+            "phase": phase,
             "message": message,
             "finished_at": now.replace(microsecond=0),
             "duration": duration(run.status.started_at, now),

@@ -68,6 +68,8 @@ class WorkflowRecord:
     source_digest: str = ""
     """What `RunRecord.source_digest` was when the Workflow was made; empty where it does not say."""
     deleting: bool = False
+    shutdown: str = ""
+    """Argo's `spec.shutdown`: `Stop`, `Terminate`, or empty."""
     phase: str = ""
     message: str = ""
     progress: str = ""

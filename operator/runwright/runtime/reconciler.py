@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from runwright.api.pipelinerun import PipelineRun, PipelineRunStatus
 from runwright.core.observe import GENERATION_ANNOTATION, SOURCE_ANNOTATION, run_record, workflow_record
 from runwright.core.patch import merge_patch
-from runwright.core.reconcile import Create, Decision, Delete, Look, Memory, reconcile
+from runwright.core.reconcile import Create, Decision, Delete, Look, Memory, ShutDown, reconcile
 from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen
 from runwright.core.refusals import invalid_run, refusal_of, unreadable
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
@@ -95,6 +95,15 @@ class Reconciler:
                 self._store.drop_workflow(workflow.key, workflow.uid)
                 self._memory.pop(run.key, None)
                 return Observation(run, NotSeen())
+            case ShutDown(workflow, how):
+                logger.info("shutting down Workflow %s: %s", workflow.key, how.value)
+                body = await self._cluster.shut_down_workflow(workflow, how)
+                if body is None:
+                    self._store.drop_workflow(workflow.key, workflow.uid)
+                    return Observation(run, NotSeen())
+                record = workflow_record(body)
+                self._store.put_workflow(record)
+                return Observation(run, record)
             case None:
                 return Observation(run, NotSeen())
 
@@ -124,7 +133,7 @@ class Reconciler:
             return Observation(None, Absent())
         run = run_record(body)
         self._store.put_run(run)
-        if run.uid != known.uid or run.finished or run.deleting or run.status.workflow:
+        if run.uid != known.uid or run.finished or run.deleting or run.status.workflow or run.shutdown:
             return Observation(run, NotSeen())
         built = await self._build(run, body)
         if isinstance(built, Refusal):

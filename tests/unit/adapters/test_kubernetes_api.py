@@ -16,6 +16,7 @@ from kubernetes.aio import client
 
 from runwright.adapters import kubernetes_api
 from runwright.adapters.kubernetes_api import KubernetesCluster, api_error
+from runwright.api.pipelinerun import Shutdown
 from runwright.core.reconcile import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
@@ -111,6 +112,19 @@ async def test_a_workflow_is_deleted_only_in_the_version_that_was_seen(
     assert server.requests[0].path == f"{WORKFLOWS}/train"
     assert server.requests[0].body["preconditions"] == {"uid": "wf-uid", "resourceVersion": "9"}
     assert server.requests[0].body["propagationPolicy"] == "Background"
+
+
+async def test_a_shutdown_is_told_to_this_very_workflow(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [(200, {"spec": {"shutdown": "Stop"}}), status(404, "NotFound"), status(409, "Conflict")]
+    workflow = WorkflowRecord(key=KEY, uid="wf-uid", resource_version="9")
+    assert await cluster.shut_down_workflow(workflow, Shutdown.STOP) == {"spec": {"shutdown": "Stop"}}
+    assert await cluster.shut_down_workflow(workflow, Shutdown.STOP) is None
+    with pytest.raises(ApiError):
+        await cluster.shut_down_workflow(workflow, Shutdown.STOP)
+    request = server.requests[0]
+    assert (request.method, request.path) == ("PATCH", f"{WORKFLOWS}/train")
+    assert request.headers["Content-Type"] == "application/merge-patch+json"
+    assert request.body == {"metadata": {"uid": "wf-uid"}, "spec": {"shutdown": "Stop"}}
 
 
 async def test_what_is_not_there_is_none(server: Server, cluster: KubernetesCluster) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, WorkflowReference
+from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, Shutdown, WorkflowReference
 from runwright.core.conditions import STALLED, SUCCEEDED, find
 from runwright.core.mirror import mirror
 from runwright.core.reconcile import (
@@ -23,6 +23,7 @@ from runwright.core.reconcile import (
     Delete,
     Look,
     Memory,
+    ShutDown,
     reconcile,
     retry_delay,
 )
@@ -275,6 +276,62 @@ class TestStray:
         assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(action=Delete(second))
 
 
+def shut_down(before: RunRecord, how: Shutdown = Shutdown.TERMINATE) -> RunRecord:
+    return replace(before, shutdown=how)
+
+
+class TestShutdown:
+    @pytest.mark.parametrize("how", list(Shutdown))
+    @pytest.mark.parametrize("phase", ["", "Pending", "Running"])
+    def test_its_workflow_is_told(self, how: Shutdown, phase: str) -> None:
+        running = workflow(phase)
+        told = Decision(action=ShutDown(running, how))
+        assert reconcile(shut_down(run(Phase.RUNNING, workflow=REFERENCE), how), running, NOW) == told
+
+    def test_once_told_the_run_says_so_and_waits_for_argo(self) -> None:
+        ending = workflow("Running", shutdown="Terminate")
+        decision = reconcile(shut_down(recorded("Running")), ending, NOW)
+        assert decision.status is not None and decision.status.phase is Phase.RUNNING
+        assert verdict(decision) == ("Unknown", "Terminating")
+        assert reconcile(replace(shut_down(recorded("Running")), status=decision.status), ending, NOW) == NOTHING
+
+    def test_the_end_is_failed_and_terminated(self) -> None:
+        ended = workflow("Failed", shutdown="Stop", message="Stopped with strategy 'Stop'")
+        decision = reconcile(shut_down(recorded("Running"), Shutdown.STOP), ended, NOW)
+        assert decision.status is not None and decision.status.phase is Phase.FAILED
+        assert verdict(decision) == ("False", "Terminated")
+
+    def test_what_ended_before_it_was_told_ends_as_it_did(self) -> None:
+        for phase in ("Succeeded", "Failed"):
+            decision = reconcile(shut_down(recorded("Running")), workflow(phase), NOW)
+            assert verdict(decision) == ("True" if phase == "Succeeded" else "False", phase)
+
+    @pytest.mark.parametrize("before", [run(), run(Phase.PENDING, conditions=stalled("ConfigMapNotFound"))])
+    def test_before_there_is_a_workflow_it_is_looked_for_and_none_is_created(self, before: RunRecord) -> None:
+        assert reconcile(shut_down(before), NotSeen(), NOW) == Decision(action=Look())
+        decision = reconcile(shut_down(before), Absent(), NOW)
+        assert decision.status is not None and decision.status.phase is Phase.FAILED
+        assert verdict(decision) == ("False", "Terminated")
+        assert decision.status.message is not None and "nothing has run" in decision.status.message
+        stall = find(decision.status.conditions, STALLED)
+        assert stall is None or stall.status == "False"
+
+    def test_what_argo_refused_ends_too(self) -> None:
+        refused = workflow("Failed", message="invalid spec: no templates")
+        decision = reconcile(shut_down(run(Phase.PENDING, conditions=stalled("WorkflowRefused"))), refused, NOW)
+        assert verdict(decision) == ("False", "Terminated")
+
+    @pytest.mark.parametrize("seen", [Absent(), workflow(owner_uid="other")])
+    def test_a_workflow_that_was_deleted_meanwhile_has_ended(self, seen: Seen) -> None:
+        decision = reconcile(shut_down(run(Phase.RUNNING, workflow=REFERENCE)), seen, NOW)
+        assert verdict(decision) == ("False", "Terminated")
+        assert decision.status is not None and "was deleted" in (decision.status.message or "")
+
+    def test_a_workflow_that_somebody_else_shut_down_tells_the_same(self) -> None:
+        ended = workflow("Failed", shutdown="Terminate")
+        assert verdict(reconcile(recorded("Running"), ended, NOW)) == ("False", "Terminated")
+
+
 @pytest.mark.parametrize("seen", [NotSeen(), Absent(), workflow("Failed"), Refusal("A", "")])
 def test_a_run_that_is_being_deleted_needs_nothing(seen: Seen) -> None:
     assert reconcile(replace(run(Phase.RUNNING), deleting=True), seen, NOW) == NOTHING
@@ -335,6 +392,9 @@ def test_it_comes_to_rest(run: RunRecord, seen: Seen, memory: Memory, present: W
             case Delete(gone):
                 assert gone == there or there is None
                 there, seen, memory = None, NotSeen(), Memory()
+            case ShutDown(running, how):
+                assert running == there
+                there = seen = replace(running, shutdown=how.value)
             case None if decision.status is not None:
                 run = replace(run, status=decision.status, source_digest=run.source_digest)
                 memory = replace(memory, written_at=now)

@@ -125,6 +125,9 @@ def compressed(name: str) -> list[Step]:
     return steps
 
 
+SHUTDOWN_SECONDS = 0.3
+"""How long it takes to end what runs."""
+
 SCRIPTS: dict[str, Callable[[str], list[Step]]] = {
     "two-steps": two_steps,
     "slow": lambda name: two_steps(name, start=8),
@@ -145,6 +148,11 @@ class Argo:
         server.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:
+        if change.kind == "Workflow" and change.type == "MODIFIED" and change.old is not None:
+            how = change.body["spec"].get("shutdown")
+            if how and how != change.old["spec"].get("shutdown"):
+                asyncio.get_running_loop().call_later(SHUTDOWN_SECONDS, self._end, change, how)
+            return
         if change.kind != "Workflow" or change.type != "ADDED" or change.body.get("status"):
             return
         entrypoint = change.body["spec"].get("entrypoint")
@@ -157,11 +165,30 @@ class Argo:
     def _tell(self, created: Change, told: Json) -> None:
         metadata = created.body["metadata"]
         there = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
-        if there is None or there["metadata"]["uid"] != created.uid:
+        if there is None or there["metadata"]["uid"] != created.uid or there["spec"].get("shutdown"):
             return
         ended = {"workflows.argoproj.io/completed": "true"} if told.get("finishedAt") else {}
         labels = {**there["metadata"].get("labels", {}), **ended}
         self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=told, labels=labels)
+
+    def _end(self, change: Change, how: str) -> None:
+        """What runs has been killed: the Workflow ends as Failed, as it does with Argo 3.7."""
+        metadata = change.body["metadata"]
+        there = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
+        if there is None or there["metadata"]["uid"] != change.uid:
+            return
+        was = there.get("status") or {}
+        if was.get("finishedAt"):
+            return
+        message = f"Stopped with strategy '{how}'"
+        nodes = {
+            key: value
+            if value["phase"] == "Succeeded"
+            else {**value, "phase": "Failed", "message": message, "finishedAt": timestamp(self._now())}
+            for key, value in was.get("nodes", {}).items()
+        }
+        told = {**was, "phase": "Failed", "message": message, "nodes": nodes, "finishedAt": timestamp(self._now())}
+        self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=told)
 
 
 def timed(value: Any, created: datetime) -> Any:

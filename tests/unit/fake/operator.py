@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from typing_extensions import override
 
-from runwright.api.pipelinerun import RUN_LABEL
+from runwright.api.pipelinerun import RUN_LABEL, Shutdown
 from runwright.core.observe import key_of
 from runwright.core.reconcile import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
@@ -252,6 +252,20 @@ class FaultyCluster(Cluster):
                     raise
 
         await self._call("delete", "workflows", delete)
+
+    @override
+    async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
+        def shut_down() -> Json | None:
+            key = workflow.key
+            there = self._server.objects.get(("Workflow", key.namespace, key.name))
+            if there is None:
+                return None
+            if there["metadata"]["uid"] != workflow.uid:
+                raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
+            spec = {**there["spec"], "shutdown": how.value}
+            return self._server.replace("Workflow", key.namespace, key.name, spec=spec)
+
+        return await self._call("patch", "workflows", shut_down)
 
     @override
     async def patch_run_status(self, run: RunRecord, patch: Json) -> Json:

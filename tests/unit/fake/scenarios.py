@@ -373,3 +373,79 @@ async def clock_steps_back_while_something_is_missing(w: World) -> None:
 async def clock_is_behind(w: World) -> None:
     w.clock.ahead = timedelta(minutes=-10)
     w.apply(manifest())
+
+
+# --------------------------------------------------------------------------------------------------------------- shutdown
+
+TERMINATED: Ends = ("Failed", "Terminated", "")
+
+
+@scenario(TERMINATED, writes=6)
+async def run_is_terminated(w: World) -> None:
+    w.apply(manifest("endless"))
+    await w.until(lambda: w.phase() == "Running")
+    await w.sleep(5)
+    w.apply({**manifest("endless"), "shutdown": "Terminate"})
+
+
+@scenario(TERMINATED, writes=8)
+async def run_is_stopped_and_then_terminated(w: World) -> None:
+    w.apply(manifest("endless"))
+    await w.until(lambda: w.phase() == "Running")
+    await w.sleep(5)
+    w.apply({**manifest("endless"), "shutdown": "Stop"})
+    await w.sleep(0.1)
+    w.apply({**manifest("endless"), "shutdown": "Terminate"})
+
+
+@scenario(TERMINATED, creates=0, writes=2)
+async def run_is_shut_down_from_the_start(w: World) -> None:
+    w.apply({**manifest(), "shutdown": "Stop"})
+
+
+@scenario(TERMINATED, or_ends=(SUCCEEDED,), writes=5)
+async def run_is_terminated_before_argo_looks(w: World) -> None:
+    w.apply(manifest("slow"))
+    await w.until(lambda: w.workflow() is not None)
+    w.apply({**manifest("slow"), "shutdown": "Terminate"})
+
+
+@scenario(TERMINATED, creates=0, writes=5)
+async def stalled_run_is_terminated(w: World) -> None:
+    w.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+    await w.until(lambda: w.stalled() != "")
+    w.apply({"workflow": {"manifest": "kind: CronWorkflow"}, "shutdown": "Terminate"})
+
+
+@scenario(TERMINATED, writes=6)
+async def refused_run_is_terminated(w: World) -> None:
+    w.apply(manifest("refused"))
+    await w.until(lambda: w.stalled() == "WorkflowRefused")
+    w.apply({**manifest("refused"), "shutdown": "Terminate"})
+
+
+@scenario(TERMINATED, strays=1, writes=6)
+async def workflow_is_deleted_while_it_is_shut_down(w: World) -> None:
+    w.apply(manifest("endless"))
+    await w.until(lambda: w.phase() == "Running")
+    w.apply({**manifest("endless"), "shutdown": "Stop"})
+    await w.sleep(0.1)
+    w.delete("Workflow")
+
+
+@scenario(SUCCEEDED, or_ends=(TERMINATED,), writes=6)
+async def run_is_terminated_as_it_finishes(w: World) -> None:
+    w.apply(manifest())
+    await w.until(lambda: w.argo_phase() == "Succeeded")
+    if w.phase() not in ("Succeeded", "Failed"):
+        w.apply({**manifest(), "shutdown": "Terminate"})
+
+
+@scenario(TERMINATED, writes=5)
+async def run_is_terminated_while_the_operator_is_down(w: World) -> None:
+    w.apply(manifest("endless"))
+    await w.until(lambda: w.argo_phase() == "Running")
+    w.stop_operators()
+    w.apply({**manifest("endless"), "shutdown": "Terminate"})
+    await w.sleep(30)
+    w.second_operator()

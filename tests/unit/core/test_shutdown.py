@@ -1,0 +1,57 @@
+"""Who is told of a shutdown, and what its end is called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from runwright.api.pipelinerun import Phase, Shutdown
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.shutdown import reason_of, shutdown_due
+from tests.unit.core.strategies import KEY, NOW
+
+RUN = RunRecord(key=KEY, uid="u", resource_version="1", generation=1, created_at=NOW)
+WORKFLOW = WorkflowRecord(key=KEY, uid="w", resource_version="1", phase="Running")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "due"),
+    [
+        (None, "", None),
+        (None, "Terminate", None),
+        (Shutdown.STOP, "", Shutdown.STOP),
+        (Shutdown.STOP, "Stop", None),
+        (Shutdown.STOP, "Terminate", None),
+        (Shutdown.TERMINATE, "", Shutdown.TERMINATE),
+        (Shutdown.TERMINATE, "Stop", Shutdown.TERMINATE),
+        (Shutdown.TERMINATE, "Terminate", None),
+        (Shutdown.STOP, "a word of a later Argo", Shutdown.STOP),
+    ],
+)
+def test_a_stronger_word_is_passed_on_and_no_weaker_one(
+    asked: Shutdown | None, told: str, due: Shutdown | None
+) -> None:
+    assert shutdown_due(replace(RUN, shutdown=asked), replace(WORKFLOW, shutdown=told)) == due
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Error"])
+def test_what_has_ended_is_told_nothing(phase: str) -> None:
+    assert shutdown_due(replace(RUN, shutdown=Shutdown.TERMINATE), replace(WORKFLOW, phase=phase)) is None
+
+
+@pytest.mark.parametrize("how", ["Stop", "Terminate"])
+def test_the_reason_says_that_it_was_shut_down(how: str) -> None:
+    ending = replace(WORKFLOW, shutdown=how)
+    assert [reason_of(ending, phase) for phase in Phase] == [
+        "Terminating",
+        "Terminating",
+        "Succeeded",
+        "Skipped",
+        "Terminated",
+        "Terminated",
+    ]
+
+
+def test_the_reason_is_the_phase_otherwise() -> None:
+    assert [reason_of(WORKFLOW, phase) for phase in Phase] == [phase.value for phase in Phase]
