@@ -45,6 +45,7 @@ WRITE_FAULTS = (
     "no reply before",
     "no reply after",
     "committed late",
+    "committed very late",
     "second operator",
 )
 """What makes no difference to a read is done to writes only."""

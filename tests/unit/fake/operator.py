@@ -342,6 +342,9 @@ class FaultyCluster(Cluster):
             case "committed late":
                 asyncio.get_running_loop().call_later(LATE_SECONDS, swallow, commit)
                 raise ApiError(0, "Unreachable", "no reply; the call is carried out later")
+            case "committed very late":
+                asyncio.get_running_loop().call_later(100, swallow, commit)
+                raise ApiError(0, "Unreachable", "no reply; the call is carried out much later")
             case "paused before":
                 await self._pause(20)
             case "long paused before":

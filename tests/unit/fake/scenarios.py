@@ -268,7 +268,7 @@ async def run_is_deleted_at_once(w: World) -> None:
     w.delete("PipelineRun")
 
 
-@scenario(GONE)
+@scenario(GONE, strays=1)
 async def run_is_deleted_while_the_operator_is_down(w: World) -> None:
     w.apply(manifest("endless"))
     await w.until(lambda: w.argo_phase() == "Running")
@@ -295,7 +295,7 @@ async def run_ends_while_the_operator_is_down(w: World) -> None:
 
 @scenario(SUCCEEDED, creates=2, writes=6)
 async def spec_is_edited_before_argo_has_looked(w: World) -> None:
-    w.apply(manifest("slow", rate="0.1"))
+    w.apply(manifest("never-taken-up", rate="0.1"))
     await w.sleep(0.5)
     w.apply(manifest("two-steps", rate="0.2"))
 

@@ -157,6 +157,9 @@ def test_a_run_that_somebody_else_wrote_is_read_anew_and_decided_later() -> None
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409
+        found = bench.store.run(KEY)
+        assert found is not None
+        assert found.resource_version == (bench.world.run() or {})["metadata"]["resourceVersion"]
         bench.cluster.get_run = stale
         await bench.reconcile()
         assert bench.world.stalled() != ""
@@ -272,6 +275,43 @@ def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
         assert deleted == [f"stray-{number}" for number in range(MAX_STEPS // 2)]
 
     virtually(test)
+
+
+@pytest.mark.parametrize(
+    "status", [{"phase": "Succeeded"}, {"phase": "Running", "workflow": {"name": RUN, "uid": "another"}}]
+)
+def test_a_run_that_somebody_else_has_started_meanwhile_gets_no_second_workflow(status: Json) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, status)
+        await bench.reconcile()
+        assert "create workflows" not in bench.calls()
+
+    virtually(test)
+
+
+def test_a_workflow_that_is_made_and_recorded_between_two_reads_is_not_taken_for_deleted() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        first = {"name": RUN, "uid": "the-first"}
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"phase": "Running", "workflow": first})
+        bench.tell()
+        order: list[str] = []
+        for name in ("get_run", "get_workflow"):
+            bench.cluster.__dict__[name] = noted(name, getattr(bench.cluster, name), order)
+        await bench.reconcile()
+        assert order == ["get_run", "get_workflow"], "the other way round, it would look like one that was deleted"
+
+    virtually(test)
+
+
+def noted(name: str, call: Callable[[Key], Awaitable[Any]], order: list[str]) -> Any:
+    async def note(key: Key) -> Any:
+        order.append(name)
+        return await call(key)
+
+    return note
 
 
 def test_one_object_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,8 @@ def test_a_workflow_that_was_never_told_of_is_found() -> None:
     async def test(world: World, operator: Operator) -> None:
         operator.store.drop_workflow(KEY)
         assert await operator.resync.once() == 1
+        await world.sleep(1)
+        assert [record.phase for record in operator.store.workflows()] == ["Running"]
 
     virtually(test)
 
