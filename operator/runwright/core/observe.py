@@ -97,9 +97,18 @@ def source_digest(spec: Json) -> str:
 
 
 def run_status(value: object) -> PipelineRunStatus:
-    """A run's status; an empty one where it cannot be read, so that it is written anew from the Workflow."""
+    """A run's status, without those of its fields that cannot be read: a newer version may have written them.
+
+    What is left still tells whether the run has had a Workflow and whether it has ended, so it is not started again.
+    """
+    fields = dict(mapping(value))
     try:
-        return PipelineRunStatus.model_validate(mapping(value))
+        return PipelineRunStatus.model_validate(fields)
+    except ValidationError as error:
+        for field in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}:
+            fields.pop(field, None)
+    try:
+        return PipelineRunStatus.model_validate(fields)
     except ValidationError:
         return PipelineRunStatus()
 

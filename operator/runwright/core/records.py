@@ -49,8 +49,10 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has ended by its own record."""
-        return self.status.phase is not None and self.status.phase.finished
+        """Whether the run has ended by its own record; by its time of ending, where a newer version's phase is unknown."""
+        if self.status.phase is None:
+            return self.status.finished_at is not None
+        return self.status.phase.finished
 
 
 @dataclass(frozen=True, slots=True)

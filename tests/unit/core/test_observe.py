@@ -109,6 +109,11 @@ class TestRun:
 
     def test_a_status_that_cannot_be_read_is_written_anew(self) -> None:
         assert run_status({"phase": "Exploded"}) == PipelineRunStatus()
+        workflow = {"name": "train", "uid": "u"}
+        ended = {"phase": "Exploded", "workflow": workflow, "nodes": 7, "finishedAt": "2026-01-01T00:00:00Z"}
+        kept = run_status(ended)
+        assert kept.workflow is not None and kept.workflow.uid == "u"
+        assert run_record({"metadata": {}, "status": ended}).finished, "a newer version's run is not started again"
         assert run_status("nothing") == PipelineRunStatus()
 
     def test_the_digest_is_of_what_a_workflow_is_made_from(self) -> None:
