@@ -27,8 +27,11 @@ from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, Wo
 from runwright.core.shutdown import NOT_STARTED, TERMINATED, shutdown_due
 from runwright.core.sizes import shorten
 
-FIRST_WRITE_DELAY = timedelta(seconds=1)
-"""How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write."""
+FIRST_WRITE_DELAY = timedelta(seconds=2)
+"""How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write.
+
+Counted from creationTimestamp, which has whole seconds: in truth it waits one to two.
+"""
 
 MIN_RETRY = timedelta(seconds=1)
 MAX_RETRY = timedelta(seconds=60)

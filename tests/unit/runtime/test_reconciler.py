@@ -74,7 +74,7 @@ def test_a_new_run_takes_two_calls_and_waits_a_moment_with_its_status() -> None:
         bench.world.apply(manifest("slow"))
         bench.tell()
         again = await bench.reconcile()
-        assert again is not None and 0.9 < again <= 1
+        assert again is not None and 1 < again <= 2
         assert bench.calls() == {"get pipelineruns": 1, "create workflows": 1}
 
     virtually(test)
