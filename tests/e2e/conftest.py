@@ -18,6 +18,7 @@ import pytest
 
 from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, finished, told
 from tests.e2e.manifests import executor_rights, pipeline_run
+from tests.e2e.runs import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OPERATOR = ("-n", "runwright-system", "deployment/runwright-operator")
@@ -111,6 +112,12 @@ def namespace(kubectl: Kubectl) -> Iterator[str]:
     """A namespace that this test alone uses; its deletion is started when the test ends."""
     with fresh_namespace(kubectl) as name:
         yield name
+
+
+@pytest.fixture
+def run(kubectl: Kubectl, namespace: str) -> Run:
+    """The run of the test's namespace, which the test creates and edits."""
+    return Run(kubectl, namespace)
 
 
 @pytest.fixture

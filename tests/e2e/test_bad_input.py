@@ -1,7 +1,7 @@
 """Input that cannot run: the run says what is wrong and where, makes no Workflow, and runs once it is put right.
 
 What the API server itself refuses (no source or two, names over 63 characters, a namespace that is being deleted) is in
-test_admission.py.
+test_admission.py and test_edits.py.
 """
 
 from __future__ import annotations

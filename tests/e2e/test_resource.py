@@ -1,0 +1,144 @@
+"""The resource as people and tools meet it: applied server-side, listed, selected, waited for, explained.
+
+Nothing here needs the operator, and nothing minds that it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runwright.api.crd import custom_resource_definition
+from tests.e2e.cluster import Kubectl
+from tests.e2e.conftest import Apply
+from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, pipeline_run, refused, source
+
+
+def test_appliers_of_different_parameters_are_merged_by_name(run: Run, apply: Apply):
+    def set_by(manager: str, *names: str, value: str) -> str:
+        parameters = [{"name": name, "value": value} for name in names]
+        return apply(pipeline_run(ABSENT | {"parameters": parameters}), "--server-side", f"--field-manager={manager}")
+
+    def now() -> dict[str, str]:
+        return {parameter["name"]: parameter["value"] for parameter in run.get()["spec"]["parameters"]}
+
+    set_by("one", "a", "b", value="1")
+    set_by("two", "c", value="2")
+    assert now() == {"a": "1", "b": "1", "c": "2"}
+    set_by("one", "a", value="1")
+    assert now() == {"a": "1", "c": "2"}, "what its only owner no longer applies is gone"
+    conflict = refused(set_by, "two", "a", value="2")
+    assert 'conflict with "one": .spec.parameters[name="a"].value' in conflict
+
+
+def test_an_inline_spec_has_one_owner_and_does_not_swell_the_object(run: Run, apply: Apply):
+    apply(pipeline_run(source(**SUSPENDED)), "--server-side", "--field-manager=one")
+    conflict = refused(
+        apply,
+        pipeline_run(source(**SUSPENDED | {"parallelism": 2})),
+        "--server-side",
+        "--field-manager=two",
+        "--dry-run=server",
+    )
+    assert 'conflict with "one": .spec.workflow.spec' in conflict
+    (owned,) = (m["fieldsV1"] for m in run.get()["metadata"]["managedFields"] if m["manager"] == "one")
+    assert owned["f:spec"]["f:workflow"] == {"f:spec": {}}
+
+
+# ---------------------------------------------------------------------------------------------------- what people read
+def test_the_cluster_has_the_crd_of_this_checkout(kubectl: Kubectl):
+    wanted = custom_resource_definition()
+    found = json.loads(kubectl("get", "crd", wanted["metadata"]["name"], "-o", "json"))
+    assert found["spec"]["versions"] == wanted["spec"]["versions"], "apply crds/ or run `make deploy`"
+    conditions = {condition["type"]: condition["status"] for condition in found["status"]["conditions"]}
+    assert conditions["Established"] == conditions["NamesAccepted"] == "True"
+    assert conditions.get("NonStructuralSchema", "False") == "False"
+
+
+def test_short_name_and_no_category(kubectl: Kubectl):
+    (line,) = kubectl("api-resources", "--api-group=runwright.dev", "-o", "wide", "--no-headers").splitlines()
+    assert line.split()[:5] == ["pipelineruns", "prun", "runwright.dev/v1alpha1", "true", "PipelineRun"]
+    assert line.split()[5:] == ["delete,deletecollection,get,list,patch,create,update,watch"], (
+        "no category: `get all` is Kubernetes' own"
+    )
+
+
+FINISHED = {
+    "phase": "Skipped",
+    "message": "nothing-to-do",
+    "progress": "3/5",
+    "duration": "1m12s",
+    "workflow": {"name": "the-workflow", "uid": "8a0c"},
+    "conditions": [
+        {"type": type_, "status": "False", "reason": reason, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        for type_, reason in (("Stalled", "NotThisOne"), ("Succeeded", "WasSkipped"))
+    ],
+}
+
+
+def test_columns(run: Run):
+    """With a status that a finished run has, which the operator leaves alone."""
+    run.create(ABSENT | {"displayName": "nightly"}, labels={"runwright.dev/storage-state": "Archived"})
+    run.patch({"status": FINISHED}, "--subresource=status")
+    head, row = run.kubectl("get", *run.where, "prun").splitlines()
+    assert head.split() == ["NAME", "PHASE", "REASON", "PROGRESS", "DURATION", "AGE"]
+    assert row.split()[:-1] == ["run", "Skipped", "WasSkipped", "3/5", "1m12s"]
+    head, row = run.kubectl("get", *run.where, "prun", "-o", "wide").splitlines()
+    assert " ".join(head.split()[5:]) == "AGE DISPLAY NAME WORKFLOW STORAGE MESSAGE"
+    assert row.split()[6:] == ["nightly", "the-workflow", "Archived", "nothing-to-do"]
+
+
+def test_field_selectors(kubectl: Kubectl, namespace: str):
+    """Every selectable field picks its own run among the others, on the server."""
+    runs: dict[str, tuple[str, dict[str, Any]]] = {
+        "display": ("spec.displayName=nightly", ABSENT | {"displayName": "nightly"}),
+        "account": ("spec.serviceAccountName=robot", ABSENT | {"serviceAccountName": "robot"}),
+        "pipeline": ("spec.pipeline.id=7", ABSENT | {"pipeline": {"id": "7"}}),
+        "shutdown": ("spec.shutdown=Stop", ABSENT | {"shutdown": "Stop"}),
+        "template": ("spec.workflow.templateRef.name=other", {"workflow": {"templateRef": {"name": "other"}}}),
+        "configmap": ("spec.workflow.manifestFrom.configMapKeyRef.name=a", {"workflow": {"manifestFrom": FROM}}),
+        "phase": ("status.phase=Skipped", ABSENT),
+    }
+    for name, (_, spec) in runs.items():
+        Run(kubectl, namespace, name).create(spec)
+    Run(kubectl, namespace, "phase").patch({"status": FINISHED}, "--subresource=status")
+
+    for name, (selector, _) in runs.items():
+        assert kubectl("get", "-n", namespace, "prun", "-o", "name", "--field-selector", selector).split() == [
+            f"pipelinerun.runwright.dev/{name}"
+        ]
+    selectable = {
+        entry["jsonPath"] for entry in custom_resource_definition()["spec"]["versions"][0]["selectableFields"]
+    }
+    assert selectable == {f".{selector.partition('=')[0]}" for selector, _ in runs.values()}
+    assert "field label not supported" in refused(
+        kubectl, "get", "-n", namespace, "prun", "--field-selector", "spec.retries=0"
+    )
+
+
+def test_wait_by_condition_and_by_phase(run: Run):
+    run.create(ABSENT)
+    succeeded = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    run.patch({"status": {"phase": "Succeeded", "conditions": [succeeded]}}, "--subresource=status")
+    run.kubectl("wait", *run.where, "prun/run", "--for=condition=Succeeded", "--timeout=20s")
+    run.kubectl("wait", *run.where, "prun/run", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=20s")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("prun", "DESCRIPTION: A PipelineRun is one run of a pipeline: a Workflow of Argo"),
+        ("prun.spec", "workflow <Object> -required- What to run: exactly one of manifest, spec, templateRef and manifestFrom"),
+        ("prun.spec.workflow.templateRef", "clusterScope <boolean> true: a ClusterWorkflowTemplate. false: a WorkflowTemplate in"),
+        ("prun.spec.workflow.spec", "FIELD: spec <map[string]Object> DESCRIPTION: An Argo WorkflowSpec, inline"),
+        ("prun.spec.parameters", "value <string> -required- The value; numbers and lists as JSON text."),
+        ("prun.spec.shutdown", "ENUM: Stop Terminate DESCRIPTION: Ends the run early. Stop: running steps end"),
+        ("prun.spec.retention.deleteAfter", "FIELD: deleteAfter <string> DESCRIPTION: Delete the run this long after its end."),
+        ("prun.status.phase", "ENUM: Pending Running Succeeded Skipped Failed Error"),
+        ("prun.status.metrics.nodeID", "Id of the node that reported it."),
+    ],
+)  # fmt: skip
+def test_explain(kubectl: Kubectl, path: str, words: str):
+    assert words in " ".join(kubectl("explain", path).split())
