@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from kubernetes.aio import client
 
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.login import configure
+from runwright.adapters.login import bearer_token, configure
 from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import watch_registry
@@ -69,7 +68,7 @@ async def run_operator(options: OperatorOptions) -> None:
             cluster, store, SystemClock(), BuildOptions(default_service_account=options.default_service_account)
         )
         registry = watch_registry(Intake(store, queue))
-        register_login(registry, lambda: connection_info(configuration))
+        register_login(registry, configuration)
         watches = Watches(registry, options.namespaces, cluster.missing_kinds)
         stop = asyncio.Event()
         stop_on_signals(stop)
@@ -115,25 +114,21 @@ async def first_answer(cluster: KubernetesCluster, host: str) -> None:
         await asyncio.sleep(START_POLL_SECONDS)
 
 
-def register_login(registry: kopf.OperatorRegistry, info: Callable[[], kopf.ConnectionInfo]) -> None:
+def register_login(registry: kopf.OperatorRegistry, configuration: client.Configuration) -> None:
     """Kopf uses the same credentials as the rest of the operator."""
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return info()
+        return await connection_info(configuration)
 
 
-def connection_info(configuration: Any) -> kopf.ConnectionInfo:
-    """Kopf's form of the client's credentials, read anew: a pod's token changes every hour."""
-    if configuration.refresh_api_key_hook:
-        configuration.refresh_api_key_hook(configuration)
-    scheme, _, token = (configuration.api_key.get("BearerToken") or "").partition(" ")
+async def connection_info(configuration: Any) -> kopf.ConnectionInfo:
+    """Kopf's form of the client's credentials, as they are now: Kopf asks again when the API server refuses them."""
     return kopf.ConnectionInfo(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
         insecure=not configuration.verify_ssl,
+        token=await bearer_token(configuration) or None,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
-        scheme=scheme if token else None,
-        token=token or scheme or None,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,9 @@ config = cast(Any, kubernetes_config)
 
 CONNECTIONS = 64
 """Connections that the client may hold at once: more would only queue at the API server."""
+
+RENEWAL_SECONDS = 60.0
+"""How old the credentials of a kubeconfig may be; what plugins give lasts for ten minutes or more."""
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -28,9 +33,35 @@ async def configure(kubeconfig: str | None, context: str | None) -> client.Confi
     if kubeconfig is None and context is None and in_cluster():
         config.load_incluster_config(client_configuration=configuration)
     else:
-        await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+        loader = await config.load_kube_config(
+            config_file=kubeconfig, context=context, client_configuration=configuration
+        )
+        cast(Any, configuration).refresh_api_key_hook = renewal(loader)
     configuration.connection_pool_maxsize = CONNECTIONS
     return configuration
+
+
+def renewal(loader: Any) -> Callable[[client.Configuration], Awaitable[None]]:
+    """What the client calls before each request: has the credentials of a kubeconfig read, or made, anew.
+
+    Those of an exec plugin (EKS, GKE, AKS) end after minutes. In a pod, the client itself reads the token's file anew.
+    """
+    renewed_at = time.monotonic()
+
+    async def renew(configuration: client.Configuration) -> None:
+        nonlocal renewed_at
+        if time.monotonic() - renewed_at >= RENEWAL_SECONDS:
+            # Set before it is done: requests at the same time go on with what there is.
+            renewed_at = time.monotonic()
+            await loader.load_and_set(configuration)
+
+    return renew
+
+
+async def bearer_token(configuration: client.Configuration) -> str:
+    """The token that requests carry now, without its scheme; empty where they carry a certificate."""
+    value = await cast(Any, configuration).get_api_key_with_prefix("BearerToken") or ""
+    return str(value).rpartition(" ")[2]
 
 
 def in_cluster() -> bool:
