@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -36,7 +36,6 @@ class Identity:
     key: Key
     uid: str
     resource_version: str
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Cluster(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -25,7 +24,7 @@ from typing_extensions import override
 
 from runwright.api.pipelinerun import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, VERSION, Phase, Shutdown
 from runwright.core.observe import key_of, mapping, text
-from runwright.core.reconcile import Notice
+from runwright.core.reconcile import Notice, event_name
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
 from runwright.ports import ApiError, Cluster, Identity, Json
@@ -54,8 +53,8 @@ class KubernetesCluster(Cluster):
 
     @override
     async def get_run(self, key: Key) -> Json | None:
-        return await self._get(
-            lambda: self._custom.get_namespaced_custom_object(
+        return await self._found(
+            self._custom.get_namespaced_custom_object(
                 GROUP, VERSION, key.namespace, PLURAL, key.name, _request_timeout=REQUEST_TIMEOUT
             )
         )
@@ -78,14 +77,14 @@ class KubernetesCluster(Cluster):
     async def get_object(self, ref: ObjectRef) -> Json | None:
         match ref.kind:
             case "WorkflowTemplate":
-                return await self._get(
-                    lambda: self._custom.get_namespaced_custom_object(
+                return await self._found(
+                    self._custom.get_namespaced_custom_object(
                         *ARGO, ref.namespace, "workflowtemplates", ref.name, _request_timeout=REQUEST_TIMEOUT
                     )
                 )
             case "ClusterWorkflowTemplate":
-                return await self._get(
-                    lambda: self._custom.get_cluster_custom_object(
+                return await self._found(
+                    self._custom.get_cluster_custom_object(
                         *ARGO, "clusterworkflowtemplates", ref.name, _request_timeout=REQUEST_TIMEOUT
                     )
                 )
@@ -115,25 +114,21 @@ class KubernetesCluster(Cluster):
     @override
     async def delete_workflow(self, workflow: WorkflowRecord) -> None:
         preconditions = V1Preconditions(uid=workflow.uid, resource_version=workflow.resource_version)
-        try:
-            await self._call(
-                self._custom.delete_namespaced_custom_object(
-                    *ARGO,
-                    workflow.key.namespace,
-                    "workflows",
-                    workflow.key.name,
-                    body=V1DeleteOptions(preconditions=preconditions, propagation_policy="Background"),
-                    _request_timeout=REQUEST_TIMEOUT,
-                )
+        await self._found(
+            self._custom.delete_namespaced_custom_object(
+                *ARGO,
+                workflow.key.namespace,
+                "workflows",
+                workflow.key.name,
+                body=V1DeleteOptions(preconditions=preconditions, propagation_policy="Background"),
+                _request_timeout=REQUEST_TIMEOUT,
             )
-        except ApiError as error:
-            if error.code != 404:
-                raise
+        )
 
     @override
     async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
-        return await self._get(
-            lambda: self._custom.patch_namespaced_custom_object(
+        return await self._found(
+            self._custom.patch_namespaced_custom_object(
                 *ARGO,
                 workflow.key.namespace,
                 "workflows",
@@ -165,11 +160,8 @@ class KubernetesCluster(Cluster):
 
     @override
     async def post_event(self, run: RunRecord, notice: Notice, now: datetime) -> None:
-        said = f"{run.uid}/{run.generation}/{notice.reason}/{notice.message}"
-        # A name made from what is said lets the API server drop a repetition: a restarted operator says nothing twice.
-        name = f"{run.key.name}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
         event = CoreV1Event(
-            metadata=V1ObjectMeta(name=name, namespace=run.key.namespace),
+            metadata=V1ObjectMeta(name=event_name(run, notice), namespace=run.key.namespace),
             involved_object=V1ObjectReference(
                 api_version=API_VERSION,
                 kind=KIND,
@@ -223,7 +215,7 @@ class KubernetesCluster(Cluster):
             token: str | None = None
             while True:
                 try:
-                    page = mapping(await self._call(self._page(group, version, namespace, plural, token, selectors)))
+                    page = await self._call(self._page(group, version, namespace, plural, token, selectors))
                 except ApiError as error:
                     if error.code == 404:
                         return  # Without its CRD, there are none of the kind.
@@ -250,9 +242,10 @@ class KubernetesCluster(Cluster):
             return self._custom.list_namespaced_custom_object(group, version, namespace, plural, **options)
         return self._custom.list_cluster_custom_object(group, version, plural, **options)
 
-    async def _get(self, request: Callable[[], Awaitable[object]]) -> Json | None:
+    async def _found(self, request: Awaitable[object]) -> Json | None:
+        """The reply; None where the API server says 404."""
         try:
-            return await self._call(request())
+            return await self._call(request)
         except ApiError as error:
             if error.code == 404:
                 return None

@@ -5,6 +5,7 @@ Total and pure: every record gives a decision, the same one every time. `docs/ar
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -89,6 +90,15 @@ class Notice:
     message: str
 
 
+def event_name(run: RunRecord, notice: Notice) -> str:
+    """Name of the notice's Event, made from what it says.
+
+    So the API server drops a repetition, and an operator that was restarted says nothing twice.
+    """
+    said = f"{run.uid}/{run.generation}/{notice.reason}/{notice.message}"
+    return f"{run.key.name}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do about a run: at most one action, after which it is decided anew; else what to write and when to return."""
@@ -121,10 +131,8 @@ def reconcile(run: RunRecord, seen: Seen, now: datetime, memory: Memory = Memory
             return Decision(action=Look())
         case NotSeen():
             return look_or_create(run, now, memory)
-        case Absent() if run.shutdown:
-            return terminated(run, now, memory)
         case Absent():
-            return workflow_deleted(run, now, memory) if run.status.workflow else look_or_create(run, now, memory)
+            return without_workflow(run, now, memory) or look_or_create(run, now, memory)
         case Refusal():
             return stall(run, seen, now, memory)
         case WorkflowRecord():
@@ -158,11 +166,7 @@ def retry_delay(since: datetime, now: datetime) -> timedelta:
 def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
     """A Workflow of the run's name exists."""
     if workflow.owner_uid != run.uid:
-        if run.shutdown:
-            return terminated(run, now, memory)
-        if run.status.workflow:
-            return workflow_deleted(run, now, memory)
-        return stall(run, foreign(run, workflow), now, memory)
+        return without_workflow(run, now, memory) or stall(run, foreign(run, workflow), now, memory)
     if stray(run, workflow):
         return Decision(action=Delete(workflow))
     if refused_by_argo(workflow):
@@ -242,6 +246,13 @@ def stall(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> De
     stalled = find(conditions, STALLED)
     since = stalled.last_transition_time if stalled else now
     return Decision(status=decision.status, notices=decision.notices, requeue_after=retry_delay(since, now))
+
+
+def without_workflow(run: RunRecord, now: datetime, memory: Memory) -> Decision | None:
+    """How a run ends whose own Workflow is certainly not there; None where it is still to have one."""
+    if run.shutdown:
+        return terminated(run, now, memory)
+    return workflow_deleted(run, now, memory) if run.status.workflow else None
 
 
 def workflow_deleted(run: RunRecord, now: datetime, memory: Memory) -> Decision:

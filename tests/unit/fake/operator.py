@@ -6,7 +6,6 @@ Its calls and its watches can be made to go wrong at one place: that is what the
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +17,7 @@ from typing_extensions import override
 
 from runwright.api.pipelinerun import RUN_LABEL, Shutdown
 from runwright.core.observe import key_of
-from runwright.core.reconcile import Notice
+from runwright.core.reconcile import Notice, event_name
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import BuildOptions, ObjectRef
 from runwright.ports import ApiError, Clock, Cluster, Identity, Json
@@ -280,8 +279,7 @@ class FaultyCluster(Cluster):
 
     @override
     async def post_event(self, run: RunRecord, notice: Notice, now: datetime) -> None:
-        said = f"{run.uid}/{run.generation}/{notice.reason}/{notice.message}"
-        name = f"{run.key.name}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+        name = event_name(run, notice)
         event = {"run": run.key.name, "uid": run.uid, "type": notice.type, "reason": notice.reason}
         await self._call("create", "events", lambda: self._server.post_event(run.key.namespace, name, event))
 
