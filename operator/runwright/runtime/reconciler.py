@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from runwright.api.pipelinerun import PipelineRun, PipelineRunStatus
 from runwright.core.observe import GENERATION_ANNOTATION, SOURCE_ANNOTATION, run_record, workflow_record
 from runwright.core.patch import merge_patch
-from runwright.core.reconcile import Create, Decision, Delete, Look, Memory, ShutDown, reconcile
-from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen
+from runwright.core.reconcile import Action, Create, Decision, Delete, Look, Memory, ShutDown, reconcile
+from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.refusals import invalid_run, refusal_of, unreadable
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.ports import ApiError, Clock, Cluster, Json
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 MAX_STEPS = 8
 """Decisions in one go at most. A run that needs more is being changed faster than it is read: the queue tries later."""
-
 
 LONG_MANIFEST = 20_000
 """Characters of a manifest that is read in a thread: YAML takes a second for each million, and the event loop waits."""
@@ -63,16 +62,15 @@ class Reconciler:
             if observed.run is None:
                 self._forget(key)
                 return None
-            memory = self._memory.get(key, Memory())
-            decision = reconcile(observed.run, observed.seen, self._clock.now(), memory)
+            decision = reconcile(observed.run, observed.seen, self._clock.now(), self._recall(key))
             if decision.action is not None:
-                observed = await self._act(observed.run, decision)
+                observed = await self._act(observed.run, decision.action)
             elif decision.status is not None:
                 return await self._write(observed.run, decision, decision.status)
             else:
                 if observed.run.finished or observed.run.deleting:
                     self._forget(key)
-                return decision.requeue_after.total_seconds() if decision.requeue_after else None
+                return seconds(decision)
         raise ApiError(409, "Conflict", f"PipelineRun {key} changes faster than it can be read")
 
     def _forget(self, key: Key) -> None:
@@ -81,8 +79,8 @@ class Reconciler:
         self._store.drop_workflow(key)
         self._memory.pop(key, None)
 
-    async def _act(self, run: RunRecord, decision: Decision) -> Observation:
-        match decision.action:
+    async def _act(self, run: RunRecord, action: Action) -> Observation:
+        match action:
             case Look():
                 return await self._look(run.key)
             case Create():
@@ -101,11 +99,7 @@ class Reconciler:
                 if body is None:
                     self._store.drop_workflow(workflow.key, workflow.uid)
                     return Observation(run, NotSeen())
-                record = workflow_record(body)
-                self._store.put_workflow(record)
-                return Observation(run, record)
-            case None:
-                return Observation(run, NotSeen())
+                return Observation(run, self._keep_workflow(body))
 
     async def _look(self, key: Key) -> Observation:
         # First the run, then the Workflow: the other way round, a Workflow that is created and recorded between the
@@ -114,25 +108,31 @@ class Reconciler:
         workflow = await self._cluster.get_workflow(key) if run else None
         if workflow is None:
             return Observation(run, Absent())
-        record = workflow_record(workflow)
-        self._store.put_workflow(record)
-        return Observation(run, record)
+        return Observation(run, self._keep_workflow(workflow))
 
     async def _read_run(self, key: Key) -> RunRecord | None:
         body = await self._cluster.get_run(key)
-        if body is None:
-            return None
+        return self._keep_run(body) if body is not None else None
+
+    def _keep_run(self, body: Json) -> RunRecord:
         run = run_record(body)
         self._store.put_run(run)
         return run
+
+    def _keep_workflow(self, body: Json) -> WorkflowRecord:
+        workflow = workflow_record(body)
+        self._store.put_workflow(workflow)
+        return workflow
+
+    def _recall(self, key: Key) -> Memory:
+        return self._memory.get(key, Memory())
 
     async def _create(self, known: RunRecord) -> Observation:
         """Create the run's Workflow from the run as etcd has it now, not as the watch told."""
         body = await self._cluster.get_run(known.key)
         if body is None:
             return Observation(None, Absent())
-        run = run_record(body)
-        self._store.put_run(run)
+        run = self._keep_run(body)
         if run.uid != known.uid or run.finished or run.deleting or run.status.workflow or run.shutdown:
             return Observation(run, NotSeen())
         built = await self._build(run, body)
@@ -148,10 +148,8 @@ class Reconciler:
             if refusal is None:
                 raise
             return self._refused(run, refusal)
-        record = workflow_record(created)
-        self._store.put_workflow(record)
-        logger.info("created Workflow %s", record.key)
-        return Observation(run, record)
+        logger.info("created Workflow %s", run.key)
+        return Observation(run, self._keep_workflow(created))
 
     async def _build(self, record: RunRecord, body: Json) -> Json | Refusal:
         try:
@@ -185,9 +183,8 @@ class Reconciler:
         return build_workflow(run, objects, self._options)
 
     def _refused(self, run: RunRecord, refusal: Refusal) -> Observation:
-        memory = self._memory.get(run.key, Memory())
         self._memory[run.key] = replace(
-            memory,
+            self._recall(run.key),
             refused_at=self._clock.now(),
             refused_generation=run.generation,
             refusal_heals=refusal.heals,
@@ -206,19 +203,24 @@ class Reconciler:
                 # Somebody wrote the run since it was read: read it anew, and let the queue decide again.
                 await self._read_run(run.key)
             raise
-        self._store.put_run(run_record(written))
-        self._memory[run.key] = replace(self._memory.get(run.key, Memory()), written_at=self._clock.now())
+        self._keep_run(written)
+        self._memory[run.key] = replace(self._recall(run.key), written_at=self._clock.now())
         self._log(run, status)
         for notice in decision.notices:
             try:
                 await self._cluster.post_event(run, notice, self._clock.now())
             except ApiError as error:
                 logger.warning("no Event %s for PipelineRun %s: %s", notice.reason, run.key, error)
-        return decision.requeue_after.total_seconds() if decision.requeue_after else None
+        return seconds(decision)
 
     def _log(self, run: RunRecord, status: PipelineRunStatus) -> None:
         if status.phase != run.status.phase:
             logger.info("phase %s%s", status.phase, f": {status.message}" if status.message else "")
+
+
+def seconds(decision: Decision) -> float | None:
+    """When to come back, as the queue takes it."""
+    return decision.requeue_after.total_seconds() if decision.requeue_after else None
 
 
 def status_json(status: PipelineRunStatus) -> dict[str, object]:
