@@ -15,11 +15,16 @@ def pipeline_run(
     """A PipelineRun of one source (`{"spec": …}`, `{"manifest": …}` …)."""
     if parameters is not None:
         spec["parameters"] = [{"name": key, "value": value} for key, value in parameters.items()]
+    return of_spec({"workflow": workflow, **spec}, name)
+
+
+def of_spec(spec: Object, name: str = "run", **metadata: Any) -> Object:
+    """A PipelineRun with this spec, whatever it holds."""
     return {
         "apiVersion": "runwright.dev/v1alpha1",
         "kind": "PipelineRun",
-        "metadata": {"name": name},
-        "spec": {"workflow": workflow, **spec},
+        "metadata": {"name": name, **metadata},
+        "spec": spec,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import Kubectl
+from tests.e2e.manifests import of_spec
 
 ABSENT = {"workflow": {"templateRef": {"name": "absent"}}}
 FROM = {"configMapKeyRef": {"name": "a", "key": "b"}}
@@ -23,15 +24,6 @@ SUSPENDED = {
     "volumes": None,
     "templates": [{"name": "main", "container": {"image": "busybox", "command": ["true"]}}],
 }
-
-
-def pipeline_run(spec: dict[str, Any], name: str = "run", **metadata: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "runwright.dev/v1alpha1",
-        "kind": "PipelineRun",
-        "metadata": {"name": name, **metadata},
-        "spec": spec,
-    }
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
@@ -50,7 +42,7 @@ class Run:
         self.name = name
 
     def create(self, spec: dict[str, Any], **metadata: Any) -> Run:
-        self.kubectl("create", *self.where, "-f", "-", input=json.dumps(pipeline_run(spec, self.name, **metadata)))
+        self.kubectl("create", *self.where, "-f", "-", input=json.dumps(of_spec(spec, self.name, **metadata)))
         return self
 
     def patch(self, document: dict[str, Any], *arguments: str) -> dict[str, Any]:

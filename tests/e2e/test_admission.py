@@ -12,109 +12,110 @@ import pytest
 
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import Apply
-from tests.e2e.runs import ABSENT, FROM, pipeline_run, refused
+from tests.e2e.manifests import of_spec
+from tests.e2e.runs import ABSENT, FROM, refused
 
 SOURCES = "manifest, spec, templateRef and manifestFrom"
 DURATION = "write a duration as numbers with units (ms, s, m, h, d), such as 90s, 15m, 36h, 7d or 1h30m"
 TOO_LONG = "metadata.name: Forbidden: use a name of at most 63 characters: it is also the Workflow's name"
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "a name of 64 characters": (pipeline_run(ABSENT, "a" * 64), TOO_LONG),
-    "a name of 253 characters": (pipeline_run(ABSENT, "a" * 253), TOO_LONG),
-    "a name that no object may have": (pipeline_run(ABSENT, "Run_1"), "a lowercase RFC 1123 subdomain must consist of"),
-    "no workflow": (pipeline_run({"displayName": "a"}), "spec.workflow: Required value"),
+    "a name of 64 characters": (of_spec(ABSENT, "a" * 64), TOO_LONG),
+    "a name of 253 characters": (of_spec(ABSENT, "a" * 253), TOO_LONG),
+    "a name that no object may have": (of_spec(ABSENT, "Run_1"), "a lowercase RFC 1123 subdomain must consist of"),
+    "no workflow": (of_spec({"displayName": "a"}), "spec.workflow: Required value"),
     "no source": (
-        pipeline_run({"workflow": {}}),
+        of_spec({"workflow": {}}),
         f"spec.workflow: Required value: set one of {SOURCES}: without one there is nothing to run",
     ),
     "a source that is null": (
-        pipeline_run({"workflow": {"spec": None}}),
+        of_spec({"workflow": {"spec": None}}),
         f"spec.workflow: Required value: set one of {SOURCES}",
     ),
     "manifest and spec": (
-        pipeline_run({"workflow": {"manifest": "a", "spec": {}}}),
+        of_spec({"workflow": {"manifest": "a", "spec": {}}}),
         f"spec.workflow: Forbidden: set only one of {SOURCES}",
     ),
     "templateRef and manifestFrom": (
-        pipeline_run({"workflow": {"templateRef": {"name": "a"}, "manifestFrom": FROM}}),
+        of_spec({"workflow": {"templateRef": {"name": "a"}, "manifestFrom": FROM}}),
         f"spec.workflow: Forbidden: set only one of {SOURCES}",
     ),
     "all sources": (
-        pipeline_run({"workflow": {"manifest": "a", "spec": {}, "templateRef": {"name": "a"}, "manifestFrom": FROM}}),
+        of_spec({"workflow": {"manifest": "a", "spec": {}, "templateRef": {"name": "a"}, "manifestFrom": FROM}}),
         f"spec.workflow: Forbidden: set only one of {SOURCES}",
     ),
     "an empty manifest": (
-        pipeline_run({"workflow": {"manifest": ""}}),
+        of_spec({"workflow": {"manifest": ""}}),
         "spec.workflow.manifest in body should be at least 1 chars long",
     ),
     "a manifest over the size limit": (
-        pipeline_run({"workflow": {"manifest": "a" * 1_000_001}}),
+        of_spec({"workflow": {"manifest": "a" * 1_000_001}}),
         "spec.workflow.manifest: Too long: may not be more than 1000000",
     ),
     "a spec that is no object": (
-        pipeline_run({"workflow": {"spec": "a"}}),
+        of_spec({"workflow": {"spec": "a"}}),
         "spec.workflow.spec in body must be of type object",
     ),
     "a template without a name": (
-        pipeline_run({"workflow": {"templateRef": {}}}),
+        of_spec({"workflow": {"templateRef": {}}}),
         "spec.workflow.templateRef.name: Required value",
     ),
     "a ConfigMap without a key": (
-        pipeline_run({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "a"}}}}),
+        of_spec({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "a"}}}}),
         "spec.workflow.manifestFrom.configMapKeyRef.key: Required value",
     ),
     "a digest of another kind": (
-        pipeline_run({"workflow": {"manifestFrom": FROM | {"digest": "md5:0cc175b9c0f1b6a831c399e269772661"}}}),
+        of_spec({"workflow": {"manifestFrom": FROM | {"digest": "md5:0cc175b9c0f1b6a831c399e269772661"}}}),
         "write the digest as sha256: and 64 lower-case hex digits, such as sha256sum prints",
     ),
     "a field that does not exist": (
-        pipeline_run(ABSENT | {"serviceAccount": "a"}),
+        of_spec(ABSENT | {"serviceAccount": "a"}),
         'unknown field "spec.serviceAccount"',
     ),
     "a parameter twice": (
-        pipeline_run(ABSENT | {"parameters": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]}),
+        of_spec(ABSENT | {"parameters": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]}),
         'spec.parameters[1]: Duplicate value: {"name":"a"}',
     ),
     "a parameter that is a number": (
-        pipeline_run(ABSENT | {"parameters": [{"name": "a", "value": 1}]}),
+        of_spec(ABSENT | {"parameters": [{"name": "a", "value": 1}]}),
         "spec.parameters[0].value in body must be of type string",
     ),
     "a parameter without a value": (
-        pipeline_run(ABSENT | {"parameters": [{"name": "a"}]}),
+        of_spec(ABSENT | {"parameters": [{"name": "a"}]}),
         "spec.parameters[0].value: Required value",
     ),
     "too many parameters": (
-        pipeline_run(ABSENT | {"parameters": [{"name": f"p{i}", "value": ""} for i in range(513)]}),
+        of_spec(ABSENT | {"parameters": [{"name": f"p{i}", "value": ""} for i in range(513)]}),
         "spec.parameters: Too many: 513: must have at most 512 items",
     ),
     "a reference twice, once with the default spelt out": (
-        pipeline_run(
+        of_spec(
             ABSENT | {"references": [{"type": "JOB", "id": "a"}, {"type": "JOB", "id": "a", "relationship": "OWNER"}]}
         ),
         "spec.references[1]: Duplicate value",
     ),
     "a reference of no known kind": (
-        pipeline_run(ABSENT | {"references": [{"type": "TEAM", "id": "a"}]}),
+        of_spec(ABSENT | {"references": [{"type": "TEAM", "id": "a"}]}),
         'Unsupported value: "TEAM": supported values: "EXPERIMENT", "JOB", "PIPELINE", "PIPELINE_VERSION", "NAMESPACE"',
     ),
     "a shutdown of no known kind": (
-        pipeline_run(ABSENT | {"shutdown": "Kill"}),
+        of_spec(ABSENT | {"shutdown": "Kill"}),
         'spec.shutdown: Unsupported value: "Kill": supported values: "Stop", "Terminate"',
     ),
     "negative retries": (
-        pipeline_run(ABSENT | {"retries": -1}),
+        of_spec(ABSENT | {"retries": -1}),
         "spec.retries in body should be greater than or equal to 0",
     ),
     "retries without end": (
-        pipeline_run(ABSENT | {"retries": 1001}),
+        of_spec(ABSENT | {"retries": 1001}),
         "spec.retries in body should be less than or equal to 1000",
     ),
     "a duration in words": (
-        pipeline_run(ABSENT | {"retention": {"deleteAfter": "a week"}}),
+        of_spec(ABSENT | {"retention": {"deleteAfter": "a week"}}),
         f'spec.retention.deleteAfter: Invalid value: "string": {DURATION}',
     ),
-    "a duration without a unit": (pipeline_run(ABSENT | {"retention": {"archiveAfter": "90"}}), DURATION),
-    "a duration below zero": (pipeline_run(ABSENT | {"retention": {"keepWorkflow": "-1h"}}), DURATION),
+    "a duration without a unit": (of_spec(ABSENT | {"retention": {"archiveAfter": "90"}}), DURATION),
+    "a duration below zero": (of_spec(ABSENT | {"retention": {"keepWorkflow": "-1h"}}), DURATION),
 }
 
 
@@ -146,18 +147,18 @@ BY_SERVER_SIDE_APPLY = {
 
 @pytest.mark.parametrize(("spec", "message"), BY_SERVER_SIDE_APPLY.values(), ids=BY_SERVER_SIDE_APPLY.keys())
 def test_server_side_apply_refuses_too_in_words_of_its_own(apply: Apply, spec: dict[str, Any], message: str):
-    assert message in refused(apply, pipeline_run(spec), "--server-side", "--dry-run=server")
+    assert message in refused(apply, of_spec(spec), "--server-side", "--dry-run=server")
 
 
 GOOD: dict[str, dict[str, Any]] = {
-    "manifest": pipeline_run({"workflow": {"manifest": "a" * 1_000_000}}),
-    "spec": pipeline_run({"workflow": {"spec": {"anything": [{"goes": None}]}}}),
-    "an empty spec": pipeline_run({"workflow": {"spec": {}}}),
-    "templateRef": pipeline_run({"workflow": {"templateRef": {"name": "a", "clusterScope": True}}}),
-    "manifestFrom": pipeline_run({"workflow": {"manifestFrom": FROM | {"digest": "sha256:" + "0123456789abcdef" * 4}}}),
-    "a name of 63 characters": pipeline_run(ABSENT, "a" * 63),
-    "a name with dots": pipeline_run(ABSENT, "train-1.2.3"),
-    "everything else": pipeline_run(
+    "manifest": of_spec({"workflow": {"manifest": "a" * 1_000_000}}),
+    "spec": of_spec({"workflow": {"spec": {"anything": [{"goes": None}]}}}),
+    "an empty spec": of_spec({"workflow": {"spec": {}}}),
+    "templateRef": of_spec({"workflow": {"templateRef": {"name": "a", "clusterScope": True}}}),
+    "manifestFrom": of_spec({"workflow": {"manifestFrom": FROM | {"digest": "sha256:" + "0123456789abcdef" * 4}}}),
+    "a name of 63 characters": of_spec(ABSENT, "a" * 63),
+    "a name with dots": of_spec(ABSENT, "train-1.2.3"),
+    "everything else": of_spec(
         ABSENT
         | {
             "displayName": "Überprüfung № 1",
@@ -195,7 +196,7 @@ def contains(found: Any, wanted: Any) -> bool:
 
 def test_defaults(apply: Apply):
     taken = json.loads(
-        apply(pipeline_run(ABSENT | {"references": [{"type": "JOB", "id": "a"}]}), "--dry-run=server", "-o", "json")
+        apply(of_spec(ABSENT | {"references": [{"type": "JOB", "id": "a"}]}), "--dry-run=server", "-o", "json")
     )
     assert taken["spec"]["retries"] == 0
     assert taken["spec"]["workflow"]["templateRef"]["clusterScope"] is False
@@ -203,7 +204,7 @@ def test_defaults(apply: Apply):
 
 
 def test_a_generated_name_always_fits(kubectl: Kubectl, namespace: str):
-    document = pipeline_run(ABSENT)
+    document = of_spec(ABSENT)
     document["metadata"] = {"generateName": "a" * 100 + "-"}
     made = json.loads(kubectl("create", "-n", namespace, "-f", "-", "-o", "json", input=json.dumps(document)))
     assert len(made["metadata"]["name"]) <= 63

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Apply
-from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, pipeline_run, refused, source
+from tests.e2e.manifests import of_spec
+from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, refused, source
 
 FROZEN = "cannot change once the run's Workflow was created: apply a PipelineRun of another name instead"
 PARAMETERS = [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]
@@ -83,7 +84,7 @@ def test_what_stays_possible_on_an_accepted_run(run: Run):
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
 def test_applying_an_accepted_run_again_changes_nothing(run: Run, apply: Apply, how: tuple[str, ...]):
     """As Argo CD and every other GitOps tool does."""
-    document = pipeline_run({**source(**SUSPENDED), "parameters": PARAMETERS})
+    document = of_spec({**source(**SUSPENDED), "parameters": PARAMETERS})
     apply(document, *how)
     before = run.accept().get()["metadata"]
     apply(document, *how)
@@ -105,7 +106,7 @@ def test_applying_an_accepted_run_again_changes_nothing(run: Run, apply: Apply, 
 )
 def test_the_rules_are_within_the_budget_for_the_largest_runs(run: Run, apply: Apply, spec: dict[str, Any]):
     """A rule that costs too much at run time would refuse every later edit, the operator's too."""
-    apply(pipeline_run(spec), "--server-side")
+    apply(of_spec(spec), "--server-side")
     run.accept().patch({"metadata": {"labels": {"a": "b"}}})
     assert run.patch({"status": {"message": "seen"}}, "--subresource=status")["status"]["message"] == "seen"
     assert FROZEN in refused(
@@ -157,9 +158,7 @@ def test_a_run_that_has_ended_takes_no_shutdown(run: Run):
 # ---------------------------------------------------------------------------------------------------------- the status
 def test_only_the_status_subresource_changes_the_status(run: Run, apply: Apply):
     """Each edit is judged by the object that it returned: an operator may write in between."""
-    created = json.loads(
-        apply(pipeline_run(ABSENT) | {"status": {"phase": "Skipped", "message": "by hand"}}, "-o", "json")
-    )
+    created = json.loads(apply(of_spec(ABSENT) | {"status": {"phase": "Skipped", "message": "by hand"}}, "-o", "json"))
     assert "status" not in created
     edited = run.patch({"spec": {"displayName": "a"}, "status": {"message": "by hand"}})
     assert edited["spec"]["displayName"] == "a" and edited.get("status", {}).get("message") != "by hand"

@@ -13,13 +13,14 @@ import pytest
 from runwright.api.crd import custom_resource_definition
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import Apply
-from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, pipeline_run, refused, source
+from tests.e2e.manifests import of_spec
+from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, refused, source
 
 
 def test_appliers_of_different_parameters_are_merged_by_name(run: Run, apply: Apply):
     def set_by(manager: str, *names: str, value: str) -> str:
         parameters = [{"name": name, "value": value} for name in names]
-        return apply(pipeline_run(ABSENT | {"parameters": parameters}), "--server-side", f"--field-manager={manager}")
+        return apply(of_spec(ABSENT | {"parameters": parameters}), "--server-side", f"--field-manager={manager}")
 
     def now() -> dict[str, str]:
         return {parameter["name"]: parameter["value"] for parameter in run.get()["spec"]["parameters"]}
@@ -34,10 +35,10 @@ def test_appliers_of_different_parameters_are_merged_by_name(run: Run, apply: Ap
 
 
 def test_an_inline_spec_has_one_owner_and_does_not_swell_the_object(run: Run, apply: Apply):
-    apply(pipeline_run(source(**SUSPENDED)), "--server-side", "--field-manager=one")
+    apply(of_spec(source(**SUSPENDED)), "--server-side", "--field-manager=one")
     conflict = refused(
         apply,
-        pipeline_run(source(**SUSPENDED | {"parallelism": 2})),
+        of_spec(source(**SUSPENDED | {"parallelism": 2})),
         "--server-side",
         "--field-manager=two",
         "--dry-run=server",
