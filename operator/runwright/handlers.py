@@ -11,7 +11,8 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
-from runwright.api.pipelinerun import GROUP, PLURAL, RUN_LABEL, VERSION
+from runwright.api.model import GROUP, VERSION
+from runwright.api.pipelinerun import PLURAL, RUN_LABEL
 from runwright.runtime.intake import Intake
 
 ARGO_GROUP = "argoproj.io"

@@ -22,7 +22,8 @@ from kubernetes.aio.client.models import (
 )
 from typing_extensions import override
 
-from runwright.api.pipelinerun import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, VERSION, Phase, Shutdown
+from runwright.api.model import API_VERSION, GROUP, VERSION
+from runwright.api.pipelinerun import KIND, PLURAL, RUN_LABEL, Phase, Shutdown
 from runwright.core.observe import key_of, mapping, text
 from runwright.core.reconcile import Notice, event_name
 from runwright.core.records import Key, RunRecord, WorkflowRecord

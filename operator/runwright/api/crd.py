@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from runwright.api.model import GROUP, VERSION, Model
 from runwright.api.pipelinerun import (
-    GROUP,
     KIND,
     PLURAL,
     SHORT_NAME,
     STORAGE_STATE_LABEL,
-    VERSION,
     Condition,
     Metric,
-    Model,
     NodeStatus,
     OutputArtifact,
     OutputParameter,
@@ -109,6 +107,7 @@ PRINTER_COLUMNS: tuple[Schema, ...] = (
 
 SELECTABLE_FIELDS: tuple[str, ...] = (
     ".status.phase",
+    ".status.storageState",
     ".spec.displayName",
     ".spec.serviceAccountName",
     ".spec.pipeline.id",

@@ -14,7 +14,8 @@ from pathlib import Path
 import yaml
 
 from runwright.api.crd import custom_resource_definition
-from runwright.api.pipelinerun import GROUP, PLURAL
+from runwright.api.model import GROUP
+from runwright.api.pipelinerun import PLURAL
 from runwright.api.reference import reference_page
 
 CHECKOUT = Path(__file__).resolve().parents[3]

@@ -10,12 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-GROUP = "runwright.dev"
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
+from runwright.api.duration import Duration
+from runwright.api.model import API_VERSION, GROUP, Model, Name
+
 KIND = "PipelineRun"
 PLURAL = "pipelineruns"
 SHORT_NAME = "prun"
@@ -25,6 +24,9 @@ RUN_LABEL = f"{GROUP}/run"
 
 STORAGE_STATE_LABEL = f"{GROUP}/storage-state"
 """On a PipelineRun: `Archived`, or `Available`, which is also what its absence means."""
+
+DELETE_ON_LABEL = f"{GROUP}/delete-on"
+"""On an archived PipelineRun: the date (UTC, `2026-11-24`) from which its retention deletes it."""
 
 MAX_NAME = 63
 """A run's name is its Workflow's and the value of `RUN_LABEL`: a label value ends at 63 characters."""
@@ -36,10 +38,6 @@ MAX_NODES = 512
 """The most nodes that `status.nodes` may hold; the mirror's byte budget ends it much earlier."""
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
-DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
-
-Name = Annotated[str, Field(min_length=1, max_length=253)]
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
 
 
 class Phase(StrEnum):
@@ -65,10 +63,11 @@ class Shutdown(StrEnum):
     TERMINATE = "Terminate"
 
 
-class Model(BaseModel):
-    """Base of all parts of the resource: camelCase on the wire, unknown fields of a newer version are dropped."""
+class StorageState(StrEnum):
+    """Where a run is kept: `Run.storage_state` in run.proto, without its prefix."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", use_enum_values=False)
+    AVAILABLE = "Available"
+    ARCHIVED = "Archived"
 
 
 class TemplateRef(Model):
@@ -196,7 +195,8 @@ class PipelineRunSpec(Model):
         default=0,
         ge=0,
         le=1000,
-        description="A counter that only grows: one more than `status.retries` retries a failed run.",
+        description="A counter that only grows: one more than `status.retries` retries a run whose phase is Failed or "
+        "Error. What it is when the run is created is where the counter starts, and retries nothing.",
     )
     retention: Retention | None = Field(default=None, description="How long the run and its Workflow are kept.")
 
@@ -301,7 +301,11 @@ class PipelineRunStatus(Model):
     progress: Annotated[str, Field(max_length=32)] | None = Field(
         default=None, description="Argo's progress: pods done/pods known, e.g. `3/5`."
     )
-    retries: int | None = Field(default=None, description="How many retries were carried out.")
+    retries: int | None = Field(
+        default=None,
+        description="The `spec.retries` that the run's Workflow carries out: one more with every retry. Starts as what "
+        "`spec.retries` was when the run was created.",
+    )
     workflow: WorkflowReference | None = Field(default=None, description="The Workflow that carries the run out.")
     nodes: Annotated[list[NodeStatus], Field(max_length=MAX_NODES)] | None = Field(
         default=None, description="The Workflow's nodes in short, oldest first; those that failed are kept first."
@@ -312,6 +316,11 @@ class PipelineRunStatus(Model):
     outputs: Outputs | None = Field(default=None, description="What the Workflow put out.")
     metrics: Annotated[list[Metric], Field(max_length=512)] | None = Field(
         default=None, description="Numbers that nodes reported; the first report of a name by a node wins."
+    )
+    storage_state: StorageState | None = Field(
+        default=None,
+        description=f"Archived once what the label `{STORAGE_STATE_LABEL}` asks for was carried out; Available, or "
+        "absent, while the run is not archived.",
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from runwright.api.crd import PRINTER_COLUMNS, SELECTABLE_FIELDS, Schema, openapi_schema
-from runwright.api.pipelinerun import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, SHORT_NAME, STORAGE_STATE_LABEL
+from runwright.api.model import API_VERSION, GROUP
+from runwright.api.pipelinerun import DELETE_ON_LABEL, KIND, PLURAL, RUN_LABEL, SHORT_NAME, STORAGE_STATE_LABEL
 from runwright.api.rules import RULES
 
 
@@ -46,6 +47,11 @@ def reference_page() -> str:
                     f"`{STORAGE_STATE_LABEL}`",
                     KIND,
                     "`Archived`; or `Available`, which is also what its absence means. `storage_state` in the KFP API.",
+                ),
+                (
+                    f"`{DELETE_ON_LABEL}`",
+                    KIND,
+                    "Date in UTC, such as `2026-11-24`, from which the retention of an archived run deletes it; the operator's.",
                 ),
                 (f"`{RUN_LABEL}`", "Workflow", f"Name of the {KIND} that the Workflow belongs to."),
             ),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from runwright.api.pipelinerun import DIGEST_PATTERN, DURATION_PATTERN, MAX_NAME
+from runwright.api.duration import DURATION_PATTERN
+from runwright.api.pipelinerun import DIGEST_PATTERN, MAX_NAME
 
 Reason = Literal["FieldValueForbidden", "FieldValueRequired"]
 """How the API server puts the message: `field: Forbidden: message`. (FieldValueInvalid would add `"object"` as the value.)"""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from runwright.api.model import API_VERSION, GROUP
 from runwright.api.pipelinerun import (
-    API_VERSION,
-    GROUP,
     KIND,
     MAX_NAME,
     RUN_LABEL,

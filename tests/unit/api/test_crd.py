@@ -9,7 +9,8 @@ import pytest
 
 from runwright.api import crd
 from runwright.api.crd import LIST_KEYS, custom_resource_definition, openapi_schema
-from runwright.api.pipelinerun import Model, Parameter, PipelineRun
+from runwright.api.model import Model
+from runwright.api.pipelinerun import Parameter, PipelineRun
 from runwright.api.rules import PATTERN_MESSAGES, RULES, Rule
 
 SCHEMA = openapi_schema()

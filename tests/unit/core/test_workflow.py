@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import API_VERSION, MAX_MANIFEST, RUN_LABEL, PipelineRun, PipelineRunSpec
+from runwright.api.model import API_VERSION
+from runwright.api.pipelinerun import MAX_MANIFEST, RUN_LABEL, PipelineRun, PipelineRunSpec
 from runwright.core.manifest import digest_of
 from runwright.core.records import Refusal
 from runwright.core.workflow import MAX_WORKFLOW, BuildOptions, Built, Needs, ObjectRef, build_workflow

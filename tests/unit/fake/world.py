@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runwright.api.pipelinerun import API_VERSION
+from runwright.api.model import API_VERSION
 from tests.unit.fake.apiserver import ApiServer, Change
 from tests.unit.fake.argo import Argo
 from tests.unit.fake.operator import Fault, Operator

@@ -1,0 +1,30 @@
+"""`WorkflowSnapshot` (`runwright.dev/v1alpha1`): the final Workflow of a run, kept when the Workflow itself goes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from runwright.api.model import API_VERSION, Model
+
+KIND = "WorkflowSnapshot"
+PLURAL = "workflowsnapshots"
+
+MAX_SNAPSHOT = 1_400_000
+"""Characters of `data`; etcd refuses an object over 1.5 MB."""
+
+
+class WorkflowSnapshot(Model):
+    """A WorkflowSnapshot is the final Workflow of one attempt of a run, compressed. The operator makes it and takes it away."""
+
+    api_version: str = API_VERSION
+    kind: str = KIND
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    attempt: Annotated[int, Field(ge=0)] = Field(description="The run's `status.retries` when the Workflow ended.")
+    workflow_uid: Annotated[str, Field(alias="workflowUID", min_length=1, max_length=64)] = Field(
+        description="UID of the Workflow."
+    )
+    data: Annotated[str, Field(min_length=1, max_length=MAX_SNAPSHOT)] = Field(
+        description="The Workflow: its JSON with all nodes, compressed by gzip, as base64."
+    )
