@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from runwright.api.pipelinerun import Shutdown
-from runwright.core.reconcile import Notice
+from runwright.core.decision import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
 
@@ -36,6 +36,18 @@ class Identity:
     key: Key
     uid: str
     resource_version: str
+    delete_on: str = ""
+    """Of an archived run: the day on which it will be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A pod or a WorkflowTaskResult of a Workflow: what a node leaves behind, and would find again when it runs anew."""
+
+    kind: Literal["Pod", "WorkflowTaskResult"]
+    key: Key
+    uid: str
+    node_id: str
 
 
 class Cluster(Protocol):
@@ -65,6 +77,42 @@ class Cluster(Protocol):
         """Set `spec.shutdown` of this very Workflow (its uid must hold, else Conflict); None where it is gone."""
         ...
 
+    async def replace_workflow(self, workflow: Json) -> Json | None:
+        """Write the whole Workflow, if it is still at the resourceVersion that it says (else Conflict); None: it is gone."""
+        ...
+
+    async def list_leftovers(self, key: Key) -> list[Leftover]:
+        """The pods and WorkflowTaskResults that there are of a Workflow of this name."""
+        ...
+
+    async def delete_leftover(self, leftover: Leftover) -> None:
+        """Ask for its deletion (precondition uid); gone already, or replaced, is fine. A pod may still take its time."""
+        ...
+
+    async def get_snapshot(self, key: Key) -> Json | None:
+        """The WorkflowSnapshot of the run's name."""
+        ...
+
+    async def create_snapshot(self, snapshot: Json) -> None:
+        """Create; ApiError AlreadyExists where one of that name is there."""
+        ...
+
+    async def delete_snapshot(self, snapshot: Json) -> None:
+        """Delete exactly this one (precondition uid); gone already is fine."""
+        ...
+
+    async def label_run(self, run: RunRecord, labels: Mapping[str, str | None]) -> Json | None:
+        """Set and take away (None) labels, if the run is still at the record's resourceVersion (else Conflict); None: gone."""
+        ...
+
+    async def delete_run(self, run: RunRecord) -> None:
+        """Delete exactly this version of it, in the background; gone already is fine."""
+        ...
+
+    async def get_policy(self, namespace: str) -> Json | None:
+        """The RetentionPolicy of the namespace."""
+        ...
+
     async def patch_run_status(self, run: RunRecord, patch: Json) -> Json:
         """Merge into the run's status, if the run is still at the record's resourceVersion (else Conflict)."""
         ...
@@ -75,6 +123,18 @@ class Cluster(Protocol):
 
     def list_unfinished_runs(self) -> AsyncIterator[Identity]:
         """Names and versions of the runs that have not ended, a page at a time."""
+        ...
+
+    def list_half_archived_runs(self) -> AsyncIterator[Identity]:
+        """Names and versions of the runs that are labelled Archived and whose status does not say so."""
+        ...
+
+    def list_expiring_runs(self, days: tuple[str, ...]) -> AsyncIterator[Identity]:
+        """Names and versions of the archived runs that will be deleted on one of these days; on any, where none is given."""
+        ...
+
+    def list_runs(self, namespace: str) -> AsyncIterator[Identity]:
+        """Names and versions of all runs of a namespace, archived ones too."""
         ...
 
     def list_workflows(self) -> AsyncIterator[Identity]:

@@ -11,6 +11,7 @@ from runwright.core.sizes import shorten
 
 SUCCEEDED = "Succeeded"
 STALLED = "Stalled"
+ARCHIVED = "Archived"
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -22,6 +23,14 @@ PREVIOUS_WORKFLOW = "PreviousWorkflow"
 """The Workflow of an earlier run of the same name is still being collected."""
 ARGO_NOT_INSTALLED = "ArgoNotInstalled"
 CLEARED = "Cleared"
+KEPT = "WorkflowKept"
+"""Reason of Archived=True: a snapshot of the Workflow was made."""
+NOTHING_TO_KEEP = "NoWorkflow"
+"""Reason of Archived=True: there was no Workflow any more, or never one."""
+TOO_LARGE = "WorkflowTooLarge"
+"""Reason of Archived=True: no snapshot can be made, so the Workflow stays."""
+UNARCHIVED = "Unarchived"
+"""Reason of Archived=False."""
 
 MESSAGE_LIMIT = 1024
 """Bytes of a condition's message: it must stay small in lists, and Argo's messages can be pages."""

@@ -48,7 +48,7 @@ def begin_status(run: RunRecord) -> PipelineRunStatus:
         update={
             "observed_generation": run.generation,
             "scheduled_at": run.status.scheduled_at or run.created_at,
-            "retries": run.status.retries or 0,
+            "retries": run.retries if run.status.retries is None else run.status.retries,
         }
     )
 
@@ -130,7 +130,9 @@ def urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | None:
     """
     if old == new:
         return None
-    if any(getattr(old, name) != getattr(new, name) for name in ("observed_generation", "phase", "workflow")):
+    if any(
+        getattr(old, name) != getattr(new, name) for name in ("observed_generation", "phase", "workflow", "retries")
+    ):
         return Urgency.NOW
     if verdicts(old) != verdicts(new):
         return Urgency.NOW

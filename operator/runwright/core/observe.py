@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from runwright.api.pipelinerun import KIND, NodeStatus, PipelineRunStatus, Shutdown
+from runwright.api.duration import duration_of
+from runwright.api.pipelinerun import (
+    DELETE_ON_LABEL,
+    KIND,
+    STORAGE_STATE_LABEL,
+    NodeStatus,
+    PipelineRunStatus,
+    Shutdown,
+    StorageState,
+)
 from runwright.core.nodes import bounded_nodes
 from runwright.core.outputs import bounded_outputs
-from runwright.core.records import Key, RunRecord, Source, WorkflowRecord
+from runwright.core.records import Key, Periods, RunRecord, Source, WorkflowRecord
 from runwright.core.sizes import shorten
 
 GENERATION_ANNOTATION = "runwright.dev/generation"
@@ -28,6 +38,12 @@ GENERATION_ANNOTATION = "runwright.dev/generation"
 
 SOURCE_ANNOTATION = "runwright.dev/source-digest"
 """On a Workflow: the digest of those fields of its run that it was made from."""
+
+ATTEMPT_ANNOTATION = "runwright.dev/attempt"
+"""On a Workflow: `spec.retries` of the run when it was made or last reset."""
+
+RESTORED_ANNOTATION = "runwright.dev/restored-from"
+"""On a Workflow that was put back from a snapshot: the uid of the one that it stands for."""
 
 SOURCE_FIELDS = ("workflow", "parameters", "serviceAccountName")
 
@@ -75,6 +91,7 @@ def run_record(body: Json) -> RunRecord:
     shutdown = text(spec.get("shutdown"))
     status = run_status(body.get("status"))
     generation, retries = metadata.get("generation"), spec.get("retries")
+    labels = mapping(metadata.get("labels"))
     return RunRecord(
         key=key_of(body),
         uid=text(metadata.get("uid")),
@@ -87,7 +104,45 @@ def run_record(body: Json) -> RunRecord:
         source_digest="" if status.workflow else source_digest(spec),
         shutdown=Shutdown(shutdown) if shutdown in list(Shutdown) else None,
         retries=retries if isinstance(retries, int) else 0,
+        archived=labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED,
+        delete_on=text(labels.get(DELETE_ON_LABEL)),
+        periods=periods(mapping(spec.get("retention"))),
+        owned_elsewhere=owned_elsewhere(labels, mapping(metadata.get("annotations"))),
     )
+
+
+def periods(retention: Json) -> Periods:
+    """`spec.retention`; what is no duration is left out."""
+    known: dict[str, timedelta] = {}
+    for name in ("archiveAfter", "deleteAfter", "keepWorkflow"):
+        with contextlib.suppress(ValueError):
+            known[name] = duration_of(text(retention.get(name)))
+    return Periods(known.get("archiveAfter"), known.get("deleteAfter"), known.get("keepWorkflow"))
+
+
+OWNER_LABELS = (
+    "app.kubernetes.io/instance",
+    "argocd.argoproj.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+)
+OWNER_ANNOTATIONS = ("argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name")
+
+
+def owned_elsewhere(labels: Json, annotations: Json) -> bool:
+    """Whether Argo CD, Flux or Helm has put its mark on the object."""
+    return any(name in labels for name in OWNER_LABELS) or any(name in annotations for name in OWNER_ANNOTATIONS)
+
+
+def attempt_of(workflow: Json) -> int | None:
+    """Which attempt of its run a Workflow is, or None where it does not say."""
+    return counter(mapping(mapping(workflow.get("metadata")).get("annotations")).get(ATTEMPT_ANNOTATION))
+
+
+def counter(value: object) -> int | None:
+    """A whole number that stands as text in an annotation, or None for anything else."""
+    number = text(value)
+    return int(number) if re.fullmatch("[0-9]{1,18}", number) else None
 
 
 def source_digest(spec: Json) -> str:
@@ -121,14 +176,15 @@ def workflow_record(body: Json) -> WorkflowRecord:
     kept, omitted = bounded_nodes([node_status(id, mapping(node)) for id, node in nodes.items()])
     root = mapping(nodes.get(text(metadata.get("name"))))
     annotations = mapping(metadata.get("annotations"))
-    generation = text(annotations.get(GENERATION_ANNOTATION))
     return WorkflowRecord(
         key=key_of(body),
         uid=text(metadata.get("uid")),
         resource_version=text(metadata.get("resourceVersion")),
         owner_uid=text(owner.get("uid")),
         owner_name=text(owner.get("name")),
-        generation=int(generation) if re.fullmatch("[0-9]{1,18}", generation) else 0,
+        generation=counter(annotations.get(GENERATION_ANNOTATION)) or 0,
+        attempt=attempt_of(body),
+        restored_from=text(annotations.get(RESTORED_ANNOTATION)),
         source_digest=text(annotations.get(SOURCE_ANNOTATION)),
         deleting=metadata.get("deletionTimestamp") is not None,
         shutdown=text(mapping(body.get("spec")).get("shutdown")),

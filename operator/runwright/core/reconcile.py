@@ -1,130 +1,62 @@
 """The decision: from a run and what is known of its Workflow to what is to be written and done.
 
-Total and pure: every record gives a decision, the same one every time. `docs/architecture.md` has it as a table.
+Total and pure: every record gives a decision, the same one every time. `docs/lifecycle.md` has it as a table.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
+from runwright.api.pipelinerun import Phase
 from runwright.core.conditions import (
     CLEARED,
     MESSAGE_LIMIT,
-    PREVIOUS_WORKFLOW,
     STALLED,
     SUCCEEDED,
     WORKFLOW_DELETED,
-    WORKFLOW_NAME_TAKEN,
     WORKFLOW_REFUSED,
     find,
     set_condition,
 )
-from runwright.core.mirror import begin_status, duration, mirror, refused_by_argo, urgency
-from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.decision import (
+    NOTHING,
+    Create,
+    Decision,
+    Delete,
+    Look,
+    Memory,
+    ShutDown,
+    after_refusal,
+    retry_delay,
+    write,
+)
+from runwright.core.finished import finished
+from runwright.core.mirror import begin_status, duration, mirror, refused_by_argo
+from runwright.core.ownership import STRAY, behind, foreign, stray
+from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.retention import NO_TERMS, Terms
 from runwright.core.shutdown import NOT_STARTED, TERMINATED, shutdown_due
 from runwright.core.sizes import shorten
 
-FIRST_WRITE_DELAY = timedelta(seconds=2)
-"""How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write.
+WATCH_LAG = timedelta(seconds=10)
+"""When to look again at a Workflow that is told as it was before the present attempt: its event is under way."""
 
-Counted from creationTimestamp, which has whole seconds: in truth it waits one to two.
-"""
-
-MIN_RETRY = timedelta(seconds=1)
-MAX_RETRY = timedelta(seconds=60)
-"""Bounds of the wait before a refused creation that may heal is tried again."""
+OUTDATED = "the run was edited since, before its Workflow was on record"
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the operator remembers of a run beyond etcd. It only spares reads and writes: without it, all ends the same."""
-
-    written_at: datetime | None = None
-    """When this process last wrote the run's status."""
-    refused_at: datetime | None = None
-    """When a creation was last refused."""
-    refused_generation: int = 0
-    """The generation that was refused."""
-    refusal_heals: bool = True
-    """Whether that refusal can go away without an edit of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Read the run and then its Workflow from the API server and decide again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Read the run from the API server, create its Workflow, and decide again with what came of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete exactly this Workflow and decide again: it is made from an outdated spec, or the run has another one."""
-
-    workflow: WorkflowRecord
-
-
-@dataclass(frozen=True, slots=True)
-class ShutDown:
-    """Tell Argo to end this Workflow early, and decide again with what the API server made of that."""
-
-    workflow: WorkflowRecord
-    how: Shutdown
-
-
-Action = Look | Create | Delete | ShutDown
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A Kubernetes Event to be posted about the run, once its status says the same."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
-
-
-def event_name(run: RunRecord, notice: Notice) -> str:
-    """Name of the notice's Event, made from what it says.
-
-    So the API server drops a repetition, and an operator that was restarted says nothing twice.
-    """
-    said = f"{run.uid}/{run.generation}/{notice.reason}/{notice.message}"
-    return f"{run.key.name}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do about a run: at most one action, after which it is decided anew; else what to write and when to return."""
-
-    action: Action | None = None
-    status: PipelineRunStatus | None = None
-    """To be written; None where etcd says it already or it may wait."""
-    notices: tuple[Notice, ...] = ()
-    requeue_after: timedelta | None = None
-
-
-NOTHING = Decision()
-
-
-def reconcile(run: RunRecord, seen: Seen, now: datetime, memory: Memory = Memory()) -> Decision:
+def reconcile(
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory = Memory(), terms: Terms = NO_TERMS
+) -> Decision:
     """Decide about one run.
 
-    A deleted run needs nothing: the garbage collector takes its Workflow by the owner reference. A finished run keeps
-    its status, whatever happens to its Workflow.
+    A deleted run needs nothing: the garbage collector takes its Workflow by the owner reference.
     """
     if run.deleting:
         return NOTHING
     if run.finished:
-        if isinstance(seen, WorkflowRecord) and stray(run, seen):
-            return Decision(action=Delete(seen))
-        return write(run, run.status.model_copy(update={"observed_generation": run.generation}), now, memory)
+        return finished(run, seen, now, memory, terms)
+    if isinstance(seen, Kept):
+        seen = seen.workflow
     match seen:
         case NotSeen() | Refusal() if run.shutdown:
             # A run that is to end needs no Workflow; but one may have been created before a crash.
@@ -147,20 +79,7 @@ def look_or_create(run: RunRecord, now: datetime, memory: Memory) -> Decision:
     current = stalled is not None and stalled.status == "True" and stalled.observed_generation == run.generation
     if stalled is not None and current and stalled.reason == WORKFLOW_REFUSED:
         return NOTHING
-    # A refusal that the status does not tell was not written: only another try gives its reason again.
-    if stalled is None or not current or memory.refused_at is None or memory.refused_generation != run.generation:
-        return Decision(action=Create())
-    if not memory.refusal_heals:
-        return NOTHING
-    delay = retry_delay(stalled.last_transition_time, memory.refused_at)
-    wait = memory.refused_at + delay - now
-    # A longer wait than the delay means that the clock has stepped back.
-    return Decision(requeue_after=wait) if timedelta(0) < wait <= delay else Decision(action=Create())
-
-
-def retry_delay(since: datetime, now: datetime) -> timedelta:
-    """Wait before the next try of a creation that has been refused since then: half as long again, in bounds."""
-    return min(MAX_RETRY, max(MIN_RETRY, (now - since) / 2))
+    return after_refusal(run, now, memory, Create())
 
 
 def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
@@ -168,15 +87,17 @@ def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memor
     if workflow.owner_uid != run.uid:
         return without_workflow(run, now, memory) or stall(run, foreign(run, workflow), now, memory)
     if stray(run, workflow):
-        return Decision(action=Delete(workflow))
+        return Decision(action=Delete(workflow, STRAY))
+    if behind(run, workflow):
+        return Decision(requeue_after=WATCH_LAG)
     if refused_by_argo(workflow):
         if run.shutdown:
             return terminated(run, now, memory)
         if run.status.workflow is None and 0 < workflow.generation < run.generation:
-            return Decision(action=Delete(workflow))
+            return Decision(action=Delete(workflow, OUTDATED))
         return stall(run, Refusal(WORKFLOW_REFUSED, workflow.message), now, memory)
     if outdated(run, workflow) and not workflow.finished:
-        return Decision(action=Delete(workflow))
+        return Decision(action=Delete(workflow, OUTDATED))
     if how := shutdown_due(run, workflow):
         return Decision(action=ShutDown(workflow, how))
     return write(run, mirror(run, workflow, now), now, memory)
@@ -190,33 +111,6 @@ def outdated(run: RunRecord, workflow: WorkflowRecord) -> bool:
     """
     known = run.source_digest and workflow.source_digest
     return bool(known) and run.source_digest != workflow.source_digest
-
-
-def stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
-    """Whether the Workflow is the run's, and yet not the one that the run has.
-
-    That is one too many: an operator that was paused between its last look and its create made it, after the first
-    one had been seen and was deleted. Kubernetes has no transaction over two objects that could have prevented it.
-    """
-    known = run.status.workflow
-    return known is not None and workflow.owner_uid == run.uid and workflow.uid != known.uid
-
-
-def foreign(run: RunRecord, workflow: WorkflowRecord) -> Refusal:
-    """Why a Workflow that has the run's name, and not the run as its controller, stands in the way."""
-    if workflow.owner_name == run.key.name:
-        return Refusal(
-            PREVIOUS_WORKFLOW,
-            f"Workflow {workflow.key} belongs to an earlier PipelineRun of this name and is being collected; "
-            "the run starts when it is gone",
-            heals=True,
-        )
-    return Refusal(
-        WORKFLOW_NAME_TAKEN,
-        f"Workflow {workflow.key} exists and is not controlled by this PipelineRun: delete that Workflow, or give the "
-        "run another name",
-        heals=True,
-    )
 
 
 def stall(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
@@ -291,30 +185,3 @@ def end(run: RunRecord, phase: Phase, reason: str, message: str, now: datetime, 
         }
     )
     return write(run, status, now, memory)
-
-
-def write(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
-    """Write the status if it says something new and its time has come; else come back when it has."""
-    haste = urgency(run.status, status)
-    if haste is None:
-        return NOTHING
-    due = memory.written_at + haste.value if memory.written_at else now
-    if run.status.phase is None and status.phase is Phase.PENDING and not find(status.conditions, STALLED):
-        due = run.created_at + FIRST_WRITE_DELAY
-    wait = due - now
-    # A longer wait than there can be means that the clock has stepped back.
-    if timedelta(0) < wait <= (haste.value or FIRST_WRITE_DELAY):
-        return Decision(requeue_after=wait)
-    return Decision(status=status, notices=notices(run.status, status))
-
-
-def notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:
-    """What a person should notice in the step from one status to the next: that a run failed, or waits for somebody."""
-    told: list[Notice] = []
-    for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True")):
-        before, after = find(old.conditions, kind), find(new.conditions, kind)
-        if after is None or after.status != bad:
-            continue
-        if before is None or (before.status, before.reason) != (after.status, after.reason):
-            told.append(Notice("Warning", after.reason, after.message))
-    return tuple(told)

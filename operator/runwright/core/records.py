@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from runwright.api.pipelinerun import NodeStatus, Outputs, PipelineRunStatus, Shutdown
@@ -31,6 +31,18 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Periods:
+    """How long after the end of a run what is done with it; None: never."""
+
+    archive_after: timedelta | None = None
+    delete_after: timedelta | None = None
+    keep_workflow: timedelta | None = None
+
+
+NO_PERIODS = Periods()
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """What the operator keeps of a PipelineRun: no manifest, no parameters."""
 
@@ -46,6 +58,15 @@ class RunRecord:
     """Of what the Workflow is made from; empty where the run has its Workflow, since it cannot change then."""
     shutdown: Shutdown | None = None
     retries: int = 0
+    """`spec.retries`: the number of the attempt that is asked for."""
+    archived: bool = False
+    """Whether the label asks for it; `status.storage_state` tells what has come of that."""
+    delete_on: str = ""
+    """The label that says on which day an archived run will be deleted."""
+    periods: Periods = NO_PERIODS
+    """`spec.retention`."""
+    owned_elsewhere: bool = False
+    """Whether a GitOps tool or Helm keeps the run: what it finds deleted, it would make anew."""
 
     @property
     def finished(self) -> bool:
@@ -69,6 +90,10 @@ class WorkflowRecord:
     """`metadata.generation` of the run that the Workflow was made from; 0 where it does not say."""
     source_digest: str = ""
     """What `RunRecord.source_digest` was when the Workflow was made; empty where it does not say."""
+    attempt: int | None = None
+    """`spec.retries` of the run when the Workflow was made or last reset; None where it does not say."""
+    restored_from: str = ""
+    """UID of the Workflow in whose place this one was put back from a snapshot; else empty."""
     deleting: bool = False
     shutdown: str = ""
     """Argo's `spec.shutdown`: `Stop`, `Terminate`, or empty."""
@@ -96,6 +121,18 @@ class NotSeen:
 class Absent:
     """The API server itself said that there is no such Workflow."""
 
+    snapshot: bool | None = None
+    """Whether a snapshot of it is there; None where nobody has looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The Workflow is there, has ended, and its snapshot was made, or cannot be made."""
+
+    workflow: WorkflowRecord
+    problem: str = ""
+    """Why there can be no snapshot; empty where there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -109,5 +146,5 @@ class Refusal:
     """Whether it can go away without an edit of the run: what is missing may be created, a quota may be raised."""
 
 
-Seen = NotSeen | Absent | WorkflowRecord | Refusal
+Seen = NotSeen | Absent | WorkflowRecord | Kept | Refusal
 """What is known of the Workflow of a run."""

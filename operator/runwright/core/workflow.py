@@ -255,21 +255,25 @@ class _Build:
         metadata = mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
         annotations = _kept(metadata.get("annotations"), "metadata.annotations")
         labels = _kept(metadata.get("labels"), "metadata.labels")
-        owner = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "name": self._own("name"),
-            "uid": self._own("uid"),
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
         built: dict[str, Any] = {
             "name": self._own("name"),
             "namespace": self._own("namespace"),
             "labels": labels | {RUN_LABEL: self._own("name")},
-            "ownerReferences": [owner],
+            "ownerReferences": [owner_reference(self._own("name"), self._own("uid"))],
         }
         return built | ({"annotations": annotations} if annotations else {})
+
+
+def owner_reference(name: str, uid: str) -> dict[str, Any]:
+    """The reference to a run by which the garbage collector takes what the run owns."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
 
 
 _NOT_CARRIED = frozenset(

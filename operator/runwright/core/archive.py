@@ -1,0 +1,138 @@
+"""Archiving: what the label `runwright.dev/storage-state` asks for, and how it is carried out.
+
+ArchiveRun and UnarchiveRun of run.proto. Archived, a run is out of the operator's watch; its Workflow is in a
+WorkflowSnapshot, and goes. Brought back, it has its Workflow again, finished as it was, without pods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from runwright.api.pipelinerun import DELETE_ON_LABEL, PipelineRunStatus, StorageState, WorkflowReference
+from runwright.core.conditions import ARCHIVED, KEPT, NOTHING_TO_KEEP, TOO_LARGE, UNARCHIVED, set_condition
+from runwright.core.decision import (
+    AT_ONCE,
+    Decision,
+    Delete,
+    DeleteRun,
+    FindSnapshot,
+    Keep,
+    Label,
+    Look,
+    Memory,
+    PutBack,
+    write,
+)
+from runwright.core.records import Absent, Kept, RunRecord, Seen, WorkflowRecord
+from runwright.core.retention import Terms, day_of, passed, times_of
+
+POLL = timedelta(seconds=10)
+"""How often an archived run that has not ended is looked at: its watch is gone, edits of it are not told."""
+
+DROPPED = "its snapshot was made, and it is to be kept no longer"
+
+
+def own(run: RunRecord, seen: Seen) -> Seen:
+    """What is seen, with a Workflow that another object controls taken for none."""
+    return Absent() if isinstance(seen, WorkflowRecord) and seen.owner_uid != run.uid else seen
+
+
+def archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> Decision:
+    """A finished run that is labelled Archived."""
+    if run.status.storage_state is StorageState.ARCHIVED:
+        return stay_archived(run, own(run, seen), now, terms)
+    match own(run, seen):
+        case WorkflowRecord() as workflow:
+            # One that runs again by another hand than ours is waited for.
+            return Decision(action=Keep(workflow)) if workflow.finished else Decision(requeue_after=POLL)
+        case Kept() as kept:
+            message = kept.problem or "a WorkflowSnapshot of the run's name holds the Workflow"
+            reason = TOO_LARGE if kept.problem else KEPT
+            return written(run, archived_status(run, reason, message, shrink=not kept.problem, now=now), now, memory)
+        case Absent(snapshot=None):
+            return Decision(action=FindSnapshot())
+        case Absent(snapshot=True):
+            message = "a WorkflowSnapshot of the run's name holds the Workflow"
+            return written(run, archived_status(run, KEPT, message, shrink=True, now=now), now, memory)
+        case Absent():
+            message = "the run had no Workflow any more; its status is what is left"
+            return written(run, archived_status(run, NOTHING_TO_KEEP, message, shrink=False, now=now), now, memory)
+        case _:
+            return Decision(action=Look())
+
+
+def stay_archived(run: RunRecord, seen: Seen, now: datetime, terms: Terms) -> Decision:
+    """An archived run: its Workflow goes when it is kept no longer, and the run itself on the day that its label says."""
+    times = times_of(run, terms)
+    if run.delete_on != (day := day_of(times.delete_at)):
+        return Decision(action=Label(((DELETE_ON_LABEL, day or None),)))
+    if passed(times.delete_at, now):
+        return Decision(action=DeleteRun())
+    waits = [times.delete_at - now] if times.delete_at else []
+    match seen:
+        case WorkflowRecord() as workflow if not workflow.finished:
+            return Decision(requeue_after=POLL)
+        case WorkflowRecord() as workflow if times.drop_at is None or passed(times.drop_at, now):
+            return Decision(action=Keep(workflow))
+        case WorkflowRecord() if times.drop_at:
+            waits.append(times.drop_at - now)
+        case Kept(workflow, problem) if not problem:
+            if times.drop_at is None or passed(times.drop_at, now):
+                return Decision(action=Delete(workflow, DROPPED))
+            waits.append(times.drop_at - now)
+        case _:
+            pass
+    return Decision(requeue_after=min(waits, default=None))
+
+
+def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
+    """A finished run that was archived and is labelled so no longer."""
+    match own(run, seen):
+        case Kept(workflow=workflow) | (WorkflowRecord() as workflow):
+            return write(run, available_status(run, workflow, now), now, memory)
+        case Absent(snapshot=False):
+            return write(run, available_status(run, None, now), now, memory)
+        case Absent():
+            return Decision(action=PutBack())
+        case _:
+            return Decision(action=Look())
+
+
+def written(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
+    """Write, and go on at once: the Workflow is still to go."""
+    return replace(write(run, status, now, memory), requeue_after=AT_ONCE)
+
+
+def archived_status(run: RunRecord, reason: str, message: str, *, shrink: bool, now: datetime) -> PipelineRunStatus:
+    """The status of an archived run: without its nodes, where the snapshot has them."""
+    conditions = set_condition(
+        run.status.conditions, ARCHIVED, "True", reason, message, now=now, generation=run.generation
+    )
+    nodes = {"nodes": None, "nodes_omitted": None} if shrink else {}
+    return run.status.model_copy(update={"storage_state": StorageState.ARCHIVED, "conditions": conditions, **nodes})
+
+
+def available_status(run: RunRecord, workflow: WorkflowRecord | None, now: datetime) -> PipelineRunStatus:
+    """The status of a run that was brought back, with what its Workflow tells, where there is one."""
+    message = "" if workflow else "no WorkflowSnapshot of the run was found; its status is what is left"
+    conditions = set_condition(
+        run.status.conditions, ARCHIVED, "False", UNARCHIVED, message, now=now, generation=run.generation
+    )
+    told = (
+        {
+            "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),
+            "nodes": list(workflow.nodes) or None,
+            "nodes_omitted": workflow.nodes_omitted or None,
+        }
+        if workflow
+        else {}
+    )
+    return run.status.model_copy(
+        update={
+            "observed_generation": run.generation,
+            "storage_state": StorageState.AVAILABLE,
+            "conditions": conditions,
+            **told,
+        }
+    )

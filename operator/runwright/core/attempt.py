@@ -1,0 +1,70 @@
+"""When a failed run is tried again: RetryRun of run.proto, as the counter `spec.retries`.
+
+One more than `status.retries` asks for one attempt more, however far the counter has jumped. It begins with one write: the
+Workflow is set back and numbered in the same update (`core/retry.py`), or created anew where it has gone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from runwright.api.pipelinerun import Phase
+from runwright.core.conditions import ARCHIVED, STALLED, find, set_condition
+from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, retry_delay, write
+from runwright.core.mirror import mirror
+from runwright.core.ownership import begun, foreign
+from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
+
+COLLECTED_SOON = timedelta(seconds=1)
+"""When to look again at a Workflow that is being deleted."""
+
+
+def retry_due(run: RunRecord) -> bool:
+    """Whether the run asks for an attempt that its status does not tell of. Only what has failed is tried again."""
+    return run.status.phase in (Phase.FAILED, Phase.ERROR) and run.retries > (run.status.retries or 0)
+
+
+def retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
+    """A failed run for which one more attempt is asked."""
+    match seen:
+        case Refusal():
+            return stall(run, seen, now, memory)
+        case WorkflowRecord() | Kept():
+            return retry_workflow(run, seen.workflow if isinstance(seen, Kept) else seen, now, memory)
+        case Absent():
+            return after_refusal(run, now, memory, Restart())
+        case _:
+            return Decision(action=Look())
+
+
+def retry_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
+    """A failed run is to be tried again, and a Workflow of its name is there."""
+    if workflow.owner_uid != run.uid:
+        return stall(run, foreign(run, workflow), now, memory)
+    if workflow.deleting:
+        return Decision(requeue_after=COLLECTED_SOON)
+    # A Workflow that somebody else has set going again, or to a good end, is taken for the attempt.
+    if begun(run, workflow) or workflow.phase not in (Phase.FAILED, Phase.ERROR):
+        return begin(run, workflow, now, memory)
+    return after_refusal(run, now, memory, Retry(workflow))
+
+
+def begin(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
+    """The attempt's Workflow is there: from here on the run tells of it."""
+    status = mirror(run, workflow, now)
+    conditions = [condition for condition in status.conditions or () if condition.type != ARCHIVED]
+    return write(run, status.model_copy(update={"retries": run.retries, "conditions": conditions}), now, memory)
+
+
+def stall(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
+    """The attempt cannot begin: the run stays failed and says why, and it is tried again where that may heal."""
+    conditions = set_condition(
+        run.status.conditions, STALLED, "True", refusal.reason, refusal.message, now=now, generation=run.generation
+    )
+    status = run.status.model_copy(update={"observed_generation": run.generation, "conditions": conditions})
+    decision = write(run, status, now, memory)
+    stalled = find(conditions, STALLED)
+    if not refusal.heals or stalled is None:
+        return decision
+    wait = retry_delay(stalled.last_transition_time, now)
+    return Decision(status=decision.status, notices=decision.notices, requeue_after=wait)

@@ -1,0 +1,133 @@
+"""A WorkflowSnapshot: the final Workflow of a run, compressed, in an object that no list of runs carries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from runwright.api.model import API_VERSION
+from runwright.api.pipelinerun import RUN_LABEL
+from runwright.api.workflowsnapshot import KIND, MAX_SNAPSHOT
+from runwright.core.observe import (
+    RESTORED_ANNOTATION,
+    Json,
+    attempt_of,
+    controller_run,
+    mapping,
+    text,
+    workflow_nodes,
+)
+from runwright.core.records import RunRecord
+from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL
+from runwright.core.retry import pack as pack_nodes
+from runwright.core.workflow import owner_reference
+
+MAX_UNPACKED = 64 * 1024 * 1024
+"""Bytes that a snapshot may unpack to; more than an etcd object can hold of an honest Workflow, nodes unpacked."""
+
+GONE_WITH_THE_OBJECT = (
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "managedFields",
+)
+"""Metadata that the API server gives each object anew."""
+
+
+def pack(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
+    """The snapshot of a run's finished Workflow; None where it is too large for etcd, even compressed.
+
+    Nodes that Argo has compressed are unpacked first: compressed twice, they would take a third more.
+    """
+    metadata = mapping(workflow.get("metadata"))
+    status = dict(mapping(workflow.get("status")))
+    if nodes := workflow_nodes(status):
+        status["nodes"] = nodes
+        status.pop("compressedNodes", None)
+    kept = {name: value for name, value in metadata.items() if name not in GONE_WITH_THE_OBJECT}
+    whole = json.dumps({**workflow, "metadata": kept, "status": status}, separators=(",", ":"))
+    data = base64.b64encode(gzip.compress(whole.encode(), compresslevel=9, mtime=0)).decode()
+    if len(data) > MAX_SNAPSHOT:
+        return None
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": run.key.name,
+            "namespace": run.key.namespace,
+            "labels": {RUN_LABEL: run.key.name},
+            "ownerReferences": [owner_reference(run.key.name, run.uid)],
+        },
+        "attempt": attempt_of(workflow) or 0,
+        "workflowUID": text(metadata.get("uid")),
+        "data": data,
+    }
+
+
+def unpack(snapshot: Json) -> dict[str, Any] | None:
+    """The Workflow in a snapshot, or None where it cannot be read."""
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        raw = unpacker.decompress(base64.b64decode(text(snapshot.get("data"))), MAX_UNPACKED)
+        workflow: object = json.loads(raw) if unpacker.eof else None
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        return None
+    return dict(mapping(workflow)) or None
+
+
+MAX_NODES_PLAIN = 1_000_000
+"""Bytes of `status.nodes` above which they are written compressed, as Argo 3.7 does it (`MAX_WORKFLOW_SIZE`, 1 MiB)."""
+
+
+def restored(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
+    """The Workflow in a snapshot, as it is to be put back for this run; None where it cannot be read.
+
+    It is finished as it was, and says so by the label by which Argo's controller leaves a Workflow alone.
+    """
+    workflow = unpack(snapshot)
+    if workflow is None:
+        return None
+    metadata, status = dict(mapping(workflow.get("metadata"))), dict(mapping(workflow.get("status")))
+    annotations = dict(mapping(metadata.get("annotations")))
+    if run.status.workflow:
+        annotations[RESTORED_ANNOTATION] = run.status.workflow.uid
+    labels = {**mapping(metadata.get("labels")), COMPLETED_LABEL: "true", PHASE_LABEL: text(status.get("phase"))}
+    metadata |= {
+        "name": run.key.name,
+        "namespace": run.key.namespace,
+        "labels": labels,
+        "annotations": annotations,
+        "ownerReferences": [owner_reference(run.key.name, run.uid)],
+    }
+    if len(json.dumps(status.get("nodes"))) > MAX_NODES_PLAIN:
+        status["compressedNodes"] = pack_nodes(mapping(status.pop("nodes")))
+    return {**workflow, "metadata": metadata, "status": status}
+
+
+def belongs(snapshot: Json, run: RunRecord) -> bool:
+    """Whether the snapshot is this very run's, and not that of an earlier one of its name."""
+    return text(controller_run(mapping(snapshot.get("metadata"))).get("uid")) == run.uid
+
+
+def of_attempt(snapshot: Json, run: RunRecord) -> bool:
+    """Whether the snapshot is of the attempt that the run's status tells of."""
+    return belongs(snapshot, run) and snapshot.get("attempt") == (run.status.retries or 0)
+
+
+def holds(snapshot: Json, run: RunRecord, workflow: Json) -> bool:
+    """Whether the snapshot already holds this Workflow, as far as can be told by its attempt and its end."""
+    packed = unpack(snapshot) if belongs(snapshot, run) else None
+    return packed is not None and ending(packed) == ending(workflow)
+
+
+def ending(workflow: Json) -> tuple[object, ...]:
+    """What tells two ends of a run's Workflow apart."""
+    status: Mapping[str, Any] = mapping(workflow.get("status"))
+    return attempt_of(workflow) or 0, status.get("phase"), status.get("startedAt"), status.get("finishedAt")
