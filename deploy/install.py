@@ -13,7 +13,7 @@ from image import ClusterError, deliver
 
 OVERLAY = Path(__file__).resolve().parent / "overlays" / "local"
 PLACEHOLDER = "image: runwright:dev\n"
-CRD = "crd/pipelineruns.runwright.dev"
+CRDS = ("crd", "--selector=app.kubernetes.io/part-of=runwright")
 NAMESPACE = "runwright-system"
 DEPLOYMENT = "deployment/runwright-operator"
 ROLLOUT_SECONDS = 180
@@ -44,8 +44,8 @@ def up(image: str) -> int:
         "apply", "--server-side", "--force-conflicts", "--field-manager=runwright-install", "-f", "-",
         given=rendered.replace(PLACEHOLDER, f"image: {image}\n"),
     )  # fmt: skip
-    print(f"  ✓ {len(applied.splitlines())} objects applied: the CRD, access rights, the operator", flush=True)
-    kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s")
+    print(f"  ✓ {len(applied.splitlines())} objects applied: the CRDs, access rights, the operator", flush=True)
+    kubectl("wait", "--for=condition=Established", *CRDS, "--timeout=60s")
     rollout = ["kubectl", "rollout", "status", DEPLOYMENT, "-n", NAMESPACE, f"--timeout={ROLLOUT_SECONDS}s"]
     if subprocess.run(rollout, stdout=subprocess.DEVNULL, check=False).returncode:
         print(f"  ✗ the operator was not ready within {ROLLOUT_SECONDS} s. Its pod, and what it says:", flush=True)
@@ -57,8 +57,8 @@ def up(image: str) -> int:
 
 
 def down() -> int:
-    """Delete everything that `up` applied, and with the CRD all PipelineRuns; Argo and its own objects stay."""
-    print("→ taking Runwright out: operator, access rights, and the CRD with every PipelineRun", flush=True)
+    """Delete everything that `up` applied, and with the CRDs all PipelineRuns; Argo and its own objects stay."""
+    print("→ taking Runwright out: operator, access rights, and the CRDs with every PipelineRun", flush=True)
     removed = kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--wait", "--timeout=120s")
     print(f"  ✓ {len(removed.splitlines())} objects deleted")
     return 0

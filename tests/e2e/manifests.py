@@ -20,11 +20,16 @@ def pipeline_run(
 
 def of_spec(spec: Object, name: str = "run", **metadata: Any) -> Object:
     """A PipelineRun with this spec, whatever it holds."""
+    return of_kind("PipelineRun", name, metadata, spec=spec)
+
+
+def of_kind(kind: str, name: str, metadata: Object | None = None, **fields: Any) -> Object:
+    """An object of one of Runwright's kinds, whatever it holds."""
     return {
         "apiVersion": "runwright.dev/v1alpha1",
-        "kind": "PipelineRun",
-        "metadata": {"name": name, **metadata},
-        "spec": spec,
+        "kind": kind,
+        "metadata": {"name": name, **(metadata or {})},
+        **fields,
     }
 
 

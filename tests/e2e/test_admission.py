@@ -1,4 +1,4 @@
-"""What the API server itself says to a new PipelineRun: refused with what to write instead, defaulted, taken.
+"""What the API server itself says to a new object: refused with what to write instead, defaulted, taken.
 
 Nothing here needs the operator, and nothing minds that it runs.
 """
@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import Apply
-from tests.e2e.manifests import of_spec
+from tests.e2e.manifests import of_kind, of_spec
 from tests.e2e.runs import ABSENT, FROM, refused
 
 SOURCES = "manifest, spec, templateRef and manifestFrom"
@@ -116,11 +116,36 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a duration without a unit": (of_spec(ABSENT | {"retention": {"archiveAfter": "90"}}), DURATION),
     "a duration below zero": (of_spec(ABSENT | {"retention": {"keepWorkflow": "-1h"}}), DURATION),
+    "a policy of another name": (
+        of_kind("RetentionPolicy", "weekly", spec={}),
+        "metadata.name: Forbidden: use the name default: a namespace has one RetentionPolicy",
+    ),
+    "a policy that says nothing": (of_kind("RetentionPolicy", "default"), "spec: Required value"),
+    "a policy with a duration in words": (
+        of_kind("RetentionPolicy", "default", spec={"archiveAfter": "a week"}),
+        f'spec.archiveAfter: Invalid value: "string": {DURATION}',
+    ),
+    "a policy that keeps fewer than none": (
+        of_kind("RetentionPolicy", "default", spec={"keepFailed": -1}),
+        "spec.keepFailed in body should be greater than or equal to 0",
+    ),
+    "a policy that keeps too many": (
+        of_kind("RetentionPolicy", "default", spec={"keepSucceeded": 100_001}),
+        "spec.keepSucceeded in body should be less than or equal to 100000",
+    ),
+    "a snapshot of nothing": (
+        of_kind("WorkflowSnapshot", "a", attempt=0, workflowUID="8a0c", data=""),
+        "data in body should be at least 1 chars long",
+    ),
+    "a snapshot over the size limit": (
+        of_kind("WorkflowSnapshot", "a", attempt=0, workflowUID="8a0c", data="a" * 1_400_001),
+        "data: Too long: may not be more than 1400000",
+    ),
 }
 
 
 @pytest.mark.parametrize(("document", "message"), BAD.values(), ids=BAD.keys())
-def test_a_bad_run_is_refused_with_what_to_write_instead(
+def test_a_bad_object_is_refused_with_what_to_write_instead(
     kubectl: Kubectl, namespace: str, document: dict[str, Any], message: str
 ):
     create = ("create", "-n", namespace, "--dry-run=server", "-f", "-")

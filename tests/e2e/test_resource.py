@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from runwright.api.crd import custom_resource_definition
+from runwright.api.kinds import KINDS, PIPELINE_RUN, Kind
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import Apply
-from tests.e2e.manifests import of_spec
+from tests.e2e.manifests import of_kind, of_spec
 from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, refused, source
 
 
@@ -49,8 +50,9 @@ def test_an_inline_spec_has_one_owner_and_does_not_swell_the_object(run: Run, ap
 
 
 # ---------------------------------------------------------------------------------------------------- what people read
-def test_the_cluster_has_the_crd_of_this_checkout(kubectl: Kubectl):
-    wanted = custom_resource_definition()
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_cluster_has_the_crds_of_this_checkout(kubectl: Kubectl, kind: Kind):
+    wanted = custom_resource_definition(kind)
     found = json.loads(kubectl("get", "crd", wanted["metadata"]["name"], "-o", "json"))
     assert found["spec"]["versions"] == wanted["spec"]["versions"], "apply crds/ or run `make deploy`"
     conditions = {condition["type"]: condition["status"] for condition in found["status"]["conditions"]}
@@ -58,12 +60,14 @@ def test_the_cluster_has_the_crd_of_this_checkout(kubectl: Kubectl):
     assert conditions.get("NonStructuralSchema", "False") == "False"
 
 
-def test_short_name_and_no_category(kubectl: Kubectl):
-    (line,) = kubectl("api-resources", "--api-group=runwright.dev", "-o", "wide", "--no-headers").splitlines()
-    assert line.split()[:5] == ["pipelineruns", "prun", "runwright.dev/v1alpha1", "true", "PipelineRun"]
-    assert line.split()[5:] == ["delete,deletecollection,get,list,patch,create,update,watch"], (
-        "no category: `get all` is Kubernetes' own"
-    )
+def test_names_and_no_category(kubectl: Kubectl):
+    lines = kubectl("api-resources", "--api-group=runwright.dev", "-o", "wide", "--no-headers").splitlines()
+    verbs = "delete,deletecollection,get,list,patch,create,update,watch"
+    assert [line.split() for line in lines] == [
+        ["pipelineruns", "prun", "runwright.dev/v1alpha1", "true", "PipelineRun", verbs],
+        ["retentionpolicies", "runwright.dev/v1alpha1", "true", "RetentionPolicy", verbs],
+        ["workflowsnapshots", "runwright.dev/v1alpha1", "true", "WorkflowSnapshot", verbs],
+    ], "no category: `get all` is Kubernetes' own"
 
 
 FINISHED = {
@@ -71,6 +75,7 @@ FINISHED = {
     "message": "nothing-to-do",
     "progress": "3/5",
     "duration": "1m12s",
+    "storageState": "Archived",
     "workflow": {"name": "the-workflow", "uid": "8a0c"},
     "conditions": [
         {"type": type_, "status": "False", "reason": reason, "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -81,7 +86,7 @@ FINISHED = {
 
 def test_columns(run: Run):
     """With a status that a finished run has, which the operator leaves alone."""
-    run.create(ABSENT | {"displayName": "nightly"}, labels={"runwright.dev/storage-state": "Archived"})
+    run.create(ABSENT | {"displayName": "nightly"})
     run.patch({"status": FINISHED}, "--subresource=status")
     head, row = run.kubectl("get", *run.where, "prun").splitlines()
     assert head.split() == ["NAME", "PHASE", "REASON", "PROGRESS", "DURATION", "AGE"]
@@ -89,6 +94,23 @@ def test_columns(run: Run):
     head, row = run.kubectl("get", *run.where, "prun", "-o", "wide").splitlines()
     assert " ".join(head.split()[5:]) == "AGE DISPLAY NAME WORKFLOW STORAGE MESSAGE"
     assert row.split()[6:] == ["nightly", "the-workflow", "Archived", "nothing-to-do"]
+
+
+def test_columns_of_a_policy_and_of_a_snapshot(kubectl: Kubectl, namespace: str, apply: Apply):
+    spec = {"archiveAfter": "1d", "deleteAfter": "30d", "keepWorkflow": "1h", "keepSucceeded": 100, "keepFailed": 0}
+    apply(of_kind("RetentionPolicy", "default", spec=spec))
+    apply(of_kind("WorkflowSnapshot", "train", attempt=2, workflowUID="8a0c", data="H4sI"))
+    head, row = kubectl("get", "-n", namespace, "retentionpolicies").splitlines()
+    assert " ".join(head.split()) == "NAME ARCHIVE AFTER DELETE AFTER KEEP WORKFLOW KEEP SUCCEEDED KEEP FAILED AGE"
+    assert row.split()[:-1] == ["default", "1d", "30d", "1h", "100", "0"]
+    head, row = kubectl("get", "-n", namespace, "workflowsnapshots", "-o", "wide").splitlines()
+    assert " ".join(head.split()) == "NAME ATTEMPT WORKFLOW UID AGE"
+    assert row.split()[:3] == ["train", "2", "8a0c"]
+
+
+def test_a_snapshot_of_the_largest_size_is_taken(kubectl: Kubectl, namespace: str, apply: Apply):
+    apply(of_kind("WorkflowSnapshot", "train", attempt=0, workflowUID="8a0c", data="H" * 1_400_000), "--server-side")
+    assert len(kubectl.get(namespace, "workflowsnapshot", "train")["data"]) == 1_400_000
 
 
 def test_field_selectors(kubectl: Kubectl, namespace: str):
@@ -101,19 +123,18 @@ def test_field_selectors(kubectl: Kubectl, namespace: str):
         "template": ("spec.workflow.templateRef.name=other", {"workflow": {"templateRef": {"name": "other"}}}),
         "configmap": ("spec.workflow.manifestFrom.configMapKeyRef.name=a", {"workflow": {"manifestFrom": FROM}}),
         "phase": ("status.phase=Skipped", ABSENT),
+        "storage": ("status.storageState=Archived", ABSENT),
     }
     for name, (_, spec) in runs.items():
         Run(kubectl, namespace, name).create(spec)
-    Run(kubectl, namespace, "phase").patch({"status": FINISHED}, "--subresource=status")
+    for name, status in (("phase", {"phase": "Skipped"}), ("storage", {"storageState": "Archived"})):
+        Run(kubectl, namespace, name).patch({"status": status}, "--subresource=status")
 
     for name, (selector, _) in runs.items():
         assert kubectl("get", "-n", namespace, "prun", "-o", "name", "--field-selector", selector).split() == [
             f"pipelinerun.runwright.dev/{name}"
         ]
-    selectable = {
-        entry["jsonPath"] for entry in custom_resource_definition()["spec"]["versions"][0]["selectableFields"]
-    }
-    assert selectable == {f".{selector.partition('=')[0]}" for selector, _ in runs.values()}
+    assert set(PIPELINE_RUN.selectable_fields) == {f".{selector.partition('=')[0]}" for selector, _ in runs.values()}
     assert "field label not supported" in refused(
         kubectl, "get", "-n", namespace, "prun", "--field-selector", "spec.retries=0"
     )
@@ -139,6 +160,9 @@ def test_wait_by_condition_and_by_phase(run: Run):
         ("prun.spec.retention.deleteAfter", "FIELD: deleteAfter <string> DESCRIPTION: Delete the run this long after its end."),
         ("prun.status.phase", "ENUM: Pending Running Succeeded Skipped Failed Error"),
         ("prun.status.metrics.nodeID", "Id of the node that reported it."),
+        ("prun.status.storageState", "ENUM: Available Archived DESCRIPTION: Archived once what the label"),
+        ("retentionpolicy.spec", "keepFailed <integer> Keep this many of the runs that ended as Failed or Error"),
+        ("workflowsnapshot", "workflowUID <string> -required- UID of the Workflow."),
     ],
 )  # fmt: skip
 def test_explain(kubectl: Kubectl, path: str, words: str):

@@ -1,30 +1,26 @@
-"""The CustomResourceDefinition of `PipelineRun`, made from the pydantic models.
+"""The CustomResourceDefinition of a kind, made from its pydantic model.
 
 A structural schema (apiextensions.k8s.io/v1) has no `$ref`, no `anyOf` with null and no title; an optional field is one
-that `required` leaves out. Everything that the models cannot say about Kubernetes stands in the tables here and in
-`runwright.api.rules`.
+that `required` leaves out. What the models cannot say about Kubernetes stands in `LIST_KEYS`, in `runwright.api.kinds` and
+in `runwright.api.rules`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from runwright.api.model import GROUP, VERSION, Model
+from runwright.api.kinds import Column, Kind
+from runwright.api.model import API_VERSION, GROUP, VERSION, Model
 from runwright.api.pipelinerun import (
-    KIND,
-    PLURAL,
-    SHORT_NAME,
-    STORAGE_STATE_LABEL,
     Condition,
     Metric,
     NodeStatus,
     OutputArtifact,
     OutputParameter,
     Parameter,
-    PipelineRun,
     Reference,
 )
-from runwright.api.rules import PATTERN_MESSAGES, RULES, Rule
+from runwright.api.rules import PATTERN_MESSAGES, Rule
 
 Schema = dict[str, Any]
 
@@ -43,104 +39,20 @@ A list without keys is atomic: it has one writer, and managedFields would name e
 nodes: 3.9 KB of managedFields with keys, 0.7 KB without).
 """
 
-PRINTER_COLUMNS: tuple[Schema, ...] = (
-    {
-        "name": "Phase",
-        "type": "string",
-        "jsonPath": ".status.phase",
-        "description": "Where the run is.",
-    },
-    {
-        "name": "Reason",
-        "type": "string",
-        "jsonPath": '.status.conditions[?(@.type=="Succeeded")].reason',
-        "description": "Why, in one word: the reason of the condition Succeeded.",
-    },
-    {
-        "name": "Progress",
-        "type": "string",
-        "jsonPath": ".status.progress",
-        "description": "Pods done of those that are known.",
-    },
-    {
-        "name": "Duration",
-        "type": "string",
-        "jsonPath": ".status.duration",
-        "description": "From start to end, once the run has ended.",
-    },
-    {
-        "name": "Age",
-        "type": "date",
-        "jsonPath": ".metadata.creationTimestamp",
-        "description": "Time since the run was created.",
-    },
-    {
-        "name": "Display Name",
-        "type": "string",
-        "jsonPath": ".spec.displayName",
-        "description": "What people call the run.",
-        "priority": 1,
-    },
-    {
-        "name": "Workflow",
-        "type": "string",
-        "jsonPath": ".status.workflow.name",
-        "description": "The Workflow that carries the run out.",
-        "priority": 1,
-    },
-    {
-        "name": "Storage",
-        "type": "string",
-        "jsonPath": f".metadata.labels.{STORAGE_STATE_LABEL.replace('.', chr(92) + '.')}",
-        "description": f"The label {STORAGE_STATE_LABEL}: Archived, or Available, or nothing, which means the same.",
-        "priority": 1,
-    },
-    {
-        "name": "Message",
-        "type": "string",
-        "jsonPath": ".status.message",
-        "description": "What Argo says about the Workflow, or why the run has none.",
-        "priority": 1,
-    },
-)
-"""What `kubectl get` shows; those of priority 1 with `-o wide` only."""
-
-SELECTABLE_FIELDS: tuple[str, ...] = (
-    ".status.phase",
-    ".status.storageState",
-    ".spec.displayName",
-    ".spec.serviceAccountName",
-    ".spec.pipeline.id",
-    ".spec.shutdown",
-    ".spec.workflow.templateRef.name",
-    ".spec.workflow.manifestFrom.configMapKeyRef.name",
-)
-"""What `kubectl get --field-selector` can ask for, besides metadata.name and namespace. The API server allows eight."""
-
-_STANDARD_FIELDS: Schema = {
-    "apiVersion": {
-        "description": f"Group and version that this object is written in: {GROUP}/{VERSION}.",
-        "type": "string",
-    },
-    "kind": {"description": f"What this object is: {KIND}.", "type": "string"},
-    "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-}
-
 _KEPT = ("description", "type", "format", "enum", "default", "minimum", "maximum", "minLength", "maxLength", "maxItems")
 _INT32_MAX = 2**31 - 1
 
 
-def openapi_schema() -> Schema:
-    """The structural schema of a PipelineRun, with list keys and CEL rules.
+def openapi_schema(kind: Kind) -> Schema:
+    """The structural schema of a kind, with list keys and CEL rules.
 
     Raises KeyError where a rule stands on a field that the models do not have, TypeError where a list has items that
     `LIST_KEYS` does not know, ValueError where the models use what a structural schema cannot hold.
     """
-    document = PipelineRun.model_json_schema(by_alias=True, mode="validation")
-    definitions: dict[str, Schema] = document["$defs"]
-    schema = _structural(document, definitions)
-    schema["properties"] |= _STANDARD_FIELDS
-    for rule in RULES:
+    document = kind.model.model_json_schema(by_alias=True, mode="validation")
+    schema = _structural(document, document.get("$defs", {}))
+    schema["properties"] |= _standard_fields(kind)
+    for rule in kind.rules:
         node = schema
         for name in filter(None, rule.path.split(".")):
             node = node["properties"][name]
@@ -148,35 +60,50 @@ def openapi_schema() -> Schema:
     return schema
 
 
-def custom_resource_definition() -> Schema:
-    """The whole CustomResourceDefinition, as it is applied."""
+def custom_resource_definition(kind: Kind) -> Schema:
+    """The whole CustomResourceDefinition of a kind, as it is applied."""
+    version: Schema = {"name": VERSION, "served": True, "storage": True}
+    if kind.has_status:
+        version["subresources"] = {"status": {}}
+    version["additionalPrinterColumns"] = [_printer_column(column) for column in kind.columns]
+    if kind.selectable_fields:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable_fields]
+    version["schema"] = {"openAPIV3Schema": openapi_schema(kind)}
+    names: Schema = {
+        "kind": kind.name,
+        "listKind": f"{kind.name}List",
+        "plural": kind.plural,
+        "singular": kind.name.lower(),
+    }
+    if kind.short_name:
+        names["shortNames"] = [kind.short_name]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": [SHORT_NAME],
-            },
-            "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": [dict(column) for column in PRINTER_COLUMNS],
-                    "selectableFields": [{"jsonPath": path} for path in SELECTABLE_FIELDS],
-                    "schema": {"openAPIV3Schema": openapi_schema()},
-                }
-            ],
-        },
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
     }
+
+
+def _standard_fields(kind: Kind) -> Schema:
+    return {
+        "apiVersion": {
+            "description": f"Group and version that this object is written in: {API_VERSION}.",
+            "type": "string",
+        },
+        "kind": {"description": f"What this object is: {kind.name}.", "type": "string"},
+        "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
+    }
+
+
+def _printer_column(column: Column) -> Schema:
+    entry: Schema = {
+        "name": column.name,
+        "type": column.type,
+        "jsonPath": column.path,
+        "description": column.description,
+    }
+    return entry | {"priority": 1} if column.wide else entry
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:

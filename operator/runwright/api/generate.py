@@ -1,4 +1,4 @@
-"""Writes what is made from the models: the CRD and the reference page. `--check` only tells what has drifted.
+"""Writes what is made from the models: the CRD and the reference page of each kind. `--check` only tells what has drifted.
 
 python -m runwright.api.generate [--check] [--root CHECKOUT]
 """
@@ -14,22 +14,31 @@ from pathlib import Path
 import yaml
 
 from runwright.api.crd import custom_resource_definition
+from runwright.api.kinds import KINDS, Kind
 from runwright.api.model import GROUP
-from runwright.api.pipelinerun import PLURAL
 from runwright.api.reference import reference_page
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-CRD_FILE = Path("crds") / f"{GROUP}_{PLURAL}.yaml"
-REFERENCE_FILE = Path("docs/reference/pipelinerun.md")
+
+
+def crd_file(kind: Kind) -> Path:
+    """Where the CRD of a kind stands in the checkout."""
+    return Path("crds") / f"{GROUP}_{kind.plural}.yaml"
+
+
+def reference_file(kind: Kind) -> Path:
+    """Where the reference page of a kind stands in the checkout."""
+    return Path("docs/reference") / f"{kind.name.lower()}.md"
 
 
 def generated() -> dict[Path, str]:
     """Every generated file's text, by its path in the checkout."""
-    crd = yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True)
-    return {
-        CRD_FILE: f"# Made from operator/runwright/api by `make generate`; edit there.\n{crd}",
-        REFERENCE_FILE: reference_page(),
-    }
+    files: dict[Path, str] = {}
+    for kind in KINDS:
+        crd = yaml.safe_dump(custom_resource_definition(kind), sort_keys=False, width=120, allow_unicode=True)
+        files[crd_file(kind)] = f"# Made from operator/runwright/api by `make generate`; edit there.\n{crd}"
+        files[reference_file(kind)] = reference_page(kind)
+    return files
 
 
 def drift(root: Path) -> str:

@@ -1,91 +1,85 @@
-"""The page `docs/reference/pipelinerun.md`: every field of a PipelineRun, made from the schema that the API server enforces."""
+"""The pages under `docs/reference`: every field of a kind, made from the schema that the API server enforces."""
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from runwright.api.crd import PRINTER_COLUMNS, SELECTABLE_FIELDS, Schema, openapi_schema
-from runwright.api.model import API_VERSION, GROUP
-from runwright.api.pipelinerun import DELETE_ON_LABEL, KIND, PLURAL, RUN_LABEL, SHORT_NAME, STORAGE_STATE_LABEL
-from runwright.api.rules import RULES
+from runwright.api.crd import Schema, openapi_schema
+from runwright.api.kinds import Kind
+from runwright.api.model import API_VERSION
 
 
-def reference_page() -> str:
-    """The whole page, as Markdown."""
-    schema = openapi_schema()
-    parts = [_HEAD]
-    for name in ("spec", "status"):
-        part = schema["properties"][name]
-        parts += [f"## {name}", part["description"], _FIELD_HEAD + "\n".join(_rows(name, part))]
-    parts += [
-        "## Rules",
-        "The API server refuses a PipelineRun that breaks one of these; `kubectl apply --dry-run=server` tells in advance.",
-        _table(("Field", "What is refused, in the API server's words", "When"), _rules(schema)),
-        "## What `kubectl get` shows",
-        _table(
-            ("Column", "From", "Meaning", "Shown"),
-            (
-                (
-                    column["name"],
-                    f"`{column['jsonPath']}`",
-                    column["description"],
-                    "with `-o wide`" if column.get("priority") else "always",
-                )
-                for column in PRINTER_COLUMNS
-            ),
-        ),
-        "## Field selectors",
-        f"`kubectl get {SHORT_NAME} --field-selector status.phase=Failed` is answered by the API server (1.32 or later). "
-        "Beside `metadata.name` and `metadata.namespace`, these fields can be asked for, with `=` and `!=`:",
-        "\n".join(f"- `{path.removeprefix('.')}`" for path in SELECTABLE_FIELDS),
-        "## Labels",
-        _table(
-            ("Label", "On", "Meaning"),
-            (
-                (
-                    f"`{STORAGE_STATE_LABEL}`",
-                    KIND,
-                    "`Archived`; or `Available`, which is also what its absence means. `storage_state` in the KFP API.",
-                ),
-                (
-                    f"`{DELETE_ON_LABEL}`",
-                    KIND,
-                    "Date in UTC, such as `2026-11-24`, from which the retention of an archived run deletes it; the operator's.",
-                ),
-                (f"`{RUN_LABEL}`", "Workflow", f"Name of the {KIND} that the Workflow belongs to."),
-            ),
-        ),
-    ]
+def reference_page(kind: Kind) -> str:
+    """The whole page of a kind, as Markdown."""
+    schema = openapi_schema(kind)
+    parts = [*_head(kind, schema), *_fields(schema)]
+    if kind.rules:
+        parts += [
+            "## Rules",
+            f"The API server refuses a {kind.name} that breaks one of these; `kubectl apply --dry-run=server` tells in advance.",
+            _table(("Field", "What is refused, in the API server's words", "When"), _rules(kind)),
+        ]
+    parts += ["## What `kubectl get` shows", _table(("Column", "From", "Meaning", "Shown"), _columns(kind))]
+    if kind.selectable_fields:
+        parts += [
+            "## Field selectors",
+            f"`kubectl get {_short(kind)} --field-selector status.phase=Failed` is answered by the API server (1.32 or later). "
+            "Beside `metadata.name` and `metadata.namespace`, these fields can be asked for, with `=` and `!=`:",
+            "\n".join(f"- `{path.removeprefix('.')}`" for path in kind.selectable_fields),
+        ]
+    if kind.labels:
+        rows = ((f"`{label.name}`", label.on, label.meaning) for label in kind.labels)
+        parts += ["## Labels", _table(("Label", "On", "Meaning"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
-_HEAD = f"""\
-<!-- Made from operator/runwright/api by `make generate`; edit there. -->
-# {KIND}
-
-`{API_VERSION}`, namespaced; `kubectl get {PLURAL}`, or `{SHORT_NAME}` for short. `kubectl explain {SHORT_NAME}.spec` prints what
-stands here. The group is `{GROUP}`.
-
-A path with `[]` is a field of each item of a list. Server-side apply merges a list by the keys that are named for it. A field
-without a default may be absent. `kubectl apply` without `--server-side` keeps a copy of the object in an annotation that ends at
-262,144 bytes: use `kubectl apply --server-side` or `kubectl create` for a larger manifest."""
-
 _FIELD_HEAD = "| Field | Type | Default | Constraints | Meaning |\n| --- | --- | --- | --- | --- |\n"
+_STANDARD = ("apiVersion", "kind", "metadata")
 
 
-def _rows(path: str, schema: Schema) -> Iterator[str]:
-    """A table row for every field below `schema`, parents before their children."""
+def _head(kind: Kind, schema: Schema) -> Iterator[str]:
+    names = f"`kubectl get {kind.plural}`" + (f", or `{kind.short_name}` for short" if kind.short_name else "")
+    yield f"<!-- Made from operator/runwright/api by `make generate`; edit there. -->\n# {kind.name}"
+    yield _wrapped(f"`{API_VERSION}`, namespaced; {names}. `kubectl explain {_short(kind)}` prints what stands here.")
+    yield _wrapped(f"{schema['description']} {kind.notes}")
+
+
+def _wrapped(paragraph: str) -> str:
+    """The paragraph in lines of at most 130 characters, with no break within `code`."""
+    whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), paragraph)
+    return textwrap.fill(whole, 130, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
+
+
+def _short(kind: Kind) -> str:
+    return kind.short_name or kind.name.lower()
+
+
+def _fields(schema: Schema) -> Iterator[str]:
+    """A section with a table for `spec` and for `status`, or one for all fields of a kind that has neither."""
+    own = {name: field for name, field in schema["properties"].items() if name not in _STANDARD}
+    if all("properties" in field for field in own.values()):
+        for name, field in own.items():
+            yield from (f"## {name}", field["description"], _FIELD_HEAD + "\n".join(_rows(f"{name}.", field)))
+    else:
+        top = {**schema, "properties": own}
+        yield from ("## Fields", _FIELD_HEAD + "\n".join(_rows("", top)))
+
+
+def _rows(prefix: str, schema: Schema) -> Iterator[str]:
+    """A table row for every field below `schema`, parents before their children; `prefix` is put before their names."""
     required = schema.get("required", [])
     for name, field in schema["properties"].items():
-        here = f"{path}.{name}"
+        here = f"{prefix}{name}"
         default = f"`{_literal(field['default'])}`" if "default" in field else ""
         constraints = "; ".join(_constraints(field, name in required))
         yield f"| `{here}` | {_type(field)} | {default} | {_cell(constraints)} | {_cell(field['description'])} |"
         if "properties" in field:
-            yield from _rows(here, field)
+            yield from _rows(f"{here}.", field)
         elif field["type"] == "array":
-            yield from _rows(f"{here}[]", field["items"])
+            yield from _rows(f"{here}[].", field["items"])
 
 
 def _type(field: Schema) -> str:
@@ -124,13 +118,18 @@ def _bounds(field: Schema) -> Iterator[str]:
             yield f"at most {field[high]:,}{unit}"
 
 
-def _rules(schema: Schema) -> Iterator[tuple[str, str, str]]:
-    for rule in RULES:
+def _columns(kind: Kind) -> Iterator[tuple[str, ...]]:
+    for column in kind.columns:
+        yield column.name, f"`{column.path}`", column.description, "with `-o wide`" if column.wide else "always"
+
+
+def _rules(kind: Kind) -> Iterator[tuple[str, ...]]:
+    for rule in kind.rules:
         field = f"{rule.path}{rule.field_path}".removeprefix(".")
         yield f"`{field}`", rule.message, "on update" if "oldSelf" in rule.expression else "always"
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | tuple[tuple[str, ...], ...]) -> str:
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

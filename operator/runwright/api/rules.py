@@ -1,4 +1,4 @@
-"""What of a PipelineRun's validity needs CEL: rules that the API server evaluates, each with a message that tells what to write.
+"""What of a resource's validity needs CEL: rules that the API server evaluates, each with a message that tells what to write.
 
 They are part of the CRD (`x-kubernetes-validations`), so `kubectl apply --dry-run=server` finds a bad run with no webhook.
 """
@@ -10,6 +10,7 @@ from typing import Literal
 
 from runwright.api.duration import DURATION_PATTERN
 from runwright.api.pipelinerun import DIGEST_PATTERN, MAX_NAME
+from runwright.api.retentionpolicy import POLICY_NAME
 
 Reason = Literal["FieldValueForbidden", "FieldValueRequired"]
 """How the API server puts the message: `field: Forbidden: message`. (FieldValueInvalid would add `"object"` as the value.)"""
@@ -40,7 +41,7 @@ _ENDED = (
 )
 _ACCEPTED = "has(oldSelf.status) && has(oldSelf.status.workflow)"
 
-RULES: tuple[Rule, ...] = (
+PIPELINE_RUN_RULES: tuple[Rule, ...] = (
     Rule(
         path="",
         field_path=".metadata.name",
@@ -92,6 +93,15 @@ RULES: tuple[Rule, ...] = (
         "(oldSelf.shutdown == 'Stop' || self.shutdown == oldSelf.shutdown))",
         message="cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries in the same "
         "edit to run again",
+    ),
+)
+
+RETENTION_POLICY_RULES: tuple[Rule, ...] = (
+    Rule(
+        path="",
+        field_path=".metadata.name",
+        expression=f"self.metadata.name == '{POLICY_NAME}'",
+        message=f"use the name {POLICY_NAME}: a namespace has one RetentionPolicy, which its runs find by that name",
     ),
 )
 

@@ -16,7 +16,7 @@ MAX_SNAPSHOT = 1_400_000
 
 
 class WorkflowSnapshot(Model):
-    """A WorkflowSnapshot is the final Workflow of one attempt of a run, compressed. The operator makes it and takes it away."""
+    """A WorkflowSnapshot is the final Workflow of one attempt of a run, compressed."""
 
     api_version: str = API_VERSION
     kind: str = KIND

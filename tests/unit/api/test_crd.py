@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 
 from runwright.api import crd
 from runwright.api.crd import LIST_KEYS, custom_resource_definition, openapi_schema
+from runwright.api.kinds import KINDS, PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT, Kind
 from runwright.api.model import Model
-from runwright.api.pipelinerun import Parameter, PipelineRun
-from runwright.api.rules import PATTERN_MESSAGES, RULES, Rule
+from runwright.api.pipelinerun import Parameter
+from runwright.api.rules import PATTERN_MESSAGES, Rule
 
-SCHEMA = openapi_schema()
+SCHEMA = openapi_schema(PIPELINE_RUN)
 
 
 def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any], bool]]:
@@ -29,8 +31,20 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 FIELDS = {path: field for path, field, _ in fields(SCHEMA)}
 REQUIRED = {path for path, _, required in fields(SCHEMA) if required}
-OWN = {path: field for path, field in FIELDS.items() if not path.startswith("metadata")}
-"""Without metadata, whose schema Kubernetes knows; a CRD may only name it."""
+EVERY = {kind.name: list(fields(openapi_schema(kind))) for kind in KINDS}
+OWN = {
+    f"{kind}.{path}": field
+    for kind, found in EVERY.items()
+    for path, field, _ in found
+    if path.partition(".")[0] != "metadata"
+}
+"""Of all kinds, without metadata, whose schema Kubernetes knows; a CRD may only name it."""
+ALWAYS = {
+    f"{kind}.{path}"
+    for kind, found in EVERY.items()
+    for path, field, required in found
+    if required or "default" in field
+}
 
 
 def keywords(node: Any) -> Iterator[str]:
@@ -49,7 +63,9 @@ def keywords(node: Any) -> Iterator[str]:
 
 
 def test_the_schema_is_structural():
-    assert not set(keywords(SCHEMA)) & {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "title", "const", "pattern"}
+    for kind in KINDS:
+        used = set(keywords(openapi_schema(kind)))
+        assert not used & {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "title", "const", "pattern"}
     for path, field in OWN.items():
         assert isinstance(field["type"], str), path
 
@@ -65,7 +81,7 @@ def test_null_is_allowed_only_inside_the_inline_spec():
     }
 
 
-@pytest.mark.parametrize("path", [path for path in OWN if path != "metadata"])
+@pytest.mark.parametrize("path", list(OWN))
 def test_every_field_is_explained(path: str):
     description = OWN[path]["description"]
     assert len(description) >= 8 and "  " not in description and "\n" not in description
@@ -76,7 +92,7 @@ def test_every_field_is_explained(path: str):
 def test_every_string_is_bounded(path: str):
     field = OWN[path]
     bounded = "maxLength" in field or "enum" in field or field.get("format") == "date-time"
-    assert bounded or path in ("apiVersion", "kind")
+    assert bounded or path.endswith((".apiVersion", ".kind"))
 
 
 @pytest.mark.parametrize("path", [path for path, field in OWN.items() if field["type"] == "array"])
@@ -86,7 +102,7 @@ def test_every_list_is_bounded_and_says_how_it_merges(path: str):
     keys = field.get("x-kubernetes-list-map-keys", [])
     assert field["x-kubernetes-list-type"] == ("map" if keys else "atomic")
     for key in keys:
-        assert f"{path}[].{key}" in REQUIRED or "default" in FIELDS[f"{path}[].{key}"], "a key is always there"
+        assert f"{path}[].{key}" in ALWAYS, "a key is always there"
 
 
 @pytest.mark.parametrize(
@@ -153,53 +169,81 @@ def test_a_list_that_nobody_described_is_refused(monkeypatch: pytest.MonkeyPatch
     without: dict[type[Model], tuple[str, ...]] = {k: v for k, v in LIST_KEYS.items() if k is not Parameter}
     monkeypatch.setattr(crd, "LIST_KEYS", without)
     with pytest.raises(TypeError, match="Parameter"):
-        openapi_schema()
+        openapi_schema(PIPELINE_RUN)
 
 
-def test_a_rule_on_a_field_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(crd, "RULES", (*RULES, Rule(path="spec.workflows", expression="true", message="never")))
+def test_a_rule_on_a_field_that_is_not_there_is_refused():
+    rules = (*PIPELINE_RUN.rules, Rule(path="spec.workflows", expression="true", message="never"))
     with pytest.raises(KeyError, match="workflows"):
-        openapi_schema()
+        openapi_schema(dataclasses.replace(PIPELINE_RUN, rules=rules))
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.message[:40])
-def test_a_rule_names_a_field_and_tells_what_to_write(rule: Rule):
-    assert f"{rule.path}{rule.field_path}".removeprefix(".") in FIELDS
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [(kind, rule) for kind in KINDS for rule in kind.rules],
+    ids=lambda part: getattr(part, "message", "")[:40],
+)
+def test_a_rule_names_a_field_and_tells_what_to_write(kind: Kind, rule: Rule):
+    assert f"{rule.path}{rule.field_path}".removeprefix(".") in {path for path, _, _ in EVERY[kind.name]}
     assert len(rule.message) < 200 and "\n" not in rule.message and not rule.message.endswith(".")
     assert any(word in rule.message for word in ("use ", "set ", "apply ", "keep "))
 
 
-def test_names_and_subresources():
-    spec = custom_resource_definition()["spec"]
-    assert spec["names"] == {
-        "kind": "PipelineRun",
-        "listKind": "PipelineRunList",
-        "plural": "pipelineruns",
-        "singular": "pipelinerun",
-        "shortNames": ["prun"],
-    }
+NAMES = {
+    "PipelineRun": ("PipelineRunList", "pipelineruns", "pipelinerun", ["prun"]),
+    "RetentionPolicy": ("RetentionPolicyList", "retentionpolicies", "retentionpolicy", None),
+    "WorkflowSnapshot": ("WorkflowSnapshotList", "workflowsnapshots", "workflowsnapshot", None),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_names_and_subresources(kind: Kind):
+    document = custom_resource_definition(kind)
+    spec = document["spec"]
+    names = spec["names"]
+    assert (names["listKind"], names["plural"], names["singular"], names.get("shortNames")) == NAMES[names["kind"]]
+    assert document["metadata"]["name"] == f"{names['plural']}.runwright.dev"
     assert spec["scope"] == "Namespaced"
     (version,) = spec["versions"]
-    assert version["subresources"] == {"status": {}}
+    assert version.get("subresources") == ({"status": {}} if kind is PIPELINE_RUN else None)
 
 
-def test_columns_and_selectable_fields_are_fields_that_exist():
-    (version,) = custom_resource_definition()["spec"]["versions"]
-    selectable = [entry["jsonPath"].removeprefix(".") for entry in version["selectableFields"]]
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_columns_and_selectable_fields_are_fields_that_exist(kind: Kind):
+    (version,) = custom_resource_definition(kind)["spec"]["versions"]
+    there = {path: field for path, field, _ in EVERY[kind.name]}
+    selectable = [entry["jsonPath"].removeprefix(".") for entry in version.get("selectableFields", [])]
     assert len(selectable) <= 8
     for path in selectable:
-        assert FIELDS[path]["type"] == "string"
-    plain = [
-        column["jsonPath"].removeprefix(".")
+        assert there[path]["type"] == "string"
+    plain = {
+        column["jsonPath"].removeprefix("."): column["type"]
         for column in version["additionalPrinterColumns"]
-        if column["jsonPath"].startswith((".spec", ".status")) and "[" not in column["jsonPath"]
-    ]
-    assert plain and set(plain) <= set(FIELDS)
-    narrow = [c["name"] for c in version["additionalPrinterColumns"] if not c.get("priority")]
-    assert narrow == ["Phase", "Reason", "Progress", "Duration", "Age"]
+        if not column["jsonPath"].startswith(".metadata") and "[" not in column["jsonPath"]
+    }
+    assert plain == {path: there[path]["type"] for path in plain}
 
 
-def test_the_models_and_the_schema_have_the_same_top():
-    names = {field.alias or name for name, field in PipelineRun.model_fields.items()}
-    assert set(SCHEMA["properties"]) == names
-    assert SCHEMA["required"] == ["spec"]
+@pytest.mark.parametrize(
+    ("kind", "narrow"),
+    [
+        (PIPELINE_RUN, "Phase, Reason, Progress, Duration, Age"),
+        (RETENTION_POLICY, "Archive After, Delete After, Keep Workflow, Keep Succeeded, Keep Failed, Age"),
+        (WORKFLOW_SNAPSHOT, "Attempt, Age"),
+    ],
+    ids=lambda part: getattr(part, "name", ""),
+)
+def test_what_a_list_shows(kind: Kind, narrow: str):
+    (version,) = custom_resource_definition(kind)["spec"]["versions"]
+    assert ", ".join(c["name"] for c in version["additionalPrinterColumns"] if not c.get("priority")) == narrow
+
+
+@pytest.mark.parametrize(
+    ("kind", "required"),
+    [(PIPELINE_RUN, ["spec"]), (RETENTION_POLICY, ["spec"]), (WORKFLOW_SNAPSHOT, ["attempt", "workflowUID", "data"])],
+    ids=lambda part: getattr(part, "name", ""),
+)
+def test_the_models_and_the_schema_have_the_same_top(kind: Kind, required: list[str]):
+    schema = openapi_schema(kind)
+    assert set(schema["properties"]) == {field.alias or name for name, field in kind.model.model_fields.items()}
+    assert schema["required"] == required

@@ -59,7 +59,7 @@ def test_the_longest_is_a_century_and_added_to_a_time_still_is_one(text: str):
         "1.h",
         ".5h",
         "1e3s",
-        "١s",
+        "\u0661s",
         "a week",
         "9" * 32 + "s",
     ],

@@ -8,21 +8,37 @@ import pytest
 import yaml
 
 from runwright.api.crd import custom_resource_definition
-from runwright.api.generate import CHECKOUT, CRD_FILE, REFERENCE_FILE, drift, main
+from runwright.api.generate import CHECKOUT, crd_file, drift, generated, main, reference_file
+from runwright.api.kinds import KINDS, PIPELINE_RUN, Kind
 
 
 def test_nothing_has_drifted():
     assert drift(CHECKOUT) == "", "run `make generate`"
 
 
-def test_the_file_is_the_document():
-    assert yaml.safe_load((CHECKOUT / CRD_FILE).read_text()) == custom_resource_definition()
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_file_is_the_document(kind: Kind):
+    assert yaml.safe_load((CHECKOUT / crd_file(kind)).read_text()) == custom_resource_definition(kind)
+
+
+def test_every_kind_has_its_files_and_there_are_no_others():
+    assert set(generated()) == {file for kind in KINDS for file in (crd_file(kind), reference_file(kind))}
+    assert {file.name for file in (CHECKOUT / "docs/reference").iterdir()} == {reference_file(k).name for k in KINDS}
+
+
+def test_kustomize_and_the_chart_install_every_crd():
+    names = sorted(crd_file(kind).name for kind in KINDS)
+    assert sorted(yaml.safe_load((CHECKOUT / "crds/kustomization.yaml").read_text())["resources"]) == names
+    assert sorted(file.name for file in (CHECKOUT / "crds").glob("*.dev_*.yaml")) == names
+    links = list((CHECKOUT / "charts/runwright/files").iterdir())
+    assert sorted(link.name for link in links) == names
+    assert all(link.is_symlink() and link.resolve() == CHECKOUT / "crds" / link.name for link in links)
 
 
 def test_check_shows_what_differs_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["--root", str(tmp_path)]) == 0
     assert main(["--check", "--root", str(tmp_path)]) == 0
-    file = tmp_path / CRD_FILE
+    file = tmp_path / crd_file(PIPELINE_RUN)
     file.write_text(file.read_text().replace("- prun\n", "- pr\n"))
     before = file.read_text()
     capsys.readouterr()
@@ -38,6 +54,7 @@ def test_check_shows_what_differs_and_writes_nothing(tmp_path: Path, capsys: pyt
 
 def test_a_missing_file_is_drift_and_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["--check", "--root", str(tmp_path)]) == 1
-    assert str(REFERENCE_FILE) in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert all(str(reference_file(kind)) in shown for kind in KINDS)
     assert main(["--root", str(tmp_path)]) == 0
     assert drift(tmp_path) == ""

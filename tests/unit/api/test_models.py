@@ -1,4 +1,4 @@
-"""Any PipelineRun that the models can hold is one that the API server takes, and comes back the same."""
+"""Any object that the models can hold is one that the API server takes, and comes back the same."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from runwright.api.crd import LIST_KEYS, openapi_schema
+from runwright.api.kinds import KINDS, PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT, Kind
+from runwright.api.model import Model
 from runwright.api.pipelinerun import Metric, Parameter, PipelineRun, PipelineRunSpec, Retention, WorkflowSource
 
 JSON = st.recursive(
@@ -96,24 +98,32 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-SERVER = jsonschema.Draft7Validator(closed(openapi_schema()))
-RUNS = st.builds(
-    PipelineRun,
-    metadata=st.just({"name": "a"}),
-    spec=instances(PipelineRunSpec),
-    status=values(PipelineRun.model_fields["status"].annotation, []),
-)
+SERVERS = {kind.name: jsonschema.Draft7Validator(closed(openapi_schema(kind))) for kind in KINDS}
+SERVER = SERVERS[PIPELINE_RUN.name]
 
 
-def wire(run: PipelineRun) -> dict[str, Any]:
-    return run.model_dump(mode="json", by_alias=True, exclude_none=True)
+def objects(kind: Kind) -> st.SearchStrategy[Any]:
+    own = {
+        name: field
+        for name, field in kind.model.model_fields.items()
+        if name not in ("api_version", "kind", "metadata")
+    }
+    fields = {name: values(field.annotation, field.metadata) for name, field in own.items()}
+    return st.builds(kind.model, metadata=st.just({"name": "a"}), **fields)
 
 
-@given(run=RUNS)
-def test_what_the_models_hold_is_valid_on_the_server_and_comes_back(run: PipelineRun):
-    document = wire(run)
-    SERVER.validate(document)
-    assert PipelineRun.model_validate(document) == run
+def wire(found: Model) -> dict[str, Any]:
+    return found.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_the_models_hold_is_valid_on_the_server_and_comes_back(kind: Kind, data: st.DataObject):
+    found = data.draw(objects(kind))
+    document = wire(found)
+    assert (document["apiVersion"], document["kind"]) == ("runwright.dev/v1alpha1", kind.name)
+    SERVERS[kind.name].validate(document)
+    assert kind.model.model_validate(document) == found
 
 
 def test_the_closed_schema_refuses_what_the_server_would():
@@ -130,6 +140,34 @@ def test_the_closed_schema_refuses_what_the_server_would():
         {"spec": {"workflow": {}, "parameters": [{"name": "a", "value": ""}] * 513}},
     ):
         assert not SERVER.is_valid(bad), bad
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (RETENTION_POLICY, {"spec": {}}, {}),
+        (RETENTION_POLICY, {"spec": {"keepFailed": 100_000}}, {"spec": {"keepFailed": 100_001}}),
+        (RETENTION_POLICY, {"spec": {"keepSucceeded": 0}}, {"spec": {"keepSucceeded": -1}}),
+        (
+            WORKFLOW_SNAPSHOT,
+            {"attempt": 0, "workflowUID": "a", "data": "a"},
+            {"attempt": 0, "workflowUid": "a", "data": "a"},
+        ),
+        (
+            WORKFLOW_SNAPSHOT,
+            {"attempt": 1, "workflowUID": "a", "data": "a" * 1_400_000},
+            {"attempt": 1, "workflowUID": "a", "data": "a" * 1_400_001},
+        ),
+    ],
+    ids=["no spec", "too many kept", "less than none kept", "misspelt", "too large"],
+)
+def test_bounds_of_the_other_kinds(kind: Kind, good: dict[str, Any], bad: dict[str, Any]):
+    """On the server and in the model alike."""
+    SERVERS[kind.name].validate(good)
+    kind.model.model_validate(good)
+    assert not SERVERS[kind.name].is_valid(bad)
+    with pytest.raises(ValidationError):
+        kind.model.model_validate({key: value for key, value in bad.items() if key != "workflowUid"})
 
 
 @pytest.mark.parametrize("duration", ["90s", "1h30m", "7d", "0.5s", "250ms", "1d12h"])

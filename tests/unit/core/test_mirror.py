@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runwright.api.crd import openapi_schema
+from runwright.api.kinds import PIPELINE_RUN
 from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus
 from runwright.core.conditions import SUCCEEDED, find
 from runwright.core.mirror import Urgency, duration, failed_node, mirror, phase_of, refused_by_argo, urgency
@@ -18,7 +19,7 @@ from runwright.core.reconcile import reconcile
 from runwright.core.records import NotSeen, RunRecord, Seen, WorkflowRecord
 from tests.unit.core.strategies import KEY, NOW, RUN_UID, SEEN, WORKFLOW_STATUSES
 
-STATUS_SCHEMA = jsonschema.Draft202012Validator(openapi_schema()["properties"]["status"])
+STATUS_SCHEMA = jsonschema.Draft202012Validator(openapi_schema(PIPELINE_RUN)["properties"]["status"])
 MAX_STATUS = 8192
 NEW = RunRecord(KEY, RUN_UID, "7", generation=1, created_at=NOW)
 
