@@ -1,17 +1,12 @@
-"""The `Cluster` port over `kubernetes.aio`: one method, one request."""
+"""The `Cluster` port over `kubernetes.aio`: one method, one request; how it is made is in `requests.py`."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any, cast
+from typing import cast
 
-import aiohttp
 from kubernetes.aio import client
-from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.client.models import (
     CoreV1Event,
     V1DeleteOptions,
@@ -22,25 +17,39 @@ from kubernetes.aio.client.models import (
 )
 from typing_extensions import override
 
+from runwright.adapters.requests import call, found, list_metadata, read
+from runwright.api import retentionpolicy, workflowsnapshot
 from runwright.api.model import API_VERSION, GROUP, VERSION
-from runwright.api.pipelinerun import KIND, PLURAL, RUN_LABEL, Phase, Shutdown
+from runwright.api.pipelinerun import (
+    DELETE_ON_LABEL,
+    KIND,
+    PLURAL,
+    RUN_LABEL,
+    STORAGE_STATE_LABEL,
+    Phase,
+    Shutdown,
+    StorageState,
+)
+from runwright.core.decision import Notice, event_name
 from runwright.core.observe import key_of, mapping, text
-from runwright.core.reconcile import Notice, event_name
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
-from runwright.ports import ApiError, Cluster, Identity, Json
+from runwright.ports import ApiError, Cluster, Identity, Json, Leftover
 
+OWN = (GROUP, VERSION)
 ARGO = ("argoproj.io", "v1alpha1")
-REQUEST_TIMEOUT = 20.0
-"""Seconds that one request may take: retries belong to the queue, not to a hanging call."""
 
-PAGE = 500
-"""Objects in one page of a list (client-go's default)."""
-
-METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH = "application/merge-patch+json"
 COMPONENT = "runwright"
 UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
+ARCHIVED = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
+NOT_YET_ARCHIVED = f"status.storageState!={StorageState.ARCHIVED.value}"
+
+WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
+"""On what Argo's nodes make: the Workflow's name (3.7, `LabelKeyWorkflow`)."""
+
+NODE_ANNOTATION = "workflows.argoproj.io/node-id"
+"""On a pod: the node that it is for (3.7, `AnnotationKeyNodeID`). A WorkflowTaskResult has the node's id as its name."""
 
 
 class KubernetesCluster(Cluster):
@@ -54,20 +63,12 @@ class KubernetesCluster(Cluster):
 
     @override
     async def get_run(self, key: Key) -> Json | None:
-        return await self._found(
-            self._custom.get_namespaced_custom_object(
-                GROUP, VERSION, key.namespace, PLURAL, key.name, _request_timeout=REQUEST_TIMEOUT
-            )
-        )
+        return await found(self._custom.get_namespaced_custom_object, *OWN, key.namespace, PLURAL, key.name)
 
     @override
     async def get_workflow(self, key: Key) -> Json | None:
         try:
-            return await self._call(
-                self._custom.get_namespaced_custom_object(
-                    *ARGO, key.namespace, "workflows", key.name, _request_timeout=REQUEST_TIMEOUT
-                )
-            )
+            return await call(self._custom.get_namespaced_custom_object, *ARGO, key.namespace, "workflows", key.name)
         except ApiError as error:
             # Only the API server's own word counts: where the kind is not served, the 404 is no Status about the object.
             if error.code == 404 and error.reason == "NotFound":
@@ -78,85 +79,184 @@ class KubernetesCluster(Cluster):
     async def get_object(self, ref: ObjectRef) -> Json | None:
         match ref.kind:
             case "WorkflowTemplate":
-                return await self._found(
-                    self._custom.get_namespaced_custom_object(
-                        *ARGO, ref.namespace, "workflowtemplates", ref.name, _request_timeout=REQUEST_TIMEOUT
-                    )
+                return await found(
+                    self._custom.get_namespaced_custom_object, *ARGO, ref.namespace, "workflowtemplates", ref.name
                 )
             case "ClusterWorkflowTemplate":
-                return await self._found(
-                    self._custom.get_cluster_custom_object(
-                        *ARGO, "clusterworkflowtemplates", ref.name, _request_timeout=REQUEST_TIMEOUT
-                    )
-                )
+                return await found(self._custom.get_cluster_custom_object, *ARGO, "clusterworkflowtemplates", ref.name)
             case "ConfigMap":
-                return await self._read(
-                    partial(self._core.read_namespaced_config_map_without_preload_content, ref.name, ref.namespace)
+                return await read(
+                    self._core.read_namespaced_config_map_without_preload_content, ref.name, ref.namespace
                 )
             case "ServiceAccount":
-                return await self._read(
-                    partial(self._core.read_namespaced_service_account_without_preload_content, ref.name, ref.namespace)
+                return await read(
+                    self._core.read_namespaced_service_account_without_preload_content, ref.name, ref.namespace
                 )
 
     @override
     async def create_workflow(self, workflow: Json) -> Json:
-        namespace = key_of(workflow).namespace
-        return await self._call(
-            self._custom.create_namespaced_custom_object(
-                *ARGO,
-                namespace,
-                "workflows",
-                dict(workflow),
-                field_manager=COMPONENT,
-                _request_timeout=REQUEST_TIMEOUT,
-            )
+        return await call(
+            self._custom.create_namespaced_custom_object,
+            *ARGO,
+            key_of(workflow).namespace,
+            "workflows",
+            dict(workflow),
+            field_manager=COMPONENT,
         )
 
     @override
     async def delete_workflow(self, workflow: WorkflowRecord) -> None:
-        preconditions = V1Preconditions(uid=workflow.uid, resource_version=workflow.resource_version)
-        await self._found(
-            self._custom.delete_namespaced_custom_object(
-                *ARGO,
-                workflow.key.namespace,
-                "workflows",
-                workflow.key.name,
-                body=V1DeleteOptions(preconditions=preconditions, propagation_policy="Background"),
-                _request_timeout=REQUEST_TIMEOUT,
-            )
+        await found(
+            self._custom.delete_namespaced_custom_object,
+            *ARGO,
+            workflow.key.namespace,
+            "workflows",
+            workflow.key.name,
+            body=only(workflow.uid, workflow.resource_version),
         )
 
     @override
     async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
-        return await self._found(
-            self._custom.patch_namespaced_custom_object(
-                *ARGO,
-                workflow.key.namespace,
-                "workflows",
-                workflow.key.name,
-                {"metadata": {"uid": workflow.uid}, "spec": {"shutdown": how.value}},
-                field_manager=COMPONENT,
-                _content_type=MERGE_PATCH,
-                _request_timeout=REQUEST_TIMEOUT,
-            )
+        return await found(
+            self._custom.patch_namespaced_custom_object,
+            *ARGO,
+            workflow.key.namespace,
+            "workflows",
+            workflow.key.name,
+            {"metadata": {"uid": workflow.uid}, "spec": {"shutdown": how.value}},
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
+    @override
+    async def replace_workflow(self, workflow: Json) -> Json | None:
+        key = key_of(workflow)
+        return await found(
+            self._custom.replace_namespaced_custom_object,
+            *ARGO,
+            key.namespace,
+            "workflows",
+            key.name,
+            dict(workflow),
+            field_manager=COMPONENT,
+        )
+
+    @override
+    async def list_leftovers(self, key: Key) -> list[Leftover]:
+        """Two requests, or two for each page: nothing in Kubernetes lists objects of two kinds at once."""
+        of_workflow = f"{WORKFLOW_LABEL}={key.name}"
+        pods = list_metadata(
+            self._core.list_namespaced_pod_without_preload_content, key.namespace, label_selector=of_workflow
+        )
+        results = list_metadata(
+            self._custom.list_namespaced_custom_object_without_preload_content,
+            *ARGO,
+            key.namespace,
+            "workflowtaskresults",
+            label_selector=of_workflow,
+        )
+        left = [Leftover("Pod", key_of(pod), uid_of(pod), node_of(pod)) async for pod in pods]
+        return left + [
+            Leftover("WorkflowTaskResult", key_of(result), uid_of(result), key_of(result).name)
+            async for result in results
+        ]
+
+    @override
+    async def delete_leftover(self, leftover: Leftover) -> None:
+        key, options = leftover.key, only(leftover.uid)
+        try:
+            if leftover.kind == "Pod":
+                await read(
+                    self._core.delete_namespaced_pod_without_preload_content, key.name, key.namespace, body=options
+                )
+            else:
+                await found(
+                    self._custom.delete_namespaced_custom_object,
+                    *ARGO,
+                    key.namespace,
+                    "workflowtaskresults",
+                    key.name,
+                    body=options,
+                )
+        except ApiError as error:
+            if error.code != 409:  # another one of that name
+                raise
+
+    @override
+    async def get_snapshot(self, key: Key) -> Json | None:
+        return await found(
+            self._custom.get_namespaced_custom_object, *OWN, key.namespace, workflowsnapshot.PLURAL, key.name
+        )
+
+    @override
+    async def create_snapshot(self, snapshot: Json) -> None:
+        await call(
+            self._custom.create_namespaced_custom_object,
+            *OWN,
+            key_of(snapshot).namespace,
+            workflowsnapshot.PLURAL,
+            dict(snapshot),
+            field_manager=COMPONENT,
+        )
+
+    @override
+    async def delete_snapshot(self, snapshot: Json) -> None:
+        key = key_of(snapshot)
+        await found(
+            self._custom.delete_namespaced_custom_object,
+            *OWN,
+            key.namespace,
+            workflowsnapshot.PLURAL,
+            key.name,
+            body=only(uid_of(snapshot)),
+        )
+
+    @override
+    async def label_run(self, run: RunRecord, labels: Mapping[str, str | None]) -> Json | None:
+        return await found(
+            self._custom.patch_namespaced_custom_object,
+            *OWN,
+            run.key.namespace,
+            PLURAL,
+            run.key.name,
+            {"metadata": {"resourceVersion": run.resource_version, "labels": dict(labels)}},
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
+    @override
+    async def delete_run(self, run: RunRecord) -> None:
+        await found(
+            self._custom.delete_namespaced_custom_object,
+            *OWN,
+            run.key.namespace,
+            PLURAL,
+            run.key.name,
+            body=only(run.uid, run.resource_version),
+        )
+
+    @override
+    async def get_policy(self, namespace: str) -> Json | None:
+        return await found(
+            self._custom.get_namespaced_custom_object,
+            *OWN,
+            namespace,
+            retentionpolicy.PLURAL,
+            retentionpolicy.POLICY_NAME,
         )
 
     @override
     async def patch_run_status(self, run: RunRecord, patch: Json) -> Json:
         # The resourceVersion makes the API server refuse the patch (409) if anybody wrote the run since it was read.
-        body = {"metadata": {"resourceVersion": run.resource_version}, "status": dict(patch)}
-        return await self._call(
-            self._custom.patch_namespaced_custom_object_status(
-                GROUP,
-                VERSION,
-                run.key.namespace,
-                PLURAL,
-                run.key.name,
-                body,
-                field_manager=COMPONENT,
-                _content_type=MERGE_PATCH,
-                _request_timeout=REQUEST_TIMEOUT,
-            )
+        return await call(
+            self._custom.patch_namespaced_custom_object_status,
+            *OWN,
+            run.key.namespace,
+            PLURAL,
+            run.key.name,
+            {"metadata": {"resourceVersion": run.resource_version}, "status": dict(patch)},
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
         )
 
     @override
@@ -181,17 +281,33 @@ class KubernetesCluster(Cluster):
             count=1,
         )
         try:
-            await self._call(
-                self._core.create_namespaced_event(run.key.namespace, event, _request_timeout=REQUEST_TIMEOUT)
-            )
+            await call(self._core.create_namespaced_event, run.key.namespace, event)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
 
     @override
     async def list_unfinished_runs(self) -> AsyncIterator[Identity]:
-        async for identity in self._list(GROUP, VERSION, PLURAL, field_selector=UNFINISHED):
+        async for identity in self._list(*OWN, PLURAL, field_selector=UNFINISHED):
             yield identity
+
+    @override
+    async def list_half_archived_runs(self) -> AsyncIterator[Identity]:
+        async for identity in self._list(*OWN, PLURAL, label_selector=ARCHIVED, field_selector=NOT_YET_ARCHIVED):
+            yield identity
+
+    @override
+    async def list_expiring_runs(self, days: tuple[str, ...]) -> AsyncIterator[Identity]:
+        when = f"{DELETE_ON_LABEL} in ({','.join(days)})" if days else DELETE_ON_LABEL
+        async for identity in self._list(*OWN, PLURAL, label_selector=f"{ARCHIVED},{when}"):
+            yield identity
+
+    @override
+    async def list_runs(self, namespace: str) -> AsyncIterator[Identity]:
+        async for item in list_metadata(
+            self._custom.list_namespaced_custom_object_without_preload_content, *OWN, namespace, PLURAL
+        ):
+            yield identity_of(item)
 
     @override
     async def list_workflows(self) -> AsyncIterator[Identity]:
@@ -204,91 +320,47 @@ class KubernetesCluster(Cluster):
         Discovery is open to everybody who is authenticated.
         """
         missing: list[str] = []
-        for group, version, plural in ((GROUP, VERSION, PLURAL), (*ARGO, "workflows")):
-            served = await self._read(partial(self._custom.get_api_resources_without_preload_content, group, version))
+        for group, version, plural in ((*OWN, PLURAL), (*ARGO, "workflows")):
+            served = await read(self._custom.get_api_resources_without_preload_content, group, version)
             resources = cast(list[Json], (served or {}).get("resources") or [])
             if all(resource.get("name") != plural for resource in resources):
                 missing.append(f"{plural}.{group}")
         return tuple(missing)
 
     async def _list(self, group: str, version: str, plural: str, **selectors: str) -> AsyncIterator[Identity]:
-        for namespace in self._namespaces or ("",):
-            token: str | None = None
-            while True:
-                try:
-                    page = await self._call(self._page(group, version, namespace, plural, token, selectors))
-                except ApiError as error:
-                    if error.code == 404:
-                        return  # Without its CRD, there are none of the kind.
-                    raise
-                for item in cast(list[Json], page.get("items") or []):
-                    metadata = mapping(item.get("metadata"))
-                    yield Identity(key_of(item), text(metadata.get("uid")), text(metadata.get("resourceVersion")))
-                token = text(mapping(page.get("metadata")).get("continue"))
-                if not token:
-                    break
-
-    def _page(
-        self, group: str, version: str, namespace: str, plural: str, token: str | None, selectors: dict[str, str]
-    ) -> Awaitable[object]:
-        options: dict[str, Any] = {
-            **selectors,
-            "limit": PAGE,
-            "_headers": {"Accept": METADATA_ONLY},
-            "_request_timeout": REQUEST_TIMEOUT,
-        }
-        if token:
-            options["_continue"] = token
-        if namespace:
-            return self._custom.list_namespaced_custom_object(group, version, namespace, plural, **options)
-        return self._custom.list_cluster_custom_object(group, version, plural, **options)
-
-    async def _found(self, request: Awaitable[object]) -> Json | None:
-        """The reply; None where the API server says 404."""
-        try:
-            return await self._call(request)
-        except ApiError as error:
-            if error.code == 404:
-                return None
-            raise
-
-    async def _read(self, request: Callable[..., Awaitable[Any]]) -> Json | None:
-        """A GET whose reply the client would make a typed model of: that costs more than the fields that are read."""
-        try:
-            response = await request(_request_timeout=REQUEST_TIMEOUT)
-            body = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(error) from error
-        if response.status == 404:
-            return None
-        if response.status >= 300:
-            raise api_error(response.status, body.decode(errors="replace"))
-        return mapping(json.loads(body))
-
-    async def _call(self, request: Awaitable[object]) -> Json:
-        try:
-            return mapping(await request)
-        except ApiException as error:
-            reply = cast(Any, error)
-            raise api_error(int(reply.status or 0), str(reply.body or reply.reason)) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(error) from error
+        for namespace in self._namespaces:
+            pages = self._custom.list_namespaced_custom_object_without_preload_content
+            async for item in list_metadata(pages, group, version, namespace, plural, **selectors):
+                yield identity_of(item)
+        if not self._namespaces:
+            pages = self._custom.list_cluster_custom_object_without_preload_content
+            async for item in list_metadata(pages, group, version, plural, **selectors):
+                yield identity_of(item)
 
 
-def api_error(code: int, body: str) -> ApiError:
-    """The error for a reply that is not a success; its body is a Kubernetes Status where the API server wrote it."""
-    status: Json = {}
-    with contextlib.suppress(ValueError):
-        status = mapping(json.loads(body))
-    causes = cast(list[object], mapping(status.get("details")).get("causes") or [])
-    return ApiError(
-        code,
-        text(status.get("reason")) or "Unknown",
-        text(status.get("message")) or body[:500],
-        tuple(text(mapping(cause).get("reason")) for cause in causes),
+def only(uid: str, version: str | None = None) -> V1DeleteOptions:
+    """A deletion of this very object, or of this very version of it; what it owns goes after it."""
+    return V1DeleteOptions(
+        preconditions=V1Preconditions(uid=uid, resource_version=version), propagation_policy="Background"
     )
 
 
-def unreachable(error: Exception) -> ApiError:
-    """The error for a request that got no reply."""
-    return ApiError(0, "Unreachable", f"no reply from the API server: {type(error).__name__}: {error}")
+def uid_of(item: Json) -> str:
+    """The uid of an object."""
+    return text(mapping(item.get("metadata")).get("uid"))
+
+
+def node_of(pod: Json) -> str:
+    """The node that a pod is for; empty where it does not say."""
+    return text(mapping(mapping(pod.get("metadata")).get("annotations")).get(NODE_ANNOTATION))
+
+
+def identity_of(item: Json) -> Identity:
+    """Which version of which object the metadata is of."""
+    known = mapping(item.get("metadata"))
+    return Identity(
+        key_of(item),
+        text(known.get("uid")),
+        text(known.get("resourceVersion")),
+        text(mapping(known.get("labels")).get(DELETE_ON_LABEL)),
+    )

@@ -14,18 +14,22 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from runwright.adapters import kubernetes_api
-from runwright.adapters.kubernetes_api import KubernetesCluster, api_error
+from runwright.adapters import requests
+from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.requests import api_error
 from runwright.api.pipelinerun import Shutdown
-from runwright.core.reconcile import Notice
+from runwright.core.decision import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
-from runwright.ports import ApiError
+from runwright.ports import ApiError, Identity, Leftover
 
 KEY = Key("team", "train")
 RUN = RunRecord(key=KEY, uid="run-uid", resource_version="7", generation=2, created_at=datetime(2026, 1, 1, tzinfo=UTC))
 RUNS = "/apis/runwright.dev/v1alpha1/namespaces/team/pipelineruns"
 WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/team/workflows"
+RESULTS = "/apis/argoproj.io/v1alpha1/namespaces/team/workflowtaskresults"
+SNAPSHOTS = "/apis/runwright.dev/v1alpha1/namespaces/team/workflowsnapshots"
+PODS = "/api/v1/namespaces/team/pods"
 
 
 @dataclass
@@ -67,14 +71,19 @@ def server() -> Server:
 
 
 @pytest.fixture
-async def cluster(server: Server) -> AsyncIterator[KubernetesCluster]:
+async def api(server: Server) -> AsyncIterator[client.ApiClient]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     async with TestServer(app) as running:
         configuration = client.Configuration()
         configuration.host = str(running.make_url("")).rstrip("/")
         async with client.ApiClient(configuration) as api:
-            yield KubernetesCluster(api)
+            yield api
+
+
+@pytest.fixture
+def cluster(api: client.ApiClient) -> KubernetesCluster:
+    return KubernetesCluster(api)
 
 
 def status(code: int, reason: str, message: str = "", causes: tuple[str, ...] = ()) -> tuple[int, Any]:
@@ -125,6 +134,124 @@ async def test_a_shutdown_is_told_to_this_very_workflow(server: Server, cluster:
     assert (request.method, request.path) == ("PATCH", f"{WORKFLOWS}/train")
     assert request.headers["Content-Type"] == "application/merge-patch+json"
     assert request.body == {"metadata": {"uid": "wf-uid"}, "spec": {"shutdown": "Stop"}}
+
+
+async def test_a_workflow_is_written_whole_at_the_version_that_it_says(
+    server: Server, cluster: KubernetesCluster
+) -> None:
+    workflow = {"metadata": {"namespace": "team", "name": "train", "resourceVersion": "9"}, "status": {"nodes": {}}}
+    server.replies = [(200, {"status": {}}), status(404, "NotFound"), status(409, "Conflict")]
+    assert await cluster.replace_workflow(workflow) == {"status": {}}
+    assert await cluster.replace_workflow(workflow) is None
+    with pytest.raises(ApiError):
+        await cluster.replace_workflow(workflow)
+    request = server.requests[0]
+    assert (request.method, request.path) == ("PUT", f"{WORKFLOWS}/train")
+    assert request.body == workflow
+
+
+async def test_what_nodes_leave_behind_is_listed_page_by_page(server: Server, cluster: KubernetesCluster) -> None:
+    def left(name: str, **metadata: Any) -> dict[str, Any]:
+        return {"metadata": {"namespace": "team", "name": name, "uid": f"uid-{name}", **metadata}}
+
+    server.replies = [
+        (
+            200,
+            {"metadata": {"continue": "m"}, "items": [left("p", annotations={"workflows.argoproj.io/node-id": "n"})]},
+        ),
+        (200, {"items": [left("agent")]}),
+        (200, {"items": [left("train-123")]}),
+    ]
+    assert await cluster.list_leftovers(KEY) == [
+        Leftover("Pod", Key("team", "p"), "uid-p", "n"),
+        Leftover("Pod", Key("team", "agent"), "uid-agent", ""),
+        Leftover("WorkflowTaskResult", Key("team", "train-123"), "uid-train-123", "train-123"),
+    ]
+    assert [request.path for request in server.requests] == [PODS, PODS, RESULTS]
+    for request in server.requests:
+        assert request.query["labelSelector"] == "workflows.argoproj.io/workflow=train"
+        assert request.headers["Accept"].startswith("application/json;as=PartialObjectMetadataList")
+    server.replies = [(200, {"items": []}), (404, "404 page not found")]
+    assert await cluster.list_leftovers(KEY) == []
+    server.replies = [status(403, "Forbidden")]
+    with pytest.raises(ApiError):
+        await cluster.list_leftovers(KEY)
+
+
+@pytest.mark.parametrize(
+    ("leftover", "path"),
+    [
+        (Leftover("Pod", Key("team", "p"), "pod-uid", "n"), f"{PODS}/p"),
+        (Leftover("WorkflowTaskResult", Key("team", "n"), "pod-uid", "n"), f"{RESULTS}/n"),
+    ],
+)
+async def test_this_very_leftover_is_deleted(
+    server: Server, cluster: KubernetesCluster, leftover: Leftover, path: str
+) -> None:
+    server.replies = [(200, {}), status(404, "NotFound"), status(409, "Conflict"), status(500, "InternalError")]
+    for _ in range(3):
+        await cluster.delete_leftover(leftover)
+    with pytest.raises(ApiError):
+        await cluster.delete_leftover(leftover)
+    request = server.requests[0]
+    assert (request.method, request.path) == ("DELETE", path)
+    assert request.body["preconditions"] == {"uid": "pod-uid"}
+
+
+async def test_a_snapshot_is_made_once_read_and_deleted_by_its_uid(server: Server, cluster: KubernetesCluster) -> None:
+    snapshot = {"metadata": {"namespace": "team", "name": "train", "uid": "s"}, "attempt": 0, "data": "H4sI"}
+    server.replies = [(201, snapshot), status(409, "AlreadyExists"), (200, snapshot), status(404, "NotFound")]
+    await cluster.create_snapshot(snapshot)
+    with pytest.raises(ApiError) as caught:
+        await cluster.create_snapshot(snapshot)
+    assert caught.value.reason == "AlreadyExists"
+    assert await cluster.get_snapshot(KEY) == snapshot
+    assert await cluster.get_snapshot(KEY) is None
+    server.replies = [(200, {}), status(404, "NotFound"), status(409, "Conflict")]
+    await cluster.delete_snapshot(snapshot)
+    await cluster.delete_snapshot(snapshot)
+    with pytest.raises(ApiError):
+        await cluster.delete_snapshot(snapshot)
+    assert [(request.method, request.path) for request in server.requests] == [
+        *[("POST", SNAPSHOTS)] * 2,
+        *[("GET", f"{SNAPSHOTS}/train")] * 2,
+        *[("DELETE", f"{SNAPSHOTS}/train")] * 3,
+    ]
+    assert server.requests[0].body == snapshot
+    assert server.requests[4].body["preconditions"] == {"uid": "s"}
+
+
+async def test_a_run_is_labelled_only_at_the_version_that_was_read(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [(200, {"metadata": {}}), status(404, "NotFound"), status(409, "Conflict")]
+    labels = {"runwright.dev/storage-state": "Archived", "runwright.dev/delete-on": None}
+    assert await cluster.label_run(RUN, labels) == {"metadata": {}}
+    assert await cluster.label_run(RUN, labels) is None
+    with pytest.raises(ApiError):
+        await cluster.label_run(RUN, labels)
+    request = server.requests[0]
+    assert (request.method, request.path) == ("PATCH", f"{RUNS}/train")
+    assert request.headers["Content-Type"] == "application/merge-patch+json"
+    assert request.body == {"metadata": {"resourceVersion": "7", "labels": labels}}
+
+
+async def test_a_run_is_deleted_only_in_the_version_that_was_read(server: Server, cluster: KubernetesCluster) -> None:
+    server.replies = [(200, {}), status(404, "NotFound"), status(409, "Conflict")]
+    await cluster.delete_run(RUN)
+    await cluster.delete_run(RUN)
+    with pytest.raises(ApiError):
+        await cluster.delete_run(RUN)
+    request = server.requests[0]
+    assert (request.method, request.path) == ("DELETE", f"{RUNS}/train")
+    assert request.body["preconditions"] == {"uid": "run-uid", "resourceVersion": "7"}
+    assert request.body["propagationPolicy"] == "Background"
+
+
+async def test_a_namespace_has_one_policy_or_none(server: Server, cluster: KubernetesCluster) -> None:
+    policy = {"spec": {"keepSucceeded": 10}}
+    server.replies = [(200, policy), status(404, "NotFound")]
+    assert await cluster.get_policy("team") == policy
+    assert await cluster.get_policy("team") is None
+    assert server.requests[0].path == "/apis/runwright.dev/v1alpha1/namespaces/team/retentionpolicies/default"
 
 
 async def test_what_is_not_there_is_none(server: Server, cluster: KubernetesCluster) -> None:
@@ -184,7 +311,7 @@ def test_a_reply_that_is_no_status_is_an_error_all_the_same(body: str) -> None:
 async def test_no_reply_is_code_zero(
     server: Server, cluster: KubernetesCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubernetes_api, "REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(requests, "REQUEST_TIMEOUT", 0.05)
     server.replies = [(0, None), (0, None)]
     for request in (cluster.get_run(KEY), cluster.get_object(ObjectRef("ConfigMap", "x", "team"))):
         with pytest.raises(ApiError) as caught:
@@ -233,6 +360,35 @@ async def test_lists_are_paged_filtered_by_the_server_and_metadata_only(
     ]
     assert [identity async for identity in cluster.list_workflows()] == []
     assert server.requests[2].query["labelSelector"] == "runwright.dev/run"
+
+
+async def test_archived_runs_are_found_by_label_and_field(server: Server, cluster: KubernetesCluster) -> None:
+    metadata = {"namespace": "team", "name": "a", "uid": "u", "resourceVersion": "5"}
+    due = {"metadata": {**metadata, "labels": {"runwright.dev/delete-on": "2026-11-24"}}}
+    server.replies = [(200, {"items": [due]})] * 3 + [(200, {"items": [{"metadata": metadata}]})]
+    expected = Identity(Key("team", "a"), "u", "5", "2026-11-24")
+    assert [identity async for identity in cluster.list_half_archived_runs()] == [expected]
+    assert [identity async for identity in cluster.list_expiring_runs(("2026-11-23", "2026-11-24"))] == [expected]
+    assert [identity async for identity in cluster.list_expiring_runs(())] == [expected]
+    assert [identity async for identity in cluster.list_runs("team")] == [Identity(Key("team", "a"), "u", "5")]
+    archived = "runwright.dev/storage-state=Archived"
+    assert [request.query.get("labelSelector") for request in server.requests] == [
+        archived,
+        f"{archived},runwright.dev/delete-on in (2026-11-23,2026-11-24)",
+        f"{archived},runwright.dev/delete-on",
+        None,
+    ]
+    assert server.requests[0].query["fieldSelector"] == "status.storageState!=Archived"
+    assert "fieldSelector" not in server.requests[1].query
+    everywhere = "/apis/runwright.dev/v1alpha1/pipelineruns"
+    assert [request.path for request in server.requests] == [everywhere, everywhere, everywhere, RUNS]
+    assert all(request.headers["Accept"].startswith("application/json;as=Partial") for request in server.requests)
+
+
+async def test_only_the_namespaces_of_the_operator_are_listed(server: Server, api: client.ApiClient) -> None:
+    server.replies = [(200, {"items": []})] * 2
+    assert [run async for run in KubernetesCluster(api, ("team", "other")).list_unfinished_runs()] == []
+    assert [request.path for request in server.requests] == [RUNS, RUNS.replace("/team/", "/other/")]
 
 
 async def test_without_its_crd_a_list_is_empty(server: Server, cluster: KubernetesCluster) -> None:
