@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, Shutdown, WorkflowReference
 from runwright.core.conditions import STALLED, SUCCEEDED, WORKFLOW_DELETED, WORKFLOW_REFUSED
+from runwright.core.decision import Memory
 from runwright.core.observe import workflow_record
-from runwright.core.reconcile import Memory
 from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen, Source, WorkflowRecord
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

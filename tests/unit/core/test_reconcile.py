@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, Shutdown, WorkflowReference
 from runwright.core.conditions import STALLED, SUCCEEDED, find
-from runwright.core.mirror import mirror
-from runwright.core.reconcile import (
+from runwright.core.decision import (
     FIRST_WRITE_DELAY,
     MAX_RETRY,
     MIN_RETRY,
@@ -24,9 +23,11 @@ from runwright.core.reconcile import (
     Look,
     Memory,
     ShutDown,
-    reconcile,
     retry_delay,
 )
+from runwright.core.mirror import mirror
+from runwright.core.ownership import STRAY
+from runwright.core.reconcile import OUTDATED, reconcile
 from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
 from tests.unit.core.strategies import KEY, MEMORIES, NOW, RUN_UID, RUNS, SEEN, TIMES, WORKFLOW_UID, workflows
 
@@ -176,7 +177,7 @@ class TestRefusedByArgo:
 
     def test_after_an_edit_it_is_replaced(self) -> None:
         told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"), generation=2)
-        assert reconcile(told, self.REFUSED, NOW) == Decision(action=Delete(self.REFUSED))
+        assert reconcile(told, self.REFUSED, NOW) == Decision(action=Delete(self.REFUSED, OUTDATED))
 
     def test_while_it_is_gone_nothing_is_tried(self) -> None:
         told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"))
@@ -191,7 +192,7 @@ class TestEditBeforeItIsRecorded:
     @pytest.mark.parametrize("phase", ["", "Pending", "Running"])
     def test_a_workflow_of_the_old_spec_is_replaced(self, phase: str) -> None:
         old = workflow(phase, source_digest="digest-b")
-        assert reconcile(run(generation=2), old, NOW) == Decision(action=Delete(old))
+        assert reconcile(run(generation=2), old, NOW) == Decision(action=Delete(old, OUTDATED))
 
     def test_not_when_it_has_ended(self) -> None:
         old = workflow("Succeeded", source_digest="digest-b")
@@ -267,13 +268,13 @@ class TestFinishedRun:
     def test_one_workflow_too_many_is_deleted(self) -> None:
         second = workflow("Running", uid="second")
         ended = run(Phase.SUCCEEDED, observed_generation=1, workflow=REFERENCE)
-        assert reconcile(ended, second, NOW) == Decision(action=Delete(second))
+        assert reconcile(ended, second, NOW) == Decision(action=Delete(second, STRAY))
 
 
 class TestStray:
     def test_one_workflow_too_many_is_deleted_under_a_running_run(self) -> None:
         second = workflow("Running", uid="second")
-        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(action=Delete(second))
+        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(action=Delete(second, STRAY))
 
 
 def shut_down(before: RunRecord, how: Shutdown = Shutdown.TERMINATE) -> RunRecord:

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 from typing_extensions import override
 
 from runwright.api.pipelinerun import RUN_LABEL, Shutdown
+from runwright.core.decision import Notice, event_name
 from runwright.core.observe import key_of
-from runwright.core.reconcile import Notice, event_name
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import BuildOptions, ObjectRef
 from runwright.ports import ApiError, Clock, Cluster, Identity, Json

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from runwright.core.decision import Notice
 from runwright.core.observe import run_record
-from runwright.core.reconcile import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import BuildOptions, ObjectRef
 from runwright.ports import ApiError, Json
