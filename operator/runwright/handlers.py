@@ -11,13 +11,17 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
+from runwright.api import retentionpolicy
 from runwright.api.model import GROUP, VERSION
-from runwright.api.pipelinerun import PLURAL, RUN_LABEL
+from runwright.api.pipelinerun import PLURAL, RUN_LABEL, STORAGE_STATE_LABEL, StorageState
 from runwright.runtime.intake import Intake
 
 ARGO_GROUP = "argoproj.io"
 ARGO_VERSION = "v1alpha1"
 WORKFLOWS = "workflows"
+
+AVAILABLE_RUNS = f"{STORAGE_STATE_LABEL}!={StorageState.ARCHIVED.value}"
+"""What the operator watches: a run that is archived leaves it, and one that is brought back enters it."""
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -50,6 +54,7 @@ def operator_settings(namespaced: bool) -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = RUN_LABEL
+    settings.watching.label_selectors[GROUP, PLURAL] = AVAILABLE_RUNS
     # A worker of Kopf's holds its place for idle_timeout: a limit on them would be one on objects a second.
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5
@@ -61,7 +66,7 @@ def operator_settings(namespaced: bool) -> kopf.OperatorSettings:
 
 
 def watch_registry(intake: Intake) -> kopf.OperatorRegistry:
-    """The handlers of the two watch streams."""
+    """The handlers of the watch streams."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
@@ -71,5 +76,9 @@ def watch_registry(intake: Intake) -> kopf.OperatorRegistry:
     @kopf.on.event(ARGO_GROUP, ARGO_VERSION, WORKFLOWS, registry=registry)
     async def workflow_event(event: kopf.RawEvent, **_: Any) -> None:
         intake.workflow(event["type"], event["object"])
+
+    @kopf.on.event(GROUP, VERSION, retentionpolicy.PLURAL, registry=registry)
+    async def policy_event(event: kopf.RawEvent, **_: Any) -> None:
+        intake.policy(event["type"], event["object"])
 
     return registry

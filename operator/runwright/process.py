@@ -13,17 +13,21 @@ from kubernetes.aio import client
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import bearer_token, configure
+from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
+from runwright.core.retention import NO_POLICY
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import watch_registry
 from runwright.ports import ApiError
 from runwright.runtime.clock import SystemClock
 from runwright.runtime.health import health_endpoint
 from runwright.runtime.intake import Intake
+from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import RESYNC_SECONDS, Resync
 from runwright.runtime.store import Store
+from runwright.runtime.sweep import Sweep
 from runwright.runtime.workers import WORKERS, work
 from runwright.watches import Watches, stop_on_signals
 
@@ -45,6 +49,8 @@ class OperatorOptions:
     kubeconfig: str | None = None
     context: str | None = None
     default_service_account: str = ""
+    default_retention: RetentionPolicySpec = NO_POLICY
+    """What holds where neither a run nor its namespace's policy says anything."""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
     probe_address: str = ""
@@ -63,11 +69,12 @@ async def run_operator(options: OperatorOptions) -> None:
         api.user_agent = f"runwright/{__version__}"
         cluster = KubernetesCluster(api, options.namespaces)
         await first_answer(cluster, configuration.host)
-        store, queue = Store(), WorkQueue[Key]()
-        reconciler = Reconciler(
-            cluster, store, SystemClock(), BuildOptions(default_service_account=options.default_service_account)
-        )
-        registry = watch_registry(Intake(store, queue))
+        store, queue, clock = Store(), WorkQueue[Key](), SystemClock()
+        policies = Policies(cluster, options.default_retention)
+        build = BuildOptions(default_service_account=options.default_service_account)
+        reconciler = Reconciler(cluster, store, clock, build, policies, queue.add)
+        sweep = Sweep(cluster, store, queue, clock)
+        registry = watch_registry(Intake(store, queue, policies, sweep.policy_changed))
         register_login(registry, configuration)
         watches = Watches(registry, options.namespaces, cluster.missing_kinds)
         stop = asyncio.Event()
@@ -77,6 +84,7 @@ async def run_operator(options: OperatorOptions) -> None:
         background = [
             asyncio.create_task(work(queue, reconciler.reconcile, options.workers), name="workers"),
             asyncio.create_task(Resync(cluster, store, queue).forever(options.resync_seconds), name="resync"),
+            asyncio.create_task(sweep.forever(), name="sweep"),
         ]
 
         def report() -> dict[str, object]:

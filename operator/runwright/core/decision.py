@@ -37,6 +37,9 @@ class Memory:
     """Whether that refusal can go away without an edit of the run."""
 
 
+NO_MEMORY = Memory()
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Read the run and then its Workflow from the API server and decide again."""

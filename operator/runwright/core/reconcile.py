@@ -19,6 +19,7 @@ from runwright.core.conditions import (
     set_condition,
 )
 from runwright.core.decision import (
+    NO_MEMORY,
     NOTHING,
     Create,
     Decision,
@@ -45,7 +46,7 @@ OUTDATED = "the run was edited since, before its Workflow was on record"
 
 
 def reconcile(
-    run: RunRecord, seen: Seen, now: datetime, memory: Memory = Memory(), terms: Terms = NO_TERMS
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory = NO_MEMORY, terms: Terms = NO_TERMS
 ) -> Decision:
     """Decide about one run.
 

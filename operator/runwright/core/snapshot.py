@@ -23,8 +23,7 @@ from runwright.core.observe import (
     workflow_nodes,
 )
 from runwright.core.records import RunRecord
-from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL
-from runwright.core.retry import pack as pack_nodes
+from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL, packed_nodes
 from runwright.core.workflow import owner_reference
 
 MAX_UNPACKED = 64 * 1024 * 1024
@@ -107,7 +106,7 @@ def restored(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
         "ownerReferences": [owner_reference(run.key.name, run.uid)],
     }
     if len(json.dumps(status.get("nodes"))) > MAX_NODES_PLAIN:
-        status["compressedNodes"] = pack_nodes(mapping(status.pop("nodes")))
+        status["compressedNodes"] = packed_nodes(mapping(status.pop("nodes")))
     return {**workflow, "metadata": metadata, "status": status}
 
 

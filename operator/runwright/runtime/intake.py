@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from runwright.core.observe import run_record, workflow_record
+from collections.abc import Callable
+
+from runwright.api.retentionpolicy import POLICY_NAME
+from runwright.core.observe import key_of, run_record, workflow_record
 from runwright.core.records import Key
 from runwright.ports import Json
+from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.store import Store
 
@@ -12,17 +16,24 @@ DELETED = "DELETED"
 
 
 class Intake:
-    """Takes the events of the two watch streams."""
+    """Takes the events of the watch streams."""
 
-    def __init__(self, store: Store, queue: WorkQueue[Key]) -> None:
+    def __init__(
+        self, store: Store, queue: WorkQueue[Key], policies: Policies, policy_changed: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._policies = policies
+        self._policy_changed = policy_changed
 
     def pipelinerun(self, event: str | None, body: Json) -> None:
-        """An event about a PipelineRun; `event` is the watch's type, None for what the initial list told."""
+        """An event about a PipelineRun; `event` is the watch's type, None for what the initial list told.
+
+        A run that is labelled out of the watch's selection arrives as DELETED, as it was before (Kubernetes 1.34).
+        """
         run = run_record(body)
         if event == DELETED:
-            self._store.drop_run(run.key, run.uid)
+            self._store.left_watch(run.key, run.uid)
         else:
             self._store.put_run(run)
         self._queue.add(run.key)
@@ -35,3 +46,9 @@ class Intake:
         else:
             self._store.put_workflow(workflow)
         self._queue.add(workflow.key)
+
+    def policy(self, event: str | None, body: Json) -> None:
+        """An event about a RetentionPolicy."""
+        namespace, name = key_of(body).namespace, key_of(body).name
+        if name == POLICY_NAME and self._policies.told(namespace, None if event == DELETED else body):
+            self._policy_changed(namespace)

@@ -31,19 +31,33 @@ class Resync:
         self._queue = queue
 
     async def forever(self, seconds: float) -> None:
-        """Look every so many seconds, with jitter, so that many operators do not list at once."""
+        """Look every so many seconds, with jitter, so that many operators do not list at once.
+
+        At the start, what the watches tell needs no look; what they leave out does.
+        """
+        look = self.half_archived
         while True:
-            await asyncio.sleep(seconds * random.uniform(0.9, 1.1))
             try:
-                found = await self.once()
+                found = await look()
             except ApiError as error:
                 logger.warning("resync failed: %s", error)
+                look = self.once
             else:
-                logger.debug("resync found %d runs that the watches had missed", found)
+                logger.debug("resync found %d runs that the watches had missed", len(found))
+                look = self.once
+            await asyncio.sleep(seconds * random.uniform(0.9, 1.1))
 
-    async def once(self) -> int:
-        """Look once; gives how many runs were put into the queue."""
-        return len(await self._workflows() | await self._runs())
+    async def once(self) -> set[Key]:
+        """Look once; gives the runs that were put into the queue."""
+        return await self._workflows() | await self._runs() | await self.half_archived()
+
+    async def half_archived(self) -> set[Key]:
+        """Look for runs whose storage state is not yet what their label asks for: archived ones are in no watch."""
+        listed = {identity.key async for identity in self._cluster.list_half_archived_runs()}
+        for key in listed:
+            self._store.look_again(key)
+            self._queue.add(key)
+        return listed
 
     async def _workflows(self) -> set[Key]:
         kept = {workflow.key: workflow for workflow in self._store.workflows()}

@@ -11,6 +11,8 @@ class Store:
     def __init__(self) -> None:
         self._runs: dict[Key, RunRecord] = {}
         self._workflows: dict[Key, WorkflowRecord] = {}
+        self._unwatched: set[Key] = set()
+        self._deleted_by_us: set[str] = set()
 
     def run(self, key: Key) -> RunRecord | None:
         """The run, if it is known and has not been forgotten."""
@@ -20,6 +22,26 @@ class Store:
         """The Workflow that this very run controls; one of an earlier run of the same name is not given."""
         workflow = self._workflows.get(run.key)
         return workflow if workflow and workflow.owner_uid == run.uid else None
+
+    def left_watch(self, key: Key, uid: str | None = None) -> None:
+        """The run is watched no longer: it was deleted, or archived. Only the API server can tell which."""
+        self.drop_run(key, uid)
+        self._unwatched.add(key)
+
+    def look_again(self, key: Key) -> None:
+        """A run that no watch tells of, or that was forgotten when it ended, is to be read anew."""
+        self._unwatched.add(key)
+
+    def take_unwatched(self, key: Key) -> bool:
+        """Whether the run has left the watch since this was last asked."""
+        if key in self._unwatched:
+            self._unwatched.discard(key)
+            return True
+        return False
+
+    def has_workflow(self, key: Key) -> bool:
+        """Whether a Workflow of this name is known."""
+        return key in self._workflows
 
     def has_unfinished_workflow(self, key: Key) -> bool:
         """Whether a Workflow of this name is known that has not ended."""
@@ -36,11 +58,20 @@ class Store:
         if not outdates(self._workflows.get(workflow.key), workflow):
             self._workflows[workflow.key] = workflow
 
+    def expect_deletion(self, workflow: WorkflowRecord) -> None:
+        """The Workflow was deleted by us: its end is known, and its last event tells nothing."""
+        self._deleted_by_us.add(workflow.uid)
+        self.drop_workflow(workflow.key, workflow.uid)
+
     def deleted_workflow(self, workflow: WorkflowRecord) -> None:
         """Forget the Workflow, unless it had ended: then it tells how its run ended, even if that was the same moment.
 
         One that has been replaced tells nothing: its successor may be known before its end is.
         """
+        if workflow.uid in self._deleted_by_us:
+            self._deleted_by_us.discard(workflow.uid)
+            self.drop_workflow(workflow.key, workflow.uid)
+            return
         kept = self._workflows.get(workflow.key)
         if workflow.finished and (kept is None or kept.uid == workflow.uid):
             self.put_workflow(workflow)

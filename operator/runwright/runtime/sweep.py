@@ -1,0 +1,87 @@
+"""Finds the archived runs for which something is to be done: they are in no watch, and nothing remembers them.
+
+By metadata-only lists with selectors that the API server evaluates, so what is not due costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+from runwright.core.records import Key
+from runwright.core.retention import day_of
+from runwright.ports import ApiError, Clock, Cluster, Identity
+from runwright.runtime.queue import WorkQueue
+from runwright.runtime.store import Store
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 6 * 3600.0
+"""Time between two looks for archived runs that will be deleted today or tomorrow."""
+
+RETRY_SECONDS = 30.0
+
+
+class Sweep:
+    """Puts archived runs into the queue when they are due, and all runs of a namespace whose policy has changed."""
+
+    def __init__(self, cluster: Cluster, store: Store, queue: WorkQueue[Key], clock: Clock) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def policy_changed(self, namespace: str) -> None:
+        """Look at the finished runs of the namespace again, archived ones too."""
+        self._changed.add(namespace)
+        self._wake.set()
+
+    async def forever(self) -> None:
+        """Sweep at the start, and whenever it is time. What fails is tried again."""
+        overdue = True
+        loop = asyncio.get_running_loop()
+        at = loop.time()
+        while True:
+            wait = SWEEP_SECONDS
+            try:
+                if loop.time() >= at:
+                    found = await self.expiring(overdue)
+                    logger.debug("%d archived runs will be deleted by tomorrow", found)
+                    overdue, at = False, loop.time() + SWEEP_SECONDS
+                await self.changed()
+                wait = at - loop.time()
+            except ApiError as error:
+                logger.warning("no sweep: %s; trying again in %.0f s", error, RETRY_SECONDS)
+                wait = RETRY_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait)
+            self._wake.clear()
+
+    async def expiring(self, overdue: bool) -> int:
+        """Look for archived runs that will be deleted by tomorrow, with `overdue` from any day before; gives how many."""
+        now = self._clock.now()
+        days = tuple(day_of(now + timedelta(days=away)) for away in (-1, 0, 1))
+        listed = self._cluster.list_expiring_runs(() if overdue else days)
+        return await self._look_at(listed, lambda run: run.delete_on <= days[-1])
+
+    async def changed(self) -> None:
+        """Look at the runs of the namespaces whose policy has changed."""
+        while self._changed:
+            namespace = next(iter(self._changed))
+            found = await self._look_at(self._cluster.list_runs(namespace), lambda _: True)
+            self._changed.discard(namespace)
+            logger.info("the retention policy of namespace %s has changed: looking at its %d runs", namespace, found)
+
+    async def _look_at(self, listed: AsyncIterator[Identity], wanted: Callable[[Identity], bool]) -> int:
+        found = 0
+        async for run in listed:
+            if wanted(run):
+                found += 1
+                self._store.look_again(run.key)
+                self._queue.add(run.key)
+        return found
