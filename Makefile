@@ -52,8 +52,9 @@ $(VENV_DONE): requirements.txt requirements-dev.txt
 	@touch $@
 
 .PHONY: generate
-generate: venv ## Write crds/ and docs/reference/ anew from the models
+generate: venv ## Write crds/, docs/reference/ and deploy/argocd/argocd-cm.yaml anew from what they are made of
 	@$(BIN)/python -m runwright.api.generate
+	@$(BIN)/python deploy/argocd/argocd_cm.py
 
 .PHONY: lint
 lint: venv ## ruff, pyright, import-linter

@@ -1,0 +1,246 @@
+"""What deploy/argocd gives to Argo CD: its scripts, run as Argo CD runs them, on runs as `kubectl get -o yaml` gave them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from lupa import lua51
+
+from argocd.argocd_cm import CONFIG_MAP, CUSTOMIZATIONS, config_map
+from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
+from runwright.core.conditions import PREVIOUS_WORKFLOW, STALLED, SUCCEEDED
+from runwright.core.patch import merge_patch
+from tests.unit.core.strategies import STATUSES
+from tests.unit.deploy.argocd_vm import LuaReturnError, Object, act, discover, health, paths
+
+KIND = CUSTOMIZATIONS / "runwright.dev" / "PipelineRun"
+ACTIONS = KIND / "actions"
+HEALTH = (KIND / "health.lua").read_text()
+DISCOVERY = (ACTIONS / "discovery.lua").read_text()
+ACTION = {script.parent.name: script.read_text() for script in sorted(ACTIONS.glob("*/action.lua"))}
+RUNS = sorted((KIND / "testdata").glob("*.yaml"))
+
+
+class AsJson(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: a time is a text."""
+
+
+AsJson.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read(path: Path) -> Any:
+    return yaml.load(path.read_text(), AsJson)
+
+
+HEALTH_TESTS: list[Object] = read(KIND / "health_test.yaml")["tests"]
+ACTION_TESTS: Object = read(ACTIONS / "action_test.yaml")
+
+
+def name_of(path: Path) -> str:
+    return path.stem
+
+
+def has_ended(path: Path) -> bool:
+    """Whether the run is at its end, and no retry of it is asked for."""
+    run = read(path)
+    status = run.get("status", {"phase": "Pending"})
+    return Phase(status["phase"]).finished and run["spec"]["retries"] <= status["retries"]
+
+
+def with_spec(obj: Object, **spec: Any) -> Object:
+    return {**obj, "spec": {**obj["spec"], **spec}}
+
+
+def enabled(obj: Object) -> set[str]:
+    return {name for name, action in discover(obj, DISCOVERY).items() if not action["disabled"]}
+
+
+# ------------------------------------------------------------------------------- what Argo CD's own tests do with the files
+@pytest.mark.parametrize("case", HEALTH_TESTS, ids=lambda case: case["inputPath"])
+@pytest.mark.parametrize("libraries", [False, True], ids=["from argocd-cm", "built in"])
+def test_health(case: Object, libraries: bool):
+    """`libraries`: Argo CD opens Lua's libraries for a script that it has built in, not for one in argocd-cm."""
+    assert health(read(KIND / case["inputPath"]), HEALTH, libraries) == case["healthStatus"]
+
+
+@pytest.mark.parametrize("case", ACTION_TESTS["discoveryTests"], ids=lambda case: case["inputPath"])
+def test_discovery(case: Object):
+    wanted = {action.pop("name"): {"disabled": False, **action} for action in deepcopy(case["result"])}
+    assert discover(read(ACTIONS / case["inputPath"]), DISCOVERY) == wanted
+
+
+@pytest.mark.parametrize("case", ACTION_TESTS["actionTests"], ids=lambda case: case["expectedOutputPath"])
+def test_action(case: Object):
+    done = act(read(ACTIONS / case["inputPath"]), ACTION[case["action"]])
+    assert done == read(ACTIONS / case["expectedOutputPath"])
+
+
+def test_every_recorded_run_and_every_result_is_used():
+    assert {KIND / case["inputPath"] for case in HEALTH_TESTS} == set(RUNS)
+    outputs = {ACTIONS / case["expectedOutputPath"] for case in ACTION_TESTS["actionTests"]}
+    assert outputs == set((ACTIONS / "testdata").glob("*.yaml"))
+    assert {case["action"] for case in ACTION_TESTS["actionTests"]} == set(ACTION)
+    discovered = discover(read(RUNS[0]), DISCOVERY)
+    assert set(discovered) == set(ACTION), "an action has both: a script, and an entry in discovery.lua"
+
+
+# ------------------------------------------------------------------------------------------------------- the ConfigMap
+def test_the_config_map_is_made_from_the_scripts():
+    assert config_map() == CONFIG_MAP.read_text(), "make generate"
+
+
+def test_the_config_map_holds_the_scripts_where_argo_cd_looks():
+    data = read(CONFIG_MAP)["data"]
+    assert data["resource.customizations.health.runwright.dev_PipelineRun"] == HEALTH
+    actions = yaml.safe_load(data["resource.customizations.actions.runwright.dev_PipelineRun"])
+    assert actions["discovery.lua"] == DISCOVERY
+    assert {one["name"]: one["action.lua"] for one in actions["definitions"]} == ACTION
+
+
+# -------------------------------------------------------------------------------------------------------------- health
+@pytest.mark.parametrize("path", [path for path in RUNS if has_ended(path)], ids=name_of)
+def test_being_archived_does_not_change_how_a_run_ended(path: Path):
+    """Nor does an edit of an archived run, which the operator does not look at any more."""
+    run = read(path)
+    before = health(run, HEALTH)
+    run["metadata"].setdefault("labels", {})[STORAGE_STATE_LABEL] = StorageState.ARCHIVED.value
+    run["status"].pop("nodes", None)
+    run["metadata"]["generation"] += 5
+    assert health(run, HEALTH) == before
+
+
+def run_with(status: Object, generation: int, retries: int, archived: bool, deleting: bool) -> Object:
+    metadata: Object = {"name": "train", "generation": generation}
+    if archived:
+        metadata["labels"] = {STORAGE_STATE_LABEL: StorageState.ARCHIVED.value}
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    return {"metadata": metadata, "spec": {"retries": retries, "workflow": {"manifest": "a"}}, "status": status}
+
+
+@given(STATUSES, st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans())
+def test_the_health_of_whatever_an_operator_may_write(
+    status: Any, generation: int, retries: int, archived: bool, deleting: bool
+):
+    document = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    run = run_with(document, generation, retries, archived, deleting)
+    word = health(run, HEALTH)["status"]
+    conditions = {one["type"]: one for one in document.get("conditions", [])}
+    succeeded = conditions.get(SUCCEEDED, {}).get("status", "Unknown")
+    retry = succeeded == "False" and retries > document.get("retries", 0) and not archived
+    stalled = conditions.get(STALLED, {}).get("status") == "True"
+    if deleting:
+        wanted = "Progressing"
+    elif succeeded != "Unknown" and not retry:
+        wanted = "Healthy" if succeeded == "True" else "Degraded"
+    elif document.get("observedGeneration", 0) < generation:
+        wanted = "Progressing"
+    else:
+        wanted = "Degraded" if stalled else "Progressing"
+    assert word == wanted
+
+
+def test_a_run_that_waits_for_its_predecessor_to_be_collected_is_no_failure():
+    """Degraded would fail the sync of an Argo CD that has just replaced the run."""
+    run = read(KIND / "testdata" / "stalled_previous_workflow.yaml")
+    assert any(one["reason"] == PREVIOUS_WORKFLOW for one in run["status"]["conditions"])
+    assert health(run, HEALTH)["status"] == "Progressing"
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name_of)
+def test_whatever_is_missing_from_a_status_no_script_fails(path: Path):
+    """A run that an older or a newer version wrote, or a person."""
+    run = read(path)
+    for place in list(paths(run.get("status"), ("status",))):
+        holder = less = deepcopy(run)
+        for key in place[:-1]:
+            holder = holder[key]
+        if isinstance(holder, dict) and place[-1] not in ("type", "reason"):
+            holder.pop(place[-1], None)
+            assert health(less, HEALTH)["message"], place
+            enabled(less)
+
+
+# ------------------------------------------------------------------------------------------------------------- actions
+PATCHES: dict[str, Object] = {
+    "stop": {"spec": {"shutdown": "Stop"}},
+    "terminate": {"spec": {"shutdown": "Terminate"}},
+    "archive": {"metadata": {"labels": {STORAGE_STATE_LABEL: "Archived"}}},
+    "unarchive": {"metadata": {"labels": {STORAGE_STATE_LABEL: "Available"}}},
+}
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name_of)
+def test_an_action_changes_what_it_is_for_and_nothing_else(path: Path):
+    """Empty maps, numbers and lists of the run come back from Lua as they were."""
+    run = read(path)
+    for action in enabled(run):
+        patch = merge_patch(run, act(run, ACTION[action]))
+        if action == "retry":
+            taken_back = {"shutdown": None} if "shutdown" in run["spec"] else {}
+            assert patch == {"spec": {"retries": run["status"]["retries"] + 1, **taken_back}}
+        else:
+            assert patch == PATCHES[action]
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name_of)
+def test_an_action_that_was_taken_is_not_offered_again(path: Path):
+    run = read(path)
+    for action in enabled(run):
+        done = act(run, ACTION[action])
+        assert action not in enabled(done)
+        assert merge_patch(done, act(done, ACTION[action])) == {}, "nor does it ask for a second retry"
+
+
+@pytest.mark.parametrize(
+    ("phase", "shutdown", "retries", "archived"),
+    list(product([None, *Phase], [None, *Shutdown], (0, 1), (False, True))),
+    ids=str,
+)
+def test_what_is_offered_when(phase: Phase | None, shutdown: Shutdown | None, retries: int, archived: bool):
+    run = run_with({"phase": phase.value, "retries": 0} if phase else {}, 1, retries, archived, deleting=False)
+    run = with_spec(run, shutdown=shutdown.value) if shutdown else run
+    wanted = {"unarchive" if archived else "archive"}
+    if not (phase and phase.finished):
+        wanted |= {None: {"stop", "terminate"}, "Stop": {"terminate"}, "Terminate": set[str]()}[shutdown]
+    if phase in (Phase.FAILED, Phase.ERROR) and not retries and not archived:
+        wanted |= {"retry"}
+    assert enabled(run) == wanted
+    run["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    assert enabled(run) == set()
+
+
+def test_a_null_in_an_inline_spec_is_lost_on_the_way_through_lua():
+    """Argo CD's own doing, told in docs/gitops.md: the API server then refuses the action, since spec.workflow is frozen."""
+    run = read(KIND / "testdata" / "running.yaml")
+    run["spec"]["workflow"]["spec"]["volumes"] = None
+    lost = {"workflow": {"spec": {"volumes": None}}}
+    assert merge_patch(run, act(run, ACTION["stop"])) == {"spec": {"shutdown": "Stop", **lost}}
+
+
+# -------------------------------------------------------------------------------------------------- the stand-in itself
+def test_lua_is_as_argo_cd_opens_it():
+    for word in ("string", "io", "math", "debug", "python", "os.exit", "('a').upper"):
+        with pytest.raises((lua51.LuaError, LuaReturnError)):
+            act({}, f"local found = {word}\nassert(found ~= nil)\nreturn {{ a = 1 }}")
+    assert act({"a": {}, "b": [{"c": {}}], "d": []}, "obj.e = table.getn(obj.b)\nreturn obj") == {
+        "a": {},
+        "b": [{"c": {}}],
+        "d": [],
+        "e": 1,
+    }
+    for script in ("return { 1, x = 2 }", "return 1", "local t = { 1 }\nreturn { a = t, b = t }"):
+        with pytest.raises(LuaReturnError):
+            act({}, script)
+    with pytest.raises(LuaReturnError):
+        health({}, "return { status = 'Fine' }")
