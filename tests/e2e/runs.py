@@ -15,6 +15,9 @@ import pytest
 from tests.e2e.cluster import Kubectl
 from tests.e2e.manifests import of_spec
 
+HELD = "runwright.dev/test"
+"""A finalizer, by which a run that was deleted stays."""
+
 ABSENT = {"workflow": {"templateRef": {"name": "absent"}}}
 FROM = {"configMapKeyRef": {"name": "a", "key": "b"}}
 SUSPENDED = {
@@ -57,6 +60,22 @@ class Run:
         """What the operator writes once it has created the Workflow."""
         self.patch({"status": {"workflow": {"name": self.name, "uid": "8a0c"}}}, "--subresource=status")
         return self
+
+    def status(self, **fields: Any) -> dict[str, Any]:
+        """What an operator would write."""
+        return self.patch({"status": fields}, "--subresource=status")
+
+    def hold(self) -> Run:
+        """Delete the run, which `HELD` keeps there: no operator touches it any more, and edits are judged as ever.
+
+        Whoever holds a run releases it, or its namespace stays.
+        """
+        self.kubectl("delete", *self.where, "prun", self.name, "--wait=false")
+        return self
+
+    def release(self) -> None:
+        if self.kubectl("get", *self.where, "prun", self.name, "--ignore-not-found"):
+            self.patch({"metadata": {"finalizers": None}})
 
     def get(self) -> dict[str, Any]:
         return json.loads(self.kubectl("get", *self.where, "prun", self.name, "-o", "json", "--show-managed-fields"))

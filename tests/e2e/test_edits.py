@@ -6,13 +6,14 @@ Nothing here needs the operator, and nothing minds that it runs.
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import pytest
 
 from tests.e2e.conftest import Apply
 from tests.e2e.manifests import of_spec
-from tests.e2e.runs import ABSENT, FROM, SUSPENDED, Run, refused, source
+from tests.e2e.runs import ABSENT, FROM, HELD, SUSPENDED, Run, refused, source
 
 FROZEN = "cannot change once the run's Workflow was created: apply a PipelineRun of another name instead"
 PARAMETERS = [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]
@@ -32,11 +33,44 @@ FROZEN_EDITS: dict[str, tuple[dict[str, Any], str]] = {
     "a parameter more": ({"parameters": [*PARAMETERS, {"name": "c", "value": "3"}]}, "spec.parameters"),
     "a parameter less": ({"parameters": PARAMETERS[:1]}, "spec.parameters"),
     "no parameters": ({"parameters": None}, "spec.parameters"),
+    "another service account": ({"serviceAccountName": "somebody"}, "spec.serviceAccountName"),
+    "no service account": ({"serviceAccountName": None}, "spec.serviceAccountName"),
+}
+
+
+class Held(Protocol):
+    """A run with this spec and this status, which no operator touches."""
+
+    def __call__(self, spec: dict[str, Any] = ABSENT, **status: Any) -> Run: ...
+
+
+@pytest.fixture
+def released(run: Run) -> Iterator[None]:
+    """Lets the run go, at the end of a test that holds it."""
+    yield
+    run.release()
+
+
+@pytest.fixture
+def held(run: Run, released: None) -> Held:
+    def made(spec: dict[str, Any] = ABSENT, **status: Any) -> Run:
+        run.create(spec, finalizers=[HELD]).hold().status(**{"phase": None, "retries": None, **status})
+        return run
+
+    return made
+
+
+AT_ANY_TIME: dict[str, Any] = {
+    "displayName": "a",
+    "description": "b",
+    "retention": {"deleteAfter": "1000d"},
+    "references": [{"type": "JOB", "id": "a"}],
+    "pipeline": {"id": "a", "name": "b"},
 }
 
 
 def test_what_a_run_was_made_from_is_frozen_once_it_was_accepted(run: Run):
-    run.create({**source(**SUSPENDED), "parameters": PARAMETERS}).accept()
+    run.create({**source(**SUSPENDED), "parameters": PARAMETERS, "serviceAccountName": "robot"}).accept()
     before = run.get()["spec"]
     assert before["workflow"]["spec"]["volumes"] is None, "or the edit of a null proves nothing"
     for edit, (fields, field) in FROZEN_EDITS.items():
@@ -44,9 +78,12 @@ def test_what_a_run_was_made_from_is_frozen_once_it_was_accepted(run: Run):
     assert run.get()["spec"] == before
 
 
-def test_parameters_cannot_be_added_to_an_accepted_run_that_had_none(run: Run):
+@pytest.mark.parametrize(
+    "fields", [{"parameters": PARAMETERS}, {"serviceAccountName": "robot"}], ids=lambda f: next(iter(f))
+)
+def test_what_an_accepted_run_did_not_say_cannot_be_added(run: Run, fields: dict[str, Any]):
     run.create(source(**SUSPENDED)).accept()
-    assert f"spec.parameters: Forbidden: {FROZEN}" in refused(run.spec, parameters=PARAMETERS)
+    assert f"spec.{next(iter(fields))}: Forbidden: {FROZEN}" in refused(run.spec, **fields)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +102,15 @@ def test_every_source_is_frozen(run: Run, before: dict[str, Any], after: dict[st
 
 def test_a_run_that_was_not_accepted_can_be_mended(run: Run):
     """A Stalled run has no Workflow: mending its spec is what it waits for."""
-    run.create(ABSENT | {"parameters": PARAMETERS[:1]})
-    run.spec(parameters=PARAMETERS, workflow={"templateRef": {"name": "another"}})
+    run.create(ABSENT | {"parameters": PARAMETERS[:1], "serviceAccountName": "absent"})
+    run.spec(parameters=PARAMETERS, serviceAccountName="robot", workflow={"templateRef": {"name": "another"}})
     assert run.spec(workflow={"templateRef": None, "manifest": "a"})["spec"]["workflow"] == {"manifest": "a"}
 
 
 def test_what_stays_possible_on_an_accepted_run(run: Run):
-    run.create({**source(**SUSPENDED), "parameters": PARAMETERS}, finalizers=["runwright.dev/test"]).accept()
+    run.create({**source(**SUSPENDED), "parameters": PARAMETERS}, finalizers=[HELD]).accept()
     run.spec(parameters=PARAMETERS[::-1])
-    run.spec(displayName="a", description="b", retention={"deleteAfter": "1h"}, references=[{"type": "JOB", "id": "a"}])
+    run.spec(**AT_ANY_TIME)
     run.patch({"metadata": {"labels": {"runwright.dev/storage-state": "Archived"}, "annotations": {"a": "b"}}})
     assert run.patch({"status": {"phase": "Running"}}, "--subresource=status")["status"]["phase"] == "Running"
     run.kubectl("delete", *run.where, "prun", run.name, "--wait=false")
@@ -81,14 +118,77 @@ def test_what_stays_possible_on_an_accepted_run(run: Run):
     assert run.kubectl("get", *run.where, "prun", "--ignore-not-found", run.name) == ""
 
 
+STATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "pending": [],
+    "running": [("status", {"phase": "Running"})],
+    "terminating": [("status", {"phase": "Running"}), ("spec", {"shutdown": "Terminate"})],
+    "succeeded": [("status", {"phase": "Succeeded"})],
+    "failed": [("status", {"phase": "Failed"})],
+    "retried": [
+        ("status", {"phase": "Failed"}),
+        ("spec", {"retries": 1}),
+        ("status", {"phase": "Running", "retries": 1}),
+    ],
+    "terminated and retried": [
+        ("spec", {"shutdown": "Terminate"}),
+        ("status", {"phase": "Failed"}),
+        ("spec", {"retries": 1, "shutdown": None}),
+    ],
+    "archived": [
+        ("status", {"phase": "Failed"}),
+        ("metadata", {"labels": {"runwright.dev/storage-state": "Archived"}}),
+        ("status", {"storageState": "Archived", "nodes": None}),
+    ],
+    "archived and to be deleted": [
+        ("status", {"phase": "Succeeded", "storageState": "Archived"}),
+        ("metadata", {"labels": {"runwright.dev/storage-state": "Archived", "runwright.dev/delete-on": "2999-01-01"}}),
+    ],
+}
+
+
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
-def test_applying_an_accepted_run_again_changes_nothing(run: Run, apply: Apply, how: tuple[str, ...]):
-    """As Argo CD and every other GitOps tool does."""
-    document = of_spec({**source(**SUSPENDED), "parameters": PARAMETERS})
+@pytest.mark.parametrize("edits", STATES.values(), ids=STATES.keys())
+def test_applying_a_run_again_changes_nothing_whatever_became_of_it(
+    run: Run, apply: Apply, edits: list[tuple[str, dict[str, Any]]], how: tuple[str, ...], released: None
+):
+    """As Argo CD and every other GitOps tool does, with a manifest that leaves what others have set to them."""
+    spec = {**source(**SUSPENDED), "parameters": PARAMETERS, "serviceAccountName": "robot", **AT_ANY_TIME}
+    document = of_spec(spec, labels={"team": "a"}, finalizers=[HELD])
     apply(document, *how)
-    before = run.accept().get()["metadata"]
+    run.hold().status(phase="Pending", retries=None, workflow={"name": "run", "uid": "8a0c"})
+    for part, fields in edits:
+        run.status(**fields) if part == "status" else run.patch({part: fields})
+    before = run.get()
     apply(document, *how)
-    assert run.get()["metadata"]["generation"] == before["generation"]
+    after = run.get()
+    assert after["spec"] == before["spec"]
+    assert {**after["metadata"]["labels"], **before["metadata"]["labels"]} == after["metadata"]["labels"]
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
+def test_a_manifest_can_terminate_and_retry_and_is_applied_again_after_each(
+    run: Run, apply: Apply, how: tuple[str, ...], released: None
+):
+    steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({}, {"phase": "Running", "retries": 0, "workflow": {"name": "run", "uid": "8a0c"}}),
+        ({"shutdown": "Terminate"}, {"phase": "Failed"}),
+        ({"retries": 1}, {"phase": "Running", "retries": 1}),
+        ({"retries": 1}, {"phase": "Failed"}),
+        ({"retries": 2}, {"phase": "Succeeded", "retries": 2}),
+        ({"retries": 2}, {"storageState": "Archived"}),
+    ]
+    for number, (fields, status) in enumerate(steps):
+        document = of_spec(ABSENT | fields, finalizers=[HELD])
+        apply(document, *how)
+        if not number:
+            run.hold()
+        run.status(**status)
+        before = run.get()
+        apply(document, *how)
+        after = run.get()
+        assert after["spec"] == before["spec"] and after["metadata"]["generation"] == before["metadata"]["generation"]
+    assert after["spec"]["retries"] == 2 and "shutdown" not in after["spec"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +216,7 @@ def test_the_rules_are_within_the_budget_for_the_largest_runs(run: Run, apply: A
 
 def test_a_namespace_that_is_being_deleted_takes_no_run(run: Run):
     """A run with a finalizer holds the namespace in that state."""
-    run.create(ABSENT, finalizers=["runwright.dev/test"])
+    run.create(ABSENT, finalizers=[HELD])
     namespace = run.where[1]
     run.kubectl("delete", "namespace", namespace, "--wait=false")
     late = Run(run.kubectl, namespace, "late")
@@ -126,33 +226,96 @@ def test_a_namespace_that_is_being_deleted_takes_no_run(run: Run):
     run.patch({"metadata": {"finalizers": None}})
 
 
-def test_retries_only_grows(run: Run):
-    run.create(ABSENT | {"retries": 1})
+# -------------------------------------------------------------------------------------------- what retries and terminates
+ONLY_GROWS = "spec.retries: Forbidden: only grows: to retry a failed run, set it to status.retries + 1"
+NOT_NOW = (
+    "spec.retries: Forbidden: cannot be raised now: only a run whose status.phase is Failed or Error can be retried"
+)
+TOO_FAR = "spec.retries: Forbidden: cannot be raised so far: set it to status.retries + 1"
+WITH_SHUTDOWN = "spec.shutdown: Forbidden: remove spec.shutdown in the same edit"
+NOT_TAKEN_BACK = (
+    "spec.shutdown: Forbidden: cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries"
+)
+ENDED = "spec.shutdown: Forbidden: cannot be set on a run that has ended: there is nothing left to shut down"
+
+
+def test_retries_only_grows(held: Held):
+    run = held(ABSENT | {"retries": 2}, phase="Failed", retries=2)
+    for fewer in (1, 0, None):
+        assert ONLY_GROWS in refused(run.spec, retries=fewer)
     assert run.spec(retries=2)["spec"]["retries"] == 2
-    message = "spec.retries: Forbidden: only grows: to retry a failed run, set it to status.retries + 1"
-    assert message in refused(run.spec, retries=1)
-    assert message in refused(run.spec, retries=None)
 
 
-def test_a_shutdown_is_not_taken_back(run: Run):
-    message = "spec.shutdown: Forbidden: cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries"
-    run.create(ABSENT | {"shutdown": "Terminate"})
-    assert message in refused(run.spec, shutdown="Stop")
-    assert message in refused(run.spec, shutdown=None)
-    assert run.spec(shutdown="Stop", retries=1)["spec"]["shutdown"] == "Stop"
-    assert message in refused(run.spec, shutdown=None)
-    assert "shutdown" not in run.spec(shutdown=None, retries=2)["spec"]
+@pytest.mark.parametrize("phase", [None, "Pending", "Running", "Succeeded", "Skipped"])
+def test_only_a_run_that_failed_is_retried(held: Held, phase: str | None):
+    run = held(phase=phase)
+    for many in (1, 2):
+        said = refused(run.spec, retries=many)
+        assert NOT_NOW in said and TOO_FAR not in said
 
 
-def test_a_run_that_has_ended_takes_no_shutdown(run: Run):
-    message = "spec.shutdown: Forbidden: cannot be set on a run that has ended: there is nothing left to shut down"
-    run.create(ABSENT)
-    run.patch({"status": {"phase": "Succeeded"}}, "--subresource=status")
+@pytest.mark.parametrize("phase", ["Failed", "Error"])
+def test_a_run_that_failed_is_retried_once_at_a_time(held: Held, phase: str):
+    """One more than what was carried out, however often it is asked for until that is done."""
+    run = held(phase=phase)
+    for many in (2, 3, 1000):
+        said = refused(run.spec, retries=many)
+        assert TOO_FAR in said and NOT_NOW not in said
+    for _ in range(2):
+        assert run.spec(retries=1)["spec"]["retries"] == 1
+    assert TOO_FAR in refused(run.spec, retries=2)
+
+    run.status(phase="Running", retries=1)
+    assert NOT_NOW in refused(run.spec, retries=2)
+    run.status(phase=phase)
+    assert TOO_FAR in refused(run.spec, retries=3)
+    assert run.spec(retries=2)["spec"]["retries"] == 2
+
+
+def test_the_counter_starts_where_the_run_was_made_with_it(held: Held):
+    run = held(ABSENT | {"retries": 3}, phase="Error", retries=3)
+    assert TOO_FAR in refused(run.spec, retries=5)
+    assert run.spec(retries=4)["spec"]["retries"] == 4
+
+
+def test_a_shutdown_is_not_taken_back(held: Held):
+    run = held(ABSENT | {"shutdown": "Terminate"}, phase="Running")
+    for phase in ("Running", "Failed", "Succeeded"):
+        run.status(phase=phase)
+        for other in ("Stop", None):
+            assert NOT_TAKEN_BACK in refused(run.spec, shutdown=other)
+    assert NOT_NOW in refused(run.spec, shutdown=None, retries=1)
+
+
+def test_stop_can_become_terminate_until_the_run_has_ended(held: Held):
+    run = held(ABSENT | {"shutdown": "Stop"}, phase="Failed")
+    assert ENDED in refused(run.spec, shutdown="Terminate")
+    run.status(phase="Running")
+    assert run.spec(shutdown="Terminate")["spec"]["shutdown"] == "Terminate"
+
+
+def test_a_retry_after_a_shutdown_takes_it_back_in_the_same_edit(held: Held):
+    run = held(ABSENT | {"shutdown": "Terminate"}, phase="Failed", retries=0)
+    assert WITH_SHUTDOWN in refused(run.spec, retries=1)
     for how in ("Stop", "Terminate"):
-        assert message in refused(run.spec, shutdown=how)
-    assert run.spec(shutdown="Stop", retries=1)["spec"]["shutdown"] == "Stop"
-    assert message in refused(run.spec, shutdown="Terminate")
+        assert WITH_SHUTDOWN in refused(run.spec, retries=1, shutdown=how)
+    assert "shutdown" not in run.spec(retries=1, shutdown=None)["spec"]
+    run.status(phase="Running", retries=1)
+    assert run.spec(shutdown="Terminate")["spec"]["shutdown"] == "Terminate", "and the retry can be ended early too"
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Skipped", "Failed", "Error"])
+def test_a_run_that_has_ended_takes_no_shutdown(held: Held, phase: str):
+    run = held(phase=phase)
+    for how in ("Stop", "Terminate"):
+        said = refused(run.spec, shutdown=how)
+        assert ENDED in said and WITH_SHUTDOWN not in said
     run.patch({"metadata": {"labels": {"a": "b"}}})
+
+
+def test_a_retry_takes_no_shutdown_along(held: Held):
+    said = refused(held(phase="Failed").spec, retries=1, shutdown="Stop")
+    assert WITH_SHUTDOWN in said and ENDED not in said
 
 
 # ---------------------------------------------------------------------------------------------------------- the status

@@ -34,6 +34,14 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Edits:
+    """Which fields may be edited when; the rules hold it."""
+
+    fields: tuple[str, ...]
+    when: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind, namespaced: what its CRD and its reference page are made from."""
 
@@ -46,6 +54,8 @@ class Kind:
     """Whether `status` is a subresource, which only its own requests write."""
     selectable_fields: tuple[str, ...] = ()
     """What `--field-selector` can ask for, besides metadata.name and namespace. The API server allows eight."""
+    edits: tuple[Edits, ...] = ()
+    """Empty: every field at any time."""
     rules: tuple[Rule, ...] = ()
     labels: tuple[Label, ...] = ()
     notes: str = ""
@@ -89,6 +99,15 @@ PIPELINE_RUN = Kind(
         ".spec.shutdown",
         ".spec.workflow.templateRef.name",
         ".spec.workflow.manifestFrom.configMapKeyRef.name",
+    ),
+    edits=(
+        Edits(
+            ("spec.displayName", "spec.description", "spec.references", "spec.pipeline", "spec.retention"),
+            "at any time",
+        ),
+        Edits(("spec.workflow", "spec.parameters", "spec.serviceAccountName"), "until the run has its Workflow"),
+        Edits(("spec.shutdown",), "while the run has not ended; it is removed in the edit that retries the run"),
+        Edits(("spec.retries",), "to `status.retries` + 1 while `status.phase` is Failed or Error"),
     ),
     rules=PIPELINE_RUN_RULES,
     labels=(

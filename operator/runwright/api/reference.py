@@ -16,6 +16,13 @@ def reference_page(kind: Kind) -> str:
     """The whole page of a kind, as Markdown."""
     schema = openapi_schema(kind)
     parts = [*_head(kind, schema), *_fields(schema)]
+    if kind.edits:
+        rows = ((", ".join(f"`{field}`" for field in one.fields), one.when) for one in kind.edits)
+        parts += [
+            "## Edits",
+            "An edit that changes nothing, such as applying the same manifest again, is taken in every state.",
+            _table(("Field", "Can be changed"), rows),
+        ]
     if kind.rules:
         parts += [
             "## Rules",

@@ -39,7 +39,23 @@ _ENDED = (
     "has(oldSelf.status) && has(oldSelf.status.phase) && "
     "oldSelf.status.phase in ['Succeeded', 'Skipped', 'Failed', 'Error']"
 )
+_FAILED = "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Failed', 'Error']"
 _ACCEPTED = "has(oldSelf.status) && has(oldSelf.status.workflow)"
+_FROZEN = "cannot change once the run's Workflow was created: apply a PipelineRun of another name instead"
+_RAISED = "self.spec.retries > oldSelf.spec.retries"
+_NEXT_ATTEMPT = "(has(oldSelf.status.retries) ? oldSelf.status.retries : 0) + 1"
+
+
+def _frozen(field: str) -> Rule:
+    """A field of spec, one that may be absent, that keeps its value once the run has its Workflow."""
+    return Rule(
+        path="",
+        field_path=f".spec.{field}",
+        expression=f"!({_ACCEPTED}) || (has(self.spec.{field}) ? "
+        f"has(oldSelf.spec.{field}) && self.spec.{field} == oldSelf.spec.{field} : !has(oldSelf.spec.{field}))",
+        message=_FROZEN,
+    )
+
 
 PIPELINE_RUN_RULES: tuple[Rule, ...] = (
     Rule(
@@ -63,26 +79,39 @@ PIPELINE_RUN_RULES: tuple[Rule, ...] = (
         path="",
         field_path=".spec.workflow",
         expression=f"!({_ACCEPTED}) || self.spec.workflow == oldSelf.spec.workflow",
-        message="cannot change once the run's Workflow was created: apply a PipelineRun of another name instead",
+        message=_FROZEN,
     ),
-    Rule(
-        path="",
-        field_path=".spec.parameters",
-        expression=f"!({_ACCEPTED}) || (has(self.spec.parameters) ? "
-        "has(oldSelf.spec.parameters) && self.spec.parameters == oldSelf.spec.parameters : "
-        "!has(oldSelf.spec.parameters))",
-        message="cannot change once the run's Workflow was created: apply a PipelineRun of another name instead",
-    ),
+    _frozen("parameters"),
+    _frozen("serviceAccountName"),
     Rule(
         path="spec",
         field_path=".retries",
         expression="self.retries >= oldSelf.retries",
-        message="only grows: to retry a failed run, set it to status.retries + 1",
+        message="only grows: to retry a failed run, set it to status.retries + 1; keep it out of a manifest that is "
+        "applied again and again",
+    ),
+    Rule(
+        path="",
+        field_path=".spec.retries",
+        expression=f"!({_RAISED}) || ({_FAILED})",
+        message="cannot be raised now: only a run whose status.phase is Failed or Error can be retried; keep it as it is",
+    ),
+    Rule(
+        path="",
+        field_path=".spec.retries",
+        expression=f"!({_RAISED}) || !({_FAILED}) || self.spec.retries <= {_NEXT_ATTEMPT}",
+        message="cannot be raised so far: set it to status.retries + 1, for one retry at a time",
     ),
     Rule(
         path="",
         field_path=".spec.shutdown",
-        expression=f"!({_ENDED}) || self.spec.retries > oldSelf.spec.retries || !has(self.spec.shutdown) || "
+        expression=f"!({_RAISED}) || !has(self.spec.shutdown)",
+        message="remove spec.shutdown in the same edit: with it the retry would end as it begins",
+    ),
+    Rule(
+        path="",
+        field_path=".spec.shutdown",
+        expression=f"!({_ENDED}) || {_RAISED} || !has(self.spec.shutdown) || "
         "(has(oldSelf.spec.shutdown) && self.spec.shutdown == oldSelf.spec.shutdown)",
         message="cannot be set on a run that has ended: there is nothing left to shut down",
     ),

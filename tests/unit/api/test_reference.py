@@ -44,6 +44,15 @@ def test_every_field_has_a_row(kind: Kind):
             assert f"\n| `{path}` |" in page
 
 
+def test_the_page_of_runs_says_of_every_field_of_spec_when_it_can_be_edited():
+    told = [field for one in PIPELINE_RUN.edits for field in one.fields]
+    assert sorted(told) == sorted(
+        f"spec.{name}" for name in openapi_schema(PIPELINE_RUN)["properties"]["spec"]["properties"]
+    )
+    for one in PIPELINE_RUN.edits:
+        assert f"| {', '.join(f'`{field}`' for field in one.fields)} | {one.when} |" in PAGE
+
+
 def test_a_kind_without_a_spec_has_one_table():
     page = reference_page(WORKFLOW_SNAPSHOT)
     assert "\n## Fields\n" in page and "\n## spec" not in page
