@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
@@ -15,7 +15,6 @@ from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import bearer_token, configure
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
-from runwright.core.retention import NO_POLICY
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import watch_registry
 from runwright.ports import ApiError
@@ -49,7 +48,7 @@ class OperatorOptions:
     kubeconfig: str | None = None
     context: str | None = None
     default_service_account: str = ""
-    default_retention: RetentionPolicySpec = NO_POLICY
+    default_retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
     """What holds where neither a run nor its namespace's policy says anything."""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS

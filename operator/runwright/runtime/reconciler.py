@@ -188,6 +188,8 @@ class Reconciler:
     def _log(self, run: RunRecord, status: PipelineRunStatus) -> None:
         if status.phase != run.status.phase:
             logger.info("phase %s%s", status.phase, f": {status.message}" if status.message else "")
+        if status.storage_state not in (None, run.status.storage_state):
+            logger.info("storage state %s", status.storage_state)
 
 
 def seconds(decision: Decision) -> float | None:
