@@ -56,8 +56,20 @@ def test_its_probe_tells_that_it_watches(kubectl: Kubectl):
     ("verb", "resource"),
     [
         ("watch", "pipelineruns.runwright.dev"),
+        ("patch", "pipelineruns.runwright.dev"),
+        ("delete", "pipelineruns.runwright.dev"),
+        ("patch", "pipelineruns.runwright.dev/status"),
+        ("watch", "retentionpolicies.runwright.dev"),
+        ("get", "workflowsnapshots.runwright.dev"),
+        ("create", "workflowsnapshots.runwright.dev"),
+        ("delete", "workflowsnapshots.runwright.dev"),
         ("create", "workflows.argoproj.io"),
+        ("update", "workflows.argoproj.io"),
         ("delete", "workflows.argoproj.io"),
+        ("list", "workflowtaskresults.argoproj.io"),
+        ("delete", "workflowtaskresults.argoproj.io"),
+        ("list", "pods"),
+        ("delete", "pods"),
         ("get", "clusterworkflowtemplates.argoproj.io"),
         ("get", "configmaps"),
         ("create", "events"),
@@ -73,12 +85,23 @@ def test_its_account_may(kubectl: Kubectl, namespace: str, verb: str, resource: 
         ("get", "secrets"),
         ("list", "configmaps"),
         ("create", "pods"),
-        ("delete", "pods"),
+        ("get", "pods"),
+        ("patch", "pods"),
+        ("deletecollection", "pods"),
+        ("create", "pods/exec"),
+        ("get", "pods/log"),
         ("create", "pipelineruns.runwright.dev"),
         ("update", "pipelineruns.runwright.dev"),
-        ("delete", "pipelineruns.runwright.dev"),
+        ("deletecollection", "pipelineruns.runwright.dev"),
+        ("update", "pipelineruns.runwright.dev/status"),
+        ("create", "retentionpolicies.runwright.dev"),
+        ("patch", "retentionpolicies.runwright.dev"),
+        ("list", "workflowsnapshots.runwright.dev"),
+        ("watch", "workflowsnapshots.runwright.dev"),
+        ("patch", "workflowsnapshots.runwright.dev"),
         ("deletecollection", "workflows.argoproj.io"),
-        ("update", "workflows.argoproj.io"),
+        ("get", "workflowtaskresults.argoproj.io"),
+        ("deletecollection", "workflowtaskresults.argoproj.io"),
         ("create", "serviceaccounts"),
         ("impersonate", "users"),
         ("create", "customresourcedefinitions.apiextensions.k8s.io"),
@@ -90,17 +113,30 @@ def test_its_account_may_not(kubectl: Kubectl, namespace: str, verb: str, resour
 
 
 @pytest.mark.parametrize(
-    ("role", "may_create"),
-    [("view", False), ("edit", True), ("admin", True)],
+    ("role", "edits_runs", "edits_policies"),
+    [("view", False, False), ("edit", True, False), ("admin", True, True)],
 )
-def test_the_clusters_own_roles_reach_runs(kubectl: Kubectl, namespace: str, role: str, may_create: bool):
-    """Who may view or edit a namespace may view or edit its PipelineRuns, and nobody writes their status."""
+def test_the_clusters_own_roles_reach_runs(
+    kubectl: Kubectl, namespace: str, role: str, edits_runs: bool, edits_policies: bool
+):
+    """Who may view or edit a namespace may view or edit its runs; its admin says how long they are kept.
+
+    Nobody writes what the operator alone does: a run's status, and what is kept of a Workflow.
+    """
     kubectl("create", "rolebinding", role, "-n", namespace, f"--clusterrole={role}", f"--serviceaccount={namespace}:me")
-    me = f"system:serviceaccount:{namespace}:me"
-    assert can(kubectl, me, namespace, "list", "pipelineruns.runwright.dev")
-    assert can(kubectl, me, namespace, "create", "pipelineruns.runwright.dev") is may_create
-    assert can(kubectl, me, namespace, "delete", "pipelineruns.runwright.dev") is may_create
-    assert not can(kubectl, me, namespace, "patch", "pipelineruns.runwright.dev", "--subresource=status")
+
+    def may(verb: str, plural: str, *options: str) -> bool:
+        return can(
+            kubectl, f"system:serviceaccount:{namespace}:me", namespace, verb, f"{plural}.runwright.dev", *options
+        )
+
+    for plural in ("pipelineruns", "retentionpolicies", "workflowsnapshots"):
+        assert may("list", plural)
+    for verb in ("create", "patch", "delete"):
+        assert may(verb, "pipelineruns") is edits_runs
+        assert may(verb, "retentionpolicies") is edits_policies
+        assert not may(verb, "workflowsnapshots")
+    assert not may("patch", "pipelineruns", "--subresource=status")
 
 
 @pytest.mark.serial
