@@ -7,14 +7,35 @@ import sys
 from typing import cast
 
 import click
+from typing_extensions import override
 
 from runwright import __version__
+from runwright.api.duration import duration_of
+from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
 from runwright.log import LogFormat, configure
 from runwright.process import OperatorOptions, run_operator
 from runwright.runtime.resync import RESYNC_SECONDS
 from runwright.runtime.workers import WORKERS
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RUNWRIGHT", "show_default": True}
+
+
+class DurationType(click.ParamType[str]):
+    """A duration in the words of `spec.retention`; passed on as it is written."""
+
+    name = "duration"
+
+    @override
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            duration_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+DURATION = DurationType()
+KEPT = click.IntRange(0, MAX_KEPT)
 
 
 @click.group(context_settings=CONTEXT)
@@ -41,6 +62,27 @@ def main() -> None:
 @click.option(
     "--resync", type=click.FloatRange(min=1), default=RESYNC_SECONDS, help="Seconds between looks for missed events."
 )
+@click.option("--archive-after", type=DURATION, help="Archive runs this long after their end. Default: never.")
+@click.option(
+    "--delete-after",
+    type=DURATION,
+    help="Delete runs this long after their end; those that a GitOps tool owns are archived. Default: never.",
+)
+@click.option(
+    "--keep-workflow",
+    type=DURATION,
+    help="Delete Workflows and their pods this long after the end of the run. Default: never.",
+)
+@click.option(
+    "--keep-succeeded",
+    type=KEPT,
+    help="Of a namespace's runs that are Succeeded or Skipped and not archived, keep this many. Default: all.",
+)
+@click.option(
+    "--keep-failed",
+    type=KEPT,
+    help="Of a namespace's runs that are Failed or Error and not archived, keep this many. Default: all.",
+)
 @click.option("--probe-address", default="", help="HOST:PORT of the liveness probe /healthz; empty for none.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log lines.")
 @click.option(
@@ -53,6 +95,11 @@ def operator(
     default_service_account: str,
     workers: int,
     resync: float,
+    archive_after: str | None,
+    delete_after: str | None,
+    keep_workflow: str | None,
+    keep_succeeded: int | None,
+    keep_failed: int | None,
     probe_address: str,
     log_format: str,
     log_level: str,
@@ -60,6 +107,9 @@ def operator(
     """Look after PipelineRuns: create their Workflows and mirror what becomes of them.
 
     Runs until it gets SIGTERM or SIGINT. Can be killed at any moment: all it knows is in the cluster.
+
+    How long runs are kept is the default for those that do not say so in their spec.retention and whose namespace has
+    no RetentionPolicy that does. A duration is written as 90s, 15m, 36h, 7d or 1h30m.
     """
     configure(cast(LogFormat, log_format), log_level)
     options = OperatorOptions(
@@ -69,6 +119,13 @@ def operator(
         default_service_account=default_service_account,
         workers=workers,
         resync_seconds=resync,
+        default_retention=RetentionPolicySpec(
+            archive_after=archive_after,
+            delete_after=delete_after,
+            keep_workflow=keep_workflow,
+            keep_succeeded=keep_succeeded,
+            keep_failed=keep_failed,
+        ),
         probe_address=probe_address,
     )
     try:

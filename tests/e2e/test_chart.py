@@ -93,6 +93,11 @@ def pod_of(deployment: Object) -> Object:
         ("watchNamespaces={Not_A_Name}", "watchNamespaces"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("replicas=2", "replicas"),
+        ("retention.archiveAfter=a week", "archiveAfter"),
+        ("retention.deleteAfter=-1h", "deleteAfter"),
+        ("retention.keepSucceeded=-1", "keepSucceeded"),
+        ("retention.keepFailed=some", "keepFailed"),
+        ("retention.keepForever=true", "keepForever"),
     ],
 )
 def test_values_are_checked(helm: Helm, option: str, field: str):
@@ -107,8 +112,44 @@ def test_single_namespaces_need_no_cluster_wide_right(helm: Helm):
     roles = [one for (kind, _, _), one in objects.items() if kind == "Role"]
     assert [role["metadata"]["namespace"] for role in roles] == ["one", "two"]
     assert not any("clusterworkflowtemplates" in rule["resources"] for role in roles for rule in role["rules"])
-    args = objects["Deployment", SYSTEM, "runwright-operator"]["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert args[-2:] == ["--namespace=one", "--namespace=two"]
+    assert arguments(objects)[-2:] == ["--namespace=one", "--namespace=two"]
+
+
+def arguments(objects: dict[tuple[str, str, str], Object]) -> list[str]:
+    """What the operator of a release is started with."""
+    deployment = objects["Deployment", SYSTEM, "runwright-operator"]
+    return deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_how_long_runs_are_kept_is_passed_on(helm: Helm):
+    retention = {
+        "archiveAfter": "1h30m",
+        "deleteAfter": "7d",
+        "keepWorkflow": "0s",
+        "keepSucceeded": 0,
+        "keepFailed": 100_000,
+    }
+    passed_on = {
+        "--archive-after=1h30m",
+        "--delete-after=7d",
+        "--keep-workflow=0s",
+        "--keep-succeeded=0",
+        "--keep-failed=100000",
+    }
+    without, with_all = helm.rendered(), helm.rendered("--set-json", f"retention={json.dumps(retention)}")
+    assert set(arguments(with_all)) - set(arguments(without)) == passed_on
+    assert len(arguments(with_all)) == len(arguments(without)) + len(passed_on)
+    assert arguments(helm.rendered("--set-json", 'retention={"deleteAfter": ""}')) == arguments(without)
+
+
+def test_the_overlay_for_one_namespace_gives_the_rights_that_the_chart_gives(helm: Helm, kubectl: Kubectl):
+    overlay = by_name(kubectl("kustomize", str(REPOSITORY / "deploy" / "overlays" / "namespaced")))
+    chart = helm.rendered("--set", "watchNamespaces={runwright}")
+    key = ("Role", "runwright", "runwright-operator")
+    assert overlay[key]["rules"] == chart[key]["rules"]
+    everywhere = helm.rendered()["ClusterRole", "", "runwright-operator"]["rules"]
+    assert not [rule for rule in overlay[key]["rules"] if "clusterworkflowtemplates" in rule["resources"]]
+    assert len(everywhere) == len(overlay[key]["rules"]) + 2, "kinds and namespaces are looked at in a cluster only"
 
 
 def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespace: str):

@@ -35,6 +35,8 @@ def test_help_of_the_operator():
     assert done.returncode == 0
     for option in ("--namespace", "--kubeconfig", "--context", "--default-service-account", "--workers", "--resync"):
         assert option in done.stdout
+    for option in ("--archive-after", "--delete-after", "--keep-workflow", "--keep-succeeded", "--keep-failed"):
+        assert option in done.stdout
     for option in ("--probe-address", "--log-format", "--log-level"):
         assert option in done.stdout
 
@@ -51,6 +53,14 @@ def test_version():
         (("operator", "--workers", "0"), "0 is not in the range 1<=x<=256"),
         (("operator", "--resync", "0"), "0.0 is not in the range x>=1"),
         (("operator", "--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
+        (
+            ("operator", "--archive-after", "a week"),
+            "'--archive-after': 'a week' is no duration: expected numbers with units",
+        ),
+        (("operator", "--delete-after=-1h"), "'--delete-after': '-1h' is no duration"),
+        (("operator", "--keep-workflow", "7"), "such as 90s, 15m, 36h, 7d or 1h30m"),
+        (("operator", "--keep-succeeded=-1"), "-1 is not in the range 0<=x<=100000"),
+        (("operator", "--keep-failed", "100001"), "100001 is not in the range 0<=x<=100000"),
         (("operator", "--kubeconfig", "/nonexistent"), "File '/nonexistent' does not exist"),
     ],
 )
@@ -126,7 +136,15 @@ def test_a_probe_address_that_is_none(kubeconfig: Path, address: str):
     assert f"probe address '{address}': expected HOST:PORT" in refused(done)
 
 
-def test_an_option_from_the_environment():
-    done = runwright("operator", RUNWRIGHT_OPERATOR_WORKERS="0")
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WORKERS", "0", "0 is not in the range"),
+        ("ARCHIVE_AFTER", "soon", "'soon' is no duration"),
+        ("KEEP_FAILED", "many", "'many' is not a valid integer range"),
+    ],
+)
+def test_an_option_from_the_environment(name: str, value: str, message: str):
+    done = runwright("operator", timeout=60, **{f"RUNWRIGHT_OPERATOR_{name}": value})
     assert done.returncode == 2
-    assert "0 is not in the range" in done.stderr
+    assert message in done.stderr
