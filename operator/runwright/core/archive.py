@@ -65,10 +65,10 @@ def archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Te
 def stay_archived(run: RunRecord, seen: Seen, now: datetime, terms: Terms) -> Decision:
     """An archived run: its Workflow goes when it is kept no longer, and the run itself on the day that its label says."""
     times = times_of(run, terms)
-    if run.delete_on != (day := day_of(times.delete_at)):
-        return Decision(action=Label(((DELETE_ON_LABEL, day or None),)))
     if passed(times.delete_at, now):
         return Decision(action=DeleteRun())
+    if run.delete_on != (day := day_of(times.delete_at)):
+        return Decision(action=Label(((DELETE_ON_LABEL, day or None),)))
     waits = [times.delete_at - now] if times.delete_at else []
     match seen:
         case WorkflowRecord() as workflow if not workflow.finished:
@@ -88,11 +88,15 @@ def stay_archived(run: RunRecord, seen: Seen, now: datetime, terms: Terms) -> De
 
 def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
     """A finished run that was archived and is labelled so no longer."""
-    match own(run, seen):
+    match seen:
+        case WorkflowRecord() if seen.owner_uid != run.uid:
+            message = f"Workflow {seen.key} is not controlled by this run, so the run's own was not put back"
+            return write(run, available_status(run, None, message, now), now, memory)
         case Kept(workflow=workflow) | (WorkflowRecord() as workflow):
-            return write(run, available_status(run, workflow, now), now, memory)
+            return write(run, available_status(run, workflow, "", now), now, memory)
         case Absent(snapshot=False):
-            return write(run, available_status(run, None, now), now, memory)
+            message = "no WorkflowSnapshot of the run was found; its status is what is left"
+            return write(run, available_status(run, None, message, now), now, memory)
         case Absent():
             return Decision(action=PutBack())
         case _:
@@ -113,9 +117,8 @@ def archived_status(run: RunRecord, reason: str, message: str, *, shrink: bool, 
     return run.status.model_copy(update={"storage_state": StorageState.ARCHIVED, "conditions": conditions, **nodes})
 
 
-def available_status(run: RunRecord, workflow: WorkflowRecord | None, now: datetime) -> PipelineRunStatus:
+def available_status(run: RunRecord, workflow: WorkflowRecord | None, message: str, now: datetime) -> PipelineRunStatus:
     """The status of a run that was brought back, with what its Workflow tells, where there is one."""
-    message = "" if workflow else "no WorkflowSnapshot of the run was found; its status is what is left"
     conditions = set_condition(
         run.status.conditions, ARCHIVED, "False", UNARCHIVED, message, now=now, generation=run.generation
     )

@@ -62,6 +62,8 @@ def reconcile(
         case NotSeen() | Refusal() if run.shutdown:
             # A run that is to end needs no Workflow; but one may have been created before a crash.
             return Decision(action=Look())
+        case Refusal() if run.status.workflow:
+            return Decision(action=Look())
         case NotSeen():
             return look_or_create(run, now, memory)
         case Absent():
