@@ -1,21 +1,18 @@
+"""What comes of a watch event: a record, a key, and word of a policy."""
+
+from __future__ import annotations
+
 import pytest
 
+from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
-from runwright.runtime.intake import Intake
-from runwright.runtime.queue import WorkQueue
-from runwright.runtime.store import Store
+from tests.unit.runtime.bench import Bench
 from tests.unit.runtime.records import KEY, run, run_body, workflow, workflow_body
-
-
-class Fixture:
-    def __init__(self) -> None:
-        self.store, self.queue = Store(), WorkQueue[Key]()
-        self.intake = Intake(self.store, self.queue)
 
 
 @pytest.mark.parametrize("event", [None, "ADDED", "MODIFIED"])
 async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
-    it = Fixture()
+    it = Bench()
     it.intake.pipelinerun(event, run_body("3"))
     it.intake.workflow(event, workflow_body("4"))
     found = it.store.run(KEY)
@@ -26,22 +23,23 @@ async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
 
 
 async def test_a_deleted_run_is_forgotten_and_looked_at() -> None:
-    it = Fixture()
+    it = Bench()
     it.store.put_run(run())
     it.intake.pipelinerun("DELETED", run_body("2"))
     assert it.store.run(KEY) is None
     assert await it.queue.get() == KEY
+    assert it.store.take_unwatched(KEY), "it may be archived: only the API server can tell"
 
 
 async def test_the_deletion_of_an_earlier_run_of_the_name_is_not_of_this_one() -> None:
-    it = Fixture()
+    it = Bench()
     it.store.put_run(run("9"))
     it.intake.pipelinerun("DELETED", run_body("8", uid="earlier"))
     assert it.store.run(KEY) == run("9")
 
 
 async def test_a_deleted_workflow_is_forgotten_and_its_run_looked_at() -> None:
-    it = Fixture()
+    it = Bench()
     it.store.put_workflow(workflow())
     it.intake.workflow("DELETED", workflow_body("2"))
     assert it.store.workflows() == []
@@ -49,21 +47,62 @@ async def test_a_deleted_workflow_is_forgotten_and_its_run_looked_at() -> None:
 
 
 async def test_a_workflow_that_ended_and_was_deleted_at_once_tells_how_it_ended() -> None:
-    it = Fixture()
+    it = Bench()
     it.store.put_workflow(workflow())
     it.intake.workflow("DELETED", workflow_body("2", phase="Failed"))
     assert [record.phase for record in it.store.workflows()] == ["Failed"]
 
 
 async def test_a_late_event_changes_nothing() -> None:
-    it = Fixture()
+    it = Bench()
     it.intake.workflow("MODIFIED", workflow_body("5", phase="Succeeded"))
     it.intake.workflow("MODIFIED", workflow_body("4"))
     assert [record.phase for record in it.store.workflows()] == ["Succeeded"]
 
 
 async def test_an_odd_object_is_taken() -> None:
-    it = Fixture()
+    it = Bench()
     it.intake.pipelinerun("ADDED", {"metadata": {"name": "odd"}, "spec": 7, "status": []})
     it.intake.workflow("ADDED", {"metadata": {"name": "odd"}, "spec": 7, "status": []})
     assert await it.queue.get() == Key("", "odd")
+
+
+def policy(name: str = "default", **spec: object) -> dict[str, object]:
+    return {"metadata": {"namespace": "team", "name": name}, "spec": spec}
+
+
+def changed(it: Bench) -> set[str]:
+    return set(it.sweep._changed)
+
+
+async def test_a_policy_that_is_first_told_of_holds_and_changes_nothing() -> None:
+    it = Bench(default=RetentionPolicySpec(keep_failed=3))
+    it.intake.policy(None, policy(archiveAfter="1h"))
+    assert await it.policies.of("team") == RetentionPolicySpec(archive_after="1h", keep_failed=3)
+    assert changed(it) == set() and len(it.queue) == 0
+
+
+async def test_a_policy_that_changes_has_the_runs_of_its_namespace_looked_at() -> None:
+    it = Bench()
+    it.intake.policy("ADDED", policy(archiveAfter="1h"))
+    it.intake.policy("MODIFIED", policy(archiveAfter="1h"))
+    assert changed(it) == set(), "only its metadata was written"
+    it.intake.policy("MODIFIED", policy(archiveAfter="2h"))
+    assert changed(it) == {"team"}
+
+
+async def test_a_policy_that_is_deleted_leaves_the_operators_default() -> None:
+    it = Bench(default=RetentionPolicySpec(delete_after="7d"))
+    it.intake.policy("ADDED", policy(archiveAfter="1h"))
+    it.intake.policy("DELETED", policy(archiveAfter="1h"))
+    assert await it.policies.of("team") == RetentionPolicySpec(delete_after="7d")
+    assert changed(it) == {"team"}
+
+
+async def test_a_policy_of_another_name_says_nothing() -> None:
+    it = Bench()
+    it.intake.policy("ADDED", policy(archiveAfter="1h"))
+    it.intake.policy("ADDED", policy("other", archiveAfter="1s"))
+    it.intake.policy("DELETED", policy("other"))
+    assert await it.policies.of("team") == RetentionPolicySpec(archive_after="1h")
+    assert changed(it) == set()

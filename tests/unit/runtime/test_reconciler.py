@@ -10,55 +10,13 @@ from typing import Any
 import pytest
 
 from runwright.core.decision import Notice
-from runwright.core.observe import run_record
 from runwright.core.records import Key, RunRecord, WorkflowRecord
-from runwright.core.workflow import BuildOptions, ObjectRef
+from runwright.core.workflow import ObjectRef
 from runwright.ports import ApiError, Json
-from runwright.runtime.reconciler import MAX_STEPS, Reconciler
-from runwright.runtime.store import Store
-from tests.unit.fake.operator import FaultyCluster, Operator
-from tests.unit.fake.virtual_time import run_virtually
-from tests.unit.fake.world import NAMESPACE, RUN, World, condition_of, manifest
-
-KEY = Key(NAMESPACE, RUN)
-
-
-class Bench:
-    """A reconciler that is called by hand, in a world where no operator runs by itself."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        operator = Operator(world, faulty=False)
-        operator.crash()
-        self.cluster = FaultyCluster(operator)
-        self.store = Store()
-        self.reconciler = Reconciler(self.cluster, self.store, world.clock, BuildOptions())
-
-    def tell(self) -> RunRecord:
-        """Put the run into the store, as a watch event would."""
-        record = run_record(self.world.run() or {})
-        self.store.put_run(record)
-        return record
-
-    async def reconcile(self) -> float | None:
-        return await self.reconciler.reconcile(KEY)
-
-    def calls(self) -> dict[str, int]:
-        return {f"{verb} {resource}": n for (verb, resource), n in self.world.server.calls.items()}
-
-
-def virtually(test: Callable[[Bench], Awaitable[None]]) -> None:
-    async def main() -> None:
-        await test(Bench(World(collect_after=None)))
-
-    run_virtually(main())
-
-
-def fails(error: ApiError) -> Any:
-    async def fail(*_: Any) -> Any:
-        raise error
-
-    return fail
+from runwright.runtime.reconciler import MAX_STEPS
+from tests.unit.fake.rules import condition_of
+from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
+from tests.unit.runtime.bench import KEY, Bench, fails, virtually
 
 
 def test_an_unknown_run_needs_no_call() -> None:
@@ -88,6 +46,7 @@ def test_the_workflow_tells_which_run_and_which_spec_it_is_of() -> None:
         metadata = (bench.world.workflow() or {})["metadata"]
         assert metadata["labels"]["runwright.dev/run"] == RUN
         assert metadata["annotations"] == {
+            "runwright.dev/attempt": "0",
             "runwright.dev/generation": "1",
             "runwright.dev/source-digest": record.source_digest,
         }
@@ -243,7 +202,7 @@ def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
         after_crash.tell()
         await after_crash.reconcile()
         assert bench.world.phase() == "Running"
-        assert max(bench.world.created.values()) == 1
+        assert [change.type for change in bench.server.changes if change.kind == "Workflow"].count("ADDED") == 1
 
     virtually(test)
 
