@@ -112,7 +112,7 @@ def outdated(run: RunRecord, workflow: WorkflowRecord) -> bool:
     That is allowed until the run's status names the Workflow, and what the run says then holds: so a second
     `kubectl apply` right after the first one runs what it applied, and not what it replaced.
     """
-    known = run.source_digest and workflow.source_digest
+    known = run.source_digest and workflow.source_digest and run.status.workflow is None
     return bool(known) and run.source_digest != workflow.source_digest
 
 
@@ -158,7 +158,7 @@ def workflow_deleted(run: RunRecord, now: datetime, memory: Memory) -> Decision:
     phase = (run.status.phase or Phase.PENDING).value
     message = (
         f"Workflow {run.key.namespace}/{name} was deleted while the run was {phase}; what it did after that is not "
-        "known. To run it again, create a new PipelineRun"
+        "known. To run it again from its beginning, raise spec.retries by one"
     )
     return end(run, Phase.ERROR, WORKFLOW_DELETED, message, now, memory)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, Shutdown, WorkflowReference
+from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, Shutdown, StorageState, WorkflowReference
 from runwright.core.conditions import STALLED, SUCCEEDED, WORKFLOW_DELETED, WORKFLOW_REFUSED
 from runwright.core.decision import Memory
 from runwright.core.observe import workflow_record
-from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, Seen, Source, WorkflowRecord
+from runwright.core.records import Absent, Kept, Key, NotSeen, Periods, Refusal, RunRecord, Seen, Source, WorkflowRecord
+from runwright.core.retention import Terms
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KEY = Key("team", "train")
@@ -56,7 +57,12 @@ STATUSES = st.builds(
     progress=st.none() | st.just("1/2"),
     retries=st.none() | st.integers(0, 2),
     workflow=st.none() | REFERENCES,
+    storage_state=st.none() | st.sampled_from(StorageState),
 )
+
+SPANS = st.none() | st.sampled_from([timedelta(0), timedelta(seconds=90), timedelta(hours=1), timedelta(days=36_525)])
+PERIODS = st.builds(Periods, archive_after=SPANS, delete_after=SPANS, keep_workflow=SPANS)
+TERMS = st.builds(Terms, archive_after=SPANS, delete_after=SPANS, keep_workflow=SPANS, surplus=st.booleans())
 
 RUNS = st.builds(
     RunRecord,
@@ -71,6 +77,10 @@ RUNS = st.builds(
     source_digest=DIGESTS,
     shutdown=st.none() | st.sampled_from(Shutdown),
     retries=st.integers(0, 2),
+    archived=st.booleans(),
+    delete_on=st.sampled_from(["", "2026-11-24", "2027-01-01"]),
+    periods=PERIODS,
+    owned_elsewhere=st.booleans(),
 )
 
 RFC3339 = TIMES.map(lambda at: at.isoformat())
@@ -117,6 +127,8 @@ def workflows(draw: st.DrawFn) -> WorkflowRecord:
     annotations = {
         "runwright.dev/generation": draw(st.sampled_from(["", "0", "1", "2", "3", "x", "9" * 5000])),
         "runwright.dev/source-digest": draw(DIGESTS),
+        "runwright.dev/attempt": draw(st.sampled_from(["", "0", "1", "2", "x"])),
+        "runwright.dev/restored-from": draw(st.sampled_from(["", WORKFLOW_UID, "another-uid"])),
     }
     metadata = {
         "namespace": KEY.namespace,
@@ -131,7 +143,15 @@ def workflows(draw: st.DrawFn) -> WorkflowRecord:
 
 REFUSALS = st.builds(Refusal, reason=REASONS, message=TEXT, heals=st.booleans())
 
-SEEN: st.SearchStrategy[Seen] = st.builds(NotSeen) | st.builds(Absent) | workflows() | REFUSALS
+KEPT = st.builds(
+    Kept,
+    workflow=workflows().filter(lambda found: found.owner_uid == RUN_UID and found.finished),
+    problem=st.sampled_from(["", "too large"]),
+)
+
+SEEN: st.SearchStrategy[Seen] = (
+    st.builds(NotSeen) | st.builds(Absent, snapshot=st.none() | st.booleans()) | workflows() | KEPT | REFUSALS
+)
 
 MEMORIES = st.builds(
     Memory,

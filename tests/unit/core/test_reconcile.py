@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import event, given
-from hypothesis import strategies as st
+from hypothesis import given
 
 from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, Shutdown, WorkflowReference
+from runwright.core.attempt import retry_due
 from runwright.core.conditions import STALLED, SUCCEEDED, find
 from runwright.core.decision import (
     FIRST_WRITE_DELAY,
@@ -20,16 +20,32 @@ from runwright.core.decision import (
     Create,
     Decision,
     Delete,
+    DeleteRun,
+    Keep,
+    Label,
     Look,
     Memory,
+    Restart,
+    Retry,
     ShutDown,
     retry_delay,
 )
 from runwright.core.mirror import mirror
 from runwright.core.ownership import STRAY
 from runwright.core.reconcile import OUTDATED, reconcile
-from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from tests.unit.core.strategies import KEY, MEMORIES, NOW, RUN_UID, RUNS, SEEN, TIMES, WORKFLOW_UID, workflows
+from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.retention import Terms
+from tests.unit.core.strategies import (
+    KEY,
+    MEMORIES,
+    NOW,
+    RUN_UID,
+    RUNS,
+    SEEN,
+    TERMS,
+    TIMES,
+    WORKFLOW_UID,
+)
 
 REFERENCE = WorkflowReference(name=KEY.name, uid=WORKFLOW_UID)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -341,73 +357,66 @@ def test_a_run_that_is_being_deleted_needs_nothing(seen: Seen) -> None:
 # ------------------------------------------------------------------------------------------------------ for any records
 
 
-@given(RUNS, SEEN, TIMES, MEMORIES)
-def test_it_is_total_and_pure(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> None:
+@given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
+def test_it_is_total_and_pure(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> None:
     before = run.status.model_copy(deep=True)
-    decision = reconcile(run, seen, now, memory)
-    assert decision == reconcile(run, seen, now, memory)
+    decision = reconcile(run, seen, now, memory, terms)
+    assert decision == reconcile(run, seen, now, memory, terms)
     assert run.status == before, "what was given is not changed"
     assert decision.action is None or decision.status is None, "at most one action, after which it is decided anew"
     assert decision.status is None or decision.status != run.status, "what etcd says already is not written"
     assert not decision.notices or decision.status is not None
-    if decision.requeue_after is not None:
-        assert timedelta(0) < decision.requeue_after <= MAX_RETRY
+    if decision.requeue_after is not None and decision.status is None:
+        assert timedelta(0) < decision.requeue_after
+        assert run.finished or decision.requeue_after <= MAX_RETRY
 
 
-@given(RUNS, SEEN, TIMES, MEMORIES)
-def test_what_has_ended_stays_as_it_ended(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> None:
-    decision = reconcile(run, seen, now, memory)
-    if run.finished:
-        assert not isinstance(decision.action, Create)
-        assert decision.status in (None, run.status.model_copy(update={"observed_generation": run.generation}))
+SETTLED = ("observed_generation", "storage_state", "conditions", "nodes", "nodes_omitted", "workflow")
+"""What of a finished run's status may change without a retry."""
 
 
-@given(RUNS, SEEN, TIMES, MEMORIES)
-def test_only_what_is_the_runs_own_is_deleted(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> None:
-    decision = reconcile(run, seen, now, memory)
+@given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
+def test_what_has_ended_stays_as_it_ended(
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms
+) -> None:
+    decision = reconcile(run, seen, now, memory, terms)
+    if not run.finished:
+        return
+    assert not isinstance(decision.action, Create)
+    if decision.status is None or retry_due(run):
+        return
+    kept = run.status.model_dump(exclude=set(SETTLED))
+    assert decision.status.model_dump(exclude=set(SETTLED)) == kept
+    if decision.status.storage_state is run.status.storage_state:
+        assert decision.status == run.status.model_copy(update={"observed_generation": run.generation})
+
+
+@given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
+def test_only_a_retry_that_is_asked_for_begins_an_attempt(
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms
+) -> None:
+    decision = reconcile(run, seen, now, memory, terms)
+    if isinstance(decision.action, Retry | Restart):
+        assert run.status.phase in (Phase.FAILED, Phase.ERROR)
+        assert run.retries > (run.status.retries or 0)
+        assert not run.archived
+    if run.finished and decision.status and decision.status.phase in (Phase.PENDING, Phase.RUNNING):
+        assert run.retries > (run.status.retries or 0)
+        assert decision.status.retries == run.retries
+
+
+@given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
+def test_only_what_is_the_runs_own_is_deleted(
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms
+) -> None:
+    decision = reconcile(run, seen, now, memory, terms)
     if isinstance(decision.action, Delete):
-        assert decision.action.workflow is seen
-        assert decision.action.workflow.owner_uid == run.uid
-        known = run.status.workflow
-        assert known is None or known.uid != decision.action.workflow.uid, "never the one that the run has"
+        gone = decision.action.workflow
+        assert gone is (seen.workflow if isinstance(seen, Kept) else seen)
+        assert gone.owner_uid == run.uid
+        if run.status.workflow and run.status.workflow.uid == gone.uid:
+            assert run.finished and isinstance(seen, Kept) and not seen.problem, "not before its snapshot was made"
+    if isinstance(decision.action, DeleteRun | Label | Keep):
+        assert run.finished, "nothing is taken from a run that has not ended"
     if isinstance(decision.action, Create):
         assert run.status.workflow is None, "a run that had a Workflow is never started anew"
-
-
-@given(RUNS, SEEN, MEMORIES, st.none() | workflows())
-def test_it_comes_to_rest(run: RunRecord, seen: Seen, memory: Memory, present: WorkflowRecord | None) -> None:
-    """Decisions carried out one after the other, in a world where nothing else happens, end with nothing to do."""
-    now = NOW
-    there: WorkflowRecord | None = seen if isinstance(seen, WorkflowRecord) else present
-    created = 0
-    for step in range(24):
-        decision = reconcile(run, seen, now, memory)
-        match decision.action:
-            case Look():
-                seen = there or Absent()
-            case Create():
-                created += 1
-                if there is None:
-                    there = workflow("Succeeded", generation=run.generation, source_digest=run.source_digest)
-                seen = there
-            case Delete(gone):
-                assert gone == there or there is None
-                there, seen, memory = None, NotSeen(), Memory()
-            case ShutDown(running, how):
-                assert running == there
-                there = seen = replace(running, shutdown=how.value)
-            case None if decision.status is not None:
-                run = replace(run, status=decision.status, source_digest=run.source_digest)
-                memory = replace(memory, written_at=now)
-            case None if decision.requeue_after is not None:
-                if there is not None and there.owner_uid != run.uid and step > 12:
-                    event("waits for a foreign Workflow")
-                    return
-                now += decision.requeue_after
-                if isinstance(seen, Refusal):
-                    seen = NotSeen()
-            case None:
-                event(f"rests after {step} steps")
-                assert created <= 2
-                return
-    assert isinstance(there, WorkflowRecord) and there.owner_uid != run.uid, "only a foreign Workflow is waited for"

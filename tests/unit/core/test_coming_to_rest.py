@@ -1,0 +1,136 @@
+"""Decisions carried out one after the other, in a world where nothing else happens, end with nothing to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from runwright.core.decision import (
+    Create,
+    Decision,
+    Delete,
+    DeleteRun,
+    FindSnapshot,
+    Keep,
+    Label,
+    Look,
+    Memory,
+    PutBack,
+    Restart,
+    Retry,
+    ShutDown,
+)
+from runwright.core.reconcile import reconcile
+from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.retention import Terms
+from tests.unit.core.strategies import KEY, MEMORIES, NOW, RUN_UID, RUNS, SEEN, TERMS, workflows
+
+STEPS = 40
+CENTURIES = timedelta(days=200_000)
+
+
+@dataclass
+class Imagined:
+    """A run with its Workflow and snapshot, as far as decisions can tell."""
+
+    run: RunRecord
+    seen: Seen
+    memory: Memory
+    there: WorkflowRecord | None
+    now: datetime = NOW
+    snapshot: bool = False
+    created: int = 0
+    deleted: bool = False
+
+    def step(self, decision: Decision) -> bool:
+        """Carry it out; false where there is nothing to do any more."""
+        match decision.action:
+            case None:
+                return self.write_or_wait(decision)
+            case Label() | DeleteRun():
+                self.change_run(decision.action)
+            case Keep() | FindSnapshot() | PutBack():
+                self.change_snapshot(decision.action)
+            case Look():
+                self.seen = self.there or Absent()
+            case Create() | Restart():
+                self.create(attempt=self.run.retries)
+            case Retry(failed):
+                assert failed == self.there
+                self.there = self.seen = replace(failed, phase="Succeeded", attempt=self.run.retries)
+            case Delete(gone):
+                assert gone == self.there or self.there is None
+                self.there, self.seen, self.memory = None, NotSeen(), Memory()
+            case ShutDown(running, how):
+                assert running == self.there
+                self.there = self.seen = replace(running, shutdown=how.value)
+        return not self.deleted
+
+    def change_run(self, action: Label | DeleteRun) -> None:
+        if isinstance(action, DeleteRun):
+            self.deleted = True
+            return
+        told = dict(action.labels)
+        archived = self.run.archived or told.get("runwright.dev/storage-state") == "Archived"
+        delete_on = told.get("runwright.dev/delete-on", self.run.delete_on) or ""
+        self.run = replace(self.run, archived=archived, delete_on=delete_on)
+
+    def change_snapshot(self, action: Keep | FindSnapshot | PutBack) -> None:
+        match action:
+            case Keep(kept):
+                assert kept == self.there
+                self.seen, self.snapshot = Kept(kept), True
+            case FindSnapshot():
+                self.seen = Absent(snapshot=self.snapshot)
+            case PutBack() if self.snapshot:
+                self.create(attempt=self.run.status.retries or 0)
+            case PutBack():
+                self.seen = Absent(snapshot=False)
+
+    def create(self, attempt: int) -> None:
+        self.created += 1
+        self.there = self.there or WorkflowRecord(
+            key=KEY,
+            uid=f"made-{self.created}",
+            resource_version="9",
+            owner_uid=RUN_UID,
+            owner_name=KEY.name,
+            generation=self.run.generation,
+            source_digest=self.run.source_digest,
+            attempt=attempt,
+            restored_from=self.run.status.workflow.uid if self.run.status.workflow else "",
+            phase="Succeeded",
+        )
+        self.seen = self.there
+
+    def write_or_wait(self, decision: Decision) -> bool:
+        if decision.status is not None:
+            self.run = replace(self.run, status=decision.status)
+            self.memory = replace(self.memory, written_at=self.now)
+            return True
+        if decision.requeue_after is None or self.now - NOW > CENTURIES:
+            return False
+        self.now += decision.requeue_after
+        if isinstance(self.seen, Refusal):
+            self.seen = NotSeen()
+        return True
+
+
+@settings(max_examples=400)
+@given(RUNS, SEEN, MEMORIES, TERMS, st.none() | workflows())
+def test_it_comes_to_rest(
+    run: RunRecord, seen: Seen, memory: Memory, terms: Terms, present: WorkflowRecord | None
+) -> None:
+    there = seen.workflow if isinstance(seen, Kept) else seen if isinstance(seen, WorkflowRecord) else present
+    world = Imagined(run, seen, memory, there)
+    for step in range(STEPS):
+        decision = reconcile(world.run, world.seen, world.now, world.memory, terms)
+        if not world.step(decision):
+            event(f"rests after {step} steps")
+            assert world.created <= 3
+            return
+    assert world.there is not None, "decisions go on and on"
+    event("waits for a Workflow")
