@@ -20,7 +20,7 @@ KEY = Key("team", "train")
 WORKFLOW = WorkflowRecord(KEY, "wf-1", "9", owner_uid="run-uid", owner_name="train", attempt=0, phase="Failed")
 
 
-def failed(retries: int = 1, **status: Any) -> RunRecord:
+def failed(asked: int = 1, **status: Any) -> RunRecord:
     told = Condition(type=SUCCEEDED, status="False", reason="Failed", lastTransitionTime=NOW)
     fields: dict[str, Any] = {
         "observed_generation": 1,
@@ -32,7 +32,7 @@ def failed(retries: int = 1, **status: Any) -> RunRecord:
         "workflow": WorkflowReference(name="train", uid="wf-1"),
         "conditions": [told],
     }
-    return RunRecord(KEY, "run-uid", "7", 2, NOW, PipelineRunStatus(**(fields | status)), retries=retries)
+    return RunRecord(KEY, "run-uid", "7", 2, NOW, PipelineRunStatus(**(fields | status)), retries=asked)
 
 
 @pytest.mark.parametrize(
