@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from tests.e2e.cluster import Kubectl, WaitError
+from tests.e2e.cluster import WAIT_SECONDS, Kubectl, Object, WaitError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -118,37 +118,57 @@ class Operator:
         return [line for line in self.log() if line["level"] in ("error", "critical") or "exception" in line]
 
 
-class WorkflowSightings:
-    """Every Workflow that there was in a namespace while one looked, also those that are gone again."""
+class Sightings:
+    """Every version of the objects of a kind that there was in a namespace while one looked, also of those that are gone."""
 
-    def __init__(self, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, kubectl: Kubectl, namespace: str, kind: str) -> None:
         command = kubectl.command(
-            "get", "-n", namespace, "workflow", "-o", "json", "--watch", "--output-watch-events", "--request-timeout=0"
+            "get", "-n", namespace, kind, "-o", "json", "--watch", "--output-watch-events", "--request-timeout=0"
         )
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self._lines = Lines(self._process.stdout)
 
-    def __enter__(self) -> WorkflowSightings:
+    def __enter__(self) -> Sightings:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
 
-    def wait(self, name: str, phase: str | None = None) -> None:
-        """Return once there is a Workflow of this name, and in this phase."""
+    def wait(self, name: str, until: Callable[[Object], bool] = lambda _: True, timeout: float = WAIT_SECONDS) -> Object:
+        """The first version, from the beginning, of an object of this name of which `until` is true."""
 
         def wanted(line: str) -> bool:
             found = json.loads(line)["object"]
-            return found["metadata"]["name"] == name and phase in (None, found.get("status", {}).get("phase"))
+            return found["metadata"]["name"] == name and until(found)
 
-        self._lines.wait(wanted)
+        return json.loads(self._lines.wait(wanted, timeout))["object"]
+
+    def wait_gone(self, found: Object, timeout: float = WAIT_SECONDS) -> None:
+        """Return once it was seen that this very object is gone."""
+
+        def wanted(line: str) -> bool:
+            event = json.loads(line)
+            return event["type"] == "DELETED" and event["object"]["metadata"]["uid"] == found["metadata"]["uid"]
+
+        self._lines.wait(wanted, timeout)
+
+    def up_to(self, found: Object) -> list[Object]:
+        """The versions of this very object, from the first one seen to the one given, which is waited for."""
+        uid, last = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
+        self.wait(found["metadata"]["name"], lambda one: one["metadata"]["resourceVersion"] == last)
+        versions = [one for _, one in self.events() if one["metadata"]["uid"] == uid]
+        return versions[: 1 + [one["metadata"]["resourceVersion"] for one in versions].index(last)]
+
+    def events(self) -> list[tuple[str, Object]]:
+        """What was seen so far: `ADDED`, `MODIFIED` or `DELETED`, and the object."""
+        events = (json.loads(line) for line in self._lines.seen())
+        return [(event["type"], event["object"]) for event in events]
 
     def uids(self) -> dict[str, set[str]]:
-        """Name of each Workflow, and the uids that it has had."""
+        """Name of each object, and the uids that it has had."""
         found: dict[str, set[str]] = {}
-        for line in self._lines.seen():
-            metadata = json.loads(line)["object"]["metadata"]
-            found.setdefault(metadata["name"], set()).add(metadata["uid"])
+        for _, one in self.events():
+            found.setdefault(one["metadata"]["name"], set()).add(one["metadata"]["uid"])
         return found

@@ -16,7 +16,7 @@ from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import Kubectl, condition
 from tests.e2e.conftest import OPERATOR, Apply, wait_for_run
 from tests.e2e.manifests import one_step, pipeline_run, suspended
-from tests.e2e.processes import Operator, WorkflowSightings
+from tests.e2e.processes import Operator, Sightings
 
 pytestmark = pytest.mark.serial
 
@@ -48,14 +48,14 @@ def mortal(account: Path) -> Iterator[Operator]:
 
 
 @pytest.fixture
-def sightings(kubectl: Kubectl, namespace: str) -> Iterator[WorkflowSightings]:
-    with WorkflowSightings(kubectl, namespace) as seen:
+def sightings(kubectl: Kubectl, namespace: str) -> Iterator[Sightings]:
+    with Sightings(kubectl, namespace, "workflow") as seen:
         yield seen
 
 
 @pytest.mark.parametrize("moment", ["applied", "created", "running"])
 def test_killed_once(
-    moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: WorkflowSightings
+    moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Right after the run was applied; right after its Workflow was created; while its pod runs."""
     mortal.start()
@@ -71,7 +71,7 @@ def test_killed_once(
 
 
 def test_killed_again_and_again_under_ten_runs(
-    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: WorkflowSightings
+    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Once for each run: right after it was applied, when its Workflow is there, when its status is; and thrice on top."""
     names = [f"run-{number}" for number in range(10)]
@@ -92,7 +92,7 @@ def test_killed_again_and_again_under_ten_runs(
 
 
 def test_a_run_deleted_while_the_operator_is_down(
-    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: WorkflowSightings
+    kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Its Workflow and its pod go all the same, and do not come back with the operator."""
     mortal.start()
