@@ -24,6 +24,11 @@ def retry_due(run: RunRecord) -> bool:
     return run.status.phase in (Phase.FAILED, Phase.ERROR) and run.retries > (run.status.retries or 0)
 
 
+def retry_waits(run: RunRecord) -> bool:
+    """Whether a failed run still has something to do, since an attempt that it asks for has not begun."""
+    return retry_due(run) and not run.archived
+
+
 def retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
     """A failed run for which one more attempt is asked."""
     match seen:
@@ -53,7 +58,8 @@ def begin(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memor
     """The attempt's Workflow is there: from here on the run tells of it."""
     status = mirror(run, workflow, now)
     conditions = [condition for condition in status.conditions or () if condition.type != ARCHIVED]
-    return write(run, status.model_copy(update={"retries": run.retries, "conditions": conditions}), now, memory)
+    begun_status = status.model_copy(update={"retries": run.retries, "conditions": conditions, "storage_state": None})
+    return write(run, begun_status, now, memory)
 
 
 def stall(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:

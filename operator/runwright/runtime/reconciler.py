@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.core.archive import POLL
+from runwright.core.attempt import retry_waits
 from runwright.core.decision import AT_ONCE, Decision, Memory
 from runwright.core.patch import merge_patch
 from runwright.core.reconcile import reconcile
@@ -78,7 +79,7 @@ class Reconciler:
                     # The watch tells of the write, and the next decision is made then.
                     return seconds(decision)
                 observed = Observation(written, observed.seen)
-            elif run.finished or run.deleting:
+            elif run.deleting or (run.finished and not retry_waits(run)):
                 return self._settle(run, observed.seen, terms, decision)
             else:
                 return self._poll_archived(run, seconds(decision))
@@ -112,9 +113,10 @@ class Reconciler:
     async def _look(self, key: Key, left: bool) -> Observation:
         try:
             return await self._actions.look(key)
-        except ApiError:
+        except BaseException:
+            # Be it an error, or a request that was cut off: nothing else would lead back to the run.
             if left:
-                self._store.left_watch(key)
+                self._store.look_again(key)
             raise
 
     def _poll_archived(self, run: RunRecord, wait: float | None) -> float | None:
