@@ -75,6 +75,9 @@ class Watches:
                 await asyncio.wait_for(stop.wait(), seconds)
 
     async def _kopf(self, stop: asyncio.Event, end: asyncio.Event) -> None:
+        # Kopf cancels every task that it does not know when it ends. What was created just now has begun after this, so
+        # that the tasks which it is made of are known too.
+        await asyncio.sleep(0)
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._registry,

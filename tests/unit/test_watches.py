@@ -11,8 +11,12 @@ import kopf
 import pytest
 
 from runwright import watches
+from runwright.core.records import Key
 from runwright.ports import ApiError
+from runwright.runtime.workers import work
 from runwright.watches import Watches
+from tests.unit.fake.virtual_time import run_virtually
+from tests.unit.runtime.bench import Bench
 
 
 class Starts:
@@ -105,3 +109,37 @@ async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatc
     await asyncio.wait_for(task, 5)
     assert stop.is_set()
     assert starts.count == 1
+
+
+def test_what_runs_beside_kopf_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it ends, Kopf (1.45.2) cancels every task that is not one of those it was told of."""
+
+    async def spawn(*, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
+        ready_flag.set()
+        return [asyncio.create_task(asyncio.sleep(60))]
+
+    async def main() -> None:
+        monkeypatch.setattr(kopf, "spawn_tasks", spawn)
+        bench, reconciled = Bench(), list[Key]()
+
+        async def reconcile(key: Key) -> None:
+            reconciled.append(key)
+
+        beside = [
+            asyncio.create_task(work(bench.queue, reconcile, workers=2)),
+            asyncio.create_task(bench.sweep.forever()),
+            asyncio.create_task(bench.resync.forever(300)),
+        ]
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(1000, stop.set)
+        # Not as a task: all of those that are beside it must then have begun.
+        await Watches(kopf.OperatorRegistry(), (), served).run(stop)
+        assert [task.done() for task in beside] == [False] * 3
+        bench.queue.add(Key("team", "a"))
+        bench.queue.add(Key("team", "b"))
+        bench.sweep.policy_changed("team")
+        await asyncio.sleep(1)
+        assert reconciled == [Key("team", "a"), Key("team", "b")]
+        assert not bench.sweep._changed
+
+    run_virtually(main())

@@ -11,7 +11,7 @@ from runwright.core.records import Key, RunRecord
 from runwright.core.retention import FinishedRun, Times, surplus
 
 SOON = timedelta(days=1)
-"""What is due later for an archived run is not remembered, but found again by its label."""
+"""An archived run that will be deleted later is not remembered, but found again by its label."""
 
 LONGEST_WAIT = timedelta(hours=1)
 """After this long the clock is asked again: it may have been set."""
@@ -63,7 +63,7 @@ class FinishedRuns:
                 del self._available[key.namespace]
 
     def wait(self, run: RunRecord, times: Times, workflow: bool | None, now: datetime) -> None:
-        """Remember what is due for a run that is settled for now. Of an archived run only what is due soon.
+        """Remember what is due for a run that is settled for now; for an archived one, only what nothing else leads to.
 
         `workflow` tells whether its Workflow is there; None where nobody looked, and what was known before holds.
         """
@@ -72,8 +72,9 @@ class FinishedRuns:
             workflow = before is not None and before.workflow
         if run.archived:
             self.drop(run.key)
-            moments = [moment for moment in (times.delete_at, times.drop_at if workflow else None) if moment]
-            if all(moment - now > SOON for moment in moments):
+            deleted_soon = times.delete_at is not None and times.delete_at - now <= SOON
+            # No label leads back to a Workflow that is still to go.
+            if not deleted_soon and not (workflow and times.drop_at):
                 return
         self._waiting[run.key] = Waiting(times, workflow)
 

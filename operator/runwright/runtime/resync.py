@@ -15,6 +15,7 @@ from runwright.core.records import Key
 from runwright.ports import ApiError, Cluster
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.store import Store, later
+from runwright.runtime.workers import cut_off
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,15 @@ class Resync:
         while True:
             try:
                 found = await look()
+            except asyncio.CancelledError:
+                if not cut_off():
+                    raise
+                logger.warning("resync failed: a request was cut off")
             except ApiError as error:
                 logger.warning("resync failed: %s", error)
-                look = self.once
             else:
                 logger.debug("resync found %d runs that the watches had missed", len(found))
-                look = self.once
+            look = self.once
             await asyncio.sleep(seconds * random.uniform(0.9, 1.1))
 
     async def once(self) -> set[Key]:

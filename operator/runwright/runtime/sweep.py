@@ -9,18 +9,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from runwright.core.records import Key
 from runwright.core.retention import day_of
 from runwright.ports import ApiError, Clock, Cluster, Identity
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.store import Store
+from runwright.runtime.workers import cut_off
 
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 6 * 3600.0
 """Time between two looks for archived runs that will be deleted today or tomorrow."""
+
+ONE_DAY = timedelta(days=1)
 
 RETRY_SECONDS = 30.0
 
@@ -33,6 +36,7 @@ class Sweep:
         self._store = store
         self._queue = queue
         self._clock = clock
+        self._swept_at: datetime | None = None
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -43,38 +47,52 @@ class Sweep:
 
     async def forever(self) -> None:
         """Sweep at the start, and whenever it is time. What fails is tried again."""
-        overdue = True
         loop = asyncio.get_running_loop()
         at = loop.time()
         while True:
-            wait = SWEEP_SECONDS
+            wait = RETRY_SECONDS
             try:
                 if loop.time() >= at:
-                    found = await self.expiring(overdue)
+                    found = await self.expiring()
                     logger.debug("%d archived runs will be deleted by tomorrow", found)
-                    overdue, at = False, loop.time() + SWEEP_SECONDS
+                    at = loop.time() + SWEEP_SECONDS
                 await self.changed()
                 wait = at - loop.time()
+            except asyncio.CancelledError:
+                if not cut_off():
+                    raise
+                logger.warning("no sweep: a request was cut off; trying again in %.0f s", wait)
             except ApiError as error:
-                logger.warning("no sweep: %s; trying again in %.0f s", error, RETRY_SECONDS)
-                wait = RETRY_SECONDS
+                logger.warning("no sweep: %s; trying again in %.0f s", error, wait)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                # `wait_for` would make a task of it (Python 3.11), which Kopf cancels when it ends.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             self._wake.clear()
 
-    async def expiring(self, overdue: bool) -> int:
-        """Look for archived runs that will be deleted by tomorrow, with `overdue` from any day before; gives how many."""
+    async def expiring(self) -> int:
+        """Look for archived runs that will be deleted by tomorrow; gives how many.
+
+        At the start those of any day before too, and where the last look was long ago: nobody has come back for them.
+        """
         now = self._clock.now()
         days = tuple(day_of(now + timedelta(days=away)) for away in (-1, 0, 1))
+        overdue = self._swept_at is None or now - self._swept_at > ONE_DAY
         listed = self._cluster.list_expiring_runs(() if overdue else days)
-        return await self._look_at(listed, lambda run: run.delete_on <= days[-1])
+        found = await self._look_at(listed, lambda run: run.delete_on <= days[-1])
+        self._swept_at = now
+        return found
 
     async def changed(self) -> None:
         """Look at the runs of the namespaces whose policy has changed."""
         while self._changed:
-            namespace = next(iter(self._changed))
-            found = await self._look_at(self._cluster.list_runs(namespace), lambda _: True)
-            self._changed.discard(namespace)
+            # Taken out first: it may change again while its runs are listed.
+            namespace = self._changed.pop()
+            try:
+                found = await self._look_at(self._cluster.list_runs(namespace), lambda _: True)
+            except BaseException:
+                self._changed.add(namespace)
+                raise
             logger.info("the retention policy of namespace %s has changed: looking at its %d runs", namespace, found)
 
     async def _look_at(self, listed: AsyncIterator[Identity], wanted: Callable[[Identity], bool]) -> int:

@@ -32,9 +32,7 @@ async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[f
             try:
                 again = await reconcile(key)
             except asyncio.CancelledError:
-                # Kopf (1.45.2) cancels every task it does not know when it ends, so maybe one that this worker waited
-                # for; only when the worker itself was cancelled is that its end.
-                if (me := asyncio.current_task()) is None or me.cancelling():
+                if not cut_off():
                     raise
                 logger.warning("a request was cut off; trying again in %.1f s", queue.retry(key))
             except ApiError as error:
@@ -50,3 +48,12 @@ async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[f
                     queue.add_after(key, again)
             finally:
                 queue.done(key)
+
+
+def cut_off() -> bool:
+    """Whether a CancelledError comes from a task that this one waited for, and is not the end of this one.
+
+    Kopf (1.45.2) cancels every task it does not know when it ends, so maybe one that a request is made of.
+    """
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()

@@ -22,6 +22,7 @@ from runwright.runtime.store import Store
 from runwright.runtime.sweep import Sweep
 from tests.unit.fake.apiserver import selects, timestamp
 from tests.unit.fake.cluster import FaultyCluster
+from tests.unit.fake.faults import Surroundings
 from tests.unit.fake.virtual_time import run_virtually
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 
@@ -34,7 +35,7 @@ class ByHand:
     faulty = False
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        self.world: Surroundings = world
 
     def crash(self) -> None:
         raise AssertionError("it has no fault")
