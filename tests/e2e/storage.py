@@ -1,0 +1,45 @@
+"""Archiving a run and bringing it back by its label, and what is kept of it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+
+from tests.e2e.cluster import Kubectl, Object, condition
+
+LABEL = "runwright.dev/storage-state"
+GIVEN_ANEW = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
+"""Metadata that the API server gives to each object that is created."""
+
+
+def set_state(kubectl: Kubectl, namespace: str, names: str, state: str | None) -> None:
+    """Label runs, by name or `--all`, `Archived` or `Available`; None takes the label away."""
+    label = f"{LABEL}={state}" if state else f"{LABEL}-"
+    kubectl("label", "-n", namespace, "prun", *names.split(), label, "--overwrite")
+
+
+def storage_state(run: Object) -> tuple[str | None, str | None]:
+    """What the operator has carried out, and the status of the condition Archived."""
+    return (run.get("status") or {}).get("storageState"), condition(run, "Archived").get("status")
+
+
+def archived(run: Object) -> bool:
+    """Whether the operator has archived the run."""
+    return storage_state(run) == ("Archived", "True")
+
+
+def available(run: Object) -> bool:
+    """Whether the run was archived, and the operator has brought it back."""
+    return storage_state(run) == ("Available", "False")
+
+
+def kept(kubectl: Kubectl, namespace: str, name: str = "run") -> Object:
+    """The Workflow in the run's snapshot, read as a person would: `base64 -d | gunzip`."""
+    return json.loads(gzip.decompress(base64.b64decode(kubectl.get(namespace, "workflowsnapshot", name)["data"])))
+
+
+def lasting(workflow: Object) -> Object:
+    """A Workflow without what the API server gives to each object anew."""
+    metadata = {name: value for name, value in workflow["metadata"].items() if name not in GIVEN_ANEW}
+    return {**workflow, "metadata": metadata}
