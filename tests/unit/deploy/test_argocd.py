@@ -150,6 +150,50 @@ def test_the_health_of_whatever_an_operator_may_write(
     assert word == wanted
 
 
+WAITS = {"type": "Suspend", "phase": "Running", "name": "approve"}
+
+
+@pytest.mark.parametrize(
+    ("others", "wanted"),
+    [
+        ([], "Suspended"),
+        ([{"type": "Pod", "phase": "Running"}], "Progressing"),
+        ([{"type": "Pod", "phase": "Pending"}], "Progressing"),
+        ([{"type": "Container", "phase": "Running"}], "Progressing"),
+        ([{"type": "HTTP", "phase": "Running"}], "Progressing"),
+        ([{"type": "Plugin", "phase": "Running"}], "Progressing"),
+        ([{"type": "Pod", "phase": "Succeeded"}, {"type": "DAG", "phase": "Running"}], "Suspended"),
+        ([{**WAITS, "name": "second"}], "Suspended"),
+    ],
+    ids=str,
+)
+def test_a_run_is_suspended_while_nothing_works_in_it(others: list[Object], wanted: str):
+    conditions = [{"type": SUCCEEDED, "status": "Unknown", "reason": "Running", "message": ""}]
+    status = {"observedGeneration": 1, "conditions": conditions, "nodes": [WAITS, *others]}
+    run = run_with(status, 1, 0, archived=False, deleting=False)
+    assert health(run, HEALTH)["status"] == wanted
+    run["status"]["nodes"] = [*others, WAITS]
+    assert health(run, HEALTH)["status"] == wanted
+
+
+@pytest.mark.parametrize("missing", ["workflow", None])
+@pytest.mark.parametrize("nodes", [None, [{"type": "Pod", "phase": "Running"}]])
+def test_a_suspended_inline_spec_is_so_until_its_first_node(missing: str | None, nodes: list[Object] | None):
+    """It says so for good: an inline spec is frozen, also when somebody has resumed its Workflow."""
+    run = read(KIND / "testdata" / "suspended_spec.yaml")
+    if nodes:
+        run["status"]["nodes"] = nodes
+    if missing:
+        del run["status"][missing]
+    assert health(run, HEALTH)["status"] == ("Progressing" if nodes or missing else "Suspended")
+
+
+def test_a_run_is_stalled_before_anything_else_is_known_of_it():
+    stalled = {"type": STALLED, "status": "True", "reason": "ArgoNotInstalled", "message": "install it"}
+    run = run_with({"observedGeneration": 1, "conditions": [stalled]}, 1, 0, archived=False, deleting=False)
+    assert health(run, HEALTH) == {"status": "Degraded", "message": "ArgoNotInstalled: install it"}
+
+
 def test_a_run_that_waits_for_its_predecessor_to_be_collected_is_no_failure():
     """Degraded would fail the sync of an Argo CD that has just replaced the run."""
     run = read(KIND / "testdata" / "stalled_previous_workflow.yaml")
