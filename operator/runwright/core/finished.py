@@ -8,7 +8,7 @@ from datetime import datetime
 from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL, StorageState
 from runwright.core.archive import DROPPED, POLL, archive, own, unarchive
 from runwright.core.attempt import retry, retry_due
-from runwright.core.decision import Decision, Delete, DeleteRun, Keep, Label, Look, Memory, write
+from runwright.core.decision import NOTHING, Decision, Delete, DeleteRun, Keep, Label, Look, Memory, write
 from runwright.core.ownership import STRAY, stray
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
 from runwright.core.retention import Terms, day_of, passed, times_of
@@ -20,8 +20,8 @@ def finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: T
         return Decision(action=Delete(seen, STRAY))
     if run.archived:
         return archive(run, seen, now, memory, terms)
-    if retry_due(run):
-        return retry(run, seen, now, memory)
+    if retry_due(run) and (attempt := retry(run, seen, now, memory)) != NOTHING:
+        return attempt
     if run.status.storage_state is StorageState.ARCHIVED:
         return unarchive(run, seen, now, memory)
     return retain(run, own(run, seen), now, memory, terms)

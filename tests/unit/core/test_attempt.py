@@ -11,9 +11,10 @@ import pytest
 from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, StorageState, WorkflowReference
 from runwright.core.attempt import retry_due
 from runwright.core.conditions import ARCHIVED, STALLED, SUCCEEDED, find
-from runwright.core.decision import MIN_RETRY, NOTHING, Decision, Memory, Restart, Retry
+from runwright.core.decision import MIN_RETRY, NOTHING, Decision, DeleteRun, Memory, Restart, Retry
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Key, Refusal, RunRecord, WorkflowRecord
+from runwright.core.retention import Terms
 from tests.unit.core.strategies import NOW
 
 KEY = Key("team", "train")
@@ -102,3 +103,11 @@ def test_it_is_tried_again_when_it_may_heal_and_else_only_after_an_edit() -> Non
 def test_a_workflow_that_is_going_is_waited_for() -> None:
     decision = reconcile(failed(), replace(WORKFLOW, deleting=True), NOW)
     assert decision.action is None and decision.requeue_after == timedelta(seconds=1)
+
+
+def test_a_run_whose_retry_is_in_vain_is_still_retained() -> None:
+    refused = Memory(refused_at=NOW, refused_generation=2, refusal_heals=False)
+    told = reconcile(failed(), Refusal("RetryImpossible", "nodes are offloaded"), NOW)
+    assert told.status is not None
+    run = replace(failed(), status=told.status)
+    assert reconcile(run, WORKFLOW, NOW, refused, Terms(delete_after=timedelta(0))) == Decision(action=DeleteRun())
