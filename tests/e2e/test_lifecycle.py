@@ -1,4 +1,4 @@
-"""What becomes of a run when it, or its Workflow, is deleted, and when it is made again."""
+"""What becomes of a run when its Workflow is deleted, and when it is made again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 from tests.e2e.cluster import Kubectl, Object, condition
 from tests.e2e.conftest import Apply, WaitRun
-from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
+from tests.e2e.manifests import instant, pipeline_run, suspended
 
 
 def test_a_finished_run_outlives_its_workflow(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
@@ -40,24 +40,6 @@ def test_a_workflow_deleted_under_a_running_run(kubectl: Kubectl, namespace: str
     assert kubectl.find(namespace, "workflow", "run") is None
 
 
-def test_deleting_a_run_deletes_its_workflow_and_pods(
-    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
-):
-    apply(pipeline_run({"spec": one_step("sleep 600")}))
-    pod = running_pod(kubectl, namespace)
-    kubectl("delete", "-n", namespace, "prun", "run")
-    kubectl.wait_gone(namespace, "workflow", "run")
-    kubectl.wait_gone(namespace, "pod", pod)
-
-
-def running_pod(kubectl: Kubectl, namespace: str) -> str:
-    """The name of the first pod of the namespace that runs."""
-    for _, pod in kubectl.watch(namespace, "pods"):
-        if pod["status"].get("phase") == "Running":
-            return pod["metadata"]["name"]
-    raise AssertionError("no pod came to run")
-
-
 def test_a_run_made_again_under_the_same_name(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Deleted and created at once: the new run has a Workflow of its own, also where the old one is still there."""
     document = pipeline_run({"spec": suspended()})
@@ -76,17 +58,6 @@ def owner(made: Object) -> str:
     """The uid of an object's one owner."""
     (reference,) = made["metadata"]["ownerReferences"]
     return reference["uid"]
-
-
-def test_a_namespace_with_runs_can_be_deleted(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
-    """A run that goes, one that has ended and one that waits for somebody do not hold their namespace back."""
-    apply(pipeline_run({"spec": suspended()}, "going"))
-    apply(pipeline_run({"spec": instant()}, "done"))
-    apply(pipeline_run({"templateRef": {"name": "absent"}}, "waiting"))
-    wait_run("going", "Running")
-    wait_run("done", "Succeeded")
-    wait_run("waiting", lambda found: condition(found, "Stalled").get("status") == "True")
-    kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=130)
 
 
 def test_what_was_applied_last_is_what_runs(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):

@@ -9,6 +9,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.e2e.manifests import instant, shell, suspended
 from tests.e2e.processes import Sightings
 from tests.e2e.retry_cases import dag, flaky, task
 from tests.e2e.runs import Run, refused
+from tests.e2e.storage import LABEL, archived, set_state, storage_state
 
 KEPT_BY_THE_END = ("phase", "message", "startedAt", "finishedAt", "duration", "progress", "outputs")
 """Fields of a status that only a retry may change once the run has ended."""
@@ -51,7 +53,7 @@ def pods(kubectl: Kubectl, namespace: str) -> Iterator[Sightings]:
 
 def assert_lawful(versions: list[Object]) -> None:
     """The counter of a run grows by one at a time and never over what is asked for; without that, an end is an end."""
-    for before, after in zip(versions, versions[1:], strict=False):
+    for before, after in pairwise(versions):
         old, new = before.get("status") or {}, after.get("status") or {}
         grown = new.get("retries", 0) - old.get("retries", new.get("retries", 0))
         assert grown in (0, 1), (old, new)
@@ -179,10 +181,6 @@ def test_what_succeeded_is_kept_and_feeds_what_runs_again(
     assert (succeeded["status"], succeeded["reason"], succeeded["message"]) == ("True", "Succeeded", "")
 
 
-def archive_it(run: Run) -> None:
-    run.patch({"metadata": {"labels": {"runwright.dev/storage-state": "Archived"}}})
-
-
 @pytest.mark.parametrize("how", ["keepWorkflow", "archive"])
 def test_only_what_failed_runs_again_though_the_workflow_is_gone(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, pods: Sightings, cause: Cause, how: str
@@ -192,11 +190,11 @@ def test_only_what_failed_runs_again_though_the_workflow_is_gone(
     run.create(of(two_steps(), **retention))
     first = wait_run("run", "Failed")
     if how == "archive":
-        archive_it(run)
-        wait_run("run", lambda found: found["status"].get("storageState") == "Archived")
+        set_state(kubectl, namespace, "run", "Archived")
+        wait_run("run", archived)
     kubectl.wait_gone(namespace, "workflow", "run")
     cause.remedy()
-    label = {"metadata": {"labels": {"runwright.dev/storage-state": None}}} if how == "archive" else {}
+    label = {"metadata": {"labels": {LABEL: None}}} if how == "archive" else {}
     run.patch({"spec": {"retries": 1}, **label})
     last = wait_run("run", ended_as("Succeeded", 1))
 
@@ -204,8 +202,7 @@ def test_only_what_failed_runs_again_though_the_workflow_is_gone(
     assert {name: len(uids) for name, uids in pods_of(pods).items()} == {"make": 1, "use": 2}
     (out,) = last["status"]["outputs"]["parameters"]
     assert len(out["value"]) == 36
-    assert last["status"].get("storageState") != "Archived"
-    assert condition(last, "Archived").get("status") != "True"
+    assert storage_state(last) == (None, None)
 
 
 def test_without_a_snapshot_it_begins_anew(
@@ -253,7 +250,9 @@ def test_a_terminated_run_goes_on(kubectl: Kubectl, namespace: str, run: Run, wa
     wait_run("run", "Failed")
     assert "remove spec.shutdown in the same edit" in refused(run.spec, retries=1)
     run.spec(retries=1, shutdown=None)
-    again = wait_run("run", lambda found: ended_as("Running", 1)(found) and condition(found, "Succeeded")["message"] == "")
+    again = wait_run(
+        "run", lambda found: ended_as("Running", 1)(found) and condition(found, "Succeeded")["message"] == ""
+    )
     assert condition(again, "Succeeded")["reason"] == "Running"
     assert again["status"]["workflow"] == before["status"]["workflow"]
     assert "shutdown" not in kubectl.get(namespace, "workflow", "run")["spec"]
@@ -305,7 +304,9 @@ def test_what_is_no_retry_is_refused(run: Run, kubectl: Kubectl, namespace: str,
         assert "only a run whose status.phase is Failed or Error can be retried" in refused(other.spec, retries=1)
     assert "set it to status.retries + 1" in refused(run.spec, retries=2)
     for one in before:
-        assert kubectl.get(namespace, "prun", one["metadata"]["name"]) == one
+        now = kubectl.get(namespace, "prun", one["metadata"]["name"])
+        assert now["metadata"]["generation"] == one["metadata"]["generation"]
+        assert now["status"]["retries"] == 0
     run.spec(retries=1)
     wait_run("run", ended_as("Failed", 1))
     assert "only grows" in refused(run.spec, retries=0)

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.access import account_kubeconfig
-from tests.e2e.cluster import Kubectl, condition
+from tests.e2e.cluster import Kubectl, Object, condition, finished
 from tests.e2e.conftest import OPERATOR, Apply, wait_for_run
-from tests.e2e.manifests import one_step, pipeline_run, suspended
+from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
 from tests.e2e.processes import Operator, Sightings
+from tests.e2e.runs import Run
+from tests.e2e.storage import archived, set_state
 
 pytestmark = pytest.mark.serial
 
@@ -30,12 +33,13 @@ PAUSE = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {"durat
 def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The deployed operator is away; its kubeconfig is free for another one."""
     path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
+    before = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.replicas}")
     kubectl("scale", *OPERATOR, "--replicas=0")
     try:
         kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", PODS, "--timeout=60s", timeout=70)
         yield path
     finally:
-        kubectl("scale", *OPERATOR, "--replicas=1")
+        kubectl("scale", *OPERATOR, f"--replicas={before}")
         kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
 
 
@@ -94,12 +98,17 @@ def test_killed_again_and_again_under_ten_runs(
 def test_a_run_deleted_while_the_operator_is_down(
     kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
-    """Its Workflow and its pod go all the same, and do not come back with the operator."""
+    """Its Workflow, its pod and its snapshot go all the same, and do not come back with the operator."""
     mortal.start()
     apply(pipeline_run({"spec": one_step("sleep 600")}))
+    apply(pipeline_run({"spec": instant()}, "away"))
+    wait_for_run(kubectl, namespace, "away", "Succeeded")
+    set_state(kubectl, namespace, "away", "Archived")
+    wait_for_run(kubectl, namespace, "away", archived)
     pod = running_pod(kubectl, namespace)
     mortal.kill()
-    kubectl("delete", "-n", namespace, "prun", "run")
+    kubectl("delete", "-n", namespace, "prun", "run", "away")
+    kubectl.wait_gone(namespace, "workflowsnapshot", "away")
     kubectl.wait_gone(namespace, "workflow", "run")
     kubectl.wait_gone(namespace, "pod", pod)
     apply(pipeline_run({"spec": PAUSE}, "later"))
@@ -115,6 +124,56 @@ def running_pod(kubectl: Kubectl, namespace: str) -> str:
         if pod["status"].get("phase") == "Running":
             return pod["metadata"]["name"]
     raise AssertionError("no pod came to run")
+
+
+@pytest.mark.parametrize("moment", ["down", "asked for", "begun", "told"])
+def test_killed_at_a_retry(
+    moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
+):
+    """Asked for while it is down; killed as soon as it is asked for, as the Workflow begins anew, or as the run says so.
+
+    There is one attempt, in one Workflow: of a run that has its Workflow still, and of one whose Workflow has gone.
+    """
+    runs = [Run(kubectl, namespace, name) for name in ("there", "gone")]
+    mortal.start()
+    for run in runs:
+        run.create({"workflow": {"spec": suspended(activeDeadlineSeconds=1)}})
+    failed = {run.name: wait_for_run(kubectl, namespace, run.name, "Failed") for run in runs}
+    for run in runs:
+        sightings.wait(run.name, finished)
+    kubectl("delete", "-n", namespace, "workflow", "gone")
+    if moment == "down":
+        mortal.kill()
+    for run in runs:
+        run.spec(retries=1)
+    for run in runs:
+        if moment == "begun":
+            sightings.wait(run.name, lambda found: attempt_of(found) == "1")
+        if moment == "told":
+            wait_for_run(kubectl, namespace, run.name, lambda found: found["status"]["retries"] == 1)
+    mortal.kill()
+    mortal.start()
+    for run in runs:
+        ended = wait_for_run(
+            kubectl, namespace, run.name, lambda found: finished(found) and found["status"]["retries"] == 1
+        )
+        sightings.wait(run.name, lambda found: finished(found) and attempt_of(found) == "1")
+        first, second = (one["status"]["workflow"]["uid"] for one in (failed[run.name], ended))
+        assert (first == second) is (run.name == "there")
+        seen = [found for event, found in sightings.events() if event != "DELETED"]
+        steps = [
+            (one["metadata"]["uid"], attempt_of(one), finished(one))
+            for one in seen
+            if one["metadata"]["name"] == run.name
+        ]
+        assert [step for step, _ in groupby(steps)] == [
+            *((first, "0", False), (first, "0", True)),
+            *((second, "1", False), (second, "1", True)),
+        ]
+
+
+def attempt_of(workflow: Object) -> str:
+    return workflow["metadata"]["annotations"]["runwright.dev/attempt"]
 
 
 def test_what_happens_to_workflows_while_the_operator_is_down(
