@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from runwright.api.retentionpolicy import POLICY_NAME
 from runwright.core.observe import key_of, run_record, workflow_record
 from runwright.core.records import Key
@@ -18,13 +16,10 @@ DELETED = "DELETED"
 class Intake:
     """Takes the events of the watch streams."""
 
-    def __init__(
-        self, store: Store, queue: WorkQueue[Key], policies: Policies, policy_changed: Callable[[str], None]
-    ) -> None:
+    def __init__(self, store: Store, queue: WorkQueue[Key], policies: Policies) -> None:
         self._store = store
         self._queue = queue
         self._policies = policies
-        self._policy_changed = policy_changed
 
     def pipelinerun(self, event: str | None, body: Json) -> None:
         """An event about a PipelineRun; `event` is the watch's type, None for what the initial list told.
@@ -49,6 +44,6 @@ class Intake:
 
     def policy(self, event: str | None, body: Json) -> None:
         """An event about a RetentionPolicy."""
-        namespace, name = key_of(body).namespace, key_of(body).name
-        if name == POLICY_NAME and self._policies.told(namespace, None if event == DELETED else body):
-            self._policy_changed(namespace)
+        key = key_of(body)
+        if key.name == POLICY_NAME:
+            self._policies.told(key.namespace, None if event == DELETED else body)

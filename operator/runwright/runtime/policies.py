@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
@@ -21,9 +22,11 @@ REREAD_SECONDS = 600.0
 class Policies:
     """What holds in each namespace where a finished run was seen."""
 
-    def __init__(self, cluster: Cluster, default: RetentionPolicySpec) -> None:
+    def __init__(self, cluster: Cluster, default: RetentionPolicySpec, changed: Callable[[str], None]) -> None:
+        """`changed` is told of each namespace where something else holds now than runs may have been settled by."""
         self._cluster = cluster
         self._default = default
+        self._changed = changed
         self._known: dict[str, tuple[RetentionPolicySpec, float]] = {}
 
     async def of(self, namespace: str) -> RetentionPolicySpec:
@@ -33,26 +36,32 @@ class Policies:
         """
         known = self._known.get(namespace)
         if known is None or asyncio.get_running_loop().time() - known[1] > REREAD_SECONDS:
-            self.told(namespace, await self._cluster.get_policy(namespace))
+            body = await self._cluster.get_policy(namespace)
+            if self._known.get(namespace) is known:
+                self.told(namespace, body)
+            # Else its watch has told of it meanwhile, and goes on telling: what was read may be from before that.
             known = self._known[namespace]
         return known[0]
 
-    def told(self, namespace: str, body: Json | None) -> bool:
-        """Take in the namespace's policy, or that it has none; gives whether that changes what holds there."""
-        policy = with_defaults(policy_in(namespace, body) if body is not None else None, self._default)
+    def told(self, namespace: str, body: Json | None) -> None:
+        """Take in the namespace's policy, or that it has none."""
+        policy = policy_in(namespace, body, self._default) if body is not None else self._default
         before = self._known.get(namespace)
         self._known[namespace] = policy, asyncio.get_running_loop().time()
-        return before is not None and before[0] != policy
+        if before is not None and before[0] != policy:
+            self._changed(namespace)
 
 
-def policy_in(namespace: str, body: Json) -> RetentionPolicySpec:
-    """The policy in an object, without those of its fields that cannot be read: they remove nothing."""
+def policy_in(namespace: str, body: Json, default: RetentionPolicySpec) -> RetentionPolicySpec:
+    """What holds by the policy in an object. Where a field of it cannot be read, nothing does: no default is meant there."""
     spec = dict(mapping(body.get("spec")))
     try:
-        return RetentionPolicySpec.model_validate(spec)
+        return with_defaults(RetentionPolicySpec.model_validate(spec), default)
     except ValidationError as error:
         bad = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
         logger.warning(
             "RetentionPolicy of namespace %s: left out, since they cannot be read: %s", namespace, sorted(bad)
         )
-    return RetentionPolicySpec.model_validate({name: value for name, value in spec.items() if name not in bad})
+    readable = RetentionPolicySpec.model_validate({name: value for name, value in spec.items() if name not in bad})
+    unread = [name for name, field in RetentionPolicySpec.model_fields.items() if field.alias in bad]
+    return with_defaults(readable, default.model_copy(update=dict.fromkeys(unread)))

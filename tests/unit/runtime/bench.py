@@ -53,13 +53,13 @@ class Bench:
         self.cluster = FaultyCluster(ByHand(self.world))
         self.store, self.queue = Store(), WorkQueue[Key]()
         self.woken: list[Key] = []
-        self.policies = Policies(self.cluster, default or RetentionPolicySpec())
+        self.sweep = Sweep(self.cluster, self.store, self.queue, self.world.clock)
+        self.policies = Policies(self.cluster, default or RetentionPolicySpec(), self.sweep.policy_changed)
         self.reconciler = Reconciler(
             self.cluster, self.store, self.world.clock, BuildOptions(), self.policies, self.woken.append
         )
-        self.sweep = Sweep(self.cluster, self.store, self.queue, self.world.clock)
         self.resync = Resync(self.cluster, self.store, self.queue)
-        self.intake = Intake(self.store, self.queue, self.policies, self.sweep.policy_changed)
+        self.intake = Intake(self.store, self.queue, self.policies)
         self._before: Counter[tuple[str, str]] = Counter()
 
     # ------------------------------------------------------------------------------------------------------- its parts
