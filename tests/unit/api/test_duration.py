@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runwright.api.duration import LONGEST, MAX_DURATION_LENGTH, duration_of
@@ -70,6 +70,7 @@ def test_what_is_none_is_refused_with_what_to_write(text: str):
     assert repr(text) in str(refused.value)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(st.lists(st.tuples(st.integers(0, 9_999), st.sampled_from(sorted(UNITS))), min_size=1, max_size=5))
 def test_parts_add_up(parts: list[tuple[int, str]]):
     text = "".join(f"{number}{unit}" for number, unit in parts)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -116,6 +116,7 @@ def wire(found: Model) -> dict[str, Any]:
     return found.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(data=st.data())
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_what_the_models_hold_is_valid_on_the_server_and_comes_back(kind: Kind, data: st.DataObject):
