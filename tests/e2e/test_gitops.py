@@ -233,6 +233,31 @@ def test_what_argo_cd_does_not_offer_is_refused(
     assert kubectl.get(namespace, "prun", "run") == run
 
 
+NOT_FOR_LUA: dict[str, Object] = {
+    "a null": suspended(volumes=None),
+    "an empty map in a list": {
+        "entrypoint": "main",
+        "templates": [
+            {"name": "main", "steps": [[{"name": "a", "template": "wait", "withItems": [{}]}]]},
+            {"name": "wait", "suspend": {}},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("spec", NOT_FOR_LUA.values(), ids=NOT_FOR_LUA.keys())
+def test_what_lua_cannot_carry_is_refused_and_not_lost(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD, spec: Object
+):
+    """As docs/gitops.md says: an action of Argo CD on such a run fails, and the run goes on."""
+    apply(pipeline_run({"spec": spec}), *HOW["server-side"])  # client-side, kubectl leaves a null out
+    wait_run("run", node_runs("Suspend"))
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        argo_cd.act("run", "stop")
+    assert "spec.workflow: Forbidden: cannot change" in refused.value.stderr
+    assert kubectl.get(namespace, "prun", "run")["spec"]["workflow"]["spec"] == spec
+
+
 # ----------------------------------------------------------------------------------------------- what does not travel on
 def marks(found: Object) -> set[str]:
     """Which of the labels and annotations of the tools an object has, and whatever else names their application."""
