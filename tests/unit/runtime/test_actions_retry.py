@@ -11,7 +11,7 @@ import pytest
 from runwright.core.conditions import ARGO_NOT_INSTALLED
 from runwright.core.decision import Restart, Retry
 from runwright.core.observe import workflow_record
-from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, WorkflowRecord
+from runwright.core.records import Absent, Key, NotSeen, Refusal, RunRecord, WorkflowRecord
 from runwright.core.retry import RETRY_IMPOSSIBLE
 from runwright.ports import ApiError, Json
 from runwright.runtime.actions import Observation
@@ -310,7 +310,7 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
         body = bench.world.run() or {}
         going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
 
-        async def get_run(_: object) -> Json:
+        async def get_run(key: Key) -> Json:
             return going
 
         bench.cluster.get_run = get_run

@@ -55,7 +55,7 @@ def swept(test: Callable[[Bench, asyncio.Task[None]], Awaitable[None]], setup: C
     virtually(body)
 
 
-class Lists:
+class _Lists:
     """A list of the API server that fails as often as it is told to, or is cut off in the midst of it."""
 
     def __init__(self, call: Callable[..., AsyncIterator[Identity]], *errors: BaseException) -> None:
@@ -71,6 +71,11 @@ class Lists:
             if error is not None:
                 raise error
             yield identity
+
+
+def lists_of(call: Callable[..., AsyncIterator[Identity]], *errors: BaseException) -> Any:
+    """It stands in for a method of the cluster, whose type it cannot have."""
+    return _Lists(call, *errors)
 
 
 NO = ApiError(503, "ServiceUnavailable", "no")
@@ -93,7 +98,7 @@ def test_at_the_start_all_are_found_that_are_due_by_tomorrow_and_no_others() -> 
 def test_six_hours_later_it_asks_for_those_of_three_days_only() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert take(bench) == {"first"}
-        lists = bench.cluster.list_expiring_runs = Lists(bench.cluster.list_expiring_runs)
+        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs)
         archived(bench, "second", days=1)
         await bench.wait(SWEEP_SECONDS - 2)
         assert take(bench) == set() and lists.asked == []
@@ -116,7 +121,7 @@ def test_what_came_due_while_the_api_server_was_away_is_found_late(monkeypatch: 
 
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert take(bench) == set()
-        bench.cluster.list_expiring_runs = Lists(bench.cluster.list_expiring_runs, *[NO] * 96)
+        bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, *[NO] * 96)
         await bench.wait(4 * DAY)
         assert take(bench) == set()
         await bench.wait(DAY / 2)
@@ -138,7 +143,7 @@ def test_what_came_due_while_the_machine_slept_is_found_late() -> None:
 def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
-        lists = bench.cluster.list_expiring_runs = Lists(bench.cluster.list_expiring_runs, NO, NO)
+        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, NO, NO)
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(2 * RETRY_SECONDS + 1)
         assert lists.at == pytest.approx([0, RETRY_SECONDS, 2 * RETRY_SECONDS], abs=0.1)
@@ -153,7 +158,7 @@ def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> Non
 def test_a_request_that_is_cut_off_does_not_end_it() -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
-        lists = bench.cluster.list_expiring_runs = Lists(bench.cluster.list_expiring_runs, asyncio.CancelledError())
+        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, asyncio.CancelledError())
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(RETRY_SECONDS + 1)
         assert take(bench) == {"due"} and len(lists.asked) == 2 and not task.done()
@@ -190,7 +195,7 @@ def test_all_runs_of_a_namespace_are_looked_at_when_its_policy_changes() -> None
 
 def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        lists = bench.cluster.list_expiring_runs = Lists(bench.cluster.list_expiring_runs)
+        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs)
         for _ in range(3):
             await bench.wait(SWEEP_SECONDS / 4)
             bench.sweep.policy_changed("empty")
@@ -203,7 +208,7 @@ def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
 def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         take(bench)
-        lists = bench.cluster.list_runs = Lists(bench.cluster.list_runs, NO, asyncio.CancelledError())
+        lists = bench.cluster.list_runs = lists_of(bench.cluster.list_runs, NO, asyncio.CancelledError())
         bench.sweep.policy_changed(NAMESPACE)
         await bench.wait(RETRY_SECONDS * 2 + 1)
         assert take(bench) == {"a", "b", "c"}
