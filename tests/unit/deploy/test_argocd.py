@@ -16,10 +16,12 @@ from lupa import lua51
 from argocd.argocd_cm import CONFIG_MAP, CUSTOMIZATIONS, config_map
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
 from runwright.core.conditions import PREVIOUS_WORKFLOW, STALLED, SUCCEEDED
+from runwright.core.observe import OWNER_ANNOTATIONS, OWNER_LABELS
 from runwright.core.patch import merge_patch
 from tests.unit.core.strategies import STATUSES
 from tests.unit.deploy.argocd_vm import LuaReturnError, Object, act, discover, health, paths
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 KIND = CUSTOMIZATIONS / "runwright.dev" / "PipelineRun"
 ACTIONS = KIND / "actions"
 HEALTH = (KIND / "health.lua").read_text()
@@ -270,6 +272,11 @@ def test_a_null_in_an_inline_spec_is_lost_on_the_way_through_lua():
     run["spec"]["workflow"]["spec"]["volumes"] = None
     lost = {"workflow": {"spec": {"volumes": None}}}
     assert merge_patch(run, act(run, ACTION["stop"])) == {"spec": {"shutdown": "Stop", **lost}}
+
+
+@pytest.mark.parametrize("mark", [*OWNER_LABELS, *OWNER_ANNOTATIONS])
+def test_the_page_names_each_mark_of_a_tool(mark: str):
+    assert f"`{mark}`" in (REPOSITORY / "docs" / "gitops.md").read_text()
 
 
 # -------------------------------------------------------------------------------------------------- the stand-in itself
