@@ -40,9 +40,11 @@ def rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
     plan = Plan(graph, settled=settled_attempts(graph), aside=exits)
     for start, unit in broken_leaves(graph, plan.settled | exits):
         plan.consider(start, unit)
+    plan.consider_waiting()
     for group in sorted(broken_groups(graph), key=lambda one: -len(str(graph.nodes[one].get("name")))):
         if not plan.explained(group):
             plan.consider(group, graph.inside(group))
+            plan.consider_waiting()
     plan.bring_back(daemons)
     return plan.result()
 
@@ -84,8 +86,24 @@ def broken_leaves(graph: NodeGraph, aside: Collection[str]) -> Iterable[tuple[st
 
 
 def broken_groups(graph: NodeGraph) -> Iterable[str]:
-    """The groups that are broken."""
-    return [one for one in graph.nodes if graph.type_of(one) in GROUPS and broken(graph, one)]
+    """The groups that are broken; not those whose last attempt is a broken leaf, which speaks for them."""
+    for node in graph.nodes:
+        if graph.type_of(node) in GROUPS and broken(graph, node):
+            last = graph.attempts(node)[-1:] if graph.type_of(node) == "Retry" else []
+            if not any(graph.type_of(one) not in GROUPS and broken(graph, one) for one in last):
+                yield node
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What lies after a node that failed."""
+
+    lost: set[str] = field(default_factory=set[str])
+    """What goes when the node runs again."""
+    succeeded: bool = False
+    """Whether something of it has succeeded."""
+    put_up_with: bool = False
+    """Whether the failure had no consequence there."""
 
 
 @dataclass(slots=True)
@@ -100,44 +118,81 @@ class Plan:
     restarted: set[str] = field(default_factory=set[str])
     reopened: set[str] = field(default_factory=set[str])
     parents: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    fruitful: set[str] = field(default_factory=set[str])
+    """The nodes that have succeeded, and those that something which has succeeded comes after."""
+    waiting: list[tuple[str, set[str], list[Beyond]]] = field(
+        default_factory=list[tuple[str, set[str], list["Beyond"]]]
+    )
+    seen: dict[str, Beyond] = field(default_factory=dict[str, "Beyond"])
 
     def __post_init__(self) -> None:
         """Turn the links round."""
         for node in self.graph.nodes:
             for child in self.graph.children(node):
                 self.parents.setdefault(child, []).append(node)
+        succeeded = [node for node in self.graph.nodes if self.graph.phase(node) == "Succeeded"]
+        self.fruitful = reached(succeeded, lambda node: self.parents.get(node, []))
 
     def explained(self, group: str) -> bool:
         """Whether a group needs no cause of its own: it has one within, or it is not looked at."""
         return group in self.reopened or group in self.removed or group in self.settled or group in self.aside
 
     def consider(self, start: str, unit: set[str]) -> None:
-        """Let `unit` run again, a leaf or group `start` with what belongs to it, unless its failure was put up with.
-
-        It was where something after it has succeeded. But where the failure has also kept something from running,
-        and with that failed the whole, it runs again in its place, and what has succeeded stays.
-        """
-        graph, group = self.graph, self.graph.type_of(start) in GROUPS
-        ahead = graph.after(unit)
-        kept = self.before_success(ahead)
-        kept_from_running = self.omitted_by(unit, ahead - kept) if kept else set[str]()
-        if kept and not (kept_from_running and self.scope_broken(start)):
+        """Let `unit` run again, a leaf or group `start` with what belongs to it, unless its failure was put up with."""
+        levels = [self.beyond(start, unit), *(self.beyond_group(group) for group in self.graph.enclosers(start))]
+        if any(level.put_up_with for level in levels):
             return
-        if group:
-            self.reopened.add(start)
-        elif not kept:
-            self.removed |= unit
-        elif graph.type_of(start) in RESTARTABLE:
-            self.restarted |= graph.inside(start)
+        if any(level.succeeded for level in levels):
+            self.waiting.append((start, unit, levels))
         else:
-            return
-        self.removed |= (kept_from_running | graph.after(kept_from_running)) if kept else ahead
-        self.reopened.update(graph.enclosers(start))
+            self.let_run(start, unit, levels)
 
-    def before_success(self, nodes: set[str]) -> set[str]:
-        """Those of the nodes that have succeeded, or after which one of them has."""
-        done = [one for one in nodes if self.graph.phase(one) == "Succeeded"]
-        return reached(done, lambda one: [above for above in self.parents.get(one, []) if above in nodes])
+    def let_run(self, start: str, unit: set[str], levels: list[Beyond]) -> None:
+        """Take `unit` up into what runs again."""
+        if self.graph.type_of(start) in GROUPS:
+            self.reopened.add(start)
+        elif levels[0].succeeded:
+            self.restarted |= self.graph.inside(start)
+        else:
+            self.removed |= unit
+        self.removed.update(*(level.lost for level in levels))
+        self.reopened.update(self.graph.enclosers(start))
+
+    def consider_waiting(self) -> None:
+        """Let those run again that something which stays comes after, the last ones first.
+
+        Argo starts another attempt of a step with a retryStrategy as long as anything after it is not done: such a step
+        stays as it failed, until a retry finds all after it done.
+        """
+        for start, unit, levels in sorted(self.waiting, key=lambda one: len(self.graph.after(one[1]))):
+            retries = [one for one in (start, *self.graph.enclosers(start)) if self.graph.type_of(one) == "Retry"]
+            again = self.reopened | self.restarted
+            is_open = any(not again.isdisjoint(self.graph.after(self.graph.inside(one))) for one in retries)
+            can = self.graph.type_of(start) in (*GROUPS, *RESTARTABLE) or not levels[0].succeeded
+            if can and not is_open:
+                self.let_run(start, unit, levels)
+        self.waiting.clear()
+
+    def beyond_group(self, group: str) -> Beyond:
+        """What lies after a group; found once for all that is within it."""
+        if group not in self.seen:
+            self.seen[group] = self.beyond(group, self.graph.inside(group))
+        return self.seen[group]
+
+    def beyond(self, start: str, unit: set[str]) -> Beyond:
+        """What lies after a unit, and what of it goes when the unit runs again.
+
+        A failure was put up with where something after it has succeeded. But where it has also kept something from
+        running, and with that failed the whole, that something gets its turn, and what has succeeded stays.
+        """
+        ahead = self.graph.after(unit)
+        kept = ahead & self.fruitful
+        if not kept:
+            return Beyond(lost=ahead)
+        omitted = self.omitted_by(unit, ahead - kept)
+        if not omitted or not self.scope_broken(start):
+            return Beyond(succeeded=True, put_up_with=True)
+        return Beyond(succeeded=True, lost=omitted | self.graph.after(omitted))
 
     def omitted_by(self, unit: set[str], lost: set[str]) -> set[str]:
         """Those of `lost` that did not run, directly after `unit`, and for no other reason."""
@@ -146,8 +201,12 @@ class Plan:
             for one in lost
             if self.graph.phase(one) == "Omitted"
             and not unit.isdisjoint(self.parents[one])
-            and all(above in unit or not broken(self.graph, above) for above in self.parents[one])
+            and not any(self.cause(above) for above in self.parents[one] if above not in unit)
         }
+
+    def cause(self, node: str) -> bool:
+        """Whether a node runs again because nothing after it has succeeded."""
+        return broken(self.graph, node) and node not in self.fruitful
 
     def scope_broken(self, node: str) -> bool:
         """Whether the DAG or the steps that a node belongs to did not end well."""

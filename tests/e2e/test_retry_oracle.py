@@ -1,0 +1,201 @@
+"""Our retry against Argo's own: the same failed Workflow, set back by us and by `argo retry`, must run the same pods.
+
+Each case runs once until it has failed. A copy of the failed Workflow goes under its own name into a second namespace,
+where `argo retry` sets it back; the cause of the failure is then gone in both. The differences that we mean to have are
+in the cases, and in docs/decisions/retry.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runwright.core.retry import Retried, retried
+from tests.e2e.cluster import Kubectl, Object, finished
+from tests.e2e.conftest import REPOSITORY, fresh_namespace
+from tests.e2e.manifests import workflow
+from tests.e2e.retry_cases import CASES, Case
+
+SECONDS = 240.0
+CORPUS = os.environ.get("RETRY_CORPUS", "")
+"""Where to record each case, for the unit tests: `RETRY_CORPUS=tests/unit/core/retry_corpus`."""
+FULL_NAME = "workflows.argoproj.io"
+
+
+@pytest.fixture(scope="module")
+def ours(kubectl: Kubectl) -> Iterator[str]:
+    """The namespace in which Workflows run until they fail, and are then retried by us."""
+    with fresh_namespace(kubectl) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def argos(kubectl: Kubectl) -> Iterator[str]:
+    """The namespace in which copies of the failed Workflows are retried by `argo retry`."""
+    with fresh_namespace(kubectl) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def argo() -> str:
+    """Argo's CLI, of the version that runs in the cluster."""
+    places = os.pathsep.join([str(REPOSITORY / ".cluster" / "bin"), os.environ.get("PATH", "")])
+    found = shutil.which("argo", path=places)
+    if found is None:
+        pytest.skip("no argo on PATH: it comes with the local cluster (`make cluster`)")
+    return found
+
+
+def configure(kubectl: Kubectl, namespace: str, case: Case, data: dict[str, str]) -> None:
+    """The ConfigMap that decides whether the case's steps fail."""
+    labels = {f"{FULL_NAME}/configmap-type": "Parameter"}
+    document = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": case.name, "labels": labels},
+        "data": data,
+    }
+    kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(document))
+
+
+def run_until_failed(kubectl: Kubectl, namespace: str, case: Case) -> Object:
+    """Run the case straight by Argo; it must fail."""
+    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(workflow(case.spec, case.name)))
+    if case.shutdown:
+        kubectl.wait(
+            namespace,
+            "workflow",
+            case.name,
+            lambda found: phases(found).get(case.until) == "Running",
+            SECONDS,
+        )
+        patch = json.dumps({"spec": {"shutdown": case.shutdown}})
+        kubectl("patch", "-n", namespace, "workflow", case.name, "--type=merge", "-p", patch)
+    found = kubectl.wait(namespace, "workflow", case.name, finished, SECONDS)
+    assert found["status"]["phase"] in ("Failed", "Error"), found["status"].get("message")
+    return found
+
+
+def copied(body: Object, **labels: str) -> Object:
+    """A finished Workflow as it can be created in another namespace; Argo leaves it alone, as it is completed."""
+    metadata = body["metadata"]
+    kept = {
+        "name": metadata["name"],
+        "labels": {**metadata.get("labels", {}), **labels},
+        "annotations": metadata.get("annotations", {}),
+    }
+    return {**body, "metadata": kept}
+
+
+def retry_ours(kubectl: Kubectl, namespace: str, body: Object) -> None:
+    """Write the Workflow as `retried` says, once the pods of what runs again are gone."""
+    result = retried(body, datetime.now(UTC))
+    assert isinstance(result, Retried), result
+    gone = [pod["metadata"]["name"] for pod in pods_of(kubectl, namespace, body) if node_id(pod) in result.removed]
+    if gone:
+        kubectl("delete", "pod", "-n", namespace, "--wait", "--grace-period=1", *gone)
+    kubectl("replace", "-n", namespace, "-f", "-", input=json.dumps(result.workflow))
+
+
+def pods_of(kubectl: Kubectl, namespace: str, body: Object) -> list[Object]:
+    return kubectl.list(namespace, "pods", "-l", f"{FULL_NAME}/workflow={body['metadata']['name']}")
+
+
+def node_id(pod: Object) -> str:
+    return pod["metadata"].get("annotations", {}).get(f"{FULL_NAME}/node-id", "")
+
+
+def ran(pods: list[Object], case: Case, *before: Object) -> set[str]:
+    """The nodes of pods, without those that there were before."""
+    old = {pod["metadata"]["uid"] for pod in before}
+    names = (
+        pod["metadata"]["annotations"][f"{FULL_NAME}/node-name"] for pod in pods if pod["metadata"]["uid"] not in old
+    )
+    return {name.removeprefix(case.name) for name in names}
+
+
+def phases(body: Object) -> dict[str, str]:
+    """The phase of each node."""
+    name = body["metadata"]["name"]
+    nodes = (body.get("status") or {}).get("nodes") or {}
+    return {node["name"].removeprefix(name): node.get("phase", "") for node in nodes.values()}
+
+
+def settled(body: Object, case: Case) -> bool:
+    """Whether the Workflow has ended; of one that `argo retry` never lets end, whether all its pods have."""
+    nodes = (body["status"].get("nodes") or {}).values()
+    pods = {node["name"].removeprefix(case.name) for node in nodes if node["type"] == "Pod" and node.get("finishedAt")}
+    return finished(body) or (case.argo_phase == "Running" and (case.argo or set()) <= pods)
+
+
+def outcome(body: Object) -> dict[str, Any]:
+    """How each node ended, and what it gave."""
+    found = {
+        node["name"]: (node["type"], node["phase"], (node.get("outputs") or {}).get("parameters"))
+        for node in body["status"]["nodes"].values()
+    }
+    return {"": body["status"]["phase"], **found}
+
+
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_the_same_pods_run_again(kubectl: Kubectl, ours: str, argos: str, argo: str, case: Case) -> None:
+    for namespace in (ours, argos):
+        configure(kubectl, namespace, case, {"fail": "yes", **case.parameters})
+        for document in case.objects:
+            kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(document))
+    failed = run_until_failed(kubectl, ours, case)
+    if CORPUS:
+        record(kubectl, argo, argos, case, failed)
+    kubectl("create", "-n", argos, "-f", "-", input=json.dumps(copied(failed)))
+    for namespace in (ours, argos):
+        configure(kubectl, namespace, case, case.healed)
+
+    before = pods_of(kubectl, ours, failed)
+    cli(kubectl, argo, "retry", case.name, "-n", argos)
+    retry_ours(kubectl, ours, kubectl.get(ours, "workflow", case.name))
+    if case.resume:
+        kubectl.wait(ours, "workflow", case.name, lambda found: phases(found).get(case.until) == "Running", SECONDS)
+        cli(kubectl, argo, "resume", case.name, "-n", ours)
+
+    mine = kubectl.wait(ours, "workflow", case.name, finished, SECONDS)
+    theirs = kubectl.wait(argos, "workflow", case.name, lambda found: settled(found, case), SECONDS)
+    assert ran(pods_of(kubectl, ours, failed), case, *before) == case.again
+    assert ran(pods_of(kubectl, argos, failed), case) == (case.again if case.argo is None else case.argo)
+    assert mine["status"]["phase"] == "Succeeded", outcome(mine)
+    assert theirs["status"]["phase"] == case.argo_phase, outcome(theirs)
+    assert set(phases(mine).values()) <= {"Succeeded", "Skipped", "Omitted", "Failed", "Error"}
+    if case.argo is None:
+        assert outcome(mine) == outcome(theirs)
+
+
+def record(kubectl: Kubectl, argo: str, namespace: str, case: Case, failed: Object) -> None:
+    """Keep the failed Workflow, and what `argo retry` makes of it, for tests/unit/core/test_retry.py.
+
+    The label names a controller that there is none of, so that nobody goes on from what `argo retry` has written.
+    """
+    label = {f"{FULL_NAME}/controller-instanceid": "oracle"}
+    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(copied(failed, **label)))
+    cli(kubectl, argo, "retry", case.name, "-n", namespace, "--instanceid", "oracle")
+    made = kubectl.get(namespace, "workflow", case.name)
+    kubectl("delete", "-n", namespace, "workflow", case.name, "--wait")
+    body = {key: value for key, value in failed.items() if key not in ("apiVersion", "kind")}
+    body["metadata"] = copied(failed)["metadata"]
+    nodes = {key: node["phase"] for key, node in (made["status"].get("nodes") or {}).items()}
+    document = {"differs": case.argo is not None, "failed": body, "argo": nodes}
+    text = json.dumps(document, separators=(",", ":"), sort_keys=True).replace(failed["metadata"]["namespace"], "team")
+    (Path(CORPUS) / f"{case.name}.json").write_text(text + "\n")
+
+
+def cli(kubectl: Kubectl, argo: str, *arguments: str) -> None:
+    """Argo's CLI, straight on the API server."""
+    environment = {**os.environ, "KUBECONFIG": str(kubectl.kubeconfig), "ARGO_SERVER": ""}
+    subprocess.run([argo, *arguments], check=True, capture_output=True, text=True, timeout=60, env=environment)
