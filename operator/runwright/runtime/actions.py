@@ -155,7 +155,8 @@ class Actions:
                 # Ours from before a crash, or somebody else's: its owner tells.
                 return await self.look(run.key)
             refusal = refusal_of(error.code, error.reason, error.message, error.causes)
-            if refusal is None:
+            # A run that has ended and asks for no attempt has no place in its status to tell of it: the log has.
+            if refusal is None or (run.finished and not retry_due(run)):
                 raise
             return self._refused(run, refusal)
         logger.info("created Workflow %s", run.key)
@@ -165,11 +166,11 @@ class Actions:
         workflow = action.workflow
         logger.info("deleting Workflow %s (uid %s): %s", workflow.key, workflow.uid, action.why)
         await self._cluster.delete_workflow(workflow)
+        self._memory.pop(run.key, None)
         if run.finished:
             self._store.expect_deletion(workflow)
-        else:
-            self._store.drop_workflow(workflow.key, workflow.uid)
-        self._memory.pop(run.key, None)
+            return Observation(run, Absent())
+        self._store.drop_workflow(workflow.key, workflow.uid)
         return Observation(run, NotSeen())
 
     async def _shut_down(self, run: RunRecord, action: ShutDown) -> Observation:

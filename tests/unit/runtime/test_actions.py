@@ -12,13 +12,13 @@ from runwright.api.pipelinerun import Shutdown
 from runwright.core import snapshot as packing
 from runwright.core.decision import Create, Delete, DeleteRun, FindSnapshot, Keep, Label, Look, PutBack, ShutDown
 from runwright.core.observe import workflow_record
-from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, WorkflowRecord
+from runwright.core.records import Absent, Kept, NotSeen, RunRecord, WorkflowRecord
 from runwright.core.snapshot import unpack
 from runwright.ports import ApiError, Json
 from runwright.runtime.actions import GONE, Observation
 from runwright.runtime.snapshots import Snapshots
 from tests.unit.fake.world import NAMESPACE, RUN, manifest
-from tests.unit.runtime.bench import KEY, Bench, after, first, uid_of, virtually
+from tests.unit.runtime.bench import KEY, Bench, first, uid_of, virtually
 
 ARCHIVED = "runwright.dev/storage-state"
 
@@ -106,7 +106,7 @@ def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, Keep(workflow))
         body = bench.world.workflow() or {}
-        assert await bench.actions.carry_out(run, workflow, Delete(workflow, "why")) == Observation(run, NotSeen())
+        assert await bench.actions.carry_out(run, workflow, Delete(workflow, "why")) == Observation(run, Absent())
         assert bench.world.workflow() is None
         bench.intake.workflow("DELETED", body)
         assert bench.store.workflows() == []
@@ -125,7 +125,7 @@ def test_a_workflow_is_deleted_only_as_it_was_seen() -> None:
             await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
         assert error.value.code == 409 and bench.world.workflow() is not None
         bench.world.delete("Workflow")
-        assert await bench.actions.carry_out(run, workflow, Delete(workflow, "why")) == Observation(run, NotSeen())
+        assert await bench.actions.carry_out(run, workflow, Delete(workflow, "why")) == Observation(run, Absent())
 
     virtually(test)
 
@@ -284,12 +284,13 @@ def test_a_workflow_that_somebody_else_has_put_back_meanwhile_is_looked_at() -> 
     virtually(test)
 
 
-def test_a_workflow_that_may_not_be_created_is_refused() -> None:
+def test_a_workflow_that_may_not_be_put_back_is_left_to_the_queue_which_logs_it() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
-        bench.cluster.get_snapshot = after(bench.cluster.get_snapshot, lambda: bench.server.terminating.add(NAMESPACE))
-        observed = await bench.actions.carry_out(run, Absent(), PutBack())
-        assert isinstance(observed.seen, Refusal) and observed.seen.reason == "NamespaceTerminating"
+        bench.server.terminating.add(NAMESPACE)
+        with pytest.raises(ApiError, match="unable to create new content") as error:
+            await bench.actions.carry_out(run, Absent(), PutBack())
+        assert error.value.code == 403
 
     virtually(test)
 
