@@ -83,7 +83,9 @@ def main() -> None:
     type=KEPT,
     help="Of a namespace's runs that are Failed or Error and not archived, keep this many. Default: all.",
 )
-@click.option("--probe-address", default="", help="HOST:PORT of the liveness probe /healthz; empty for none.")
+@click.option(
+    "--probe-address", default="", help="HOST:PORT that answers /healthz, /readyz and /metrics; empty for none."
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log lines.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="Least level logged."

@@ -13,6 +13,7 @@ from kubernetes.aio import client
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import bearer_token, configure
+from runwright.adapters.traffic import observe_requests
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
@@ -21,6 +22,7 @@ from runwright.ports import ApiError
 from runwright.runtime.clock import SystemClock
 from runwright.runtime.health import health_endpoint
 from runwright.runtime.intake import Intake
+from runwright.runtime.measures import Measures
 from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
@@ -53,7 +55,7 @@ class OperatorOptions:
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
     probe_address: str = ""
-    """HOST:PORT of the liveness probe; empty for none."""
+    """HOST:PORT of the probes and the metrics; empty for none."""
 
 
 async def run_operator(options: OperatorOptions) -> None:
@@ -72,16 +74,19 @@ async def run_operator(options: OperatorOptions) -> None:
         sweep = Sweep(cluster, store, queue, clock)
         policies = Policies(cluster, options.default_retention, sweep.policy_changed)
         build = BuildOptions(default_service_account=options.default_service_account)
-        reconciler = Reconciler(cluster, store, clock, build, policies, queue.add)
+        measures = Measures()
+        observe_requests(api, measures.request)
+        reconciler = Reconciler(cluster, store, clock, build, policies, queue.add, measures)
+        measures.watch_over(store, reconciler.finished, queue)
         registry = watch_registry(Intake(store, queue, policies))
         register_login(registry, configuration)
-        watches = Watches(registry, options.namespaces, cluster.missing_kinds)
+        watches = Watches(registry, options.namespaces, cluster.missing_kinds, measures.watch_restarts.inc)
         stop = asyncio.Event()
         stop_on_signals(stop)
         where = ", ".join(options.namespaces) or "all namespaces"
         logger.info("runwright %s looks after PipelineRuns in %s of %s", __version__, where, configuration.host)
         background = [
-            asyncio.create_task(work(queue, reconciler.reconcile, options.workers), name="workers"),
+            asyncio.create_task(work(queue, measures.timed(reconciler.reconcile), options.workers), name="workers"),
             asyncio.create_task(Resync(cluster, store, queue).forever(options.resync_seconds), name="resync"),
             asyncio.create_task(sweep.forever(), name="sweep"),
         ]
@@ -90,7 +95,7 @@ async def run_operator(options: OperatorOptions) -> None:
             return {"version": __version__, "watching": watches.running, "waiting": len(queue)}
 
         try:
-            async with health_endpoint(options.probe_address, lambda: watches.running, report):
+            async with health_endpoint(options.probe_address, lambda: watches.running, report, measures.exposition):
                 await watches.run(stop)
         finally:
             queue.close()

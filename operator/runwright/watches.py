@@ -36,10 +36,13 @@ class Watches:
         registry: kopf.OperatorRegistry,
         namespaces: tuple[str, ...],
         missing_kinds: Callable[[], Awaitable[tuple[str, ...]]],
+        restarted: Callable[[], object] = lambda: None,
     ) -> None:
+        """`restarted` is called whenever they are begun anew after they ended by themselves."""
         self._registry = registry
         self._namespaces = namespaces
         self._missing_kinds = missing_kinds
+        self._restarted = restarted
         self._ready = asyncio.Event()
 
     @property
@@ -73,6 +76,7 @@ class Watches:
             logger.error("the watches ended (%s); starting them again in %.0f s", problem, seconds)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), seconds)
+            self._restarted()
 
     async def _kopf(self, stop: asyncio.Event, end: asyncio.Event) -> None:
         # Kopf cancels every task that it does not know when it ends. What was created just now has begun after this, so

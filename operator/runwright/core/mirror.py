@@ -38,7 +38,12 @@ def refused_by_argo(workflow: WorkflowRecord) -> bool:
 
 
 def phase_of(workflow: WorkflowRecord) -> Phase:
-    """The run's phase for a Workflow. Argo's words are the same, but for the empty one before it has looked."""
+    """The run's phase for a Workflow. Argo's words are the same, but for the empty one before it has looked.
+
+    A Workflow that was shut down has failed, though Argo (3.7) may call it an Error where its exit handler was killed.
+    """
+    if workflow.shutdown and workflow.phase == Phase.ERROR:
+        return Phase.FAILED
     return Phase(workflow.phase) if workflow.phase in list(Phase) else Phase.PENDING
 
 

@@ -120,6 +120,12 @@ def of_attempt(snapshot: Json, run: RunRecord) -> bool:
     return belongs(snapshot, run) and snapshot.get("attempt") == (run.status.retries or 0)
 
 
+def of_later_attempt(snapshot: Json, run: RunRecord, other: Json) -> bool:
+    """Whether the snapshot is of a later attempt of the run than the other one, made by somebody who stood still, is of."""
+    later, earlier = snapshot.get("attempt"), other.get("attempt")
+    return belongs(snapshot, run) and isinstance(later, int) and isinstance(earlier, int) and later > earlier
+
+
 def holds(snapshot: Json, run: RunRecord, workflow: Json) -> bool:
     """Whether the snapshot already holds this Workflow, as far as can be told by its attempt and its end."""
     packed = unpack(snapshot) if belongs(snapshot, run) else None

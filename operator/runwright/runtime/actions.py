@@ -42,6 +42,7 @@ from runwright.core.retry import retried
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.ports import ApiError, Clock, Cluster, Json
 from runwright.runtime.leftovers import clear_leftovers
+from runwright.runtime.measures import Measures
 from runwright.runtime.snapshots import Snapshots
 from runwright.runtime.store import Store
 
@@ -69,7 +70,13 @@ class Actions:
     """The writes that a decision can ask for, and the reads that go before them."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, clock: Clock, options: BuildOptions, memory: dict[Key, Memory]
+        self,
+        cluster: Cluster,
+        store: Store,
+        clock: Clock,
+        options: BuildOptions,
+        memory: dict[Key, Memory],
+        measures: Measures,
     ) -> None:
         self._cluster = cluster
         self._store = store
@@ -77,6 +84,7 @@ class Actions:
         self._options = options
         self._memory = memory
         self._snapshots = Snapshots(cluster)
+        self._measures = measures
 
     async def carry_out(self, run: RunRecord, seen: Seen, action: Action) -> Observation:
         """Do it. Raises ApiError where the API server refuses or cannot be reached: the caller tries again later."""
@@ -276,7 +284,8 @@ class Actions:
         workflow = self._kept(body)
         if workflow.uid != known.uid or not workflow.finished:
             return Observation(run, workflow)
-        if await self._snapshots.keep(run, body):
+        if size := await self._snapshots.keep(run, body):
+            self._measures.snapshot_size.observe(size)
             return Observation(run, Kept(workflow))
         logger.warning("Workflow %s is too large for a snapshot, and stays", run.key)
         return Observation(run, Kept(workflow, "the Workflow is too large for a WorkflowSnapshot, and stays as it is"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from runwright.api.pipelinerun import Phase
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key, RunRecord
 from runwright.core.retention import FinishedRun, Times, surplus
@@ -38,6 +40,10 @@ class FinishedRuns:
     def __len__(self) -> int:
         """How many runs are remembered."""
         return len(self._waiting)
+
+    def phases(self) -> Iterator[tuple[str, Phase | None]]:
+        """Namespace and phase of each run that is available."""
+        return ((run.key.namespace, run.phase) for runs in self._available.values() for run in runs.values())
 
     def put(self, run: RunRecord) -> None:
         """A run that has ended and is available: it counts among the last ones of its namespace."""

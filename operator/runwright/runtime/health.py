@@ -1,4 +1,4 @@
-"""The probes: answered from the event loop that does the work, so an answer means that it turns.
+"""The probes and the metrics: answered from the event loop that does the work, so an answer means that it turns.
 
 A backlog, or an API server that is away, is no reason to be restarted: a restart would only add to the load.
 """
@@ -9,15 +9,20 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 
 @asynccontextmanager
 async def health_endpoint(
-    address: str, ready: Callable[[], bool], report: Callable[[], Mapping[str, object]]
+    address: str,
+    ready: Callable[[], bool],
+    report: Callable[[], Mapping[str, object]],
+    metrics: Callable[[], bytes],
 ) -> AsyncGenerator[None]:
-    """Within it, `http://ADDRESS` answers /healthz with 200, and /readyz with 200 if ready, else 503.
+    """Within it, `http://ADDRESS` answers /healthz with 200, /readyz with 200 if ready, else 503, and /metrics.
 
-    Both bodies are the report, as JSON. There is no endpoint for an empty address.
+    The bodies of the first two are the report, as JSON; that of the third is Prometheus' text format. There is no
+    endpoint for an empty address.
 
     Raises ValueError for an address that is not HOST:PORT, and OSError where it cannot be bound.
     """
@@ -34,9 +39,13 @@ async def health_endpoint(
     async def readyz(_: web.Request) -> web.Response:
         return web.json_response(dict(report()), status=200 if ready() else 503)
 
+    async def metrics_page(_: web.Request) -> web.Response:
+        return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics_page)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -32,6 +32,13 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self.retries = 0
+        """How many failures were tried again so far."""
+
+    @property
+    def delayed(self) -> int:
+        """Keys that will be handed out later."""
+        return len(self._timers)
 
     def __len__(self) -> int:
         """Keys that wait for a worker."""
@@ -62,6 +69,7 @@ class WorkQueue(Generic[K]):
         """Hand out the key after its back-off; gives the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self.retries += 1
         seconds = min(MAX_BACKOFF, BASE_BACKOFF * 2 ** min(failures, 16)) * random.uniform(0.8, 1.0)
         self.add_after(key, seconds)
         return seconds

@@ -18,6 +18,7 @@ from runwright.core.workflow import BuildOptions
 from runwright.ports import ApiError, Clock, Cluster
 from runwright.runtime.actions import GONE, Actions, Observation
 from runwright.runtime.finished import LONGEST_WAIT, FinishedRuns
+from runwright.runtime.measures import Measures
 from runwright.runtime.policies import Policies
 from runwright.runtime.store import Store
 
@@ -41,6 +42,7 @@ class Reconciler:
         options: BuildOptions,
         policies: Policies,
         wake: Callable[[Key], None],
+        measures: Measures,
     ) -> None:
         """`wake` puts another run into the queue: one that this one's end has made superfluous."""
         self._cluster = cluster
@@ -48,9 +50,10 @@ class Reconciler:
         self._clock = clock
         self._policies = policies
         self._wake = wake
+        self._measures = measures
         self._memory: dict[Key, Memory] = {}
         self._unclaimed: set[Key] = set()
-        self._actions = Actions(cluster, store, clock, options, self._memory)
+        self._actions = Actions(cluster, store, clock, options, self._memory, measures)
         self.finished = FinishedRuns()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -179,6 +182,7 @@ class Reconciler:
             raise
         record = self._actions.keep_run(written)
         self._memory[run.key] = replace(self._recall(run.key), written_at=self._clock.now())
+        self._measures.written(run, record, self._store.take_told(run.key))
         self._log(run, status)
         for notice in decision.notices:
             try:

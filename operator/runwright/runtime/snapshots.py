@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from runwright.core.records import RunRecord
-from runwright.core.snapshot import belongs, holds, of_attempt, pack, restored
+from runwright.core.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored
 from runwright.ports import ApiError, Cluster, Json
 
 
@@ -16,14 +16,15 @@ class Snapshots:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    async def keep(self, run: RunRecord, workflow: Json) -> bool:
-        """See to it that there is a snapshot of this Workflow; false where it is too large for one.
+    async def keep(self, run: RunRecord, workflow: Json) -> int:
+        """See to it that there is a snapshot of this Workflow; gives its size in bytes, 0 where it would be too large.
 
         Raises ApiError where the API server refuses or cannot be reached, and where another one is at it (Conflict).
         """
         snapshot = await asyncio.to_thread(pack, run, workflow)
         if snapshot is None:
-            return False
+            return 0
+        size = len(snapshot["data"])
         try:
             await self._cluster.create_snapshot(snapshot)
         except ApiError as error:
@@ -31,12 +32,14 @@ class Snapshots:
                 raise
             there = await self._cluster.get_snapshot(run.key)
             if there is not None and await asyncio.to_thread(holds, there, run, workflow):
-                return True
+                return size
+            if there is not None and of_later_attempt(there, run, snapshot):
+                raise ApiError(409, "Conflict", "a snapshot of a later attempt is there") from error
             # Of an earlier attempt, or of an earlier run of this name.
             if there is not None:
                 await self._cluster.delete_snapshot(there)
             await self._cluster.create_snapshot(snapshot)
-        return True
+        return size
 
     async def there(self, run: RunRecord) -> bool:
         """Whether there is a snapshot of the attempt that the run's status tells of."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 
 
@@ -11,6 +13,7 @@ class Store:
     def __init__(self) -> None:
         self._runs: dict[Key, RunRecord] = {}
         self._workflows: dict[Key, WorkflowRecord] = {}
+        self._told: dict[Key, float] = {}
         self._unwatched: set[Key] = set()
         self._deleted_by_us: set[str] = set()
 
@@ -55,8 +58,16 @@ class Store:
 
     def put_workflow(self, workflow: WorkflowRecord) -> None:
         """Keep the record, unless a newer one of the same Workflow is here."""
-        if not outdates(self._workflows.get(workflow.key), workflow):
+        kept = self._workflows.get(workflow.key)
+        if not outdates(kept, workflow):
             self._workflows[workflow.key] = workflow
+            if kept is None or kept.phase != workflow.phase:
+                self._told.setdefault(workflow.key, time.monotonic())
+
+    def take_told(self, key: Key) -> float | None:
+        """Seconds since the Workflow's phase was told that this was not asked about yet, or None."""
+        told = self._told.pop(key, None)
+        return time.monotonic() - told if told is not None else None
 
     def expect_deletion(self, workflow: WorkflowRecord) -> None:
         """The Workflow was deleted by us: its end is known, and its last event tells nothing."""
@@ -83,6 +94,7 @@ class Store:
         workflow = self._workflows.get(key)
         if workflow and uid in (None, workflow.uid):
             del self._workflows[key]
+            self._told.pop(key, None)
 
     def drop_run(self, key: Key, uid: str | None = None) -> None:
         """Forget the run, or only the one with this uid."""

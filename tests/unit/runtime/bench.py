@@ -14,6 +14,7 @@ from runwright.core.workflow import BuildOptions
 from runwright.ports import ApiError, Json
 from runwright.runtime.actions import Actions
 from runwright.runtime.intake import Intake
+from runwright.runtime.measures import Measures
 from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
@@ -56,7 +57,13 @@ class Bench:
         self.sweep = Sweep(self.cluster, self.store, self.queue, self.world.clock)
         self.policies = Policies(self.cluster, default or RetentionPolicySpec(), self.sweep.policy_changed)
         self.reconciler = Reconciler(
-            self.cluster, self.store, self.world.clock, BuildOptions(), self.policies, self.woken.append
+            self.cluster,
+            self.store,
+            self.world.clock,
+            BuildOptions(),
+            self.policies,
+            self.woken.append,
+            Measures(),
         )
         self.resync = Resync(self.cluster, self.store, self.queue)
         self.intake = Intake(self.store, self.queue, self.policies)

@@ -1,0 +1,53 @@
+"""Tells of every request to the API server: what was asked of which kind, how it ended, and how long it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import aiohttp
+from kubernetes.aio import client
+
+Observer = Callable[[str, str, int, float], None]
+"""Verb, resource, HTTP status (0 where there was no reply) and seconds."""
+
+VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def observe_requests(api: client.ApiClient, observer: Observer) -> None:
+    """Let the observer know of each request that this client makes from now on."""
+    trace = aiohttp.TraceConfig()
+
+    async def started(_: object, context: SimpleNamespace, __: object) -> None:
+        context.began = time.perf_counter()
+
+    async def ended(_: object, context: SimpleNamespace, told: aiohttp.TraceRequestEndParams) -> None:
+        tell(context, told.method, told.url.path, told.response.status)
+
+    async def failed(_: object, context: SimpleNamespace, told: aiohttp.TraceRequestExceptionParams) -> None:
+        tell(context, told.method, told.url.path, 0)
+
+    def tell(context: SimpleNamespace, method: str, path: str, code: int) -> None:
+        observer(*request_of(method, path), code, time.perf_counter() - context.began)
+
+    trace.on_request_start.append(started)
+    trace.on_request_end.append(ended)
+    trace.on_request_exception.append(failed)
+    trace.freeze()
+    session = cast(Any, api).rest_client.pool_manager
+    session.trace_configs.append(trace)
+
+
+def request_of(method: str, path: str) -> tuple[str, str]:
+    """Verb and resource of a request, in the words of Kubernetes' RBAC, such as `patch` and `pipelineruns/status`."""
+    parts = [part for part in path.split("/") if part]
+    rest = parts[2:] if parts[:1] == ["api"] else parts[3:]
+    if len(rest) > 2 and rest[0] == "namespaces":
+        rest = rest[2:]
+    if not rest:
+        return "get", "discovery"
+    resource = "/".join([rest[0], *rest[2:3]])
+    verb = VERBS.get(method) or ("get" if len(rest) > 1 else "list")
+    return verb, resource
