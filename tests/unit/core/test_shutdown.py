@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runwright.api.pipelinerun import Phase, Shutdown
+from runwright.core.mirror import phase_of
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shutdown import reason_of, shutdown_due
 from tests.unit.core.strategies import KEY, NOW
@@ -55,3 +56,9 @@ def test_the_reason_says_that_it_was_shut_down(how: str) -> None:
 
 def test_the_reason_is_the_phase_otherwise() -> None:
     assert [reason_of(WORKFLOW, phase) for phase in Phase] == [phase.value for phase in Phase]
+
+
+def test_a_workflow_that_was_shut_down_has_failed_whatever_argo_calls_it() -> None:
+    """Argo 3.7 ends a Workflow as Error where a Terminate killed the exit handler that a Stop had let run."""
+    assert phase_of(replace(WORKFLOW, phase="Error", shutdown="Terminate")) is Phase.FAILED
+    assert phase_of(replace(WORKFLOW, phase="Error")) is Phase.ERROR
