@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runwright.api.pipelinerun import PipelineRunStatus, WorkflowReference
 from runwright.core.observe import workflow_nodes, workflow_record
 from runwright.core.records import Key, RunRecord
-from runwright.core.snapshot import belongs, holds, of_attempt, pack, restored, unpack
+from runwright.core.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored, unpack
 from tests.unit.core.strategies import JSON, NOW
 
 NODES = {"train": {"id": "train", "name": "train", "displayName": "train", "type": "Pod", "phase": "Failed"}}
@@ -117,3 +117,11 @@ def test_anything_may_stand_in_a_snapshot(body: dict[str, Any]) -> None:
 def test_any_workflow_can_be_packed(body: dict[str, Any]) -> None:
     snapshot = packed(body)
     assert restored(snapshot, run()) is not None
+
+
+def test_a_snapshot_of_a_later_attempt_is_told_from_an_earlier_one() -> None:
+    first, second = packed(workflow()), packed(workflow(attempt=1))
+    assert of_later_attempt(second, run(), first)
+    assert not of_later_attempt(first, run(), second)
+    assert not of_later_attempt(first, run(), first)
+    assert not of_later_attempt(second, run("another"), first)

@@ -5,17 +5,20 @@ Objects are never changed in place: a write makes new ones, so what was given ou
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from runwright.api.pipelinerun import RUN_LABEL
 from runwright.ports import ApiError
 
 Json = Mapping[str, Any]
-Kind = Literal["PipelineRun", "Workflow", "ConfigMap", "ServiceAccount", "WorkflowTemplate", "ClusterWorkflowTemplate"]
+ARGOS_KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "WorkflowTaskResult")
+GRACEFUL_KINDS = ("Pod",)
+"""What is only marked when it is deleted: somebody else, the kubelet, takes it away."""
+FINISHED = ("Succeeded", "Skipped", "Failed", "Error")
 Id = tuple[str, str, str]
 """Kind, namespace and name."""
 
@@ -65,16 +68,20 @@ class ApiServer:
         self._check_served(kind)
         return self.objects.get((kind, namespace, name))
 
-    def list(self, kind: str, label: str | None = None) -> list[Json]:
-        """All objects of a kind, by namespace and name; with a label, those that have it."""
+    def list(self, kind: str, labels: str = "", fields: str = "") -> list[Json]:
+        """The objects of a kind that the two selectors select, by namespace and name."""
         self._check_served(kind)
-        found = [body for (of, _, _), body in sorted(self.objects.items(), key=lambda item: item[0]) if of == kind]
-        return [body for body in found if label is None or label in labels_of(body)]
+        found = sorted(id for id in self.objects if id[0] == kind)
+        return [
+            body
+            for body in (self.objects[id] for id in found)
+            if selects(labels, labels_of(body)) and selects_fields(fields, body)
+        ]
 
-    def since(self, version: int, kind: str, label: str | None = None) -> list[Change]:
+    def since(self, version: int, kind: str, labels: str = "") -> list[Change]:
         """What a watch from this resource version replays."""
         changes = (change for change in self.changes if change.version > version and change.kind == kind)
-        return [selected for change in changes if (selected := select(change, label))]
+        return [selected for change in changes if (selected := select(change, labels))]
 
     # --------------------------------------------------------------------------------------------------------- writes
 
@@ -104,20 +111,46 @@ class ApiServer:
     def replace(self, kind: str, namespace: str, name: str, **parts: Any) -> Json:
         """Replace whole parts (`spec`, `status`, `data`, `labels`) of an object; nothing happens where all are the same.
 
-        Raises ApiError 422 for an edit of `spec.workflow` that the CRD's rule refuses.
+        Raises ApiError 422 for an edit of a run that a rule of the CRD refuses.
         """
         old = self._existing(kind, namespace, name)
         metadata = dict(old["metadata"])
         if "labels" in parts:
             metadata["labels"] = parts.pop("labels")
-        new = {**old, **parts, "metadata": metadata}
-        if new == old:
+        return self._replace(kind, old, {**old, **parts, "metadata": metadata})
+
+    def update(self, kind: str, body: Json) -> Json:
+        """PUT: what the body does not say is gone, but for what the API server itself keeps.
+
+        Raises ApiError: 404, 422 where the body names no resourceVersion, 409 Conflict where that or a uid is not the
+        object's.
+        """
+        metadata = body["metadata"]
+        old = self._existing(kind, metadata.get("namespace", ""), metadata["name"])
+        if not metadata.get("resourceVersion"):
+            raise ApiError(
+                422, "Invalid", "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+            )
+        self._check_version(old, metadata["resourceVersion"], metadata.get("uid", ""))
+        kept = ("uid", "generation", "creationTimestamp", "deletionTimestamp", "resourceVersion")
+        metadata = {**metadata, **{name: old["metadata"][name] for name in kept if name in old["metadata"]}}
+        return self._replace(kind, old, {**body, "kind": kind, "metadata": metadata})
+
+    def patch_labels(
+        self, kind: str, namespace: str, name: str, labels: Mapping[str, str | None], version: str = ""
+    ) -> Json:
+        """Merge labels in; None takes one away. Raises ApiError as `patch_status` does."""
+        old = self._existing(kind, namespace, name)
+        self._check_version(old, version)
+        metadata = {**old["metadata"], "labels": merged(labels_of(old), labels)}
+        return self._replace(kind, old, {**old, "metadata": metadata})
+
+    def _replace(self, kind: str, old: Json, new: dict[str, Any]) -> Json:
+        if without_empty_labels(new) == without_empty_labels(old):
             return old
         if kind == "PipelineRun" and new.get("spec") != old.get("spec"):
-            accepted = old.get("status", {}).get("workflow")
-            if accepted and new["spec"]["workflow"] != old["spec"]["workflow"]:
-                raise ApiError(422, "Invalid", "spec.workflow: cannot change once the run's Workflow was created")
-            metadata["generation"] += 1
+            check_rules(old, new)
+            new["metadata"] = {**new["metadata"], "generation": old["metadata"]["generation"] + 1}
         return self._commit("MODIFIED", kind, new, old)
 
     def patch_status(self, kind: str, namespace: str, name: str, patch: Json, version: str = "") -> Json:
@@ -126,21 +159,28 @@ class ApiServer:
         Raises ApiError: 404, or 409 Conflict where `version` is given and not the object's.
         """
         old = self._existing(kind, namespace, name)
-        if version not in ("", old["metadata"]["resourceVersion"]):
-            raise ApiError(409, "Conflict", f'{kind} "{name}": the object has been modified')
+        self._check_version(old, version)
         status = merged(old.get("status", {}), patch)
         if status == old.get("status", {}):
             return old
         return self._commit("MODIFIED", kind, {**old, "status": status}, old)
 
     def delete(self, kind: str, namespace: str, name: str, uid: str = "", version: str = "") -> None:
-        """Delete, in the background: what the object owns goes with `collect`.
+        """Delete, in the background: what the object owns goes with `collect`. A pod is marked, and goes with `remove`.
 
         Raises ApiError: 404, or 409 Conflict where a precondition does not hold.
         """
         old = self._existing(kind, namespace, name)
-        if uid not in ("", old["metadata"]["uid"]) or version not in ("", old["metadata"]["resourceVersion"]):
-            raise ApiError(409, "Conflict", f'{kind} "{name}": the precondition does not hold')
+        self._check_version(old, version, uid)
+        if kind not in GRACEFUL_KINDS:
+            self.remove(kind, namespace, name)
+        elif "deletionTimestamp" not in old["metadata"]:
+            metadata = {**old["metadata"], "deletionTimestamp": timestamp(self._now())}
+            self._commit("MODIFIED", kind, {**old, "metadata": metadata}, old)
+
+    def remove(self, kind: str, namespace: str, name: str) -> None:
+        """Take the object away at once. Raises ApiError 404."""
+        old = self._existing(kind, namespace, name)
         del self.objects[kind, namespace, name]
         self._commit("DELETED", kind, old, old)
 
@@ -157,7 +197,9 @@ class ApiServer:
         orphans = [
             id
             for id, body in self.objects.items()
-            if (owners := body["metadata"].get("ownerReferences")) and all(o["uid"] not in existing for o in owners)
+            if (owners := body["metadata"].get("ownerReferences"))
+            and "deletionTimestamp" not in body["metadata"]
+            and all(owner["uid"] not in existing for owner in owners)
         ]
         for id in orphans:
             self.delete(*id)
@@ -166,8 +208,13 @@ class ApiServer:
     # --------------------------------------------------------------------------------------------------------- inside
 
     def _check_served(self, kind: str) -> None:
-        if "Workflow" in kind and not self.argo_installed:
+        if kind in ARGOS_KINDS and not self.argo_installed:
             raise ApiError(404, "Unknown", "404 page not found")
+
+    def _check_version(self, body: Json, version: str, uid: str = "") -> None:
+        metadata = body["metadata"]
+        if version not in ("", metadata["resourceVersion"]) or uid not in ("", metadata["uid"]):
+            raise ApiError(409, "Conflict", f'{body["kind"]} "{metadata["name"]}": the precondition does not hold')
 
     def _existing(self, kind: str, namespace: str, name: str) -> Json:
         body = self.get(kind, namespace, name)
@@ -192,18 +239,77 @@ def labels_of(body: Json | None) -> Json:
     return (body or {}).get("metadata", {}).get("labels") or {}
 
 
-def select(change: Change, label: str | None = RUN_LABEL) -> Change | None:
-    """The change as a watch with a label selector tells it: what enters the selection is ADDED, what leaves DELETED."""
-    if label is None:
-        return change
-    was, now = label in labels_of(change.old), label in labels_of(change.body)
+def without_empty_labels(body: Json) -> Json:
+    return {**body, "metadata": {**body["metadata"], "labels": labels_of(body)}}
+
+
+REQUIREMENT = re.compile(r"([^!=\s,]+)(?:\s+in\s+\(([^)]*)\)|(!?=)([^,]*))?(?:,|$)")
+
+
+def selects(selector: str, labels: Json) -> bool:
+    """Whether a label selector selects: `a`, `a=b`, `a!=b` and `a in (b,c)`, joined by commas."""
+    for name, values, operator, value in REQUIREMENT.findall(selector):
+        if operator == "!=":
+            fits = labels.get(name) != value
+        elif operator == "=":
+            fits = labels.get(name) == value
+        else:
+            fits = name in labels and (not values or labels[name] in values.split(","))
+        if not fits:
+            return False
+    return True
+
+
+def selects_fields(selector: str, body: Json) -> bool:
+    """Whether a field selector selects: `a.b=c` and `a.b!=c`, joined by commas; what is not there is the empty string."""
+    for path, _, operator, value in REQUIREMENT.findall(selector):
+        found: Any = body
+        for name in path.split("."):
+            found = found.get(name, "") if isinstance(found, Mapping) else ""
+        if (found == value) is (operator == "!="):
+            return False
+    return True
+
+
+def select(change: Change, labels: str = "") -> Change | None:
+    """The change as a watch with a label selector tells it: what enters the selection is ADDED, what leaves DELETED.
+
+    What leaves is told as it was before, with the version of the change (Kubernetes 1.34).
+    """
+    was = change.old is not None and selects(labels, labels_of(change.old))
+    now = change.type != "DELETED" and selects(labels, labels_of(change.body))
     if change.type == "DELETED":
         return change if was else None
-    if was and not now:
-        return Change(change.version, "DELETED", change.kind, change.body, change.old)
+    if change.old is not None and was and not now:
+        metadata = {**change.old["metadata"], "resourceVersion": str(change.version)}
+        return Change(change.version, "DELETED", change.kind, {**change.old, "metadata": metadata}, change.old)
     if now and not was:
         return Change(change.version, "ADDED", change.kind, change.body, change.old)
     return change if now else None
+
+
+def check_rules(old: Json, new: Json) -> None:
+    """The rules of the CRD that an edit of a run's spec must keep to. Raises ApiError 422."""
+    status, before, after = old.get("status", {}), old["spec"], new["spec"]
+    phase, asked = status.get("phase"), after.get("retries", 0)
+    retried = asked > before.get("retries", 0)
+    broken = {
+        "spec.workflow: cannot change once the run's Workflow was created": status.get("workflow")
+        and after["workflow"] != before["workflow"],
+        "spec.retries: only grows": asked < before.get("retries", 0),
+        "spec.retries: cannot be raised now": retried and phase not in ("Failed", "Error"),
+        "spec.retries: cannot be raised so far": retried and asked > status.get("retries", 0) + 1,
+        "spec.shutdown: remove it in the same edit": retried and after.get("shutdown"),
+        "spec.shutdown: cannot be set on a run that has ended": phase in FINISHED
+        and not retried
+        and after.get("shutdown") not in (None, before.get("shutdown")),
+        "spec.shutdown: cannot be taken back": not retried
+        and (before.get("shutdown"), after.get("shutdown"))
+        in (("Stop", None), ("Terminate", None), ("Terminate", "Stop")),
+    }
+    for message, holds in broken.items():
+        if holds:
+            raise ApiError(422, "Invalid", message)
 
 
 def merged(target: Any, patch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What Argo's controller does to a Workflow, as far as the sweep needs it: a script for each entrypoint.
+"""What Argo's controller does to a Workflow, as far as the sweep needs it, and what the kubelet does to its pods.
 
 Only these unit tests use it; what the real controller does is seen in tests/e2e.
 """
@@ -6,198 +6,164 @@ Only these unit tests use it; what the real controller does is seen in tests/e2e
 from __future__ import annotations
 
 import asyncio
-import base64
-import gzip
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tests.unit.fake.apiserver import ApiServer, Change, timestamp
+from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
+from runwright.core.observe import attempt_of, workflow_nodes
+from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL
+from runwright.ports import ApiError
+from tests.unit.fake.apiserver import ApiServer, Change, labels_of, timestamp
+from tests.unit.fake.scripts import MOST_PODS, packed, script_of, timed
 
 Json = Mapping[str, Any]
-Step = tuple[float, dict[str, Any]]
-"""Seconds after the Workflow's creation, and what its status is then; `<seconds>` stands for a time after its creation."""
-
-
-def node(name: str, kind: str, phase: str, start: int, end: int | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "id": name,
-        "name": name,
-        "displayName": name.rpartition(".")[2],
-        "type": kind,
-        "phase": phase,
-        "startedAt": f"<{start}>",
-        **({"finishedAt": f"<{end}>"} if end is not None else {}),
-        **more,
-    }
-
-
-def status(phase: str, progress: str, *nodes: dict[str, Any], end: int | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "phase": phase,
-        "progress": progress,
-        "startedAt": "<0>",
-        **({"finishedAt": f"<{end}>"} if end is not None else {}),
-        "nodes": {n["id"]: n for n in nodes},
-        **more,
-    }
-
-
-def two_steps(name: str, start: float = 0.05) -> list[Step]:
-    """A DAG of two steps, a and b, as Argo tells of it."""
-    a, b = f"{name}.a", f"{name}.b"
-    out = {"parameters": [{"name": "accuracy", "value": "0.93"}]}
-    return [
-        (start, status("Running", "0/2", node(name, "DAG", "Running", 0), node(a, "Pod", "Pending", 0))),
-        (start + 1, status("Running", "0/2", node(name, "DAG", "Running", 0), node(a, "Pod", "Running", 0))),
-        (
-            start + 3,
-            status(
-                "Running",
-                "1/2",
-                node(name, "DAG", "Running", 0),
-                node(a, "Pod", "Succeeded", 0, 3),
-                node(b, "Pod", "Pending", 3),
-            ),
-        ),
-        (
-            start + 6,
-            status(
-                "Succeeded",
-                "2/2",
-                node(name, "DAG", "Succeeded", 0, 6, outputs=out),
-                node(a, "Pod", "Succeeded", 0, 3),
-                node(b, "Pod", "Succeeded", 3, 6),
-                end=6,
-            ),
-        ),
-    ]
-
-
-def failing(name: str) -> list[Step]:
-    """Step a of the DAG fails."""
-    a = f"{name}.a"
-    return [
-        *two_steps(name)[:2],
-        (
-            4,
-            status(
-                "Failed",
-                "0/1",
-                node(name, "DAG", "Failed", 0, 4),
-                node(a, "Pod", "Failed", 0, 4, message="Error (exit code 3)"),
-                end=4,
-            ),
-        ),
-    ]
-
-
-def erring(name: str) -> list[Step]:
-    return [*two_steps(name)[:1], (2, status("Error", "0/1", end=2, message="pods is forbidden: exceeded quota"))]
-
-
-def refused(name: str) -> list[Step]:
-    """What validation does not let pass; Argo 3.7 starts no node."""
-    return [(0.05, status("Error", "0/0", end=0, message="invalid spec: templates.main.dag depends on nothing"))]
-
-
-def endless(name: str) -> list[Step]:
-    return two_steps(name)[:2]
-
-
-def many(name: str) -> list[Step]:
-    """A thousand pods, of which one fails."""
-    pods = [node(f"{name}.{n}", "Pod", "Succeeded", 0, 3) for n in range(1000)]
-    pods[777] = node(f"{name}.777", "Pod", "Failed", 0, 3, message="OOMKilled (exit code 137)")
-    return [
-        (0.05, status("Running", "0/1000", node(name, "DAG", "Running", 0))),
-        (4, status("Failed", "999/1000", node(name, "DAG", "Failed", 0, 4), *pods, end=4)),
-    ]
-
-
-def compressed(name: str) -> list[Step]:
-    """Nodes in `compressedNodes`, as Argo keeps those of a large run."""
-    steps = two_steps(name)
-    for _, told in steps:
-        packed = gzip.compress(json.dumps(told.pop("nodes")).encode(), mtime=0)
-        told["compressedNodes"] = base64.b64encode(packed).decode()
-    return steps
-
 
 SHUTDOWN_SECONDS = 0.3
 """How long it takes to end what runs."""
 
-SCRIPTS: dict[str, Callable[[str], list[Step]]] = {
-    "two-steps": two_steps,
-    "slow": lambda name: two_steps(name, start=8),
-    "failing": failing,
-    "erring": erring,
-    "refused": refused,
-    "endless": endless,
-    "many": many,
-    "compressed": compressed,
-}
+POD_SECONDS = 0.4
+"""How long a pod is still there after its deletion was asked for."""
+
+ENDED = ("Succeeded", "Failed", "Error")
 
 
 class Argo:
-    """The controller: takes up every Workflow that is created, and goes through the script of its entrypoint."""
+    """The controller: takes up every Workflow that is not labelled as completed, and goes through its script.
+
+    A Workflow that has nodes when it is taken up goes on from them, as one does that was set back by a retry: what has
+    succeeded stays as it is. Where a node's pod is there already, it is taken for the node's result, as Argo 3.7 does.
+    """
 
     def __init__(self, server: ApiServer, now: Callable[[], datetime]) -> None:
         self._server, self._now = server, now
+        self._starts = 0
+        self._started: dict[str, int] = {}
+        """Of each Workflow, by its uid, the number of its last start: what a former one had in mind is void."""
         server.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:
-        if change.kind == "Workflow" and change.type == "MODIFIED" and change.old is not None:
+        if change.kind == "Pod" and change.type == "MODIFIED" and "deletionTimestamp" in change.body["metadata"]:
+            asyncio.get_running_loop().call_later(POD_SECONDS, self._remove_pod, change.body)
+        if change.kind != "Workflow":
+            return
+        if change.type == "ADDED" or (change.type == "MODIFIED" and set_going(change)):
+            self._start(change.body)
+        elif change.type == "MODIFIED" and change.old is not None:
             how = change.body["spec"].get("shutdown")
             if how and how != change.old["spec"].get("shutdown"):
-                asyncio.get_running_loop().call_later(SHUTDOWN_SECONDS, self._end, change, how)
-            return
-        if change.kind != "Workflow" or change.type != "ADDED" or change.body.get("status"):
-            return
-        entrypoint = change.body["spec"].get("entrypoint")
-        if entrypoint not in SCRIPTS:
-            return
-        loop, created = asyncio.get_running_loop(), self._now()
-        for after, told in SCRIPTS[entrypoint](change.body["metadata"]["name"]):
-            loop.call_later(after, self._tell, change, timed(told, created))
+                asyncio.get_running_loop().call_later(
+                    SHUTDOWN_SECONDS, self._end, change.body, self._started.get(change.uid), how
+                )
 
-    def _tell(self, created: Change, told: Json) -> None:
-        metadata = created.body["metadata"]
-        there = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
-        if there is None or there["metadata"]["uid"] != created.uid or there["spec"].get("shutdown"):
+    def _start(self, workflow: Json) -> None:
+        phase = workflow.get("status", {}).get("phase")
+        if COMPLETED_LABEL in labels_of(workflow) or phase in ENDED:
             return
-        ended = {"workflows.argoproj.io/completed": "true"} if told.get("finishedAt") else {}
-        labels = {**there["metadata"].get("labels", {}), **ended}
+        self._starts += 1
+        self._started[workflow["metadata"]["uid"]] = self._starts
+        loop, now = asyncio.get_running_loop(), self._now()
+        done = {key: node for key, node in nodes_of(workflow).items() if node["type"] == "Pod"}
+        done = {key: node for key, node in done.items() if node["phase"] == "Succeeded"}
+        entrypoint, name = workflow["spec"].get("entrypoint", ""), workflow["metadata"]["name"]
+        for after, told in script_of(entrypoint, name, attempt_of(workflow) or 0):
+            loop.call_later(after, self._tell, workflow, self._starts, timed(told, now), done)
+
+    def _present(self, workflow: Json, start: int | None) -> Json | None:
+        """The Workflow as it is now, where that start of it still counts."""
+        metadata = workflow["metadata"]
+        there = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
+        if there is None or there["metadata"]["uid"] != metadata["uid"] or self._started.get(metadata["uid"]) != start:
+            return None
+        return there
+
+    def _tell(self, workflow: Json, start: int, told: dict[str, Any], done: Json) -> None:
+        there = self._present(workflow, start)
+        if there is None or there["spec"].get("shutdown"):
+            return
+        if told.get("nodes"):
+            told = {**told, "nodes": {**told["nodes"], **done}}
+            told = self._with_pods(there, start, told, done)
+        self._write(there, packed(there["spec"]["entrypoint"], told))
+        if told["phase"] in ENDED:
+            self._started.pop(there["metadata"]["uid"])
+
+    def _with_pods(self, workflow: Json, start: int, told: dict[str, Any], done: Json) -> dict[str, Any]:
+        """Make the pods and task results of the nodes; a pod of another start ends the Workflow with its old failure."""
+        pods = [node for key, node in told["nodes"].items() if node["type"] == "Pod" and key not in done]
+        for node in pods if len(pods) <= MOST_PODS else ():
+            pod = self._server.objects.get(("Pod", workflow["metadata"]["namespace"], node["id"]))
+            if pod is None:
+                self._create("Pod", workflow, node["id"], {NODE_ANNOTATION: node["id"]}, start=start)
+            elif pod["start"] != start and attempt_of(workflow):
+                told = ended(told, "Failed", f"{node['id']} found its pod of the last attempt", self._now())
+            if node.get("finishedAt"):
+                self._create("WorkflowTaskResult", workflow, node["id"], {})
+        return told
+
+    def _create(self, kind: str, workflow: Json, name: str, annotations: Json, **parts: Any) -> None:
+        metadata = workflow["metadata"]
+        owner = {"kind": "Workflow", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+        body = {
+            "metadata": {
+                "namespace": metadata["namespace"],
+                "name": name,
+                "labels": {WORKFLOW_LABEL: metadata["name"]},
+                "annotations": annotations,
+                "ownerReferences": [owner],
+            },
+            **parts,
+        }
+        try:
+            self._server.create(kind, body)
+        except ApiError:  # there already, or nothing may be created in the namespace any more
+            return
+
+    def _write(self, there: Json, told: dict[str, Any]) -> None:
+        labels = {**labels_of(there), PHASE_LABEL: told["phase"]}
+        if told["phase"] in ENDED:
+            labels[COMPLETED_LABEL] = "true"
+        metadata = there["metadata"]
         self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=told, labels=labels)
 
-    def _end(self, change: Change, how: str) -> None:
+    def _end(self, workflow: Json, start: int | None, how: str) -> None:
         """What runs has been killed: the Workflow ends as Failed, as it does with Argo 3.7."""
-        metadata = change.body["metadata"]
-        there = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
-        if there is None or there["metadata"]["uid"] != change.uid:
+        there = self._present(workflow, start)
+        if there is None or there.get("status", {}).get("phase") in ENDED:
             return
-        was = there.get("status") or {}
-        if was.get("finishedAt"):
-            return
-        message = f"Stopped with strategy '{how}'"
-        nodes = {
-            key: value
-            if value["phase"] == "Succeeded"
-            else {**value, "phase": "Failed", "message": message, "finishedAt": timestamp(self._now())}
-            for key, value in was.get("nodes", {}).items()
-        }
-        told = {**was, "phase": "Failed", "message": message, "nodes": nodes, "finishedAt": timestamp(self._now())}
-        self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=told)
+        told = {**there.get("status", {}), "nodes": nodes_of(there)}
+        told.pop("compressedNodes", None)
+        told = ended(told, "Failed", f"Stopped with strategy '{how}'", self._now())
+        self._write(there, packed(there["spec"].get("entrypoint", ""), told))
+
+    def _remove_pod(self, pod: Json) -> None:
+        metadata = pod["metadata"]
+        there = self._server.objects.get(("Pod", metadata["namespace"], metadata["name"]))
+        if there is not None and there["metadata"]["uid"] == metadata["uid"]:
+            self._server.remove("Pod", metadata["namespace"], metadata["name"])
 
 
-def timed(value: Any, created: datetime) -> Any:
-    """The status with its times; packed nodes keep theirs as they are."""
-    match value:
-        case dict():
-            return {key: timed(item, created) for key, item in value.items()}
-        case str() if value.startswith("<") and value.endswith(">") and value[1:-1].isdigit():
-            at = created.replace(microsecond=0).timestamp() + int(value[1:-1])
-            return timestamp(datetime.fromtimestamp(at, created.tzinfo))
-        case _:
-            return value
+def set_going(change: Change) -> bool:
+    """Whether a Workflow that had ended, or was labelled so, is one that runs now."""
+    old, new = change.old or {}, change.body
+    if COMPLETED_LABEL in labels_of(new) or new.get("status", {}).get("phase") in ENDED:
+        return False
+    return COMPLETED_LABEL in labels_of(old) or old.get("status", {}).get("phase") in ENDED
+
+
+def nodes_of(workflow: Json) -> dict[str, Any]:
+    return dict(workflow_nodes(workflow.get("status", {})))
+
+
+def ended(told: dict[str, Any], phase: str, message: str, at: datetime) -> dict[str, Any]:
+    """The status with all that has not succeeded ended in this phase."""
+    end = {"phase": phase, "message": message, "finishedAt": timestamp(at)}
+    nodes = {key: n if n["phase"] == "Succeeded" else {**n, **end} for key, n in told.get("nodes", {}).items()}
+    return {**told, **end, "nodes": nodes}
+
+
+def pods_of(server: ApiServer, workflow: str) -> Iterator[tuple[str, str]]:
+    """Kind and node of each pod and task result that there is of a Workflow of this name."""
+    for kind in ("Pod", "WorkflowTaskResult"):
+        for body in server.list(kind, f"{WORKFLOW_LABEL}={workflow}"):
+            yield kind, body["metadata"]["annotations"].get(NODE_ANNOTATION) or body["metadata"]["name"]

@@ -1,75 +1,14 @@
-"""What users, Argo and the cluster do: each scenario is played without faults and then with every fault at every place.
+"""What users, Argo and the cluster do to a run until it has ended, and after that by accident.
 
 To add one, write a coroutine that plays it and decorate it with how it must end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.unit.fake.world import NAMESPACE, RUN, Play, World, manifest
-
-Ends = tuple[str, str, str]
-"""The run's phase, the reason of Succeeded, and the reason of Stalled where that is True; empty where the run is gone."""
-
-GONE: Ends = ("", "", "")
-SUCCEEDED: Ends = ("Succeeded", "Succeeded", "")
-FAILED: Ends = ("Failed", "Failed", "")
-WORKFLOW_DELETED: Ends = ("Error", "WorkflowDeleted", "")
-
-
-def stalled(reason: str) -> Ends:
-    return ("Pending", reason, reason)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A play, and what must hold of it."""
-
-    name: str
-    play: Play
-    ends: Ends
-    """How the run ends without faults; its faulty plays must end the same."""
-    or_ends: tuple[Ends, ...]
-    """How it may end besides where a fault kept the operator from seeing what happened meanwhile."""
-    creates: int
-    """Workflows that one run may have had, one after the other."""
-    strays: int
-    """Workflows beyond that, where one was deleted: made by a request or an operator that was under way meanwhile, or
-    because the operator died before anybody knew of the first one."""
-    writes: int
-    """Writes of the operator at most, without faults."""
-    collect: bool
-    """Whether the garbage collector works by itself."""
-    restart_heals: bool
-    """Whether a lost event is made up for by the next start only: edits of a finished run, which resync does not list."""
-    faults: str
-    """`all`; `crashes` for a scenario that takes long; `one operator` where a second one is no matter."""
-
-
-SCENARIOS: list[Scenario] = []
-
-
-def scenario(
-    ends: Ends,
-    *,
-    or_ends: tuple[Ends, ...] = (),
-    creates: int = 1,
-    strays: int = 0,
-    writes: int = 4,
-    collect: bool = True,
-    restart_heals: bool = False,
-    faults: str = "all",
-) -> Callable[[Play], Play]:
-    def add(play: Play) -> Play:
-        name = getattr(play, "__name__", "")
-        SCENARIOS.append(Scenario(name, play, ends, or_ends, creates, strays, writes, collect, restart_heals, faults))
-        return play
-
-    return add
-
+from tests.unit.fake.scenario import FAILED, GONE, SUCCEEDED, TERMINATED, WORKFLOW_DELETED, scenario, stalled
+from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 
 # ------------------------------------------------------------------------------------------------------ the way of a run
 
@@ -216,7 +155,7 @@ async def old_workflow_of_the_name_ends_before_it_is_collected(w: World) -> None
     w.delete("PipelineRun")
     w.apply(manifest())
     await w.sleep(7)
-    w.server.collect()
+    w.collect()
 
 
 @scenario(WORKFLOW_DELETED, strays=1, creates=1)
@@ -376,8 +315,6 @@ async def clock_is_behind(w: World) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- shutdown
-
-TERMINATED: Ends = ("Failed", "Terminated", "")
 
 
 @scenario(TERMINATED, writes=6)

@@ -1,19 +1,25 @@
-"""A cluster on virtual time with its user: the API server, Argo's stand-in, the operator, and what must hold of it all."""
+"""A cluster on virtual time with its user: the API server, Argo's stand-in, the operators. What must hold: `rules.py`."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runwright.adapters.kubernetes_api import WORKFLOW_LABEL
 from runwright.api.model import API_VERSION
+from runwright.api.pipelinerun import STORAGE_STATE_LABEL
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.core.retry import Retried, retried
 from tests.unit.fake.apiserver import ApiServer, Change
 from tests.unit.fake.argo import Argo
-from tests.unit.fake.operator import Fault, Operator
+from tests.unit.fake.faults import Fault, Process
+from tests.unit.fake.operator import Operator
+from tests.unit.fake.rules import Rules, condition_of, succeeded_pods
 
 Json = Mapping[str, Any]
 
@@ -27,7 +33,7 @@ COLLECT_SECONDS = 0.3
 SETTLE_SECONDS = 720.0
 """Longer than two resyncs: after it, nothing may be left to be done."""
 
-MAX_CHANGES = 300
+MAX_CHANGES = 600
 """Changes of objects in one play; more than this means that operators fight."""
 
 
@@ -56,20 +62,20 @@ class World:
     fault: Fault = field(default_factory=Fault)
     collect_after: float | None = COLLECT_SECONDS
     """None: the garbage collector comes only when the user calls it."""
+    retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
+    """The operators' own default."""
     problems: list[str] = field(default_factory=list[str])
     calls: list[str] = field(default_factory=list[str])
     deliveries: int = 0
     operators: list[Operator] = field(default_factory=list[Operator])
-    created: Counter[str] = field(default_factory=Counter[str])
-    """Workflows created for a run, by its uid."""
-    deleted: Counter[str] = field(default_factory=Counter[str])
 
     def __post_init__(self) -> None:
         random.seed(20261124)
         loop = asyncio.get_running_loop()
         self.clock = OperatorClock(loop.time)
         self.server = ApiServer(self.server_now)
-        self.server.listeners.append(self._changed)
+        self.rules = Rules(self.server, self.problems)
+        self.server.listeners += [self.rules.changed, self._changed]
         self._waiters: list[asyncio.Future[None]] = []
         Argo(self.server, self.server_now)
 
@@ -89,17 +95,18 @@ class World:
         for operator in [operator for operator in self.operators if operator.alive]:
             operator.crash()
 
-    def crashed(self, operator: Operator, down: float) -> None:
+    def crashed(self, operator: Process, down: float) -> None:
         asyncio.get_running_loop().call_later(down, self.second_operator)
 
     # ----------------------------------------------------------------------------------------------------------- user
 
-    def apply(self, spec: Json, name: str = RUN) -> None:
-        """`kubectl apply`: create the run or change its spec."""
-        if self.run(name):
-            self.server.replace("PipelineRun", NAMESPACE, name, spec=spec)
+    def apply(self, spec: Json, name: str = RUN, **metadata: Any) -> None:
+        """`kubectl apply`: create the run or change its spec; `retries` stays where the manifest does not have it."""
+        if run := self.run(name):
+            kept = {key: value for key, value in run["spec"].items() if key == "retries"}
+            self.server.replace("PipelineRun", NAMESPACE, name, spec={**kept, **spec})
         else:
-            metadata = {"namespace": NAMESPACE, "name": name}
+            metadata = {"namespace": NAMESPACE, "name": name, **metadata}
             self.server.create("PipelineRun", {"apiVersion": API_VERSION, "metadata": metadata, "spec": spec})
 
     def add(self, kind: str, name: str, **parts: Any) -> None:
@@ -107,11 +114,57 @@ class World:
         self.server.create(kind, {"metadata": {"namespace": NAMESPACE, "name": name}, **parts})
 
     def delete(self, kind: str, name: str = RUN) -> None:
-        self.server.delete(kind, NAMESPACE, name)
+        with self._not_the_operator():
+            self.server.delete(kind, NAMESPACE, name)
 
-    def label(self, **labels: str) -> None:
-        """`kubectl label` of the run."""
-        self.server.replace("PipelineRun", NAMESPACE, RUN, labels=labels)
+    def label(self, name: str = RUN, **labels: str | None) -> None:
+        """`kubectl label` of the run; None takes a label away."""
+        self.server.patch_labels("PipelineRun", NAMESPACE, name, labels)
+
+    def archive(self, name: str = RUN) -> None:
+        self.label(name, **{STORAGE_STATE_LABEL: "Archived"})
+
+    def unarchive(self, name: str = RUN) -> None:
+        self.label(name, **{STORAGE_STATE_LABEL: None})
+
+    def retry(self, name: str = RUN) -> None:
+        """Ask for one attempt more, in one edit with taking a shutdown back."""
+        run = self.run(name) or {}
+        spec = {key: value for key, value in run["spec"].items() if key != "shutdown"}
+        self.server.replace(
+            "PipelineRun", NAMESPACE, name, spec={**spec, "retries": run["status"].get("retries", 0) + 1}
+        )
+
+    def argo_retry(self, name: str = RUN) -> None:
+        """`argo retry`: somebody sets the Workflow back, and does not tell the run."""
+        workflow = self.workflow(name) or {}
+        with self._not_the_operator():
+            for pod in self.server.list("Pod", f"{WORKFLOW_LABEL}={name}"):
+                if pod["metadata"]["name"] not in succeeded_pods(workflow):
+                    self.server.remove("Pod", NAMESPACE, pod["metadata"]["name"])
+            reset = retried(workflow, self.server_now())
+            if isinstance(reset, Retried):
+                self.server.update("Workflow", reset.workflow)
+
+    def policy(self, **spec: Any) -> None:
+        """`kubectl apply` of the namespace's RetentionPolicy."""
+        if ("RetentionPolicy", NAMESPACE, "default") in self.server.objects:
+            self.server.replace("RetentionPolicy", NAMESPACE, "default", spec=spec)
+        else:
+            self.add("RetentionPolicy", "default", spec=spec)
+
+    def collect(self) -> None:
+        """The garbage collector comes."""
+        with self._not_the_operator():
+            self.server.collect()
+
+    @contextmanager
+    def _not_the_operator(self) -> Iterator[None]:
+        self.rules.operator_acts = False
+        try:
+            yield
+        finally:
+            self.rules.operator_acts = True
 
     def install_argo(self) -> None:
         """Install Argo's CRDs: the watches begin."""
@@ -138,17 +191,21 @@ class World:
         condition = condition_of((self.run(name) or {}).get("status") or {}, "Stalled")
         return condition.get("reason", "") if condition.get("status") == "True" else ""
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for it, through every change of any object."""
-        while not holds():
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+    async def until(self, holds: Callable[[], bool], at_most: float | None = None) -> None:
+        """Wait for it, through every change of any object; with `at_most`, for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                while not holds():
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiters.append(waiter)
+                    await waiter
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    # ---------------------------------------------------------------------------------------------------------- rules
+    def archived(self, name: str = RUN) -> bool:
+        """Whether the run is archived by its own record."""
+        return ((self.run(name) or {}).get("status") or {}).get("storageState") == "Archived"
 
     def _changed(self, change: Change) -> None:
         if change.version == MAX_CHANGES:
@@ -158,35 +215,9 @@ class World:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        owned = change.type == "ADDED" and change.body["metadata"].get("ownerReferences")
+        owned = change.type == "ADDED" and change.kind in ("Workflow", "WorkflowSnapshot")
         if (owned or change.type == "DELETED") and self.collect_after is not None:
-            asyncio.get_running_loop().call_later(self.collect_after, self.server.collect)
-        if change.kind == "Workflow":
-            for owner in change.body["metadata"].get("ownerReferences", ()):
-                if change.type == "ADDED":
-                    self.created[owner["uid"]] += 1
-                elif change.type == "DELETED":
-                    self.deleted[owner["uid"]] += 1
-                if self.created[owner["uid"]] - self.deleted[owner["uid"]] > 1:
-                    self.problems.append(f"two Workflows of the run {owner['name']} at one moment")
-        if change.kind == "PipelineRun" and change.type == "MODIFIED":
-            before, after = (change.old or {}).get("status", {}), change.body.get("status", {})
-            if before.get("finishedAt") and without_generation(before) != without_generation(after):
-                self.problems.append(f"a finished run was changed: {before} became {after}")
-
-    def writes(self) -> int:
-        """Writes that the operators asked for so far, but for creations of what exists."""
-        written = {"patch", "delete"}
-        refused = sum(n for (verb, _), n in self.server.calls.items() if verb in written)
-        return refused + sum(self.created.values()) + len(self.server.events)
-
-
-def without_generation(status: Json) -> Json:
-    return {key: value for key, value in status.items() if key != "observedGeneration"}
-
-
-def condition_of(status: Json, kind: str) -> Json:
-    return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+            asyncio.get_running_loop().call_later(self.collect_after, self.collect)
 
 
 Play = Callable[[World], Awaitable[None]]
