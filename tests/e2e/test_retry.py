@@ -17,7 +17,7 @@ import pytest
 from runwright.core.retry import Retried, retried
 from tests.e2e.cluster import Kubectl, Object, condition, finished, stalled
 from tests.e2e.conftest import WaitRun
-from tests.e2e.manifests import instant, shell, suspended
+from tests.e2e.manifests import instant, shell, suspended, workflow
 from tests.e2e.processes import Sightings
 from tests.e2e.retry_cases import dag, flaky, task
 from tests.e2e.runs import Run, refused
@@ -346,6 +346,40 @@ def test_a_retry_that_cannot_begin_says_so_and_begins_when_it_can(
     kubectl("delete", "-n", namespace, "quota", "none")
     last = wait_run("run", ended_as("Failed", 1))
     assert (condition(last, "Stalled")["status"], condition(last, "Stalled")["reason"]) == ("False", "Cleared")
+
+
+def test_a_retry_waits_for_a_name_that_is_taken(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
+    """Somebody has put a Workflow of his own in the place of the run's: it is left alone."""
+    run.create(of(FAILS))
+    wait_run("run", "Failed")
+    kubectl("delete", "-n", namespace, "workflow", "run")
+    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(workflow(suspended(), "run")))
+    taken = kubectl.wait(namespace, "workflow", "run", lambda found: found.get("status", {}).get("phase") == "Running")
+    run.spec(retries=1)
+    waiting = wait_run("run", lambda found: stalled(found) == "WorkflowNameTaken")
+    assert (waiting["status"]["phase"], waiting["status"]["retries"]) == ("Failed", 0)
+    assert (
+        kubectl.get(namespace, "workflow", "run")["metadata"]["resourceVersion"] == taken["metadata"]["resourceVersion"]
+    )
+    kubectl("delete", "-n", namespace, "workflow", "run")
+    wait_run("run", ended_as("Failed", 1))
+
+
+def test_an_archived_run_is_retried_when_it_is_back(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
+    """As long as it is archived, nothing is in the operator's watch, and nothing happens."""
+    run.create(of(FAILS))
+    wait_run("run", "Failed")
+    set_state(kubectl, namespace, "run", "Archived")
+    wait_run("run", archived)
+    kubectl.wait_gone(namespace, "workflow", "run")
+    before = run.spec(retries=1)
+    Run(kubectl, namespace, "later").create(of(instant()))
+    wait_run("later", "Succeeded")
+    assert run.get()["status"] == before["status"]
+    assert kubectl.find(namespace, "workflow", "run") is None
+    set_state(kubectl, namespace, "run", None)
+    last = wait_run("run", ended_as("Failed", 1))
+    assert storage_state(last) == (None, None)
 
 
 # --------------------------------------------------------------------------------------------------- without being asked
