@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +121,28 @@ class Kubectl:
                 return last
         raise WaitError(f"{kind} {namespace}/{name} did not come to it in {timeout:.0f} s; last: {told(last)}")
 
+    def wait_all(
+        self,
+        namespace: str,
+        kind: str,
+        names: Collection[str],
+        until: Callable[[Object], bool],
+        timeout: float = WAIT_SECONDS,
+    ) -> dict[str, Object]:
+        """The objects of these names, by name, once `until` is true of all of them at a time. Raises WaitError as `wait`."""
+        found: dict[str, Object] = {}
+        for event, one in self.watch(namespace, kind, timeout=timeout):
+            name = one["metadata"]["name"]
+            found.pop(name, None)
+            if name in names and event != "DELETED" and until(one):
+                found[name] = one
+                if len(found) == len(names):
+                    return found
+        raise WaitError(
+            f"{len(found)} of {len(names)} {kind} of {namespace} came to it in {timeout:.0f} s; not so "
+            f"{', '.join(sorted(set(names) - set(found))[:10])}"
+        )
+
     def wait_event(
         self, namespace: str, name: str, until: Callable[[Object], bool], timeout: float = WAIT_SECONDS
     ) -> Object:
@@ -133,11 +155,10 @@ class Kubectl:
             seen.append(f"{event.get('type')} {event.get('reason')}: {event.get('message')}")
         raise WaitError(f"no such Event about {namespace}/{name} in {timeout:.0f} s; seen: {seen or 'none'}")
 
-    def wait_gone(self, namespace: str, kind: str, name: str, timeout: float = WAIT_SECONDS) -> None:
-        """Return once there is no object of that name."""
-        self(
-            "wait", "-n", namespace, f"{kind}/{name}", "--for=delete", f"--timeout={timeout:.0f}s", timeout=timeout + 10
-        )
+    def wait_gone(self, namespace: str, kind: str, *names: str, timeout: float = WAIT_SECONDS) -> None:
+        """Return once there is no object of these names."""
+        gone = [f"{kind}/{name}" for name in names]
+        self("wait", "-n", namespace, *gone, "--for=delete", f"--timeout={timeout:.0f}s", timeout=timeout + 10)
 
 
 def told(found: Object | None) -> str:

@@ -16,12 +16,15 @@ from typing import Any, Protocol
 
 import pytest
 
+from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, finished, told
 from tests.e2e.manifests import executor_rights, pipeline_run
+from tests.e2e.processes import Operator
 from tests.e2e.runs import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-OPERATOR = ("-n", "runwright-system", "deployment/runwright-operator")
+SYSTEM = "runwright-system"
+OPERATOR = ("-n", SYSTEM, "deployment/runwright-operator")
 
 
 class Apply(Protocol):
@@ -105,6 +108,28 @@ def operator(kubectl: Kubectl) -> None:
                 "no operator looks after PipelineRuns in this cluster: run `make deploy`, or "
                 f"`runwright operator --kubeconfig {kubectl.kubeconfig}` in another shell"
             )
+
+
+@pytest.fixture(scope="module")
+def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The deployed operator is away; its kubeconfig is free for another one. For tests that are `serial`."""
+    path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
+    kubectl("scale", *OPERATOR, "--replicas=0")
+    try:
+        pods = ("pods", "-l", "app.kubernetes.io/component=operator")
+        kubectl("wait", "-n", SYSTEM, "--for=delete", *pods, "--timeout=60s", timeout=70)
+        yield path
+    finally:
+        kubectl("scale", *OPERATOR, "--replicas=1")
+        kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
+
+
+@pytest.fixture
+def mortal(account: Path) -> Iterator[Operator]:
+    """The only operator; not yet started. Whatever happens to it, it logs no error."""
+    with Operator(account) as process:
+        yield process
+    assert process.errors() == []
 
 
 @pytest.fixture

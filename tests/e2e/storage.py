@@ -36,7 +36,12 @@ def available(run: Object) -> bool:
 
 def kept(kubectl: Kubectl, namespace: str, name: str = "run") -> Object:
     """The Workflow in the run's snapshot, read as a person would: `base64 -d | gunzip`."""
-    return json.loads(gzip.decompress(base64.b64decode(kubectl.get(namespace, "workflowsnapshot", name)["data"])))
+    return unpacked(kubectl.get(namespace, "workflowsnapshot", name))
+
+
+def unpacked(snapshot: Object) -> Object:
+    """The Workflow in a snapshot."""
+    return json.loads(gzip.decompress(base64.b64decode(snapshot["data"])))
 
 
 def lasting(workflow: Object) -> Object:

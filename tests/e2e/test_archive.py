@@ -11,16 +11,18 @@ import string
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.cluster import Kubectl, Object, condition, finished
 from tests.e2e.conftest import Apply, WaitRun
-from tests.e2e.manifests import instant, pipeline_run, shell, suspended
+from tests.e2e.manifests import instant, of_spec, pipeline_run, shell, suspended
 from tests.e2e.processes import Operator
 from tests.e2e.runs import Run
 from tests.e2e.storage import LABEL, archived, available, kept, lasting, set_state, storage_state
+
+BULK_SECONDS = 120.0
+"""How long 500 runs may take to be archived, or brought back: on an idle machine of two cores they take five."""
 
 WITH_OUTPUT = {
     "entrypoint": "main",
@@ -240,7 +242,7 @@ def test_a_workflow_whose_nodes_argo_compresses(kubectl: Kubectl, namespace: str
     }
     before = finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": spec}))
     status = kubectl.get(namespace, "workflow", "run")["status"]
-    nodes = unpacked(status)
+    nodes = nodes_of(status)
     assert len(nodes) == 2503
     set_state(kubectl, namespace, "run", "Archived")
     run = wait_run("run", archived)
@@ -253,11 +255,11 @@ def test_a_workflow_whose_nodes_argo_compresses(kubectl: Kubectl, namespace: str
     assert without(run["status"], "storageState", "conditions", "workflow") == without(
         before["status"], "storageState", "conditions", "workflow"
     )
-    assert unpacked(kubectl.get(namespace, "workflow", "run")["status"]) == nodes
+    assert nodes_of(kubectl.get(namespace, "workflow", "run")["status"]) == nodes
     assert argo_get(kubectl, namespace) == "Succeeded"
 
 
-def unpacked(status: Object) -> Object:
+def nodes_of(status: Object) -> Object:
     """The nodes that Argo has packed; fails where it has not."""
     assert status.get("compressedNodes"), "Argo has not compressed the nodes: the test needs more of them"
     return json.loads(gzip.decompress(base64.b64decode(status["compressedNodes"])))
@@ -290,40 +292,27 @@ def test_five_hundred_at_once(kubectl: Kubectl, namespace: str, operator: None):
     """`kubectl label prun --all`: each run is archived, and brought back, in bounded time."""
     with_workflow, names = 50, [f"run-{number:03d}" for number in range(500)]
     runs = [
-        pipeline_run({"spec": instant()}, name, **({} if number < with_workflow else {"shutdown": "Stop"}))
+        of_spec({"workflow": {"spec": instant()}, **({} if number < with_workflow else {"shutdown": "Stop"})}, name)
         for number, name in enumerate(names)
     ]
     kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(as_list(runs)), timeout=300)
-    wait_all(kubectl, namespace, len(names), finished)
+    kubectl.wait_all(namespace, "prun", names, finished)
     set_state(kubectl, namespace, "--all", "Archived")
     reasons = Counter(
-        condition(run, "Archived")["reason"] for run in wait_all(kubectl, namespace, len(names), archived)
+        condition(run, "Archived")["reason"]
+        for run in kubectl.wait_all(namespace, "prun", names, archived, BULK_SECONDS).values()
     )
     assert reasons == {"WorkflowKept": with_workflow, "NoWorkflow": len(names) - with_workflow}
-    for name in names[:with_workflow]:
-        kubectl.wait_gone(namespace, "workflow", name)
+    kubectl.wait_gone(namespace, "workflow", *names[:with_workflow])
     assert len(kubectl.list(namespace, "workflowsnapshot")) == with_workflow
     set_state(kubectl, namespace, "--all", None)
-    for run in wait_all(kubectl, namespace, len(names), available):
-        assert ("nodes" in run["status"]) is (run["metadata"]["name"] in names[:with_workflow])
+    for name, run in kubectl.wait_all(namespace, "prun", names, available, BULK_SECONDS).items():
+        assert ("nodes" in run["status"]) is (name in names[:with_workflow])
     assert len(kubectl.list(namespace, "workflow")) == with_workflow
 
 
 def as_list(items: list[Object]) -> Object:
     return {"apiVersion": "v1", "kind": "List", "items": items}
-
-
-def wait_all(kubectl: Kubectl, namespace: str, count: int, until: Any, timeout: float = 120) -> list[Object]:
-    """All runs of the namespace, once so many of them are so."""
-    found: dict[str, Object] = {}
-    for _, run in kubectl.watch(namespace, "prun", timeout=timeout):
-        name = run["metadata"]["name"]
-        found.pop(name, None)
-        if until(run):
-            found[name] = run
-        if len(found) == count:
-            return list(found.values())
-    raise AssertionError(f"{len(found)} of {count} runs came to it in {timeout:.0f} s")
 
 
 def test_a_word_that_is_neither(run: Run, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
