@@ -133,6 +133,10 @@ class Cluster(Protocol):
         """Names and versions of the archived runs that will be deleted on one of these days; on any, where none is given."""
         ...
 
+    def list_undated_runs(self, namespace: str) -> AsyncIterator[Identity]:
+        """Names and versions of the archived runs that do not say when they will be deleted; empty: of all namespaces."""
+        ...
+
     def list_runs(self, namespace: str) -> AsyncIterator[Identity]:
         """Names and versions of all runs of a namespace, archived ones too."""
         ...

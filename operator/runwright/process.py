@@ -66,16 +66,16 @@ async def run_operator(options: OperatorOptions) -> None:
     is waited for.
     """
     configuration = await configure(options.kubeconfig, options.context)
+    measures = Measures()
+    observe_requests(configuration, measures.request)
     async with client.ApiClient(configuration) as api:
         api.user_agent = f"runwright/{__version__}"
         cluster = KubernetesCluster(api, options.namespaces)
         await first_answer(cluster, configuration.host)
         store, queue, clock = Store(), WorkQueue[Key](), SystemClock()
         sweep = Sweep(cluster, store, queue, clock)
-        policies = Policies(cluster, options.default_retention, sweep.policy_changed)
+        policies = Policies(cluster, options.default_retention, sweep.policy_changed, sweep.policy_begins)
         build = BuildOptions(default_service_account=options.default_service_account)
-        measures = Measures()
-        observe_requests(api, measures.request)
         reconciler = Reconciler(cluster, store, clock, build, policies, queue.add, measures)
         measures.watch_over(store, reconciler.finished, queue)
         registry = watch_registry(Intake(store, queue, policies))

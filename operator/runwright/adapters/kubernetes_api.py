@@ -303,11 +303,14 @@ class KubernetesCluster(Cluster):
             yield identity
 
     @override
+    async def list_undated_runs(self, namespace: str) -> AsyncIterator[Identity]:
+        async for identity in self._list(*OWN, PLURAL, namespace, label_selector=f"{ARCHIVED},!{DELETE_ON_LABEL}"):
+            yield identity
+
+    @override
     async def list_runs(self, namespace: str) -> AsyncIterator[Identity]:
-        async for item in list_metadata(
-            self._custom.list_namespaced_custom_object_without_preload_content, *OWN, namespace, PLURAL
-        ):
-            yield identity_of(item)
+        async for identity in self._list(*OWN, PLURAL, namespace):
+            yield identity
 
     @override
     async def list_workflows(self) -> AsyncIterator[Identity]:
@@ -327,12 +330,16 @@ class KubernetesCluster(Cluster):
                 missing.append(f"{plural}.{group}")
         return tuple(missing)
 
-    async def _list(self, group: str, version: str, plural: str, **selectors: str) -> AsyncIterator[Identity]:
-        for namespace in self._namespaces:
+    async def _list(
+        self, group: str, version: str, plural: str, only: str = "", **selectors: str
+    ) -> AsyncIterator[Identity]:
+        """All of the kind in the namespace `only`, else in those that are looked after."""
+        namespaces = (only,) if only else self._namespaces
+        for namespace in namespaces:
             pages = self._custom.list_namespaced_custom_object_without_preload_content
             async for item in list_metadata(pages, group, version, namespace, plural, **selectors):
                 yield identity_of(item)
-        if not self._namespaces:
+        if not namespaces:
             pages = self._custom.list_cluster_custom_object_without_preload_content
             async for item in list_metadata(pages, group, version, plural, **selectors):
                 yield identity_of(item)

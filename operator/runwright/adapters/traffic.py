@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
-from kubernetes.aio import client
 
 Observer = Callable[[str, str, int, float], None]
 """Verb, resource, HTTP status (0 where there was no reply) and seconds."""
@@ -16,18 +15,21 @@ Observer = Callable[[str, str, int, float], None]
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
-def observe_requests(api: client.ApiClient, observer: Observer) -> None:
-    """Let the observer know of each request that this client makes from now on."""
+def observe_requests(configuration: Any, observer: Observer) -> None:
+    """Let the observer know, once, of each request of the clients that are made with this configuration from now on.
+
+    The time is that until the reply begins. A request that was cut off, or ran into its time limit, had no reply.
+    """
     trace = aiohttp.TraceConfig()
 
     async def started(_: object, context: SimpleNamespace, __: object) -> None:
         context.began = time.perf_counter()
 
     async def ended(_: object, context: SimpleNamespace, told: aiohttp.TraceRequestEndParams) -> None:
-        tell(context, told.method, told.url.path, told.response.status)
+        tell(context, told.method, told.url.raw_path, told.response.status)
 
     async def failed(_: object, context: SimpleNamespace, told: aiohttp.TraceRequestExceptionParams) -> None:
-        tell(context, told.method, told.url.path, 0)
+        tell(context, told.method, told.url.raw_path, 0)
 
     def tell(context: SimpleNamespace, method: str, path: str, code: int) -> None:
         observer(*request_of(method, path), code, time.perf_counter() - context.began)
@@ -35,13 +37,14 @@ def observe_requests(api: client.ApiClient, observer: Observer) -> None:
     trace.on_request_start.append(started)
     trace.on_request_end.append(ended)
     trace.on_request_exception.append(failed)
-    trace.freeze()
-    session = cast(Any, api).rest_client.pool_manager
-    session.trace_configs.append(trace)
+    configuration.trace_configs = [*(configuration.trace_configs or ()), trace]
 
 
 def request_of(method: str, path: str) -> tuple[str, str]:
-    """Verb and resource of a request, in the words of Kubernetes' RBAC, such as `patch` and `pipelineruns/status`."""
+    """Verb and resource of a request, in the words of Kubernetes' RBAC, such as `patch` and `pipelineruns/status`.
+
+    `path` is as it is sent: a slash in a name, which a user may have written, is still `%2F` and no part of its own.
+    """
     parts = [part for part in path.split("/") if part]
     rest = parts[2:] if parts[:1] == ["api"] else parts[3:]
     if len(rest) > 2 and rest[0] == "namespaces":

@@ -10,7 +10,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import DELETE_ON_LABEL, PipelineRunStatus, StorageState, WorkflowReference
-from runwright.core.conditions import ARCHIVED, KEPT, NOTHING_TO_KEEP, TOO_LARGE, UNARCHIVED, set_condition
+from runwright.core.conditions import (
+    ARCHIVED,
+    CLEARED,
+    KEPT,
+    NOTHING_TO_KEEP,
+    STALLED,
+    TOO_LARGE,
+    UNARCHIVED,
+    find,
+    set_condition,
+)
 from runwright.core.decision import (
     AT_ONCE,
     Decision,
@@ -22,9 +32,11 @@ from runwright.core.decision import (
     Look,
     Memory,
     PutBack,
+    after_refusal,
+    stall_finished,
     write,
 )
-from runwright.core.records import Absent, Kept, RunRecord, Seen, WorkflowRecord
+from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.retention import Terms, day_of, passed, times_of
 
 POLL = timedelta(seconds=10)
@@ -98,7 +110,9 @@ def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Deci
             message = "no WorkflowSnapshot of the run was found; its status is what is left"
             return write(run, available_status(run, None, message, now), now, memory)
         case Absent():
-            return Decision(action=PutBack())
+            return after_refusal(run, now, memory, PutBack())
+        case Refusal():
+            return stall_finished(run, seen, now, memory)
         case _:
             return Decision(action=Look())
 
@@ -122,6 +136,8 @@ def available_status(run: RunRecord, workflow: WorkflowRecord | None, message: s
     conditions = set_condition(
         run.status.conditions, ARCHIVED, "False", UNARCHIVED, message, now=now, generation=run.generation
     )
+    if find(conditions, STALLED):
+        conditions = set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=run.generation)
     told = (
         {
             "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import Phase
-from runwright.core.conditions import ARCHIVED, STALLED, find, set_condition
-from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, retry_delay, write
+from runwright.core.conditions import ARCHIVED
+from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, stall_finished, write
 from runwright.core.mirror import mirror
 from runwright.core.ownership import begun, foreign
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
@@ -24,16 +24,11 @@ def retry_due(run: RunRecord) -> bool:
     return run.status.phase in (Phase.FAILED, Phase.ERROR) and run.retries > (run.status.retries or 0)
 
 
-def retry_waits(run: RunRecord) -> bool:
-    """Whether a failed run still has something to do, since an attempt that it asks for has not begun."""
-    return retry_due(run) and not run.archived
-
-
 def retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
     """A failed run for which one more attempt is asked."""
     match seen:
         case Refusal():
-            return stall(run, seen, now, memory)
+            return stall_finished(run, seen, now, memory)
         case WorkflowRecord() | Kept():
             return retry_workflow(run, seen.workflow if isinstance(seen, Kept) else seen, now, memory)
         case Absent():
@@ -45,7 +40,7 @@ def retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision
 def retry_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
     """A failed run is to be tried again, and a Workflow of its name is there."""
     if workflow.owner_uid != run.uid:
-        return stall(run, foreign(run, workflow), now, memory)
+        return stall_finished(run, foreign(run, workflow), now, memory)
     if workflow.deleting:
         return Decision(requeue_after=COLLECTED_SOON)
     # A Workflow that somebody else has set going again, or to a good end, is taken for the attempt.
@@ -60,17 +55,3 @@ def begin(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memor
     conditions = [condition for condition in status.conditions or () if condition.type != ARCHIVED]
     begun_status = status.model_copy(update={"retries": run.retries, "conditions": conditions, "storage_state": None})
     return write(run, begun_status, now, memory)
-
-
-def stall(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
-    """The attempt cannot begin: the run stays failed and says why, and it is tried again where that may heal."""
-    conditions = set_condition(
-        run.status.conditions, STALLED, "True", refusal.reason, refusal.message, now=now, generation=run.generation
-    )
-    status = run.status.model_copy(update={"observed_generation": run.generation, "conditions": conditions})
-    decision = write(run, status, now, memory)
-    stalled = find(conditions, STALLED)
-    if not refusal.heals or stalled is None:
-        return decision
-    wait = retry_delay(stalled.last_transition_time, now)
-    return Decision(status=decision.status, notices=decision.notices, requeue_after=wait)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
-from runwright.core.conditions import STALLED, SUCCEEDED, find
+from runwright.core.conditions import STALLED, SUCCEEDED, find, set_condition
 from runwright.core.mirror import urgency
-from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.records import Refusal, RunRecord, WorkflowRecord
 
 FIRST_WRITE_DELAY = timedelta(seconds=2)
 """How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write.
@@ -181,6 +181,20 @@ def after_refusal(run: RunRecord, now: datetime, memory: Memory, action: Action)
 def retry_delay(since: datetime, now: datetime) -> timedelta:
     """Wait before the next try of a creation that has been refused since then: half as long again, in bounds."""
     return min(MAX_RETRY, max(MIN_RETRY, (now - since) / 2))
+
+
+def stall_finished(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
+    """What a finished run asks for cannot be done now: it stays as it ended and says why; tried again where that may heal."""
+    conditions = set_condition(
+        run.status.conditions, STALLED, "True", refusal.reason, refusal.message, now=now, generation=run.generation
+    )
+    status = run.status.model_copy(update={"observed_generation": run.generation, "conditions": conditions})
+    decision = write(run, status, now, memory)
+    stalled = find(conditions, STALLED)
+    if not refusal.heals or stalled is None:
+        return decision
+    wait = retry_delay(stalled.last_transition_time, now)
+    return Decision(status=decision.status, notices=decision.notices, requeue_after=wait)
 
 
 def notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:

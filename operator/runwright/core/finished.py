@@ -27,6 +27,11 @@ def finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: T
     return retain(run, own(run, seen), now, memory, terms)
 
 
+def settled(run: RunRecord) -> bool:
+    """Whether a finished run is as it is asked to be: it waits for no attempt, and not to be brought back."""
+    return run.archived or not (retry_due(run) or run.status.storage_state is StorageState.ARCHIVED)
+
+
 def retain(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> Decision:
     """A finished run that is available: what its terms say, at the time they say."""
     times = times_of(run, terms)

@@ -5,7 +5,7 @@ All times count from `status.finishedAt`, so they survive a restart. A run that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -115,27 +115,48 @@ def day_of(moment: datetime | None) -> str:
     return moment.astimezone(UTC).date().isoformat() if moment else ""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """What is remembered of a finished run that is not archived."""
+class LastRuns:
+    """The finished, available runs of one namespace in the order of their end: which of them are the last ones.
 
-    key: Key
-    uid: str
-    phase: Phase | None
-    finished_at: datetime
-    counted: bool
-    """Whether it counts among the last ones that are kept: not where it says itself when it is to be deleted."""
-
-
-def surplus(runs: Iterable[FinishedRun], policy: RetentionPolicySpec) -> set[Key]:
-    """The runs of one namespace beyond the last ones that its policy keeps, by when they ended, then by name.
-
-    With some of the runs unknown, it names fewer and never other ones.
+    With some of the runs unknown, fewer are beyond the last ones, and never other ones.
     """
-    beyond: set[Key] = set()
-    counted = sorted((run for run in runs if run.counted), key=lambda run: (run.finished_at, run.key), reverse=True)
-    for limit, succeeded in ((policy.keep_succeeded, True), (policy.keep_failed, False)):
-        if limit is not None:
-            kind = [run.key for run in counted if (run.phase in SUCCESSES) is succeeded]
-            beyond.update(kind[limit:])
-    return beyond
+
+    def __init__(self) -> None:
+        self._ends: dict[Key, tuple[bool, datetime]] = {}
+        self._order: dict[bool, list[tuple[datetime, Key]]] = {True: [], False: []}
+
+    def __len__(self) -> int:
+        """How many runs there are."""
+        return len(self._ends)
+
+    def put(self, run: RunRecord) -> None:
+        """Take in a run that has ended; not one that says itself when it is to be deleted."""
+        end = run.status.finished_at
+        if end is None or run.periods.delete_after is not None:
+            self.drop(run.key)
+            return
+        place = (run.status.phase in SUCCESSES, end)
+        if self._ends.get(run.key) != place:
+            self.drop(run.key)
+            self._ends[run.key] = place
+            insort(self._order[place[0]], (end, run.key))
+
+    def drop(self, key: Key) -> None:
+        """Leave out a run, where it is there."""
+        place = self._ends.pop(key, None)
+        if place is not None:
+            order = self._order[place[0]]
+            del order[bisect_left(order, (place[1], key))]
+
+    def beyond(self, key: Key, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
+        """Whether a run is beyond the last ones that are kept; and if not, the last one that is because of it."""
+        place = self._ends.get(key)
+        if place is None:
+            return False, None
+        order = self._order[place[0]]
+        limit = policy.keep_succeeded if place[0] else policy.keep_failed
+        edge = len(order) - limit if limit is not None else 0
+        if edge <= 0:
+            return False, None
+        beyond = bisect_left(order, (place[1], key)) < edge
+        return beyond, None if beyond else order[edge - 1][1]

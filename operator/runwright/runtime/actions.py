@@ -163,8 +163,7 @@ class Actions:
                 # Ours from before a crash, or somebody else's: its owner tells.
                 return await self.look(run.key)
             refusal = refusal_of(error.code, error.reason, error.message, error.causes)
-            # A run that has ended and asks for no attempt has no place in its status to tell of it: the log has.
-            if refusal is None or (run.finished and not retry_due(run)):
+            if refusal is None:
                 raise
             return self._refused(run, refusal)
         logger.info("created Workflow %s", run.key)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from runwright.api.pipelinerun import Phase
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key, RunRecord
-from runwright.core.retention import FinishedRun, Times, surplus
+from runwright.core.retention import LastRuns, Times
 
 SOON = timedelta(days=1)
 """An archived run that will be deleted later is not remembered, but found again by its label."""
@@ -35,7 +35,8 @@ class FinishedRuns:
 
     def __init__(self) -> None:
         self._waiting: dict[Key, Waiting] = {}
-        self._available: defaultdict[str, dict[Key, FinishedRun]] = defaultdict(dict)
+        self._phases: dict[Key, Phase | None] = {}
+        self._last: defaultdict[str, LastRuns] = defaultdict(LastRuns)
 
     def __len__(self) -> int:
         """How many runs are remembered."""
@@ -43,30 +44,27 @@ class FinishedRuns:
 
     def phases(self) -> Iterator[tuple[str, Phase | None]]:
         """Namespace and phase of each run that is available."""
-        return ((run.key.namespace, run.phase) for runs in self._available.values() for run in runs.values())
+        return ((key.namespace, phase) for key, phase in self._phases.items())
 
-    def put(self, run: RunRecord) -> None:
-        """A run that has ended and is available: it counts among the last ones of its namespace."""
-        if run.status.finished_at is not None:
-            counted = run.periods.delete_after is None
-            self._available[run.key.namespace][run.key] = FinishedRun(
-                run.key, run.uid, run.status.phase, run.status.finished_at, counted
-            )
+    def put(self, run: RunRecord, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
+        """A run that has ended and is available.
 
-    def surplus(self, namespace: str, policy: RetentionPolicySpec) -> set[Key]:
-        """The runs of the namespace beyond the last ones that its policy keeps."""
-        if policy.keep_succeeded is None and policy.keep_failed is None:
-            return set()
-        return surplus(self._available[namespace].values(), policy)
+        Gives whether it is beyond the last ones of its namespace, and else which run is, now that this one has ended.
+        """
+        self._phases[run.key] = run.status.phase
+        last = self._last[run.key.namespace]
+        last.put(run)
+        return last.beyond(run.key, policy)
 
     def drop(self, key: Key) -> None:
         """The run is gone, or archived, or runs again."""
         self._waiting.pop(key, None)
-        available = self._available.get(key.namespace)
-        if available is not None:
-            available.pop(key, None)
-            if not available:
-                del self._available[key.namespace]
+        self._phases.pop(key, None)
+        last = self._last.get(key.namespace)
+        if last is not None:
+            last.drop(key)
+            if not last:
+                del self._last[key.namespace]
 
     def wait(self, run: RunRecord, times: Times, workflow: bool | None, now: datetime) -> None:
         """Remember what is due for a run that is settled for now; for an archived one, only what nothing else leads to.

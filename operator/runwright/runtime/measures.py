@@ -9,13 +9,22 @@ import time
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from runwright import __version__
+from runwright.api.pipelinerun import Phase
 from runwright.core.conditions import SUCCEEDED, find
 from runwright.core.records import Key, RunRecord
 from runwright.ports import ApiError
@@ -31,6 +40,19 @@ RUNS_LAST = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 
 
 SIZES = (1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 1.4e6)
 
+# fmt: off
+REASONS = frozenset({
+    "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "Gone", "Invalid", "ServerTimeout",
+    "StorageReadError", "Timeout", "TooManyRequests", "BadRequest", "MethodNotAllowed", "NotAcceptable",
+    "RequestEntityTooLarge", "UnsupportedMediaType", "InternalError", "Expired", "ServiceUnavailable", "Unknown",
+    "Unreachable", "TooManyReads",
+})
+# fmt: on
+"""The reasons of an ApiError that have a series of their own: Kubernetes' (1.34, `StatusReason`), and the operator's.
+
+An admission webhook may put any text in their place.
+"""
+
 Reconcile = Callable[[Key], Awaitable[float | None]]
 
 
@@ -38,7 +60,10 @@ class Measures:
     """The metrics of one operator process, in a registry of its own."""
 
     def __init__(self) -> None:
+        # When a series began would be a second one beside each; Prometheus 2 makes nothing of it.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._finished = Counter(
             "runwright_runs_finished", "Runs that have ended.", ("namespace", "phase", "reason"), registry=self.registry
         )
@@ -128,17 +153,21 @@ class Measures:
             try:
                 again = await reconcile(key)
                 result = "success"
-            except ApiError as error:
-                self._errors.labels(error.reason).inc()
-                raise
-            except Exception as error:
-                self._errors.labels(type(error).__name__).inc()
+            except BaseException as error:
+                self._errors.labels(reason_of(error)).inc()
                 raise
             finally:
                 self._reconciles.labels(result).observe(time.perf_counter() - began)
             return again
 
         return measured
+
+
+def reason_of(error: BaseException) -> str:
+    """A word for the error, out of finitely many."""
+    if not isinstance(error, ApiError):
+        return type(error).__name__
+    return error.reason if error.reason in REASONS else "Other"
 
 
 class Present(Collector):
@@ -152,11 +181,18 @@ class Present(Collector):
     @override
     def collect(self) -> Iterable[Metric]:
         runs = GaugeMetricFamily("runwright_runs", "Runs that are not archived.", labels=("namespace", "phase"))
-        live = ((run.key.namespace, run.status.phase) for run in self._store.runs() if not run.finished)
-        for (namespace, phase), count in Tally([*live, *self._finished.phases()]).items():
-            runs.add_metric((namespace, phase.value if phase else "Pending"), count)
+        live = [(run.key.namespace, run.status.phase) for run in self._store.runs() if not run.finished]
+        # A run that nobody has written to yet is Pending too, and one series has one sample.
+        phases = ((namespace, (phase or Phase.PENDING).value) for namespace, phase in (*live, *self._finished.phases()))
+        for labels, count in Tally(phases).items():
+            runs.add_metric(labels, count)
         yield runs
         yield GaugeMetricFamily("runwright_workqueue_depth", "Runs that wait for a worker.", value=len(self._queue))
+        yield GaugeMetricFamily(
+            "runwright_workqueue_oldest_seconds",
+            "How long the run that waits longest for a worker has waited.",
+            value=self._queue.oldest,
+        )
         yield GaugeMetricFamily(
             "runwright_workqueue_delayed", "Runs that are to be looked at later.", value=self._queue.delayed
         )

@@ -22,11 +22,24 @@ REREAD_SECONDS = 600.0
 class Policies:
     """What holds in each namespace where a finished run was seen."""
 
-    def __init__(self, cluster: Cluster, default: RetentionPolicySpec, changed: Callable[[str], None]) -> None:
-        """`changed` is told of each namespace where something else holds now than runs may have been settled by."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        default: RetentionPolicySpec,
+        changed: Callable[[str], None],
+        begins: Callable[[str], None],
+    ) -> None:
+        """`changed` is told of each namespace where something else holds now than runs may have been settled by.
+
+        `begins` is told of each whose policy, known for the first time, deletes runs: it may be new. An empty name
+        stands for all, where the default deletes runs.
+        """
         self._cluster = cluster
         self._default = default
         self._changed = changed
+        self._begins = begins
+        if default.delete_after is not None:
+            begins("")
         self._known: dict[str, tuple[RetentionPolicySpec, float]] = {}
 
     async def of(self, namespace: str) -> RetentionPolicySpec:
@@ -48,6 +61,8 @@ class Policies:
         policy = policy_in(namespace, body, self._default) if body is not None else self._default
         before = self._known.get(namespace)
         self._known[namespace] = policy, asyncio.get_running_loop().time()
+        if before is None and policy.delete_after not in (None, self._default.delete_after):
+            self._begins(namespace)
         if before is not None and before[0] != policy:
             self._changed(namespace)
 

@@ -27,7 +27,7 @@ class WorkQueue(Generic[K]):
 
     def __init__(self) -> None:
         self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._waiting: set[K] = set()
+        self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -40,6 +40,12 @@ class WorkQueue(Generic[K]):
         """Keys that will be handed out later."""
         return len(self._timers)
 
+    @property
+    def oldest(self) -> float:
+        """Seconds that the key which will be handed out next has waited for a worker; 0.0 where none waits."""
+        since = next(iter(self._waiting.values()), None)
+        return asyncio.get_running_loop().time() - since if since is not None else 0.0
+
     def __len__(self) -> int:
         """Keys that wait for a worker."""
         return len(self._waiting) + len(self._again)
@@ -51,7 +57,7 @@ class WorkQueue(Generic[K]):
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = asyncio.get_running_loop().time()
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -81,7 +87,7 @@ class WorkQueue(Generic[K]):
     async def get(self) -> K:
         """The next key; the caller must say `done` of it."""
         key = await self._ready.get()
-        self._waiting.discard(key)
+        del self._waiting[key]
         self._working.add(key)
         return key
 

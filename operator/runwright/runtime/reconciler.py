@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.core.archive import POLL
-from runwright.core.attempt import retry_waits
 from runwright.core.decision import AT_ONCE, Decision, Memory
+from runwright.core.finished import settled
 from runwright.core.patch import merge_patch
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Kept, Key, NotSeen, RunRecord, Seen, WorkflowRecord
@@ -82,7 +82,7 @@ class Reconciler:
                     # The watch tells of the write, and the next decision is made then.
                     return seconds(decision)
                 observed = Observation(written, observed.seen)
-            elif run.deleting or (run.finished and not retry_waits(run)):
+            elif run.deleting or (run.finished and settled(run)):
                 return self._settle(run, observed.seen, terms, decision)
             else:
                 return self._poll_archived(run, seconds(decision))
@@ -136,12 +136,10 @@ class Reconciler:
         policy = await self._policies.of(run.key.namespace)
         if run.archived:
             return terms_of(run, policy, surplus=False)
-        self.finished.put(run)
-        surplus = self.finished.surplus(run.key.namespace, policy)
-        for key in surplus - {run.key}:
-            if self.finished.wake(key):
-                self._wake(key)
-        return terms_of(run, policy, run.key in surplus)
+        surplus, beyond = self.finished.put(run, policy)
+        if beyond is not None and self.finished.wake(beyond):
+            self._wake(beyond)
+        return terms_of(run, policy, surplus)
 
     def _settle(self, run: RunRecord, seen: Seen, terms: Terms, decision: Decision) -> float | None:
         """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""

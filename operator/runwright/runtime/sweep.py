@@ -38,11 +38,20 @@ class Sweep:
         self._clock = clock
         self._swept_at: datetime | None = None
         self._changed: set[str] = set()
+        self._begun: set[str] = set()
         self._wake = asyncio.Event()
 
     def policy_changed(self, namespace: str) -> None:
         """Look at the finished runs of the namespace again, archived ones too."""
         self._changed.add(namespace)
+        self._wake.set()
+
+    def policy_begins(self, namespace: str) -> None:
+        """Look at the archived runs of the namespace that have no day of deletion, of all namespaces where it is empty.
+
+        Their policy may have come while no operator was there. Those that have been looked at have their day then.
+        """
+        self._begun.add(namespace)
         self._wake.set()
 
     async def forever(self) -> None:
@@ -85,6 +94,14 @@ class Sweep:
 
     async def changed(self) -> None:
         """Look at the runs of the namespaces whose policy has changed."""
+        while self._begun:
+            namespace = self._begun.pop()
+            try:
+                found = await self._look_at(self._cluster.list_undated_runs(namespace), lambda _: True)
+            except BaseException:
+                self._begun.add(namespace)
+                raise
+            logger.debug("%d archived runs of %s had no day of deletion", found, namespace or "all namespaces")
         while self._changed:
             # Taken out first: it may change again while its runs are listed.
             namespace = self._changed.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +16,11 @@ from runwright.core.conditions import ARCHIVED
 from runwright.core.records import Key, Periods, RunRecord
 from runwright.core.retention import (
     NEVER,
-    FinishedRun,
+    LastRuns,
     Terms,
     after,
     day_of,
     passed,
-    surplus,
     terms_of,
     times_of,
     with_defaults,
@@ -114,48 +114,102 @@ class TestTimes:
         assert day_of(None) == ""
 
 
-def run_of(number: int, phase: Phase, *, counted: bool = True) -> FinishedRun:
-    key = Key("team", f"run-{number:03}")
-    return FinishedRun(key, f"uid-{number}", phase, NOW + timedelta(seconds=number), counted)
+def run_of(number: int, phase: Phase, **fields: object) -> RunRecord:
+    status = PipelineRunStatus(phase=phase, finished_at=NOW + timedelta(seconds=number // 2))
+    return finished(key=Key("team", f"run-{number:03}"), status=status, **fields)
 
 
-FINISHED_RUNS = st.lists(
+def gone(runs: Iterable[RunRecord], policy: RetentionPolicySpec) -> set[str]:
+    """The runs beyond the last ones, once all of them are known."""
+    last = LastRuns()
+    told = list(runs)
+    for run in told:
+        last.put(run)
+    return {run.key.name for run in told if last.beyond(run.key, policy)[0]}
+
+
+ENDINGS = st.lists(
     st.tuples(st.integers(0, 40), st.sampled_from([p for p in Phase if p.finished]), st.booleans()),
     unique_by=lambda one: one[0],
-).map(lambda ones: [run_of(number, phase, counted=counted) for number, phase, counted in ones])
+).map(
+    lambda ones: [
+        run_of(number, phase, periods=Periods(delete_after=None if counted else HOUR))
+        for number, phase, counted in ones
+    ]
+)
 POLICIES = st.builds(
     RetentionPolicySpec, keep_succeeded=st.none() | st.integers(0, 5), keep_failed=st.none() | st.integers(0, 5)
 )
 
 
-class TestSurplus:
+class TestLastRuns:
     def test_the_oldest_go(self) -> None:
-        runs = [run_of(number, Phase.SUCCEEDED) for number in (3, 1, 2)]
-        assert surplus(runs, RetentionPolicySpec(keep_succeeded=2)) == {Key("team", "run-001")}
+        runs = [run_of(number, Phase.SUCCEEDED) for number in (6, 1, 4)]
+        assert gone(runs, RetentionPolicySpec(keep_succeeded=2)) == {"run-001"}
 
     def test_each_kind_has_its_own_count(self) -> None:
         phases = (Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.ERROR)
         runs = [run_of(number, phase) for number, phase in enumerate(phases)]
-        policy = RetentionPolicySpec(keep_succeeded=1, keep_failed=1)
-        assert surplus(runs, policy) == {Key("team", "run-000"), Key("team", "run-002")}
+        assert gone(runs, RetentionPolicySpec(keep_succeeded=1, keep_failed=1)) == {"run-000", "run-002"}
 
     def test_without_a_count_all_stay(self) -> None:
-        assert surplus([run_of(1, Phase.FAILED)], RetentionPolicySpec(keep_succeeded=0)) == set()
+        assert gone([run_of(1, Phase.FAILED)], RetentionPolicySpec(keep_succeeded=0)) == set()
 
-    @given(FINISHED_RUNS, POLICIES)
-    def test_exactly_the_last_ones_stay(self, runs: list[FinishedRun], policy: RetentionPolicySpec) -> None:
-        gone = surplus(runs, policy)
+    def test_one_that_does_not_say_when_it_ended_is_not_counted(self) -> None:
+        unknown = finished(status=PipelineRunStatus(phase=Phase.FAILED))
+        assert gone([unknown], RetentionPolicySpec(keep_failed=0)) == set()
+
+    def test_one_whose_phase_cannot_be_read_counts_as_failed(self) -> None:
+        odd = finished(status=PipelineRunStatus(finished_at=NOW))
+        assert gone([odd], RetentionPolicySpec(keep_failed=0)) == {"train"}
+        assert gone([odd], RetentionPolicySpec(keep_succeeded=0)) == set()
+
+    def test_one_that_ends_again_after_a_retry_has_its_new_place(self) -> None:
+        last, policy = LastRuns(), RetentionPolicySpec(keep_failed=1, keep_succeeded=1)
+        for run in (run_of(1, Phase.FAILED), run_of(5, Phase.FAILED)):
+            last.put(run)
+        last.put(replace(run_of(1, Phase.SUCCEEDED), status=run_of(9, Phase.SUCCEEDED).status))
+        assert last.beyond(Key("team", "run-005"), policy) == (False, None)
+        assert len(last) == 2
+
+    @given(ENDINGS, POLICIES)
+    def test_exactly_the_last_ones_stay(self, runs: list[RunRecord], policy: RetentionPolicySpec) -> None:
+        removed = gone(runs, policy)
         for limit, good in ((policy.keep_succeeded, True), (policy.keep_failed, False)):
-            kind = [run for run in runs if run.counted and (run.phase in (Phase.SUCCEEDED, Phase.SKIPPED)) is good]
-            left = [run for run in kind if run.key not in gone]
-            assert len(left) == (len(kind) if limit is None else min(limit, len(kind)))
-            removed = [run.finished_at for run in kind if run.key in gone]
-            assert not removed or not left or max(removed) < min(run.finished_at for run in left)
-        assert all(run.key not in gone for run in runs if not run.counted)
+            kind = [
+                run
+                for run in runs
+                if run.periods.delete_after is None and (run.status.phase in (Phase.SUCCEEDED, Phase.SKIPPED)) is good
+            ]
+            in_order = sorted(kind, key=lambda run: (run.status.finished_at or NOW, run.key))
+            expected = in_order[: max(0, len(in_order) - limit)] if limit is not None else []
+            assert {run.key.name for run in kind} & removed == {run.key.name for run in expected}
+        assert not removed & {run.key.name for run in runs if run.periods.delete_after is not None}
 
-    @given(FINISHED_RUNS, POLICIES, st.data())
+    @given(ENDINGS, POLICIES, st.data())
     def test_with_some_unknown_it_names_fewer_and_no_other_ones(
-        self, runs: list[FinishedRun], policy: RetentionPolicySpec, data: st.DataObject
+        self, runs: list[RunRecord], policy: RetentionPolicySpec, data: st.DataObject
     ) -> None:
         known = [run for run in runs if data.draw(st.booleans())]
-        assert surplus(known, policy) <= surplus(runs, policy)
+        assert gone(known, policy) <= gone(runs, policy)
+
+    @given(ENDINGS, POLICIES)
+    def test_each_one_that_goes_is_named_as_it_becomes_so(
+        self, runs: list[RunRecord], policy: RetentionPolicySpec
+    ) -> None:
+        last, named = LastRuns(), set[str]()
+        for run in runs:
+            last.put(run)
+            beyond, other = last.beyond(run.key, policy)
+            named |= {run.key.name} if beyond else {other.name} if other else set()
+        assert named == gone(runs, policy)
+
+    @given(ENDINGS, POLICIES)
+    def test_what_is_left_out_leaves_no_trace(self, runs: list[RunRecord], policy: RetentionPolicySpec) -> None:
+        last = LastRuns()
+        for run in runs:
+            last.put(run)
+        for run in runs:
+            last.drop(run.key)
+            assert last.beyond(run.key, policy) == (False, None)
+        assert len(last) == 0

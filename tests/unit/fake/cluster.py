@@ -179,6 +179,12 @@ class FaultyCluster(Cluster):
             yield identity
 
     @override
+    async def list_undated_runs(self, namespace: str) -> AsyncIterator[Identity]:
+        async for identity in self._list("PipelineRun", f"{ARCHIVED},!{DELETE_ON_LABEL}"):
+            if namespace in ("", identity.key.namespace):
+                yield identity
+
+    @override
     async def list_runs(self, namespace: str) -> AsyncIterator[Identity]:
         async for identity in self._list("PipelineRun"):
             if identity.key.namespace == namespace:

@@ -46,7 +46,7 @@ class Operator:
         self.store, self.queue = Store(), WorkQueue[Key]()
         cluster = FaultyCluster(self)
         self.sweep = Sweep(cluster, self.store, self.queue, world.clock)
-        policies = Policies(cluster, world.retention, self.sweep.policy_changed)
+        policies = Policies(cluster, world.retention, self.sweep.policy_changed, self.sweep.policy_begins)
         self.reconciler = Reconciler(
             cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, Measures()
         )

@@ -55,7 +55,9 @@ class Bench:
         self.store, self.queue = Store(), WorkQueue[Key]()
         self.woken: list[Key] = []
         self.sweep = Sweep(self.cluster, self.store, self.queue, self.world.clock)
-        self.policies = Policies(self.cluster, default or RetentionPolicySpec(), self.sweep.policy_changed)
+        self.policies = Policies(
+            self.cluster, default or RetentionPolicySpec(), self.sweep.policy_changed, self.sweep.policy_begins
+        )
         self.reconciler = Reconciler(
             self.cluster,
             self.store,

@@ -12,7 +12,7 @@ from runwright.api.pipelinerun import Shutdown
 from runwright.core import snapshot as packing
 from runwright.core.decision import Create, Delete, DeleteRun, FindSnapshot, Keep, Label, Look, PutBack, ShutDown
 from runwright.core.observe import workflow_record
-from runwright.core.records import Absent, Kept, NotSeen, RunRecord, WorkflowRecord
+from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, WorkflowRecord
 from runwright.core.snapshot import unpack
 from runwright.ports import ApiError, Json
 from runwright.runtime.actions import GONE, Observation
@@ -284,13 +284,13 @@ def test_a_workflow_that_somebody_else_has_put_back_meanwhile_is_looked_at() -> 
     virtually(test)
 
 
-def test_a_workflow_that_may_not_be_put_back_is_left_to_the_queue_which_logs_it() -> None:
+def test_why_a_workflow_may_not_be_put_back_is_told() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
         bench.server.terminating.add(NAMESPACE)
-        with pytest.raises(ApiError, match="unable to create new content") as error:
-            await bench.actions.carry_out(run, Absent(), PutBack())
-        assert error.value.code == 403
+        seen = (await bench.actions.carry_out(run, Absent(), PutBack())).seen
+        assert isinstance(seen, Refusal) and seen.heals
+        assert "the namespace is being deleted" in seen.message
 
     virtually(test)
 

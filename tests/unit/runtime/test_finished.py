@@ -6,12 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import Phase, PipelineRunStatus
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.core.records import Key, Periods, RunRecord
+from runwright.core.records import Key, RunRecord
 from runwright.core.retention import NEVER, Times
 from runwright.runtime.finished import FinishedRuns
 from tests.unit.runtime.records import KEY, NOW, run
@@ -122,9 +120,9 @@ def test_an_archived_run_is_remembered_only_where_nothing_else_leads_back_to_it(
 def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
     finished = FinishedRuns()
     for name in ("a", "b"):
-        finished.put(ended(name))
+        finished.put(ended(name), KEEP_ONE)
     finished.wait(ended("b", archived=True), Times(delete_at=NOW + HOUR), False, NOW)
-    assert finished.surplus("team", RetentionPolicySpec(keep_succeeded=1)) == set()
+    assert finished.put(ended("a"), KEEP_ONE) == (False, None)
 
 
 # ------------------------------------------------------------------------------------------------------------------ wake
@@ -147,78 +145,39 @@ def test_a_run_that_is_not_known_is_not_woken() -> None:
 
 def test_a_run_that_is_dropped_is_not_known() -> None:
     finished = FinishedRuns()
-    finished.put(ended())
+    finished.put(ended(), KEEP_ONE)
     finished.wait(ended(), NEVER, True, NOW)
     finished.drop(KEY)
     finished.drop(KEY)
     assert len(finished) == 0 and not finished.wake(KEY)
     assert finished.seconds(KEY, True, NOW) is None
-    assert finished.surplus("team", RetentionPolicySpec(keep_succeeded=0)) == set()
+    assert list(finished.phases()) == []
 
 
 # --------------------------------------------------------------------------------------------------------------- surplus
 
+KEEP_ONE = RetentionPolicySpec(keep_succeeded=1)
 
-def test_the_last_ones_of_each_kind_are_kept() -> None:
+
+def test_a_run_that_ends_makes_the_one_before_the_last_ones_superfluous() -> None:
     finished = FinishedRuns()
-    for number in range(4):
-        finished.put(ended(f"good-{number}", ago=number * HOUR))
-        finished.put(ended(f"bad-{number}", Phase.FAILED, ago=number * HOUR))
-    policy = RetentionPolicySpec(keep_succeeded=3, keep_failed=1)
-    assert finished.surplus("team", policy) == {Key("team", n) for n in ("good-3", "bad-1", "bad-2", "bad-3")}
-    assert finished.surplus("other", policy) == set()
+    assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (False, None)
+    assert finished.put(ended("b", ago=2 * HOUR), KEEP_ONE) == (False, Key("team", "a"))
+    assert finished.put(ended("c", ago=HOUR), KEEP_ONE) == (False, Key("team", "b"))
+    assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (True, None)
 
 
-def test_a_policy_that_keeps_all_makes_none_superfluous() -> None:
+def test_namespaces_do_not_count_together() -> None:
     finished = FinishedRuns()
-    finished.put(ended())
-    assert finished.surplus("team", RetentionPolicySpec(delete_after="1s")) == set()
+    finished.put(ended("a"), KEEP_ONE)
+    elsewhere = replace(ended("b"), key=Key("other", "b"))
+    assert finished.put(elsewhere, KEEP_ONE) == (False, None)
 
 
-def test_a_run_with_a_period_of_its_own_neither_counts_nor_is_superfluous() -> None:
+def test_what_is_there_is_told_by_namespace_and_phase() -> None:
     finished = FinishedRuns()
-    finished.put(ended("a", ago=2 * HOUR))
-    finished.put(ended("b", ago=HOUR, periods=Periods(delete_after=DAY)))
-    assert finished.surplus("team", RetentionPolicySpec(keep_succeeded=1)) == set()
-    assert finished.surplus("team", RetentionPolicySpec(keep_succeeded=0)) == {Key("team", "a")}
-
-
-def test_a_run_that_ended_in_a_way_that_cannot_be_read_counts_as_failed() -> None:
-    finished = FinishedRuns()
-    finished.put(replace(ended(), status=PipelineRunStatus(finished_at=NOW)))
-    assert finished.surplus("team", RetentionPolicySpec(keep_succeeded=0)) == set()
-    assert finished.surplus("team", RetentionPolicySpec(keep_failed=0)) == {KEY}
-
-
-def test_a_run_that_does_not_say_when_it_ended_does_not_count() -> None:
-    finished = FinishedRuns()
-    finished.put(replace(ended(), status=PipelineRunStatus(phase=Phase.FAILED)))
-    assert finished.surplus("team", RetentionPolicySpec(keep_failed=0)) == set()
-
-
-NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["put", "drop"]), NAMES, st.sampled_from(Phase), st.integers(0, 3)), max_size=25
-)
-LIMITS = st.none() | st.integers(0, 3)
-
-
-@given(STEPS, LIMITS, LIMITS)
-def test_whatever_came_and_went_the_last_ones_are_kept_and_all_before_them_are_not(
-    steps: list[tuple[str, str, Phase, int]], keep_succeeded: int | None, keep_failed: int | None
-) -> None:
-    finished, there = FinishedRuns(), dict[str, tuple[bool, int]]()
-    for what, name, phase, hours in steps:
-        if what == "put":
-            finished.put(ended(name, phase, ago=hours * HOUR))
-            there[name] = phase in (Phase.SUCCEEDED, Phase.SKIPPED), hours
-        else:
-            finished.drop(Key("team", name))
-            there.pop(name, None)
-    policy = RetentionPolicySpec(keep_succeeded=keep_succeeded, keep_failed=keep_failed)
-    surplus = {key.name for key in finished.surplus("team", policy)}
-    for kind, limit in ((True, keep_succeeded), (False, keep_failed)):
-        of_kind = {name: hours for name, (good, hours) in there.items() if good is kind}
-        kept = of_kind.keys() - surplus
-        assert len(kept) == (len(of_kind) if limit is None else min(limit, len(of_kind)))
-        assert all(of_kind[a] <= of_kind[b] for a in kept for b in of_kind.keys() & surplus)
+    finished.put(ended("a"), KEEP_ONE)
+    finished.put(ended("b", Phase.FAILED), KEEP_ONE)
+    assert sorted(finished.phases()) == [("team", Phase.FAILED), ("team", Phase.SUCCEEDED)]
+    finished.drop(Key("team", "a"))
+    assert list(finished.phases()) == [("team", Phase.FAILED)]
