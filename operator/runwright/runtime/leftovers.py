@@ -9,6 +9,9 @@ from runwright.ports import ApiError, Cluster
 
 DELETED_AT_A_TIME = 16
 
+POD_POLL = 1.0
+"""Seconds after which to look again whether a pod has gone: as long as its containers take to end."""
+
 
 async def clear_leftovers(cluster: Cluster, key: Key, nodes: frozenset[str] | None) -> None:
     """Delete what these nodes left behind, or all nodes where it is None: Argo 3.7 would take it for their new result.
@@ -24,4 +27,5 @@ async def clear_leftovers(cluster: Cluster, key: Key, nodes: frozenset[str] | No
     still = [left for left in await cluster.list_leftovers(key) if left.uid in uids]
     if still:
         names = ", ".join(left.key.name for left in still[:5])
-        raise ApiError(409, "Conflict", f"{len(still)} pods of the last attempt are still being deleted: {names}")
+        message = f"{len(still)} pods of the last attempt are still being deleted: {names}"
+        raise ApiError(409, "Conflict", message, wait=POD_POLL)

@@ -36,7 +36,7 @@ async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[f
                     raise
                 logger.warning("a request was cut off; trying again in %.1f s", queue.retry(key))
             except ApiError as error:
-                seconds = queue.retry(key)
+                seconds = again_after(queue, key, error.wait)
                 level = logging.DEBUG if error.code == 409 else logging.WARNING
                 logger.log(level, "%s; trying again in %.1f s", error, seconds)
             except Exception:
@@ -48,6 +48,14 @@ async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[f
                     queue.add_after(key, again)
             finally:
                 queue.done(key)
+
+
+def again_after(queue: WorkQueue[Key], key: Key, wait: float | None) -> float:
+    """Hand out the key after that time, or after its back-off where there is none; gives the seconds."""
+    if wait is None:
+        return queue.retry(key)
+    queue.add_after(key, wait)
+    return wait
 
 
 def cut_off() -> bool:

@@ -94,3 +94,25 @@ def test_every_line_that_is_logged_meanwhile_names_the_run() -> None:
     worked(recorder, A, B)
     assert set(recorder.contexts) == {A, B}
     assert current_run.get() is None
+
+
+def test_what_says_when_it_is_worth_another_try_has_no_back_off() -> None:
+    async def main() -> list[float]:
+        queue, at = WorkQueue[Key](), list[float]()
+        done = asyncio.Event()
+
+        async def reconcile(key: Key) -> float | None:
+            at.append(asyncio.get_running_loop().time())
+            if len(at) < 5:
+                raise ApiError(409, "Conflict", "pods are still being deleted", wait=1.0)
+            done.set()
+            return None
+
+        task = asyncio.ensure_future(work(queue, reconcile, 1))
+        queue.add(A)
+        await done.wait()
+        task.cancel()
+        return at
+
+    at = run_virtually(main())
+    assert [round(moment - at[0]) for moment in at] == [0, 1, 2, 3, 4]
