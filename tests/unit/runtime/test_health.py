@@ -1,4 +1,4 @@
-"""The liveness probe answers from the event loop, and says clearly when its address cannot be used."""
+"""Probes and metrics are answered from the event loop, and it is said clearly when their address cannot be used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def free_port() -> int:
 async def test_healthz_tells_the_report() -> None:
     port = free_port()
     async with (
-        health_endpoint(f"127.0.0.1:{port}", lambda: False, lambda: {"waiting": 3}),
+        health_endpoint(f"127.0.0.1:{port}", lambda: False, lambda: {"waiting": 3}, bytes),
         aiohttp.ClientSession() as session,
     ):
         async with session.get(f"http://127.0.0.1:{port}/healthz") as reply:
@@ -35,16 +35,29 @@ async def test_healthz_tells_the_report() -> None:
 async def test_readyz_is_fine_when_ready() -> None:
     port = free_port()
     async with (
-        health_endpoint(f"127.0.0.1:{port}", lambda: True, dict),
+        health_endpoint(f"127.0.0.1:{port}", lambda: True, dict, bytes),
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{port}/readyz") as reply,
     ):
         assert reply.status == 200
 
 
+async def test_metrics_are_those_of_the_moment() -> None:
+    port, pages = free_port(), [b"runwright_runs 1\n", b"runwright_runs 2\n"]
+    async with (
+        health_endpoint(f"127.0.0.1:{port}", bool, dict, lambda: pages.pop(0)),
+        aiohttp.ClientSession() as session,
+    ):
+        for expected in ("runwright_runs 1\n", "runwright_runs 2\n"):
+            async with session.get(f"http://127.0.0.1:{port}/metrics") as reply:
+                assert reply.status == 200
+                assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+                assert await reply.text() == expected
+
+
 async def test_it_is_gone_afterwards() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", bool, dict):
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, bytes):
         pass
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -52,20 +65,20 @@ async def test_it_is_gone_afterwards() -> None:
 
 
 async def test_no_address_is_no_endpoint() -> None:
-    async with health_endpoint("", bool, dict):
+    async with health_endpoint("", bool, dict, bytes):
         pass
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost:", "localhost:http"])
 async def test_an_address_without_host_or_port_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="expected HOST:PORT"):
-        async with health_endpoint(address, bool, dict):
+        async with health_endpoint(address, bool, dict, bytes):
             pass
 
 
 async def test_a_taken_port_is_an_error() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", bool, dict):
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, bytes):
         with pytest.raises(OSError, match=str(port)):
-            async with health_endpoint(f"127.0.0.1:{port}", bool, dict):
+            async with health_endpoint(f"127.0.0.1:{port}", bool, dict, bytes):
                 pass

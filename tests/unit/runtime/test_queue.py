@@ -35,6 +35,28 @@ def test_a_key_is_in_it_once() -> None:
     virtually(test)
 
 
+def test_the_oldest_is_the_one_that_is_next() -> None:
+    async def test(queue: WorkQueue[str]) -> None:
+        assert queue.oldest == 0
+        queue.add("a")
+        await asyncio.sleep(5)
+        queue.add("b")
+        queue.add("a")
+        await asyncio.sleep(1)
+        assert queue.oldest == 6
+        assert await queue.get() == "a"
+        assert queue.oldest == 1
+        queue.add("a")
+        await queue.get()
+        assert queue.oldest == 0, "what is being worked on does not wait for a worker"
+        queue.done("a")
+        assert queue.oldest == 0
+        await asyncio.sleep(2)
+        assert queue.oldest == 2
+
+    virtually(test)
+
+
 def test_a_key_that_is_worked_on_comes_again_when_that_is_done() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add("a")
