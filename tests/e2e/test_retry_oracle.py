@@ -1,8 +1,8 @@
-"""Our retry against Argo's own: the same failed Workflow, set back by us and by `argo retry`, must run the same pods.
+"""Our retry against Argo's own: a failed run, retried by `spec.retries`, must run the pods that `argo retry` would.
 
-Each case runs once until it has failed. A copy of the failed Workflow goes under its own name into a second namespace,
-where `argo retry` sets it back; the cause of the failure is then gone in both. The differences that we mean to have are
-in the cases, and in docs/decisions/retry.md.
+Each case is a PipelineRun, which runs until it has failed. A copy of its Workflow goes under its own name into a second
+namespace, where `argo retry` sets it back. Then the cause of the failure is taken away in both, and the run is retried.
+The differences that we mean to have are in the cases, and in docs/decisions/retry.md.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runwright.core.retry import Retried, retried
 from tests.e2e.cluster import Kubectl, Object, finished
 from tests.e2e.conftest import REPOSITORY, fresh_namespace
-from tests.e2e.manifests import workflow
+from tests.e2e.manifests import pipeline_run
 from tests.e2e.retry_cases import CASES, Case
+from tests.e2e.straight import assert_mirrored
 
 SECONDS = 240.0
 CORPUS = os.environ.get("RETRY_CORPUS", "")
@@ -32,7 +31,7 @@ FULL_NAME = "workflows.argoproj.io"
 
 @pytest.fixture(scope="module")
 def ours(kubectl: Kubectl) -> Iterator[str]:
-    """The namespace in which Workflows run until they fail, and are then retried by us."""
+    """The namespace of the runs."""
     with fresh_namespace(kubectl) as name:
         yield name
 
@@ -67,21 +66,26 @@ def configure(kubectl: Kubectl, namespace: str, case: Case, data: dict[str, str]
 
 
 def run_until_failed(kubectl: Kubectl, namespace: str, case: Case) -> Object:
-    """Run the case straight by Argo; it must fail."""
-    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(workflow(case.spec, case.name)))
+    """Run the case until it has failed; its Workflow."""
+    document = pipeline_run({"spec": case.spec}, case.name)
+    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(document))
     if case.shutdown:
-        kubectl.wait(
-            namespace,
-            "workflow",
-            case.name,
-            lambda found: phases(found).get(case.until) == "Running",
-            SECONDS,
-        )
-        patch = json.dumps({"spec": {"shutdown": case.shutdown}})
-        kubectl("patch", "-n", namespace, "workflow", case.name, "--type=merge", "-p", patch)
-    found = kubectl.wait(namespace, "workflow", case.name, finished, SECONDS)
-    assert found["status"]["phase"] in ("Failed", "Error"), found["status"].get("message")
-    return found
+        wait_running(kubectl, namespace, case)
+        patch(kubectl, namespace, case, {"shutdown": case.shutdown})
+    run = kubectl.wait(namespace, "prun", case.name, finished, SECONDS)
+    assert run["status"]["phase"] in ("Failed", "Error"), run["status"].get("message")
+    return kubectl.get(namespace, "workflow", case.name)
+
+
+def wait_running(kubectl: Kubectl, namespace: str, case: Case) -> None:
+    """Return once the node `until` of the case runs."""
+    kubectl.wait(namespace, "workflow", case.name, lambda found: phases(found).get(case.until) == "Running", SECONDS)
+
+
+def patch(kubectl: Kubectl, namespace: str, case: Case, spec: Object) -> None:
+    """Edit the run."""
+    document = json.dumps({"spec": spec})
+    kubectl("patch", "-n", namespace, "prun", case.name, "--type=merge", "-p", document)
 
 
 def copied(body: Object, **labels: str) -> Object:
@@ -95,22 +99,8 @@ def copied(body: Object, **labels: str) -> Object:
     return {**body, "metadata": kept}
 
 
-def retry_ours(kubectl: Kubectl, namespace: str, body: Object) -> None:
-    """Write the Workflow as `retried` says, once the pods of what runs again are gone."""
-    result = retried(body, datetime.now(UTC))
-    assert isinstance(result, Retried), result
-    gone = [pod["metadata"]["name"] for pod in pods_of(kubectl, namespace, body) if node_id(pod) in result.removed]
-    if gone:
-        kubectl("delete", "pod", "-n", namespace, "--wait", "--grace-period=1", *gone)
-    kubectl("replace", "-n", namespace, "-f", "-", input=json.dumps(result.workflow))
-
-
 def pods_of(kubectl: Kubectl, namespace: str, body: Object) -> list[Object]:
     return kubectl.list(namespace, "pods", "-l", f"{FULL_NAME}/workflow={body['metadata']['name']}")
-
-
-def node_id(pod: Object) -> str:
-    return pod["metadata"].get("annotations", {}).get(f"{FULL_NAME}/node-id", "")
 
 
 def ran(pods: list[Object], case: Case, *before: Object) -> set[str]:
@@ -147,7 +137,9 @@ def outcome(body: Object) -> dict[str, Any]:
 
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_the_same_pods_run_again(kubectl: Kubectl, ours: str, argos: str, argo: str, case: Case) -> None:
+def test_the_same_pods_run_again(
+    kubectl: Kubectl, operator: None, ours: str, argos: str, argo: str, case: Case
+) -> None:
     for namespace in (ours, argos):
         configure(kubectl, namespace, case, {"fail": "yes", **case.parameters})
         for document in case.objects:
@@ -161,12 +153,16 @@ def test_the_same_pods_run_again(kubectl: Kubectl, ours: str, argos: str, argo: 
 
     before = pods_of(kubectl, ours, failed)
     cli(kubectl, argo, "retry", case.name, "-n", argos)
-    retry_ours(kubectl, ours, kubectl.get(ours, "workflow", case.name))
+    patch(kubectl, ours, case, {"retries": 1, "shutdown": None})
     if case.resume:
-        kubectl.wait(ours, "workflow", case.name, lambda found: phases(found).get(case.until) == "Running", SECONDS)
+        wait_running(kubectl, ours, case)
         cli(kubectl, argo, "resume", case.name, "-n", ours)
 
-    mine = kubectl.wait(ours, "workflow", case.name, finished, SECONDS)
+    run = kubectl.wait(
+        ours, "prun", case.name, lambda found: found["status"].get("retries") == 1 and finished(found), SECONDS
+    )
+    mine = kubectl.get(ours, "workflow", case.name)
+    assert_mirrored(run["status"], mine["status"])
     theirs = kubectl.wait(argos, "workflow", case.name, lambda found: settled(found, case), SECONDS)
     assert ran(pods_of(kubectl, ours, failed), case, *before) == case.again
     assert ran(pods_of(kubectl, argos, failed), case) == (case.again if case.argo is None else case.argo)
@@ -187,8 +183,7 @@ def record(kubectl: Kubectl, argo: str, namespace: str, case: Case, failed: Obje
     cli(kubectl, argo, "retry", case.name, "-n", namespace, "--instanceid", "oracle")
     made = kubectl.get(namespace, "workflow", case.name)
     kubectl("delete", "-n", namespace, "workflow", case.name, "--wait")
-    body = {key: value for key, value in failed.items() if key not in ("apiVersion", "kind")}
-    body["metadata"] = copied(failed)["metadata"]
+    body = {"metadata": copied(failed)["metadata"], "spec": failed["spec"], "status": failed["status"]}
     nodes = {key: node["phase"] for key, node in (made["status"].get("nodes") or {}).items()}
     document = {"differs": case.argo is not None, "failed": body, "argo": nodes}
     text = json.dumps(document, separators=(",", ":"), sort_keys=True).replace(failed["metadata"]["namespace"], "team")

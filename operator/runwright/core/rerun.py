@@ -1,8 +1,8 @@
 """Which nodes of a failed Workflow run again when it is retried, and which stay as they are.
 
-A retry begins at the causes of the failure: the innermost nodes that failed, or were not finished, and after which
-nothing has succeeded. They go, with all that comes after them; the groups that they are within go on. Where and why
-this differs from `argo retry` (3.7) is written in docs/decisions/retry.md.
+A retry begins at the causes of the failure: the innermost nodes that failed, or were not finished, and whose failure was
+not put up with. They go, with all that comes after them; the groups that they are within go on. Where and why this
+differs from `argo retry` (3.7) is written in docs/decisions/retry.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from runwright.core.node_graph import EXIT_HOOK, GROUPS, NodeGraph, links, reach
 GOOD = ("Succeeded", "Skipped", "Omitted")
 """Phases of a node that ended well, or was rightly not run."""
 
-RESTARTABLE = ("Pod", "HTTP", "Plugin", "Suspend")
-"""Types of node that Argo runs anew where their phase says that they have not yet run."""
-
 
 @dataclass(slots=True)
 class Rerun:
@@ -26,7 +23,7 @@ class Rerun:
     removed: set[str] = field(default_factory=set[str])
     """Taken out: Argo makes them anew when their turn comes, or does not."""
     restarted: set[str] = field(default_factory=set[str])
-    """Run anew in their place, since something after them stays."""
+    """Daemons that run anew in their place, since what comes after them may stay."""
     reopened: set[str] = field(default_factory=set[str])
     """Groups that go on."""
     settled: set[str] = field(default_factory=set[str])
@@ -36,15 +33,8 @@ class Rerun:
 def rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
     """Which nodes run again in the Workflow named `workflow`; `daemons` are the nodes that run in the background."""
     handlers = [key for key, node in graph.nodes.items() if node.get("name") == workflow + EXIT_HOOK]
-    exits = graph.with_hooks(handlers)
-    plan = Plan(graph, settled=settled_attempts(graph), aside=exits)
-    for start, unit in broken_leaves(graph, plan.settled | exits):
-        plan.consider(start, unit)
-    plan.consider_waiting()
-    for group in sorted(broken_groups(graph), key=lambda one: -len(str(graph.nodes[one].get("name")))):
-        if not plan.explained(group):
-            plan.consider(group, graph.inside(group))
-            plan.consider_waiting()
+    plan = Plan(graph, settled=settled_attempts(graph), aside=graph.with_hooks(handlers))
+    plan.find_causes()
     plan.bring_back(daemons)
     return plan.result()
 
@@ -96,14 +86,11 @@ def broken_groups(graph: NodeGraph) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """What lies after a node that failed."""
+    """What lies after a node."""
 
-    lost: set[str] = field(default_factory=set[str])
-    """What goes when the node runs again."""
-    succeeded: bool = False
-    """Whether something of it has succeeded."""
-    put_up_with: bool = False
-    """Whether the failure had no consequence there."""
+    nodes: set[str]
+    put_up_with: bool
+    """Whether the node's failure had no consequence there."""
 
 
 @dataclass(slots=True)
@@ -118,100 +105,76 @@ class Plan:
     restarted: set[str] = field(default_factory=set[str])
     reopened: set[str] = field(default_factory=set[str])
     parents: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    fruitful: set[str] = field(default_factory=set[str])
-    """The nodes that have succeeded, and those that something which has succeeded comes after."""
-    waiting: list[tuple[str, set[str], list[Beyond]]] = field(
-        default_factory=list[tuple[str, set[str], list["Beyond"]]]
-    )
-    seen: dict[str, Beyond] = field(default_factory=dict[str, "Beyond"])
+    levels: dict[str, Beyond] = field(default_factory=dict[str, Beyond])
 
     def __post_init__(self) -> None:
         """Turn the links round."""
         for node in self.graph.nodes:
             for child in self.graph.children(node):
                 self.parents.setdefault(child, []).append(node)
-        succeeded = [node for node in self.graph.nodes if self.graph.phase(node) == "Succeeded"]
-        self.fruitful = reached(succeeded, lambda node: self.parents.get(node, []))
 
     def explained(self, group: str) -> bool:
         """Whether a group needs no cause of its own: it has one within, or it is not looked at."""
         return group in self.reopened or group in self.removed or group in self.settled or group in self.aside
+
+    def find_causes(self) -> None:
+        """Take up all causes; anew, where a success for which a failure was put up with is undone by another cause."""
+        seen = -1
+        while (undone := sum(self.graph.phase(one) == "Succeeded" for one in self.removed)) > seen:
+            seen = undone
+            self.levels.clear()
+            for start, unit in broken_leaves(self.graph, self.settled | self.aside | self.removed):
+                self.consider(start, unit)
+            for group in sorted(
+                broken_groups(self.graph), key=lambda one: -len(str(self.graph.nodes[one].get("name")))
+            ):
+                if not self.explained(group):
+                    self.consider(group, self.graph.inside(group))
 
     def consider(self, start: str, unit: set[str]) -> None:
         """Let `unit` run again, a leaf or group `start` with what belongs to it, unless its failure was put up with."""
         levels = [self.beyond(start, unit), *(self.beyond_group(group) for group in self.graph.enclosers(start))]
         if any(level.put_up_with for level in levels):
             return
-        if any(level.succeeded for level in levels):
-            self.waiting.append((start, unit, levels))
-        else:
-            self.let_run(start, unit, levels)
-
-    def let_run(self, start: str, unit: set[str], levels: list[Beyond]) -> None:
-        """Take `unit` up into what runs again."""
         if self.graph.type_of(start) in GROUPS:
             self.reopened.add(start)
-        elif levels[0].succeeded:
-            self.restarted |= self.graph.inside(start)
         else:
             self.removed |= unit
-        self.removed.update(*(level.lost for level in levels))
+        self.removed.update(*(level.nodes for level in levels))
         self.reopened.update(self.graph.enclosers(start))
-
-    def consider_waiting(self) -> None:
-        """Let those run again that something which stays comes after, the last ones first.
-
-        Argo starts another attempt of a step with a retryStrategy as long as anything after it is not done: such a step
-        stays as it failed, until a retry finds all after it done.
-        """
-        for start, unit, levels in sorted(self.waiting, key=lambda one: len(self.graph.after(one[1]))):
-            retries = [one for one in (start, *self.graph.enclosers(start)) if self.graph.type_of(one) == "Retry"]
-            again = self.reopened | self.restarted
-            is_open = any(not again.isdisjoint(self.graph.after(self.graph.inside(one))) for one in retries)
-            can = self.graph.type_of(start) in (*GROUPS, *RESTARTABLE) or not levels[0].succeeded
-            if can and not is_open:
-                self.let_run(start, unit, levels)
-        self.waiting.clear()
 
     def beyond_group(self, group: str) -> Beyond:
         """What lies after a group; found once for all that is within it."""
-        if group not in self.seen:
-            self.seen[group] = self.beyond(group, self.graph.inside(group))
-        return self.seen[group]
+        if group not in self.levels:
+            self.levels[group] = self.beyond(group, self.graph.inside(group))
+        return self.levels[group]
 
     def beyond(self, start: str, unit: set[str]) -> Beyond:
-        """What lies after a unit, and what of it goes when the unit runs again.
+        """What lies after a unit, and whether its failure was put up with in the DAG or the steps that it belongs to.
 
-        A failure was put up with where something after it has succeeded. But where it has also kept something from
-        running, and with that failed the whole, that something gets its turn, and what has succeeded stays.
+        It was where something after it has succeeded there; but not where it has kept something else from running, and
+        with that has failed the whole.
         """
-        ahead = self.graph.after(unit)
-        kept = ahead & self.fruitful
-        if not kept:
-            return Beyond(lost=ahead)
-        omitted = self.omitted_by(unit, ahead - kept)
-        if not omitted or not self.scope_broken(start):
-            return Beyond(succeeded=True, put_up_with=True)
-        return Beyond(succeeded=True, lost=omitted | self.graph.after(omitted))
+        graph, ahead = self.graph, self.graph.after(unit)
+        scope = next((one for one in graph.enclosers(start) if graph.type_of(one) in ("DAG", "Steps")), None)
+        near = ahead & graph.inside(scope) if scope else ahead
+        succeeded = [one for one in near - self.removed if graph.phase(one) == "Succeeded"]
+        kept = reached(succeeded, lambda one: [above for above in self.parents.get(one, []) if above in near])
+        fatal = scope and broken(graph, scope) and broken(graph, start) and self.omits(unit, near - kept, kept)
+        return Beyond(ahead, put_up_with=bool(kept) and not fatal)
 
-    def omitted_by(self, unit: set[str], lost: set[str]) -> set[str]:
-        """Those of `lost` that did not run, directly after `unit`, and for no other reason."""
-        return {
-            one
-            for one in lost
-            if self.graph.phase(one) == "Omitted"
+    def omits(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
+        """Whether one of `lost` did not run, directly after `unit`, and not for the sake of another cause."""
+        return any(
+            self.graph.phase(one) == "Omitted"
             and not unit.isdisjoint(self.parents[one])
-            and not any(self.cause(above) for above in self.parents[one] if above not in unit)
-        }
+            and not any(self.fruitless(above, kept) for above in self.parents[one] if above not in unit)
+            for one in lost
+        )
 
-    def cause(self, node: str) -> bool:
-        """Whether a node runs again because nothing after it has succeeded."""
-        return broken(self.graph, node) and node not in self.fruitful
-
-    def scope_broken(self, node: str) -> bool:
-        """Whether the DAG or the steps that a node belongs to did not end well."""
-        scopes = (one for one in self.graph.enclosers(node) if self.graph.type_of(one) in ("DAG", "Steps"))
-        return any(broken(self.graph, one) for one in [next(scopes, None)] if one)
+    def fruitless(self, node: str, kept: set[str]) -> bool:
+        """Whether a node is broken, and nothing of `kept` comes after it."""
+        return broken(self.graph, node) and kept.isdisjoint(self.graph.children(node))
 
     def bring_back(self, daemons: Collection[str]) -> None:
         """Restart the daemons that something which runs again comes after: they were ended with the first attempt."""
@@ -232,8 +195,7 @@ class Plan:
         graph = self.graph
         hooks = [hook for node in self.reopened | self.restarted for hook in graph.hooks.get(node, [])]
         removed = graph.with_hooks([*self.removed, *hooks]) | self.aside
-        restarted = self.restarted - removed
-        return Rerun(removed, restarted, self.reopened - removed, self.settled - removed)
+        return Rerun(removed, self.restarted - removed, self.reopened - removed, self.settled - removed)
 
 
 def left(graph: NodeGraph, node: str, kind: str, removed: Collection[str]) -> list[str]:

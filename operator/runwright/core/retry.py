@@ -146,7 +146,7 @@ def nodes_of(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
         if key in plan.reopened:
             new = {**without(node, OF_A_GROUP), "phase": "Running", "startedAt": started}
         elif key in plan.restarted:
-            new = restarted(node, started)
+            new = {**without(node, OF_A_POD), "phase": "Pending", "startedAt": started}
         elif key in plan.settled and text(node.get("phase")) not in (*GOOD, "Failed", "Error"):
             # Argo starts another attempt as long as one seems to run.
             new = {**deepcopy(dict(node)), "phase": "Failed", "finishedAt": node.get("finishedAt") or started}
@@ -159,17 +159,6 @@ def nodes_of(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
             new["taskResultSynced"] = True
         kept[key] = new
     return kept
-
-
-def restarted(node: Json, started: str) -> dict[str, Any]:
-    """A node that Argo runs anew in its place; one that waits for somebody waits again, for the same parameters."""
-    new: dict[str, Any] = {**without(node, OF_A_POD), "phase": "Pending", "startedAt": started}
-    if node.get("type") == "Suspend":
-        asked = mapping(node.get("outputs")).get("parameters")
-        names = [mapping(one).get("name") for one in cast(list[object], asked)] if isinstance(asked, list) else []
-        if names:
-            new["outputs"] = {"parameters": [{"name": name, "valueFrom": {"supplied": {}}} for name in names]}
-    return new
 
 
 def without(node: Json, fields: tuple[str, ...]) -> dict[str, Any]:

@@ -73,6 +73,9 @@ class SmallArgo:
     def children(self, node: Node) -> list[Node]:
         return [self.nodes[child] for child in node["children"]]
 
+    def below(self, node: Node) -> list[Node]:
+        return [node] + [one for child in self.children(node) for one in self.below(child)]
+
     def all_done(self, node: Node) -> bool:
         return node["phase"] in DONE and all(self.all_done(child) for child in self.children(node))
 
@@ -164,6 +167,8 @@ class SmallArgo:
     def task(self, tasks: tuple[Task, ...], number: int, dag: Node, visited: set[int]) -> None:
         task, name = tasks[number], f"{dag['name']}.t{number}"
         node = self.get(name)
+        if node and any(self.get(f"{dag['name']}.t{one}") is None for one in ancestors(tasks, number)):
+            raise StuckError(f"{name}: ancestor task node not found")
         if number in visited or (node and node["phase"] in DONE):
             return
         visited.add(number)
@@ -213,3 +218,9 @@ class SmallArgo:
         phases = [reached.get(target, "") for target in targets]
         failed = next((phase for phase in phases if phase in FAILED), "")
         return failed or ("Running" if "" in phases else "Succeeded")
+
+
+def ancestors(tasks: tuple[Task, ...], number: int) -> set[int]:
+    """The numbers of all tasks that one depends on, at however many removes."""
+    found = set(tasks[number].after)
+    return found.union(*(ancestors(tasks, one) for one in found))

@@ -310,33 +310,34 @@ def test_a_group_that_failed_by_itself_goes_on_and_what_it_kept_from_running_get
 
 
 def test_a_failure_that_was_put_up_with_stays_but_not_where_it_stopped_something() -> None:
+    """Then what has dealt with it is decided anew: the step may fail again, or not."""
     nodes = made(
-        ("run", "DAG", "Failed", "run.a"),
+        ("run", "DAG", "Failed", "run.a run.b"),
         ("run.a", "Pod", "Failed", "run.tidy run.d"),
         ("run.tidy", "Pod", "Succeeded", ""),
         ("run.d", "Skipped", "Omitted", ""),
-        **{"run.a": {"outputs": {"exitCode": "1"}, "hostNodeName": "node", "taskResultSynced": True}},
+        ("run.b", "Pod", "Succeeded", ""),
     )
-    result = done(failed(nodes))
-    assert phases(result) == {"run": "Running", "run.a": "Pending", "run.tidy": "Succeeded"}
-    assert result.removed == {"id:run.a", "id:run.d"}
-    again = result.workflow["status"]["nodes"]["id:run.a"]
-    assert again.keys() == {"id", "name", "type", "phase", "startedAt", "children", "taskResultSynced"}
+    assert phases(done(failed(nodes))) == {"run": "Running", "run.b": "Succeeded"}
     nodes["id:run.d"]["phase"] = "Skipped"
-    assert phases(done(failed(nodes))) == {**phases(done(failed(nodes))), "run.a": "Failed", "run.tidy": "Succeeded"}
+    assert phases(done(failed(nodes))) == {
+        "run": "Running",
+        "run.a": "Failed",
+        "run.tidy": "Succeeded",
+        "run.d": "Skipped",
+        "run.b": "Succeeded",
+    }
 
 
-def test_somebody_who_was_waited_for_is_waited_for_again_in_the_same_place() -> None:
+def test_what_was_omitted_for_another_reason_is_no_consequence() -> None:
     nodes = made(
-        ("run", "DAG", "Failed", "run.wait"),
-        ("run.wait", "Suspend", "Failed", "run.tidy run.d"),
+        ("run", "DAG", "Failed", "run.a run.c"),
+        ("run.a", "Pod", "Failed", "run.tidy run.e"),
+        ("run.c", "Pod", "Failed", "run.e"),
         ("run.tidy", "Pod", "Succeeded", ""),
-        ("run.d", "Skipped", "Omitted", ""),
-        **{"run.wait": {"outputs": {"parameters": [{"name": "answer", "value": "late"}]}}},
+        ("run.e", "Skipped", "Omitted", ""),
     )
-    again = done(failed(nodes)).workflow["status"]["nodes"]["id:run.wait"]
-    assert again["phase"] == "Pending"
-    assert again["outputs"] == {"parameters": [{"name": "answer", "valueFrom": {"supplied": {}}}]}
+    assert phases(done(failed(nodes))) == {"run": "Running", "run.a": "Failed", "run.tidy": "Succeeded"}
 
 
 @pytest.mark.parametrize("where", ["spec", "stored", "reference"])
@@ -406,7 +407,7 @@ def tasks(draw: st.DrawFn, inner: st.SearchStrategy[Template]) -> tuple[Task, ..
 
 
 GRAPHS = settings(
-    max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 SEEDS = st.integers(0, 999)
 
@@ -419,29 +420,23 @@ def ended_badly(template: Template, seed: int) -> SmallArgo:
 
 
 def retried_to_the_end(argo: SmallArgo, template: Template) -> None:
-    """Retry what nothing is wrong with any more. That is once, but for what `consider_waiting` leaves for later."""
-    rounds = 0
-    while (rounds := rounds + 1) <= 3:
-        result = done(failed(argo.nodes))
-        succeeded = {one["name"] for one in argo.nodes.values() if one["type"] == "Pod" and one["phase"] == "Succeeded"}
-        again = SmallArgo("run", template, result.workflow["status"]["nodes"])
+    """Retry what nothing is wrong with any more. Once is enough, but where a failure that a handler has dealt with shows
+    its consequence only when another one's is gone."""
+    has_handler = "'Failed'" in repr(template)
+    for _ in range(3 if has_handler else 1):
+        again = SmallArgo("run", template, done(failed(argo.nodes)).workflow["status"]["nodes"])
         phase = again.run(lambda _: "Succeeded")
-        assert set(again.ran).isdisjoint(succeeded)
         assert len(again.ran) == len(set(again.ran)) > 0
         assert {node["phase"] for node in again.nodes.values()} <= {"Succeeded", "Omitted", "Failed", "Error"}
-        if phase == "Succeeded":
-            assert rounds == 1 or (has_handler(template) and has_limit(template))
-            return
+        # Only what a handler of a failure has done can be done again: it comes after something that failed.
+        bad = [one for one in argo.nodes.values() if one["phase"] in FAILED and one["type"] in ("Pod", "Steps", "DAG")]
+        after = {below["name"] for one in bad for child in argo.children(one) for below in argo.below(child)}
+        succeeded = {one["name"] for one in argo.nodes.values() if one["type"] == "Pod" and one["phase"] == "Succeeded"}
+        assert set(again.ran) & succeeded <= (after if has_handler else set())
         argo = again
+        if phase == "Succeeded":
+            return
     pytest.fail("it does not come to its end")
-
-
-def has_handler(template: Template) -> bool:
-    return "'Failed'" in repr(template)
-
-
-def has_limit(template: Template) -> bool:
-    return "limit=0" in repr(template) or "limit=1" in repr(template)
 
 
 @GRAPHS
@@ -465,7 +460,7 @@ def test_the_graph_that_is_left_is_whole(template: Template, seed: int) -> None:
     for key, node in nodes.items():
         assert set(node["children"]) | set(node["outboundNodes"]) <= set(nodes)
         if argo.nodes[key]["phase"] == "Succeeded" and node["type"] == "Pod":
-            assert node["phase"] == "Succeeded"
+            assert node == argo.nodes[key] or node["children"] != argo.nodes[key]["children"]
             assert key not in result.removed
 
 
@@ -483,12 +478,10 @@ def test_a_retry_that_fails_again_can_be_retried_again(template: Template, seed:
 
 @GRAPHS
 @given(templates(), SEEDS)
-def test_what_is_set_back_twice_keeps_what_has_succeeded(template: Template, seed: int) -> None:
-    """So it does when the retry is ended before anything of it has run."""
+def test_what_is_set_back_twice_is_as_what_is_set_back_once(template: Template, seed: int) -> None:
+    """So it is when a retry is ended before anything of it has run."""
     once = done(failed(ended_badly(template, seed).nodes)).workflow["status"]["nodes"]
-    twice = done(failed(once)).workflow["status"]["nodes"]
-    assert set(twice) <= set(once)
-    assert {key for key, node in once.items() if node["phase"] == "Succeeded" and node["type"] == "Pod"} <= set(twice)
+    assert done(failed(once)).workflow["status"]["nodes"] == once
 
 
 ODD_NODES = st.dictionaries(
