@@ -11,7 +11,7 @@ from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.observe import run_record, workflow_record
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import BuildOptions
-from runwright.ports import ApiError, Json
+from runwright.ports import Json
 from runwright.runtime.actions import Actions
 from runwright.runtime.intake import Intake
 from runwright.runtime.measures import Measures
@@ -159,7 +159,35 @@ def virtually(test: Callable[[Bench], Awaitable[None]], **options: Any) -> None:
     run_virtually(main())
 
 
-def fails(error: ApiError) -> Any:
+def status(bench: Bench) -> dict[str, Any]:
+    return dict((bench.world.run() or {}).get("status", {}))
+
+
+def remembered(bench: Bench) -> dict[str, Any]:
+    """All that the operator keeps in memory about runs."""
+    store, reconciler = bench.store, bench.reconciler
+    found = {
+        "runs": store.runs(),
+        "workflows": store.workflows(),
+        "told": store._told,
+        "unwatched": store._unwatched,
+        "finished": reconciler.finished._waiting,
+        "available": reconciler.finished._phases,
+        "last": reconciler.finished._last,
+        "memory": reconciler._memory,
+        "unclaimed": reconciler._unclaimed,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+async def settled(bench: Bench, entrypoint: str = "flaky", **spec: Any) -> None:
+    """A run that has ended, and for which there is nothing to be done now."""
+    await bench.run_to_end(entrypoint, **spec)
+    assert bench.store.runs() == [] and bench.store.workflows() == []
+    bench.forget_calls()
+
+
+def fails(error: BaseException) -> Any:
     """A call of the cluster that fails."""
 
     async def fail(*_: Any) -> Any:
