@@ -134,6 +134,49 @@ def test_an_event_that_comes_after_its_policy_was_read_has_been_acted_on() -> No
     virtually(test)
 
 
+# --------------------------------------------------------------------------------------------------- policies that begin
+
+NO_DEFAULT, DELETES = RetentionPolicySpec(), RetentionPolicySpec(delete_after="7d")
+
+
+@pytest.mark.parametrize(
+    ("default", "spec", "begun"),
+    [
+        # What is archived may have no day of deletion under the policy that held when the operator was last there.
+        (NO_DEFAULT, {"deleteAfter": "1h"}, {NAMESPACE}),
+        (NO_DEFAULT, {"archiveAfter": "1h"}, set()),
+        (NO_DEFAULT, None, set()),
+        (DELETES, None, {""}),
+        (DELETES, {"keepFailed": 3}, {""}),
+        (DELETES, {"deleteAfter": "7d"}, {""}),
+        (DELETES, {"deleteAfter": "8d"}, {"", NAMESPACE}),
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+def test_a_policy_that_deletes_begins_where_it_is_first_known(
+    default: RetentionPolicySpec, spec: dict[str, Any] | None, begun: set[str], told: bool
+) -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(2):
+            if told:
+                bench.policies.told(NAMESPACE, body(**spec) if spec is not None else None)
+            elif spec is not None:
+                bench.world.policy(**spec)
+            await bench.policies.of(NAMESPACE)
+        assert bench.sweep._begun == begun and bench.sweep._changed == set()
+
+    virtually(test, default=default)
+
+
+def test_a_policy_that_comes_to_delete_is_a_change() -> None:
+    async def test(bench: Bench) -> None:
+        bench.policies.told(NAMESPACE, None)
+        bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+        assert bench.sweep._begun == set() and bench.sweep._changed == {NAMESPACE}
+
+    virtually(test)
+
+
 # ------------------------------------------------------------------------------------------------------ what can be read
 
 

@@ -235,3 +235,46 @@ def test_a_policy_that_changes_again_while_its_runs_are_listed_has_them_looked_a
         assert seen == [{"a", "b"}] * 2
 
     swept(test, lambda bench: archived(bench, "a", "b"))
+
+
+# ---------------------------------------------------------------------------------------------------- policies that begin
+
+
+def undated(bench: Bench) -> None:
+    """Archived runs of which two have no day of deletion, and one that is available."""
+    archived(bench, "undated", "too")
+    archived(bench, "dated", days=9)
+    bench.finished("available")
+    labels = {"runwright.dev/storage-state": "Archived"}
+    bench.server.create("PipelineRun", {"metadata": {"namespace": "other", "name": "elsewhere", "labels": labels}})
+
+
+@pytest.mark.parametrize(
+    ("namespace", "names"), [(NAMESPACE, {"undated", "too"}), ("", {"undated", "too", "elsewhere"}), ("empty", set())]
+)
+def test_archived_runs_without_a_day_are_looked_at_when_a_policy_that_deletes_begins(
+    namespace: str, names: set[str]
+) -> None:
+    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+        assert take(bench) == set()
+        bench.sweep.policy_begins(namespace)
+        await bench.wait(1)
+        assert take(bench) == names
+        await bench.wait(100)
+        assert take(bench) == set(), "once"
+
+    swept(test, undated)
+
+
+def test_a_beginning_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
+    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+        lists = bench.cluster.list_undated_runs = lists_of(
+            bench.cluster.list_undated_runs, NO, asyncio.CancelledError()
+        )
+        bench.sweep.policy_begins(NAMESPACE)
+        bench.sweep.policy_changed("empty")
+        await bench.wait(RETRY_SECONDS * 2 + 1)
+        assert take(bench) == {"undated", "too"}
+        assert lists.asked == [(NAMESPACE,)] * 3 and not bench.sweep._changed
+
+    swept(test, undated)
