@@ -42,7 +42,8 @@ class Bench:
 
     async def call(self, method: str, path: str, body: Object | None = None) -> Object:
         """One request. Raises RuntimeError with the API server's words where it refuses."""
-        async with self._session.request(method, path, json=body) as reply:
+        headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+        async with self._session.request(method, path, json=body, headers=headers) as reply:
             text = await reply.text()
             if reply.status >= 300:
                 raise RuntimeError(f"{method} {path}: {reply.status}: {text[:500]}")
