@@ -72,6 +72,12 @@ class Operator:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        """Of the present process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, until: str = "looks after PipelineRuns") -> None:
         """Start it, and return once it has logged these words."""
         environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
@@ -136,7 +142,9 @@ class Sightings:
         self._process.kill()
         self._process.wait()
 
-    def wait(self, name: str, until: Callable[[Object], bool] = lambda _: True, timeout: float = WAIT_SECONDS) -> Object:
+    def wait(
+        self, name: str, until: Callable[[Object], bool] = lambda _: True, timeout: float = WAIT_SECONDS
+    ) -> Object:
         """The first version, from the beginning, of an object of this name of which `until` is true."""
 
         def wanted(line: str) -> bool:
