@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from runwright.core.records import Key
-from runwright.ports import ApiError
+from runwright.ports import ApiError, Identity
 from runwright.runtime.resync import Resync
 from tests.unit.fake.operator import Operator
 from tests.unit.fake.virtual_time import run_virtually
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
+from tests.unit.runtime import bench
+from tests.unit.runtime.bench import Bench
 
 KEY = Key(NAMESPACE, RUN)
 
@@ -123,5 +126,79 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
         assert len(waits) >= 8
         assert all(270 <= wait <= 330 for wait in waits)
         assert len(set(waits)) > 1, "with jitter"
+
+    virtually(test)
+
+
+# ------------------------------------------------------------------------------------------------- what no watch tells of
+
+
+def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for() -> None:
+    async def test(it: Bench) -> None:
+        archived = {"runwright.dev/storage-state": "Archived"}
+        it.finished("asked-while-away", labels=archived)
+        it.finished("brought-back-and-asked-again", labels=archived, status={"storageState": "Available"})
+        it.finished("archived", labels=archived, status={"storageState": "Archived"})
+        it.finished("available")
+        it.world.apply(manifest("endless"), "running", labels=archived)
+        found = await it.resync.half_archived()
+        assert {key.name for key in found} == {"asked-while-away", "brought-back-and-asked-again", "running"}
+        assert it.queued() == found and all(it.store.take_unwatched(key) for key in found)
+        assert it.calls() == {"list pipelineruns": 2}, "pages of a list; no run is read"
+
+    bench.virtually(test)
+
+
+def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
+    async def test(it: Bench) -> None:
+        it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        it.world.apply(manifest(), "told-by-the-watch")
+        task = asyncio.create_task(it.resync.forever(300))
+        await it.wait(1)
+        assert {key.name for key in it.queued()} == {"asked-while-away"}
+        assert it.calls() == {"list pipelineruns": 1}
+        await it.wait(331)
+        assert it.calls()["list workflows"] == 1 and Key(NAMESPACE, "told-by-the-watch") in it.queued()
+        assert not task.done()
+
+    bench.virtually(test)
+
+
+@pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError()])
+def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -> None:
+    async def test(it: Bench) -> None:
+        it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        listed, it.cluster.list_half_archived_runs = it.cluster.list_half_archived_runs, raising(error)
+        task = asyncio.create_task(it.resync.forever(300))
+        await it.wait(1)
+        assert it.queued() == set() and not task.done()
+        it.cluster.list_half_archived_runs = listed
+        await it.wait(331)
+        assert it.queued() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
+        task.cancel()
+        await it.wait(1)
+        assert task.cancelled()
+
+    bench.virtually(test)
+
+
+def raising(error: BaseException) -> Any:
+    """A list that fails."""
+
+    async def listed() -> AsyncIterator[Identity]:
+        raise error
+        yield
+
+    return listed
+
+
+def test_a_run_that_was_archived_while_its_watch_was_away_is_archived() -> None:
+    async def test(world: World, operator: Operator) -> None:
+        world.archive()
+        status = {**(world.workflow() or {})["status"], "phase": "Failed", "finishedAt": "2026-11-24T13:00:00Z"}
+        world.server.replace("Workflow", NAMESPACE, RUN, status=status)
+        assert await operator.resync.once() == {KEY}
+        await world.until(lambda: world.archived() and world.workflow() is None)
+        assert world.phase() == "Failed"
 
     virtually(test)

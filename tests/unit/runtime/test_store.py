@@ -72,3 +72,62 @@ def test_has_unfinished_workflow(phase: str, unfinished: bool) -> None:
 )
 def test_resource_versions_are_compared_as_numbers(version: str, other: str, expected: bool) -> None:
     assert later(version, other) is expected
+
+
+# ---------------------------------------------------------------------------------------------------- what is not watched
+
+
+def test_a_run_that_has_left_the_watch_is_forgotten_and_that_is_told_once() -> None:
+    store = Store()
+    store.put_run(run())
+    store.left_watch(KEY, "run-uid")
+    assert store.run(KEY) is None
+    assert store.take_unwatched(KEY) and not store.take_unwatched(KEY)
+
+
+def test_a_run_of_the_name_that_came_since_stays() -> None:
+    store = Store()
+    store.put_run(run(uid="later"))
+    store.left_watch(KEY, "run-uid")
+    assert store.run(KEY) == run(uid="later")
+
+
+def test_a_run_that_is_to_be_looked_at_again_stays_as_it_is_known() -> None:
+    store = Store()
+    store.put_run(run())
+    assert not store.take_unwatched(KEY)
+    store.look_again(KEY)
+    assert store.run(KEY) == run() and store.take_unwatched(KEY)
+
+
+# -------------------------------------------------------------------------------------------------- what we have deleted
+
+
+def test_the_end_of_a_workflow_that_we_deleted_tells_nothing_and_is_told_once() -> None:
+    store = Store()
+    ours = workflow(phase="Succeeded")
+    store.put_workflow(ours)
+    store.expect_deletion(ours)
+    assert not store.has_workflow(KEY)
+    store.put_workflow(ours)
+    store.deleted_workflow(ours)
+    assert not store.has_workflow(KEY), "an event of before was late"
+    store.deleted_workflow(ours)
+    assert store.has_workflow(KEY), "nobody expects it any more"
+
+
+def test_a_workflow_that_was_put_in_the_place_of_one_we_deleted_is_another() -> None:
+    store = Store()
+    store.expect_deletion(workflow(uid="first", phase="Failed"))
+    store.put_workflow(workflow(uid="put-back", phase="Failed"))
+    store.deleted_workflow(workflow(uid="first", phase="Failed"))
+    assert store.workflow(run()) == workflow(uid="put-back", phase="Failed")
+    store.deleted_workflow(workflow("2", uid="put-back", phase="Failed"))
+    assert store.workflow(run()) == workflow("2", uid="put-back", phase="Failed")
+
+
+def test_has_workflow() -> None:
+    store = Store()
+    assert not store.has_workflow(KEY)
+    store.put_workflow(workflow(owner="another-run"))
+    assert store.has_workflow(KEY)

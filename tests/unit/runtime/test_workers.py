@@ -78,6 +78,37 @@ def test_a_conflict_is_no_warning(code: int, level: int, caplog: pytest.LogCaptu
     assert [record.levelno for record in caplog.records if "because" in record.getMessage()] == [level]
 
 
+def test_a_request_that_is_cut_off_is_tried_again_and_ends_no_worker() -> None:
+    """Kopf cancels every task it does not know when it ends: those too that a request is made of."""
+
+    async def cut_off() -> None:
+        request = asyncio.create_task(asyncio.sleep(1))
+        asyncio.get_running_loop().call_later(0.5, request.cancel)
+        await request
+
+    starts = list[float]()
+
+    async def main() -> None:
+        async def reconcile(_: Key) -> None:
+            starts.append(asyncio.get_running_loop().time())
+            if len(starts) < 3:
+                await cut_off()
+
+        queue = WorkQueue[Key]()
+        queue.add(A)
+        task = asyncio.create_task(work(queue, reconcile, 1))
+        await asyncio.sleep(100)
+        assert len(starts) == 3 and not task.done()
+        queue.add(B)
+        await asyncio.sleep(1)
+        assert len(starts) == 4
+        task.cancel()
+        await asyncio.sleep(1)
+        assert task.cancelled()
+
+    run_virtually(main())
+
+
 def test_a_success_ends_the_back_off() -> None:
     error = ApiError(500, "InternalError", "no")
     starts = worked(Recorder(error, error, error, error, 10.0, error, None), A)
