@@ -104,14 +104,15 @@ class Plan:
     removed: set[str] = field(default_factory=set[str])
     restarted: set[str] = field(default_factory=set[str])
     reopened: set[str] = field(default_factory=set[str])
-    parents: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    parents: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    excuses: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict[str, tuple[set[str], set[str]]])
     levels: dict[str, Beyond] = field(default_factory=dict[str, Beyond])
 
     def __post_init__(self) -> None:
         """Turn the links round."""
         for node in self.graph.nodes:
             for child in self.graph.children(node):
-                self.parents.setdefault(child, []).append(node)
+                self.parents.setdefault(child, set()).add(node)
 
     def explained(self, group: str) -> bool:
         """Whether a group needs no cause of its own: it has one within, or it is not looked at."""
@@ -157,10 +158,10 @@ class Plan:
         """
         graph, ahead = self.graph, self.graph.after(unit)
         scope = next((one for one in graph.enclosers(start) if graph.type_of(one) in ("DAG", "Steps")), None)
-        near = ahead & graph.inside(scope) if scope else ahead
+        near = {one for one in ahead if scope in graph.enclosers(one)} if scope else ahead
         succeeded = [one for one in near - self.removed if graph.phase(one) == "Succeeded"]
-        kept = reached(succeeded, lambda one: [above for above in self.parents.get(one, []) if above in near])
-        fatal = scope and broken(graph, scope) and broken(graph, start) and self.omits(unit, near - kept, kept)
+        kept = reached(succeeded, lambda one: self.parents[one] & near)
+        fatal = kept and scope and broken(graph, scope) and broken(graph, start) and self.omits(unit, near - kept, kept)
         return Beyond(ahead, put_up_with=bool(kept) and not fatal)
 
     def omits(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
@@ -168,13 +169,18 @@ class Plan:
         return any(
             self.graph.phase(one) == "Omitted"
             and not unit.isdisjoint(self.parents[one])
-            and not any(self.fruitless(above, kept) for above in self.parents[one] if above not in unit)
+            and self.fruitless(one, kept) <= unit
             for one in lost
         )
 
-    def fruitless(self, node: str, kept: set[str]) -> bool:
-        """Whether a node is broken, and nothing of `kept` comes after it."""
-        return broken(self.graph, node) and kept.isdisjoint(self.graph.children(node))
+    def fruitless(self, omitted: str, kept: set[str]) -> set[str]:
+        """What is broken right before a node that did not run, and has nothing of `kept` after it."""
+        known, found = self.excuses.get(omitted, (None, set[str]()))
+        if known != kept:
+            children = self.graph.children
+            found = {one for one in self.parents[omitted] if broken(self.graph, one) and kept.isdisjoint(children(one))}
+            self.excuses[omitted] = (kept, found)
+        return found
 
     def bring_back(self, daemons: Collection[str]) -> None:
         """Restart the daemons that something which runs again comes after: they were ended with the first attempt."""

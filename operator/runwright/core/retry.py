@@ -90,6 +90,12 @@ def set_back(body: Json, nodes: Json, packed: bool, started: str) -> Retried:
     return Retried(workflow, frozenset(plan.removed | plan.restarted))
 
 
+def has_claims(body: Json) -> bool:
+    """Whether a Workflow has volume claims of its own: they go with it, and with them the files of what has succeeded."""
+    specs = (mapping(body.get("spec")), mapping(mapping(body.get("status")).get("storedWorkflowTemplateSpec")))
+    return any(spec.get("volumeClaimTemplates") for spec in specs)
+
+
 def metadata_of(metadata: Json, begun: bool) -> dict[str, Any]:
     """The metadata of a Workflow that runs; of one that Argo has not yet looked at, where it has no node."""
     labels = dict(mapping(metadata.get("labels")))
