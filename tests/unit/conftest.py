@@ -1,8 +1,14 @@
-"""What all unit tests share: the sum of what was swept, at the end of the session."""
+"""What all unit tests share: how properties are tried, and the sum of what was swept, at the end of the session."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure; what hangs is ended by pytest-timeout.
+settings.register_profile("unit", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unit")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
