@@ -55,6 +55,7 @@ async def measure(bench: Bench, count: int | None) -> bool:
     names = [f"old-{number}" for number in range(count)]
     none = await costs(bench, "no run")
     await for_all(names, "runs created", partial(create_finished, bench))
+    await until_quiet(bench)
     available = await costs(bench, f"{count} available")
     since, began = mark(), time.monotonic()
     await for_all(names, "runs labelled", partial(set_label, bench, STORAGE_STATE_LABEL, "Archived"))
@@ -199,6 +200,16 @@ async def for_all(names: list[str], what: str, do: Callable[[str], Awaitable[Non
                 say(f"{number} of {len(names)} {what}")
 
     await asyncio.gather(*(work() for _ in range(AT_A_TIME)))
+
+
+async def until_quiet(bench: Bench) -> None:
+    """Return once the cluster's own operator is done with what has come. Raises TimeoutError where it is never."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            since = mark()
+            await asyncio.sleep(REST_SECONDS)
+            if not calls_since(bench, since):
+                return
 
 
 async def until_archived(bench: Bench) -> None:
