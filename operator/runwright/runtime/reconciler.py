@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.core.archive import POLL
-from runwright.core.decision import AT_ONCE, Decision, Memory
+from runwright.core.decision import AT_ONCE, NOTHING, Decision, Memory
 from runwright.core.finished import settled
 from runwright.core.patch import merge_patch
 from runwright.core.reconcile import reconcile
@@ -85,6 +85,9 @@ class Reconciler:
             elif run.deleting or (run.finished and settled(run)):
                 return self._settle(run, observed.seen, terms, decision)
             else:
+                if decision == NOTHING:
+                    # The status says already what was told of the Workflow: the lag of what comes next is its own.
+                    self._store.take_told(key)
                 return self._poll_archived(run, seconds(decision))
         raise ApiError(409, "Conflict", f"PipelineRun {key} changes faster than it can be read")
 

@@ -207,6 +207,40 @@ def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
     virtually(test)
 
 
+def test_the_lag_of_a_phase_counts_from_when_that_phase_was_told() -> None:
+    """Also behind a restart, whose first look tells of phases that were mirrored long ago."""
+
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.until(lambda: bench.world.argo_phase() == "Running")
+        bench.tell_workflow()
+        assert KEY in bench.store._told
+        await bench.reconcile()
+        assert bench.world.phase() == "Running"
+        assert KEY not in bench.store._told, "it was observed when the status was written"
+        restarted = Bench(bench.world)
+        restarted.tell()
+        restarted.tell_workflow()
+        assert KEY in restarted.store._told
+        await restarted.reconcile()
+        assert restarted.store.take_told(KEY) is None
+
+    virtually(test)
+
+
+def test_the_lag_of_a_status_that_may_wait_counts_on() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        again = await bench.reconcile()
+        assert again is not None
+        assert bench.store.take_told(KEY) is not None
+
+    virtually(test)
+
+
 def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
