@@ -44,9 +44,6 @@ SWEPT_LISTS = ("list pipelineruns", "list workflows")
 PLAY_SECONDS = 7200.0
 """Virtual time in which a scenario must have been played."""
 
-QUIET_SECONDS = 400.0
-"""Longer than a resync."""
-
 CRASHES = ("crash before", "crash after")
 CALL_FAULTS = (*CRASHES, "long crash before", "500")
 READ_FAULTS = ("crash before", "500")
@@ -129,26 +126,8 @@ async def play_in_world(scenario: Scenario, fault: Fault) -> Played:
         status = run_status(body.get("status"))
         if len(status_bytes(status_json(status))) > MAX_STATUS_BYTES:
             world.problems.append(f"the status of {name} is too large")
-    await check_quiet(world)
+    await world.check_quiet()
     return played
-
-
-async def check_quiet(world: World) -> None:
-    """Whatever is told again, and to whom, nothing is written any more."""
-    world.fault = Fault()
-    before, log = world.rules.writes(), len(world.server.changes)
-    for operator in world.operators:
-        if operator.alive:
-            operator.deliver_again()
-            await operator.resync.once()
-    world.second_operator()
-    await world.sleep(QUIET_SECONDS)
-    if world.rules.writes() != before or len(world.server.changes) != log:
-        changed = [(change.type, change.kind) for change in world.server.changes[log:]]
-        world.problems.append(f"{world.rules.writes() - before} writes though nothing happened: {changed}")
-    for operator in world.operators:
-        if operator.alive and (left := [run for run in operator.store.runs() if run.finished]):
-            world.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
 
 
 def status_bytes(status: Json) -> bytes:

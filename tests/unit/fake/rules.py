@@ -75,9 +75,11 @@ class Rules:
     def _run_deleted(self, run: Json) -> None:
         metadata, status = run["metadata"], run.get("status", {})
         name = metadata["name"]
+        archived = labels_of(run).get(STORAGE_STATE_LABEL) == "Archived"
+        stalled = condition_of(status, "Stalled").get("status") == "True"
         if status.get("phase") not in FINISHED:
             self.problems.append(f"the unfinished run {name} was deleted by the operator")
-        elif status.get("retries", 0) < run["spec"].get("retries", 0):
+        elif status.get("retries", 0) < run["spec"].get("retries", 0) and not archived and not stalled:
             self.problems.append(f"the run {name} was deleted by the operator, and another attempt was asked for")
         theirs = owned_elsewhere(labels_of(run), metadata.get("annotations", {}))
         if theirs and "deleteAfter" not in run["spec"].get("retention", {}):

@@ -33,6 +33,9 @@ COLLECT_SECONDS = 0.3
 SETTLE_SECONDS = 720.0
 """Longer than two resyncs: after it, nothing may be left to be done."""
 
+QUIET_SECONDS = 400.0
+"""Longer than a resync."""
+
 MAX_CHANGES = 600
 """Changes of objects in one play; more than this means that operators fight."""
 
@@ -206,6 +209,23 @@ class World:
     def archived(self, name: str = RUN) -> bool:
         """Whether the run is archived by its own record."""
         return ((self.run(name) or {}).get("status") or {}).get("storageState") == "Archived"
+
+    async def check_quiet(self) -> None:
+        """Whatever is told again, and to whom, nothing is written any more."""
+        self.fault = Fault()
+        before, log = self.rules.writes(), len(self.server.changes)
+        for operator in self.operators:
+            if operator.alive:
+                operator.deliver_again()
+                await operator.resync.once()
+        self.second_operator()
+        await self.sleep(QUIET_SECONDS)
+        if self.rules.writes() != before or len(self.server.changes) != log:
+            changed = [(change.type, change.kind) for change in self.server.changes[log:]]
+            self.problems.append(f"{self.rules.writes() - before} writes though nothing happened: {changed}")
+        for operator in self.operators:
+            if operator.alive and (left := [run for run in operator.store.runs() if run.finished]):
+                self.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
 
     def _changed(self, change: Change) -> None:
         if change.version == MAX_CHANGES:
