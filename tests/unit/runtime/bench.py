@@ -187,6 +187,17 @@ async def settled(bench: Bench, entrypoint: str = "flaky", **spec: Any) -> None:
     bench.forget_calls()
 
 
+async def ended(bench: Bench, entrypoint: str = "flaky") -> tuple[RunRecord, WorkflowRecord]:
+    """A run that has ended, and its Workflow."""
+    run = await bench.run_to_end(entrypoint)
+    bench.forget_calls()
+    return run, workflow_record(bench.world.workflow() or {})
+
+
+def there(bench: Bench) -> WorkflowRecord:
+    return workflow_record(bench.world.workflow() or {})
+
+
 def fails(error: BaseException) -> Any:
     """A call of the cluster that fails."""
 

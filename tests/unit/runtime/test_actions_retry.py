@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -287,6 +286,11 @@ def is_another(bench: Bench) -> None:
     bench.world.apply({"workflow": {"manifest": "kind: Workflow"}})
 
 
+def is_another_that_asks_too(bench: Bench) -> None:
+    bench.world.delete("PipelineRun")
+    bench.finished(phase="Failed", spec={"retries": 1})
+
+
 def archived(bench: Bench) -> None:
     bench.world.archive()
 
@@ -299,7 +303,9 @@ def attempt_failed(bench: Bench) -> None:
     bench.server.patch_status("PipelineRun", NAMESPACE, RUN, {"retries": 1})
 
 
-@pytest.mark.parametrize("meanwhile", [deleted, is_another, archived, attempt_began, attempt_failed])
+@pytest.mark.parametrize(
+    "meanwhile", [deleted, is_another, is_another_that_asks_too, archived, attempt_began, attempt_failed]
+)
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_a_run_that_does_not_ask_for_it_any_more_gets_no_workflow(meanwhile: Meanwhile, snapshot: bool) -> None:
     async def test(bench: Bench) -> None:
@@ -336,8 +342,13 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
 def test_one_that_somebody_else_has_created_meanwhile_is_looked_at() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=True)
-        other = Bench(bench.world)
-        bench.cluster.create_workflow = after_other(bench, other, run)
+        create = bench.cluster.create_workflow
+
+        async def late(workflow: Json) -> Json:
+            await do(Bench(bench.world), run, Restart())
+            return await create(workflow)
+
+        bench.cluster.create_workflow = late
         observed = await do(bench, run, Restart())
         assert observed.seen == workflow_record(bench.world.workflow() or {})
         assert [c.type for c in bench.server.changes if c.kind == "Workflow"].count("ADDED") == 2, (
@@ -345,16 +356,6 @@ def test_one_that_somebody_else_has_created_meanwhile_is_looked_at() -> None:
         )
 
     virtually(test)
-
-
-def after_other(bench: Bench, other: Bench, run: RunRecord) -> Any:
-    create = bench.cluster.create_workflow
-
-    async def late(workflow: Json) -> Json:
-        await do(other, run, Restart())
-        return await create(workflow)
-
-    return late
 
 
 def test_a_snapshot_that_cannot_be_set_back_is_told() -> None:
