@@ -172,13 +172,17 @@ class Actions:
     async def _delete(self, run: RunRecord, action: Delete) -> Observation:
         workflow = action.workflow
         logger.info("deleting Workflow %s (uid %s): %s", workflow.key, workflow.uid, action.why)
-        await self._cluster.delete_workflow(workflow)
-        self._memory.pop(run.key, None)
         if run.finished:
+            # Before the request: its last event may be here before the reply.
             self._store.expect_deletion(workflow)
-            return Observation(run, Absent())
+        try:
+            await self._cluster.delete_workflow(workflow)
+        except BaseException:
+            self._store.expect_no_deletion(workflow)
+            raise
+        self._memory.pop(run.key, None)
         self._store.drop_workflow(workflow.key, workflow.uid)
-        return Observation(run, NotSeen())
+        return Observation(run, Absent() if run.finished else NotSeen())
 
     async def _shut_down(self, run: RunRecord, action: ShutDown) -> Observation:
         workflow = action.workflow

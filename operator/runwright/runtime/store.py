@@ -70,9 +70,12 @@ class Store:
         return time.monotonic() - told if told is not None else None
 
     def expect_deletion(self, workflow: WorkflowRecord) -> None:
-        """The Workflow was deleted by us: its end is known, and its last event tells nothing."""
+        """The Workflow is deleted by us: its end is known, and its last event tells nothing."""
         self._deleted_by_us.add(workflow.uid)
-        self.drop_workflow(workflow.key, workflow.uid)
+
+    def expect_no_deletion(self, workflow: WorkflowRecord) -> None:
+        """It could not be deleted, or that is not known."""
+        self._deleted_by_us.discard(workflow.uid)
 
     def deleted_workflow(self, workflow: WorkflowRecord) -> None:
         """Forget the Workflow, unless it had ended: then it tells how its run ended, even if that was the same moment.

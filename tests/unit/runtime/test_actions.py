@@ -18,7 +18,7 @@ from runwright.ports import ApiError, Json
 from runwright.runtime.actions import GONE, Observation
 from runwright.runtime.snapshots import Snapshots
 from tests.unit.fake.world import NAMESPACE, RUN, manifest
-from tests.unit.runtime.bench import KEY, Bench, first, uid_of, virtually
+from tests.unit.runtime.bench import KEY, Bench, after, first, uid_of, virtually
 
 ARCHIVED = "runwright.dev/storage-state"
 
@@ -112,6 +112,44 @@ def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_
         assert bench.store.workflows() == []
         bench.intake.workflow("DELETED", {**body, "metadata": body["metadata"] | {"uid": "somebody-elses"}})
         assert len(bench.store.workflows()) == 1, "the end of any other one tells how its run ended"
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("faster", ["the event", "the reply"])
+def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_reply(faster: str) -> None:
+    async def test(bench: Bench) -> None:
+        run, workflow = await ended(bench)
+        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        body = bench.world.workflow() or {}
+        delete = bench.cluster.delete_workflow
+        if faster == "the event":
+            bench.cluster.delete_workflow = after(delete, lambda: bench.intake.workflow("DELETED", body))
+        await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
+        if faster == "the reply":
+            bench.intake.workflow("DELETED", body)
+        assert bench.store.workflows() == [] and bench.store._deleted_by_us == set()
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> None:
+    async def test(bench: Bench) -> None:
+        run, workflow = await ended(bench)
+        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        bench.tell_workflow()
+        delete = bench.cluster.delete_workflow
+
+        async def unreachable(workflow: WorkflowRecord) -> None:
+            if done:
+                await delete(workflow)
+            raise ApiError(0, "Unreachable", "no reply")
+
+        bench.cluster.delete_workflow = unreachable
+        with pytest.raises(ApiError, match="no reply"):
+            await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
+        assert bench.store._deleted_by_us == set() and bench.store.workflows() == [workflow]
 
     virtually(test)
 
