@@ -52,9 +52,10 @@ $(VENV_DONE): requirements.txt requirements-dev.txt
 	@touch $@
 
 .PHONY: generate
-generate: venv ## Write crds/, docs/reference/ and deploy/argocd/argocd-cm.yaml anew from what they are made of
+generate: venv ## Write crds/, docs/reference/ and what is made in deploy/argocd and deploy/monitoring anew
 	@$(BIN)/python -m runwright.api.generate
 	@$(BIN)/python deploy/argocd/argocd_cm.py
+	@$(BIN)/python deploy/monitoring/monitoring.py
 
 .PHONY: lint
 lint: venv ## ruff, pyright, import-linter

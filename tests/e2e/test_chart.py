@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.e2e.conftest import REPOSITORY
 
 CHART = REPOSITORY / "charts" / "runwright"
 SYSTEM = "runwright-system"
+MONITORING = REPOSITORY / "deploy" / "monitoring"
+NAME_LABEL = '"app.kubernetes.io/name": "runwright"'
 
 
 class Helm:
@@ -72,8 +75,16 @@ def test_it_holds_what_the_kustomize_base_holds(helm: Helm, kubectl: Kubectl):
                 assert chart[key]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
             case "Deployment":
                 assert pod_of(chart[key]) == pod_of(expected)
+            case "Service":
+                assert chart[key]["spec"] == of_one_release(expected["spec"])
             case _:
                 pass
+
+
+def of_one_release(spec: Object) -> Object:
+    """The same, selecting the operator of a release called runwright: a namespace may hold several."""
+    text = json.dumps(spec)
+    return json.loads(text.replace(NAME_LABEL, f'{NAME_LABEL}, "app.kubernetes.io/instance": "runwright"'))
 
 
 def pod_of(deployment: Object) -> Object:
@@ -98,12 +109,95 @@ def pod_of(deployment: Object) -> Object:
         ("retention.keepSucceeded=-1", "keepSucceeded"),
         ("retention.keepFailed=some", "keepFailed"),
         ("retention.keepForever=true", "keepForever"),
+        ("metrics.podMonitor.interval=often", "interval"),
+        ("metrics.dashboard.enabled=perhaps", "enabled"),
+        ("metrics.alerts.enabled=true", "alerts"),
+        ("metrics.serviceMonitor.labels.release=1", "release"),
     ],
 )
 def test_values_are_checked(helm: Helm, option: str, field: str):
     with pytest.raises(subprocess.CalledProcessError) as refused:
         helm.rendered("--set", option)
     assert field in refused.value.stderr
+
+
+MONITORS = ("ServiceMonitor", "PodMonitor")
+ADDED = {"ServiceMonitor": "serviceMonitor", "PodMonitor": "podMonitor", "PrometheusRule": "prometheusRule"}
+"""Kind of the Prometheus operator's, and the value that asks for it."""
+
+
+def test_no_kind_of_the_prometheus_operator_is_there_unasked(helm: Helm):
+    """A cluster need not serve them."""
+    objects = helm.rendered()
+    assert ("Service", SYSTEM, "runwright-operator") in objects
+    assert not [key for key in objects if key[0] in (*ADDED, "ConfigMap")]
+    without = helm.rendered("--set", "metrics.service.enabled=false")
+    assert set(without) == set(objects) - {("Service", SYSTEM, "runwright-operator")}
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_the_chart_makes_what_stands_in_deploy(helm: Helm, kind: str):
+    value = f"metrics.{ADDED[kind]}"
+    options = ("--set", f"{value}.enabled=true", "--set", f"{value}.labels.release=mine")
+    made = helm.rendered(*options)[kind, SYSTEM, "runwright-operator"]
+    expected = by_name((MONITORING / f"{kind.lower()}.yaml").read_text())[kind, SYSTEM, "runwright-operator"]
+    assert made["apiVersion"] == expected["apiVersion"]
+    assert made["spec"] == (of_one_release(expected["spec"]) if kind in MONITORS else expected["spec"])
+    assert made["metadata"]["labels"]["release"] == "mine"
+    if kind in MONITORS:
+        made = helm.rendered(*options, "--set", f"{value}.interval=15s")[kind, SYSTEM, "runwright-operator"]
+        (endpoint,) = made["spec"].get("endpoints") or made["spec"]["podMetricsEndpoints"]
+        assert endpoint["interval"] == "15s"
+
+
+def test_a_monitor_finds_what_it_selects(helm: Helm):
+    """By the labels and port names of the Service and the pod, of a release of any name."""
+    for kind in MONITORS:
+        text = helm(
+            "template", "mine", str(CHART), "--kube-version", "1.34.0", "--set", f"metrics.{ADDED[kind]}.enabled=true"
+        )
+        objects = {key[0]: one for key, one in by_name(text).items()}
+        pod = objects["Deployment"]["spec"]["template"]
+        ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+        assert objects["Service"]["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        assert objects["Service"]["spec"]["ports"][0]["targetPort"] in ports
+        monitor = objects[kind]["spec"]
+        selected = objects["Service"] if kind == "ServiceMonitor" else pod
+        assert monitor["selector"]["matchLabels"].items() <= selected["metadata"]["labels"].items()
+        assert selected["metadata"]["labels"][monitor["jobLabel"]] == "runwright"
+        if kind == "ServiceMonitor":
+            assert monitor["endpoints"][0]["port"] == objects["Service"]["spec"]["ports"][0]["name"]
+        else:
+            assert monitor["podMetricsEndpoints"][0]["port"] in ports
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"), "enable one"),
+        (("metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"), "needs metrics.service.enabled"),
+    ],
+)
+def test_monitors_that_cannot_be_are_refused(helm: Helm, options: tuple[str, ...], said: str):
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        helm.rendered(*(part for option in options for part in ("--set", option)))
+    assert said in refused.value.stderr
+
+
+def test_the_dashboard_is_given_to_grafana(helm: Helm, kubectl: Kubectl, tmp_path: Path):
+    """By the chart and by the kustomize component alike, in a ConfigMap with the label that its sidecar looks for."""
+    key = ("ConfigMap", SYSTEM, "runwright-dashboard")
+    deploy = os.path.relpath(REPOSITORY / "deploy", tmp_path)
+    overlay = {"resources": [f"{deploy}/base"], "components": [f"{deploy}/monitoring"]}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(overlay))
+    objects = by_name(kubectl("kustomize", str(tmp_path)))
+    base = by_name(kubectl("kustomize", str(REPOSITORY / "deploy" / "base")))
+    assert {kind for kind, _, _ in set(objects) - set(base)} == {"ConfigMap", "ServiceMonitor", "PrometheusRule"}
+    assert objects[key]["data"]["runwright.json"] == (MONITORING / "dashboard.json").read_text()
+    assert objects[key]["metadata"]["labels"]["grafana_dashboard"] == "1"
+    made = helm.rendered("--set", "metrics.dashboard.enabled=true")[key]
+    assert json.loads(made["data"]["runwright.json"]) == json.loads((MONITORING / "dashboard.json").read_text())
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
 def test_single_namespaces_need_no_cluster_wide_right(helm: Helm):

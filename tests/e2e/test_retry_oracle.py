@@ -53,22 +53,25 @@ def argo() -> str:
     return found
 
 
-def configure(kubectl: Kubectl, namespace: str, case: Case, data: dict[str, str]) -> None:
+def configured(namespace: str, case: Case, data: dict[str, str]) -> Object:
     """The ConfigMap that decides whether the case's steps fail."""
     labels = {f"{FULL_NAME}/configmap-type": "Parameter"}
-    document = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": case.name, "labels": labels},
-        "data": data,
-    }
-    kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(document))
+    metadata = {"name": case.name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def placed(document: Object, namespace: str) -> Object:
+    """An object with its namespace."""
+    return {**document, "metadata": {**document["metadata"], "namespace": namespace}}
+
+
+def send(kubectl: Kubectl, verb: str, *documents: Object) -> None:
+    """`kubectl create` or `kubectl replace` of many objects at once, each with its namespace."""
+    kubectl(verb, "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
 
 
 def run_until_failed(kubectl: Kubectl, namespace: str, case: Case) -> Object:
-    """Run the case until it has failed; its Workflow."""
-    document = pipeline_run({"spec": case.spec}, case.name)
-    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(document))
+    """Wait until the case's run has failed; its Workflow."""
     if case.shutdown:
         wait_running(kubectl, namespace, case)
         patch(kubectl, namespace, case, {"shutdown": case.shutdown})
@@ -99,17 +102,17 @@ def copied(body: Object, **labels: str) -> Object:
     return {**body, "metadata": kept}
 
 
-def pods_of(kubectl: Kubectl, namespace: str, body: Object) -> list[Object]:
-    return kubectl.list(namespace, "pods", "-l", f"{FULL_NAME}/workflow={body['metadata']['name']}")
+def pods_of(kubectl: Kubectl, case: Case, namespace: str = "") -> list[Object]:
+    """The pods of the case's Workflow; in all namespaces, where none is named."""
+    where = ("-n", namespace) if namespace else ("--all-namespaces",)
+    found = kubectl("get", "pods", *where, "-l", f"{FULL_NAME}/workflow={case.name}", "-o", "json")
+    return json.loads(found)["items"]
 
 
-def ran(pods: list[Object], case: Case, *before: Object) -> set[str]:
-    """The nodes of pods, without those that there were before."""
-    old = {pod["metadata"]["uid"] for pod in before}
-    names = (
-        pod["metadata"]["annotations"][f"{FULL_NAME}/node-name"] for pod in pods if pod["metadata"]["uid"] not in old
-    )
-    return {name.removeprefix(case.name) for name in names}
+def ran(pods: list[Object], case: Case, namespace: str) -> set[str]:
+    """The nodes that pods of a namespace are of."""
+    found = [pod["metadata"] for pod in pods if pod["metadata"]["namespace"] == namespace]
+    return {one["annotations"][f"{FULL_NAME}/node-name"].removeprefix(case.name) for one in found}
 
 
 def phases(body: Object) -> dict[str, str]:
@@ -140,18 +143,17 @@ def outcome(body: Object) -> dict[str, Any]:
 def test_the_same_pods_run_again(
     kubectl: Kubectl, operator: None, ours: str, argos: str, argo: str, case: Case
 ) -> None:
-    for namespace in (ours, argos):
-        configure(kubectl, namespace, case, {"fail": "yes", **case.parameters})
-        for document in case.objects:
-            kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(document))
+    data = {"fail": "yes", **case.parameters}
+    needed = [configured(where, case, data) for where in (ours, argos)]
+    needed += [placed(document, where) for document in case.objects for where in (ours, argos)]
+    send(kubectl, "create", *needed, placed(pipeline_run({"spec": case.spec}, case.name), ours))
     failed = run_until_failed(kubectl, ours, case)
     if CORPUS:
         record(kubectl, argo, argos, case, failed)
-    kubectl("create", "-n", argos, "-f", "-", input=json.dumps(copied(failed)))
-    for namespace in (ours, argos):
-        configure(kubectl, namespace, case, case.healed)
+    send(kubectl, "create", placed(copied(failed), argos))
+    send(kubectl, "replace", *(configured(where, case, case.healed) for where in (ours, argos)))
 
-    before = pods_of(kubectl, ours, failed)
+    before = {pod["metadata"]["uid"] for pod in pods_of(kubectl, case, ours)}
     cli(kubectl, argo, "retry", case.name, "-n", argos)
     patch(kubectl, ours, case, {"retries": 1, "shutdown": None})
     if case.resume:
@@ -164,8 +166,9 @@ def test_the_same_pods_run_again(
     mine = kubectl.get(ours, "workflow", case.name)
     assert_mirrored(run["status"], mine["status"])
     theirs = kubectl.wait(argos, "workflow", case.name, lambda found: settled(found, case), SECONDS)
-    assert ran(pods_of(kubectl, ours, failed), case, *before) == case.again
-    assert ran(pods_of(kubectl, argos, failed), case) == (case.again if case.argo is None else case.argo)
+    pods = [pod for pod in pods_of(kubectl, case) if pod["metadata"]["uid"] not in before]
+    assert ran(pods, case, ours) == case.again
+    assert ran(pods, case, argos) == (case.again if case.argo is None else case.argo)
     assert mine["status"]["phase"] == "Succeeded", outcome(mine)
     assert theirs["status"]["phase"] == case.argo_phase, outcome(theirs)
     assert set(phases(mine).values()) <= {"Succeeded", "Skipped", "Omitted", "Failed", "Error"}

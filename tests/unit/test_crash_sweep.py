@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -34,6 +35,12 @@ FINISHED = ("Succeeded", "Failed", "Error")
 
 MAX_STATUS_BYTES = 8192
 
+EVERYTHING = os.environ.get("SWEEP") == "everything"
+"""Whether every scenario is played with all faults at all places: four times the cases, for a change in `runtime/`."""
+
+SWEPT_LISTS = ("list pipelineruns", "list workflows")
+"""What resync and sweep list."""
+
 PLAY_SECONDS = 7200.0
 """Virtual time in which a scenario must have been played."""
 
@@ -42,6 +49,7 @@ QUIET_SECONDS = 400.0
 
 CRASHES = ("crash before", "crash after")
 CALL_FAULTS = (*CRASHES, "long crash before", "500")
+READ_FAULTS = ("crash before", "500")
 PAUSES = ("paused before", "paused after", "long paused before")
 WRITE_FAULTS = (
     "long crash after",
@@ -203,13 +211,16 @@ def without_times(value: Any) -> Any:
 
 def faults_of(scenario: Scenario, calm: Played) -> Iterator[Fault]:
     """Every fault at every place that the play without faults has, and some after it."""
-    alone = scenario.faults != "all"
+    level = "all" if EVERYTHING else scenario.faults
+    alone = level != "all"
     for number in range(len(calm.calls) + 1):
         call = calm.calls[number] if number < len(calm.calls) else "patch"
-        for kind in CRASHES if scenario.faults == "crashes" else call_faults(call):
+        if call in SWEPT_LISTS and not (scenario.lists or EVERYTHING):
+            continue
+        for kind in CRASHES if level == "crashes" else call_faults(call):
             if not (alone and kind in TWO_OPERATORS):
                 yield Fault(kind, number)
-    if scenario.faults == "crashes":
+    if level == "crashes":
         return
     for number in range(calm.deliveries):
         yield from (Fault(kind, number) for kind in EVENT_FAULTS)
@@ -219,10 +230,10 @@ def faults_of(scenario: Scenario, calm: Played) -> Iterator[Fault]:
 
 
 def call_faults(call: str) -> tuple[str, ...]:
-    """What can make a difference to this call."""
-    if call.startswith("list"):
-        return CALL_FAULTS
-    return CALL_FAULTS + PAUSES if call.startswith("get") else CALL_FAULTS + PAUSES + WRITE_FAULTS
+    """What can make a difference to this call: whatever goes wrong before a read is as if it came after the last write."""
+    if EVERYTHING or not call.startswith(("get", "list")):
+        return CALL_FAULTS + PAUSES + WRITE_FAULTS
+    return READ_FAULTS if call in SWEPT_LISTS else (*READ_FAULTS, "paused after")
 
 
 def faults_found(scenario: Scenario, calm: Played, fault: Fault, played: Played) -> list[str]:

@@ -64,3 +64,15 @@ app.kubernetes.io/component: operator
   resources: [events]
   verbs: [create]
 {{- end -}}
+
+{{- define "runwright.monitoringMetadata" -}}
+{{- /* Of an object of the Prometheus operator's, with the labels that it is selected by. */ -}}
+{{- $root := index . 0 -}}
+name: {{ include "runwright.name" $root }}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- include "runwright.labels" $root | nindent 2 }}
+  {{- with index . 1 }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}

@@ -1,12 +1,15 @@
 """What this machine has: Docker, root, Debian packages, memory, disk. Missing Debian packages are installed."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .errors import ClusterError
+from .paths import cache_root
 from .progress import step
 
 GIB = 1 << 30
@@ -83,6 +86,43 @@ def ensure_packages(wanted: Mapping[str, str]) -> None:
     if process.returncode != 0 or missing_packages(wanted, _exists):
         tail = "\n    ".join(process.stderr.strip().splitlines()[-4:])
         raise ClusterError(f"`{command}` failed:\n    {tail}", "Make apt-get work, then run the same command again.")
+
+
+def unpacked(package: str) -> Path:
+    """The folder with the files of a Debian package, in the cache: not installed, so that no service of it starts.
+
+    Raises:
+        ClusterError: if this is not Debian, or apt-get cannot download it.
+    """
+    folder = cache_root() / "debian" / package
+    if folder.exists():
+        return folder
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise ClusterError(
+            f"The programs of {package} are missing, and this is not Debian.",
+            f"Put what the Debian package {package} holds on PATH.",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{package}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with step(f"download the Debian package {package}", estimate=20):
+                _unpack(package, folder)
+    return folder
+
+
+def _unpack(package: str, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as parts:
+        if is_root():
+            subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)
+        for command in (["apt-get", "download", package], ["sh", "-c", "dpkg-deb --extract *.deb files"]):
+            done = subprocess.run(command, cwd=parts, capture_output=True, text=True, check=False)
+            if done.returncode:
+                tail = "\n    ".join(done.stderr.strip().splitlines()[-4:])
+                raise ClusterError(
+                    f"`{' '.join(command)}` failed:\n    {tail}", "Make apt-get work, then run the same command again."
+                )
+        (Path(parts) / "files").rename(folder)
 
 
 def available_memory() -> int:

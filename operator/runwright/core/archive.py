@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import DELETE_ON_LABEL, PipelineRunStatus, StorageState, WorkflowReference
+from runwright.core.attempt import COLLECTED_SOON
 from runwright.core.conditions import (
     ARCHIVED,
     CLEARED,
@@ -104,6 +105,9 @@ def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Deci
         case WorkflowRecord() if seen.owner_uid != run.uid:
             message = f"Workflow {seen.key} is not controlled by this run, so the run's own was not put back"
             return write(run, available_status(run, None, message, now), now, memory)
+        case Kept(workflow=workflow) | (WorkflowRecord() as workflow) if workflow.deleting:
+            # Argo holds it while it collects artifacts; the name is free when it is gone.
+            return Decision(requeue_after=COLLECTED_SOON)
         case Kept(workflow=workflow) | (WorkflowRecord() as workflow):
             return write(run, available_status(run, workflow, "", now), now, memory)
         case Absent(snapshot=False):

@@ -38,7 +38,7 @@ from runwright.core.observe import (
 from runwright.core.ownership import begun
 from runwright.core.records import Absent, Kept, Key, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.refusals import invalid_run, refusal_of, unreadable
-from runwright.core.retry import retried
+from runwright.core.retry import has_claims, retried
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.ports import ApiError, Clock, Cluster, Json
 from runwright.runtime.collector import Collector
@@ -267,6 +267,9 @@ class Actions:
             return Observation(run, NotSeen())
         removed: frozenset[str] | None = None
         workflow: Json | Refusal | None = await self._snapshots.last_workflow(run)
+        if workflow is not None and has_claims(workflow):
+            logger.info("the volumes of Workflow %s went with it: beginning anew", run.key)
+            workflow = None
         if workflow is not None:
             reset = await asyncio.to_thread(retried, workflow, self._clock.now())
             if isinstance(reset, Refusal):

@@ -65,7 +65,10 @@ class Measures:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._finished = Counter(
-            "runwright_runs_finished", "Runs that have ended.", ("namespace", "phase", "reason"), registry=self.registry
+            "runwright_runs_finished",
+            "Runs that have ended, once for each attempt.",
+            ("namespace", "phase", "reason"),
+            registry=self.registry,
         )
         self._duration = Histogram(
             "runwright_run_duration_seconds",
@@ -101,7 +104,7 @@ class Measures:
         )
         self._requests = Histogram(
             "runwright_api_request_duration_seconds",
-            "Requests to the API server, without the watches; code 0 where there was no reply.",
+            "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
             ("verb", "resource", "code"),
             buckets=QUICK,
             registry=self.registry,

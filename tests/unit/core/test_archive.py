@@ -9,8 +9,9 @@ import pytest
 
 from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus, StorageState, WorkflowReference
 from runwright.core.archive import POLL
-from runwright.core.conditions import ARCHIVED, find
-from runwright.core.decision import AT_ONCE, Decision, DeleteRun, Label
+from runwright.core.attempt import COLLECTED_SOON
+from runwright.core.conditions import ARCHIVED, STALLED, find
+from runwright.core.decision import AT_ONCE, MIN_RETRY, Decision, DeleteRun, Label
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, Key, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.retention import Terms
@@ -96,6 +97,19 @@ def test_a_workflow_that_runs_again_by_another_hand_is_waited_for() -> None:
     assert reconcile(run(archived=True), again, NOW) == Decision(requeue_after=POLL)
 
 
-def test_a_refused_creation_is_looked_into() -> None:
-    decision = reconcile(run(archived=False, state=StorageState.ARCHIVED), Refusal("Forbidden", "quota"), NOW)
-    assert decision.action is not None
+def test_a_workflow_that_may_not_be_put_back_is_told_and_tried_again() -> None:
+    archived = run(archived=False, state=StorageState.ARCHIVED)
+    decision = reconcile(archived, Refusal("Forbidden", "exceeded quota", heals=True), NOW)
+    assert decision.status is not None and decision.requeue_after == MIN_RETRY
+    assert decision.status.storage_state is StorageState.ARCHIVED
+    stalled = find(decision.status.conditions, STALLED)
+    assert stalled is not None and (stalled.status, stalled.message) == ("True", "exceeded quota")
+    there = reconcile(replace(archived, status=decision.status), replace(WORKFLOW, restored_from="wf-1"), NOW).status
+    stalled = find(there.conditions if there else (), STALLED)
+    assert stalled is not None and stalled.status == "False"
+
+
+@pytest.mark.parametrize("seen", [replace(WORKFLOW, deleting=True), Kept(replace(WORKFLOW, deleting=True))])
+def test_a_run_is_brought_back_when_its_workflow_is_gone_at_last(seen: Seen) -> None:
+    decision = reconcile(run(archived=False, state=StorageState.ARCHIVED), seen, NOW)
+    assert decision == Decision(requeue_after=COLLECTED_SOON)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 from runwright.ports import ApiError
@@ -243,13 +244,21 @@ def without_empty_labels(body: Json) -> Json:
     return {**body, "metadata": {**body["metadata"], "labels": labels_of(body)}}
 
 
-REQUIREMENT = re.compile(r"([^!=\s,]+)(?:\s+in\s+\(([^)]*)\)|(!?=)([^,]*))?(?:,|$)")
+REQUIREMENT = re.compile(r"(!?[^!=\s,]+)(?:\s+in\s+\(([^)]*)\)|(!?=)([^,]*))?(?:,|$)")
+
+
+@cache
+def requirements(selector: str) -> list[tuple[str, str, str, str]]:
+    """Of each requirement: what it is of, the values of an `in`, the operator, and its value."""
+    return REQUIREMENT.findall(selector)
 
 
 def selects(selector: str, labels: Json) -> bool:
-    """Whether a label selector selects: `a`, `a=b`, `a!=b` and `a in (b,c)`, joined by commas."""
-    for name, values, operator, value in REQUIREMENT.findall(selector):
-        if operator == "!=":
+    """Whether a label selector selects: `a`, `!a`, `a=b`, `a!=b` and `a in (b,c)`, joined by commas."""
+    for name, values, operator, value in requirements(selector):
+        if name.startswith("!"):
+            fits = name[1:] not in labels
+        elif operator == "!=":
             fits = labels.get(name) != value
         elif operator == "=":
             fits = labels.get(name) == value
@@ -262,7 +271,7 @@ def selects(selector: str, labels: Json) -> bool:
 
 def selects_fields(selector: str, body: Json) -> bool:
     """Whether a field selector selects: `a.b=c` and `a.b!=c`, joined by commas; what is not there is the empty string."""
-    for path, _, operator, value in REQUIREMENT.findall(selector):
+    for path, _, operator, value in requirements(selector):
         found: Any = body
         for name in path.split("."):
             found = found.get(name, "") if isinstance(found, Mapping) else ""

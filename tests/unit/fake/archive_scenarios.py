@@ -15,7 +15,7 @@ async def succeed(w: World) -> None:
     await w.sleep(5)
 
 
-@scenario(SUCCEEDED, strays=1, writes=7)
+@scenario(SUCCEEDED, strays=1, writes=7, lists=True)
 async def run_is_archived(w: World) -> None:
     await succeed(w)
     w.archive()
@@ -29,19 +29,19 @@ async def running_run_is_archived(w: World) -> None:
     w.archive()
 
 
-@scenario(SUCCEEDED, writes=8, strays=1)
+@scenario(SUCCEEDED, writes=8, strays=1, faults="one operator")
 async def run_is_archived_at_once(w: World) -> None:
     w.apply(manifest())
     await w.sleep(0.008)
     w.archive()
 
 
-@scenario(SUCCEEDED, strays=1, writes=8)
+@scenario(SUCCEEDED, strays=1, writes=8, lists=True)
 async def run_is_made_archived(w: World) -> None:
     w.apply(manifest(), labels={STORAGE_STATE_LABEL: "Archived"})
 
 
-@scenario(TERMINATED, strays=1, writes=10)
+@scenario(TERMINATED, strays=1, writes=10, faults="one operator")
 async def archived_run_is_terminated(w: World) -> None:
     w.apply(manifest("endless"))
     await w.until(lambda: w.phase() == "Running")
@@ -67,7 +67,7 @@ async def archived_run_is_brought_back_at_once(w: World) -> None:
     w.unarchive()
 
 
-@scenario(SUCCEEDED, strays=1, writes=6)
+@scenario(SUCCEEDED, strays=1, writes=6, faults="crashes")
 async def archived_run_is_brought_back_before_it_ends(w: World) -> None:
     w.apply(manifest())
     await w.until(lambda: w.argo_phase() == "Running")
@@ -76,7 +76,7 @@ async def archived_run_is_brought_back_before_it_ends(w: World) -> None:
     w.unarchive()
 
 
-@scenario(SUCCEEDED, strays=1, writes=7)
+@scenario(SUCCEEDED, strays=1, writes=7, faults="crashes", lists=True)
 async def run_is_archived_while_the_operator_is_down(w: World) -> None:
     await succeed(w)
     w.stop_operators()
@@ -85,7 +85,7 @@ async def run_is_archived_while_the_operator_is_down(w: World) -> None:
     w.second_operator()
 
 
-@scenario(SUCCEEDED, creates=2, strays=1, writes=10, restart_heals=True)
+@scenario(SUCCEEDED, creates=2, strays=1, writes=10, restart_heals=True, faults="crashes")
 async def archived_run_is_brought_back_while_the_operator_is_down(w: World) -> None:
     await succeed(w)
     w.archive()
@@ -96,7 +96,7 @@ async def archived_run_is_brought_back_while_the_operator_is_down(w: World) -> N
     w.second_operator()
 
 
-@scenario(SUCCEEDED, writes=6, strays=1)
+@scenario(SUCCEEDED, writes=6, strays=1, faults="crashes")
 async def run_is_archived_whose_workflow_was_deleted(w: World) -> None:
     await succeed(w)
     w.delete("Workflow")
@@ -104,14 +104,14 @@ async def run_is_archived_whose_workflow_was_deleted(w: World) -> None:
     w.archive()
 
 
-@scenario(TERMINATED, creates=0, writes=6)
+@scenario(TERMINATED, creates=0, writes=6, faults="crashes")
 async def run_is_archived_that_never_had_a_workflow(w: World) -> None:
     w.apply({**manifest(), "shutdown": "Stop"})
     await w.until(lambda: w.phase() == "Failed")
     w.archive()
 
 
-@scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True)
+@scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True, faults="crashes")
 async def failed_run_is_archived_brought_back_and_retried(w: World) -> None:
     await fail(w)
     w.archive()
@@ -130,7 +130,7 @@ async def failed_run_is_archived_and_retried_as_it_is_brought_back(w: World) -> 
     w.retry()
 
 
-@scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True)
+@scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True, faults="crashes")
 async def archived_run_is_retried_and_then_brought_back(w: World) -> None:
     await fail(w)
     w.archive()
@@ -148,7 +148,7 @@ async def archived_run_is_deleted(w: World) -> None:
     w.delete("PipelineRun")
 
 
-@scenario(GONE, strays=1, writes=7)
+@scenario(GONE, strays=1, writes=7, faults="crashes")
 async def run_is_deleted_as_it_is_archived(w: World) -> None:
     await succeed(w)
     w.archive()

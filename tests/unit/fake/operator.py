@@ -27,6 +27,9 @@ from tests.unit.fake.apiserver import Change, select
 from tests.unit.fake.cluster import FaultyCluster
 from tests.unit.fake.faults import LATE_SECONDS, Fault, Surroundings
 
+MEASURES = Measures()
+"""Of all operators together: it takes its time to make, and nothing here asks it."""
+
 WATCH_SECONDS = 0.005
 """How long a watch event is under way."""
 
@@ -48,7 +51,7 @@ class Operator:
         self.sweep = Sweep(cluster, self.store, self.queue, world.clock)
         policies = Policies(cluster, world.retention, self.sweep.policy_changed, self.sweep.policy_begins)
         self.reconciler = Reconciler(
-            cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, Measures()
+            cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES
         )
         self.resync = Resync(cluster, self.store, self.queue)
         intake = Intake(self.store, self.queue, policies)

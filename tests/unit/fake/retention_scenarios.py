@@ -25,12 +25,12 @@ async def run_is_deleted_after_some_seconds(w: World) -> None:
     w.apply(kept(deleteAfter="5s"))
 
 
-@scenario(SUCCEEDED, strays=1, writes=8)
+@scenario(SUCCEEDED, strays=1, writes=8, faults="one operator")
 async def run_is_archived_after_some_seconds(w: World) -> None:
     w.apply(kept(archiveAfter="5s"))
 
 
-@scenario(SUCCEEDED, strays=1, writes=8)
+@scenario(SUCCEEDED, strays=1, writes=8, faults="crashes")
 async def archived_run_keeps_its_workflow_for_some_seconds(w: World) -> None:
     w.apply(kept(archiveAfter="5s", keepWorkflow="20s"))
 
@@ -47,7 +47,7 @@ async def run_that_was_archived_by_hand_is_deleted_after_some_seconds(w: World) 
     w.archive()
 
 
-@scenario(SUCCEEDED, creates=2, strays=1, writes=12, restart_heals=True)
+@scenario(SUCCEEDED, creates=2, strays=1, writes=12, restart_heals=True, faults="crashes")
 async def run_that_was_brought_back_is_not_archived_again(w: World) -> None:
     w.apply(kept(archiveAfter="5s"))
     await w.until(lambda: w.archived())
@@ -63,7 +63,7 @@ async def run_is_retried_whose_workflow_was_kept_no_longer(w: World) -> None:
     w.retry()
 
 
-@scenario(GONE, strays=1, writes=20, faults="one operator")
+@scenario(GONE, strays=1, writes=20, faults="crashes")
 async def run_is_retried_before_it_would_be_deleted(w: World) -> None:
     w.apply(kept("flaky", deleteAfter="20s"))
     await w.until(lambda: w.phase() == "Failed")
@@ -72,7 +72,7 @@ async def run_is_retried_before_it_would_be_deleted(w: World) -> None:
         w.retry()
 
 
-@scenario(GONE, strays=1, writes=5)
+@scenario(GONE, strays=1, writes=5, faults="crashes")
 async def run_is_overdue_when_the_operator_starts(w: World) -> None:
     w.apply(kept(deleteAfter="30s"))
     await w.until(lambda: w.phase() == "Succeeded")
@@ -81,7 +81,7 @@ async def run_is_overdue_when_the_operator_starts(w: World) -> None:
     w.second_operator()
 
 
-@scenario(GONE, strays=1, writes=9, faults="crashes")
+@scenario(GONE, strays=1, writes=9, faults="crashes", lists=True)
 async def archived_run_is_overdue_when_the_operator_starts(w: World) -> None:
     w.apply(kept(archiveAfter="1s", deleteAfter="2000s"))
     await w.until(lambda: w.archived())
@@ -110,7 +110,7 @@ async def policy_keeps_the_last_two_runs(w: World) -> None:
         await w.sleep(15)
 
 
-@scenario(GONE, strays=1, writes=12, faults="crashes", restart_heals=True)
+@scenario(GONE, strays=1, writes=12, faults="crashes", restart_heals=True, lists=True)
 async def policy_comes_later(w: World) -> None:
     await succeed(w)
     w.apply(manifest(), "other")
@@ -118,7 +118,7 @@ async def policy_comes_later(w: World) -> None:
     w.policy(deleteAfter="1s")
 
 
-@scenario(SUCCEEDED, strays=1, writes=8)
+@scenario(SUCCEEDED, strays=1, writes=8, faults="one operator")
 async def run_of_a_gitops_tool_is_archived_and_not_deleted(w: World) -> None:
     w.policy(deleteAfter="5s", keepSucceeded=0)
     w.apply(manifest(), annotations={"argocd.argoproj.io/tracking-id": "team:runwright.dev/PipelineRun:team/train"})

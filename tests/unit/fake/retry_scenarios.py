@@ -19,7 +19,7 @@ async def failed_run_is_retried(w: World) -> None:
     w.retry()
 
 
-@scenario(FAILED, writes=14, restart_heals=True)
+@scenario(FAILED, writes=14, restart_heals=True, faults="crashes")
 async def retried_run_fails_again(w: World) -> None:
     await fail(w, "failing")
     w.retry()
@@ -45,7 +45,7 @@ async def run_that_argo_could_not_run_is_retried(w: World) -> None:
     w.retry()
 
 
-@scenario(SUCCEEDED, writes=16, restart_heals=True)
+@scenario(SUCCEEDED, writes=16, restart_heals=True, faults="crashes")
 async def terminated_run_is_retried(w: World) -> None:
     w.apply(manifest("endless"))
     await w.until(lambda: w.phase() == "Running")
@@ -55,7 +55,7 @@ async def terminated_run_is_retried(w: World) -> None:
     w.retry()
 
 
-@scenario(TERMINATED, or_ends=(SUCCEEDED,), writes=16, restart_heals=True)
+@scenario(TERMINATED, or_ends=(SUCCEEDED,), writes=16, restart_heals=True, faults="one operator")
 async def retried_run_is_terminated(w: World) -> None:
     await fail(w)
     w.retry()
@@ -72,7 +72,7 @@ async def run_is_retried_whose_workflow_was_deleted(w: World) -> None:
     w.retry()
 
 
-@scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True)
+@scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True, faults="crashes")
 async def run_is_retried_as_its_workflow_is_deleted(w: World) -> None:
     await fail(w)
     w.delete("Workflow")
@@ -87,7 +87,7 @@ async def workflow_is_deleted_as_the_run_is_retried(w: World) -> None:
     w.delete("Workflow")
 
 
-@scenario(SUCCEEDED, creates=2, strays=1, writes=14, restart_heals=True)
+@scenario(SUCCEEDED, creates=2, strays=1, writes=14, restart_heals=True, faults="crashes")
 async def run_is_retried_that_ended_since_its_workflow_was_deleted(w: World) -> None:
     w.apply(manifest("endless"))
     await w.until(lambda: w.phase() == "Running")
@@ -106,7 +106,7 @@ async def run_is_retried_that_never_had_a_workflow(w: World) -> None:
     w.retry()
 
 
-@scenario(SUCCEEDED, writes=14, restart_heals=True)
+@scenario(SUCCEEDED, writes=14, restart_heals=True, faults="crashes")
 async def run_is_retried_while_the_operator_is_down(w: World) -> None:
     await fail(w)
     w.stop_operators()
@@ -115,7 +115,7 @@ async def run_is_retried_while_the_operator_is_down(w: World) -> None:
     w.second_operator()
 
 
-@scenario(SUCCEEDED, writes=14, restart_heals=True)
+@scenario(SUCCEEDED, writes=14, restart_heals=True, faults="crashes")
 async def workflow_is_retried_by_another_hand_and_then_the_run(w: World) -> None:
     await fail(w)
     w.argo_retry()
@@ -123,7 +123,7 @@ async def workflow_is_retried_by_another_hand_and_then_the_run(w: World) -> None
     w.retry()
 
 
-@scenario(FAILED, writes=6, restart_heals=True)
+@scenario(FAILED, writes=6, restart_heals=True, faults="crashes")
 async def workflow_is_retried_by_another_hand(w: World) -> None:
     await fail(w)
     w.argo_retry()

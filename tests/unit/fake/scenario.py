@@ -48,6 +48,8 @@ class Scenario:
     """`all`; `crashes` for a scenario that takes long; `one operator` where a second one is no matter."""
     retention: RetentionPolicySpec
     """The operators' own default."""
+    lists: bool
+    """Whether faults are put at lists too, which an operator makes at its start and every five minutes."""
     exact: bool
     """Whether faulty plays must also leave the same status, Workflows and snapshots, and not only end the same."""
 
@@ -66,13 +68,26 @@ def scenario(
     restart_heals: bool = False,
     faults: str = "all",
     retention: RetentionPolicySpec = NO_POLICY,
+    lists: bool = False,
     exact: bool = True,
 ) -> Callable[[Play], Play]:
     def add(play: Play) -> Play:
         name = getattr(play, "__name__", "")
         SCENARIOS.append(
             Scenario(
-                name, play, ends, or_ends, creates, strays, writes, collect, restart_heals, faults, retention, exact
+                name,
+                play,
+                ends,
+                or_ends,
+                creates,
+                strays,
+                writes,
+                collect,
+                restart_heals,
+                faults,
+                retention,
+                lists,
+                exact,
             )
         )
         return play

@@ -13,7 +13,7 @@ from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 # ------------------------------------------------------------------------------------------------------ the way of a run
 
 
-@scenario(SUCCEEDED)
+@scenario(SUCCEEDED, lists=True)
 async def two_steps_succeed(w: World) -> None:
     w.apply(manifest())
 
@@ -118,7 +118,7 @@ async def foreign_workflow_is_removed(w: World) -> None:
     w.delete("Workflow")
 
 
-@scenario(SUCCEEDED, writes=7)
+@scenario(SUCCEEDED, writes=7, lists=True)
 async def argo_comes_later(w: World) -> None:
     w.server.argo_installed = False
     w.apply(manifest())
@@ -158,7 +158,7 @@ async def old_workflow_of_the_name_ends_before_it_is_collected(w: World) -> None
     w.collect()
 
 
-@scenario(WORKFLOW_DELETED, strays=1, creates=1)
+@scenario(WORKFLOW_DELETED, strays=1, creates=1, lists=True)
 async def workflow_is_deleted_while_running(w: World) -> None:
     w.apply(manifest("endless"))
     await w.until(lambda: w.phase() == "Running")

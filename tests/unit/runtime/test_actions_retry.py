@@ -228,6 +228,19 @@ def test_the_snapshot_of_an_attempt_before_the_last_one_is_better_than_none() ->
     virtually(test)
 
 
+def test_a_workflow_whose_volumes_went_with_it_begins_from_the_spec() -> None:
+    async def test(bench: Bench) -> None:
+        run, _ = await asked(bench)
+        body = bench.world.workflow() or {}
+        claims = {**body, "spec": {**body["spec"], "volumeClaimTemplates": [{"metadata": {"name": "work"}}]}}
+        await Snapshots(bench.cluster).keep(run, claims)
+        bench.world.delete("Workflow")
+        observed = await do(bench, run, Restart())
+        assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == "" and attempt(bench) == "1"
+
+    virtually(test)
+
+
 def test_the_snapshot_of_an_earlier_run_is_none() -> None:
     async def test(bench: Bench) -> None:
         earlier = await gone(bench, snapshot=False)

@@ -1,0 +1,286 @@
+"""The deployed operator's metrics, as a real Prometheus sees them: scraped, asked with PromQL, judged by the rules."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from localcluster import host
+
+from monitoring.monitoring import DASHBOARD, RULES
+from tests.e2e.cluster import Kubectl, WaitError, ended
+from tests.e2e.conftest import SYSTEM, Apply, WaitRun
+from tests.e2e.manifests import instant, pipeline_run, suspended
+from tests.e2e.processes import Lines
+
+SCRAPE = RULES.parent / "scrape.yaml"
+RULES_TEST = RULES.parent / "rules_test.yaml"
+METRICS = f"/api/v1/namespaces/{SYSTEM}/services/runwright-operator:metrics/proxy/metrics"
+
+Loaded = dict[str, Any]
+
+
+def program(name: str) -> str:
+    """`promtool` or `prometheus`: the machine's own, or Debian's, which is then downloaded and not installed."""
+    return shutil.which(name) or str(host.unpacked("prometheus") / "usr" / "bin" / name)
+
+
+def promtool(*arguments: str | Path, given: str | None = None) -> str:
+    """What promtool says, all of it; fails where it finds fault."""
+    command = [program("promtool"), *map(str, arguments)]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def queries() -> list[str]:
+    """What the dashboard asks, for all namespaces of the job."""
+    document = json.loads(DASHBOARD.read_text())
+    found = [target["expr"] for panel in document["panels"] for target in panel.get("targets", ())]
+    chosen = {"$job": "runwright", "$namespace": ".*", "$__rate_interval": "1m"}
+    for name, value in chosen.items():
+        found = [query.replace(name, value) for query in found]
+    assert not [query for query in found if "$" in query]
+    return found
+
+
+class Prometheus:
+    """A Prometheus of the test's own, on loopback."""
+
+    def __init__(self, port: int) -> None:
+        self._address = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The `data` of an answer of its HTTP API; fails with its error where it gives one."""
+        url = f"{self._address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as reply:
+                return json.load(reply)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path} {parameters}: {error.read().decode()}") from error
+
+    def value(self, query: str) -> float | None:
+        """The one value that the query gives now; None where it gives none."""
+        found = cast(list[Loaded], self.ask("query", query=query)["result"])
+        assert len(found) < 2, f"{query} gives {len(found)} series"
+        return float(found[0]["value"][1]) if found else None
+
+    def wait(self, what: str, look: Callable[[], Any], until: Callable[[Any], bool], timeout: float = 60) -> Any:
+        """What `look` gives once `until` is true of it. There is nothing to watch: it is asked again and again."""
+        deadline, last = time.monotonic() + timeout, None
+        while time.monotonic() < deadline:
+            try:
+                last = look()
+            except OSError as error:
+                last = error
+            else:
+                if until(last):
+                    return last
+            time.sleep(0.3)
+        raise WaitError(f"{what} did not come to it in {timeout:.0f} s; last: {last}")
+
+    def wait_value(self, query: str, until: Callable[[float | None], bool]) -> float:
+        """The value of the query once `until` is true of it."""
+        return self.wait(query, lambda: self.value(query), until)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def forwarded(kubectl: Kubectl, stack: ExitStack) -> int:
+    """A port of loopback from which kubectl leads to the operator's Service until the stack is closed."""
+    command = kubectl.command(
+        "port-forward", "-n", SYSTEM, "service/runwright-operator", ":metrics", "--address=127.0.0.1"
+    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    stack.enter_context(ended(process))
+    assert process.stdout is not None
+    line = Lines(process.stdout).wait(lambda one: "Forwarding from" in one)
+    found = re.search(r"127\.0\.0\.1:(\d+)", line)
+    assert found, line
+    return int(found[1])
+
+
+def discovered(kubectl: Kubectl) -> list[Loaded]:
+    """What Prometheus' role `endpoints` finds, as static_configs: Debian's build of it has no discovery of Kubernetes.
+
+    Of the labels that it gives (2.42, `__meta_kubernetes_…`), those that scrape.yaml looks at.
+    """
+    found: list[Loaded] = []
+    for namespace in (SYSTEM, "kube-system", "argo"):
+        for endpoints in kubectl.list(namespace, "endpointslices"):
+            name = endpoints["metadata"]["labels"]["kubernetes.io/service-name"]
+            service = kubectl.get(namespace, "service", name)["metadata"].get("labels") or {}
+            labels = {f"service_label_{re.sub('[^a-zA-Z0-9]', '_', key)}": value for key, value in service.items()}
+            for endpoint, port in product(endpoints["endpoints"] or (), endpoints["ports"] or ()):
+                labels |= {"endpoint_port_name": port["name"], "pod_name": endpoint["targetRef"]["name"]}
+                address = f"{endpoint['addresses'][0]}:{port['port']}"
+                meta = {f"__meta_kubernetes_{key}": value for key, value in labels.items()}
+                found.append({"targets": [address], "labels": meta})
+    return found
+
+
+def configuration(kubectl: Kubectl, port: int) -> Loaded:
+    """The scrape configuration that we ship; what it picks of the cluster's endpoints is scraped at `port`."""
+    (job,) = yaml.safe_load(SCRAPE.read_text())
+    assert job.pop("kubernetes_sd_configs") == [{"role": "endpoints"}]
+    job["static_configs"] = discovered(kubectl)
+    assert len(job["static_configs"]) > 1, "there is nothing that could be left out"
+    # Pods cannot be reached from here in every cluster.
+    job["relabel_configs"].append({"target_label": "__address__", "replacement": f"127.0.0.1:{port}"})
+    interval = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    return {"global": interval, "rule_files": [str(RULES)], "scrape_configs": [job]}
+
+
+@pytest.fixture(scope="module")
+def prometheus(kubectl: Kubectl, operator: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Scrapes the deployed operator every second, with the rules loaded."""
+    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    with ExitStack() as stack:
+        config = folder / "prometheus.yml"
+        config.write_text(yaml.safe_dump(configuration(kubectl, forwarded(kubectl, stack))))
+        promtool("check", "config", config)
+        log = stack.enter_context((folder / "log").open("wb"))
+        command = [program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        stack.enter_context(ended(process))
+        found = Prometheus(port)
+        try:
+            found.wait("Prometheus", lambda: found.ask("status/runtimeinfo"), lambda told: told["reloadConfigSuccess"])
+        except WaitError as error:
+            error.add_note((folder / "log").read_text()[-4000:])
+            raise
+        yield found
+
+
+@pytest.fixture(scope="module")
+def metrics(kubectl: Kubectl, operator: None) -> str:
+    """What the operator tells, read through its Service as a person would."""
+    return kubectl("get", "--raw", METRICS)
+
+
+def test_promtool_finds_no_fault_with_the_metrics(metrics: str):
+    assert "runwright_build_info" in metrics
+    assert promtool("check", "metrics", given=metrics) == ""
+
+
+def test_promtool_would_find_one(metrics: str):
+    """The check above can fail: a counter without `_total` is one of the things that it looks for."""
+    wrong = "# HELP runwright_wrong Wrong.\n# TYPE runwright_wrong counter\nrunwright_wrong 1\n"
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=metrics + wrong, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "runwright_wrong" in done.stderr
+
+
+def test_the_rules_are_right():
+    promtool("check", "rules", RULES)
+
+
+def test_each_alert_fires_when_it_should():
+    assert "SUCCESS" in promtool("test", "rules", RULES_TEST)
+
+
+def test_the_operator_is_found_and_answers(prometheus: Prometheus):
+    def targets() -> list[Loaded]:
+        return prometheus.ask("targets", state="active")["activeTargets"]
+
+    (target,) = prometheus.wait(
+        "the target", targets, lambda found: len(found) == 1 and found[0]["health"] in ("up", "down")
+    )
+    assert (target["health"], target["lastError"]) == ("up", "")
+    assert target["labels"]["job"] == "runwright"
+    assert target["labels"]["pod"].startswith("runwright-operator-")
+
+
+def test_the_rules_are_loaded_and_all_is_well(prometheus: Prometheus):
+    def alerts() -> dict[str, Loaded]:
+        return {one["name"]: one for group in prometheus.ask("rules")["groups"] for one in group["rules"]}
+
+    expected = {rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+    prometheus.wait_value('up{job="runwright"}', lambda value: value == 1)
+    found = prometheus.wait("the rules", alerts, lambda found: all(one["health"] == "ok" for one in found.values()))
+    assert set(found) == expected
+    assert found["RunwrightDown"]["state"] != "firing"
+
+
+def test_the_counters_say_what_was_run(
+    prometheus: Prometheus, kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
+    apply(pipeline_run({"spec": suspended()}, "waits"))
+    for name in ("one", "two"):
+        apply(pipeline_run({"spec": instant()}, name))
+    apply(pipeline_run({"spec": suspended()}, "stopped"))
+    apply(pipeline_run({"templateRef": {"name": "absent"}}, "stalled"))
+    for name in ("one", "two"):
+        wait_run(name, "Succeeded")
+    for name in ("waits", "stopped"):
+        wait_run(name, "Running")
+    kubectl("patch", "-n", namespace, "prun", "stopped", "--type=merge", "-p", '{"spec": {"shutdown": "Terminate"}}')
+    wait_run("stopped", "Failed")
+
+    def runs(phase: str) -> str:
+        return f'runwright_runs{{namespace="{namespace}", phase="{phase}"}}'
+
+    def finished(phase: str, reason: str) -> str:
+        return f'runwright_runs_finished_total{{namespace="{namespace}", phase="{phase}", reason="{reason}"}}'
+
+    for query, expected in (
+        (runs("Succeeded"), 2),
+        (runs("Failed"), 1),
+        (runs("Running"), 1),
+        (runs("Pending"), 1),
+        (finished("Succeeded", "Succeeded"), 2),
+        (finished("Failed", "Terminated"), 1),
+    ):
+        prometheus.wait_value(query, lambda value, expected=expected: value == expected)
+    for query, least in (
+        ('runwright_run_duration_seconds_count{phase="Succeeded"}', 2),
+        ("runwright_run_queue_seconds_count", 4),
+        ("runwright_mirror_lag_seconds_count", 4),
+        ('runwright_reconcile_duration_seconds_count{result="success"}', 5),
+        ('runwright_api_request_duration_seconds_count{verb="create", resource="workflows", code="201"}', 4),
+        ('sum(runwright_api_request_duration_seconds_count{verb="patch", resource="pipelineruns/status"})', 9),
+        ("process_resident_memory_bytes", 10e6),
+    ):
+        prometheus.wait_value(query, lambda value, least=least: value is not None and value >= least)
+
+    kubectl("delete", "-n", namespace, "prun", "--all", "--wait=true", timeout=120)
+    prometheus.wait_value(f'sum(runwright_runs{{namespace="{namespace}"}})', lambda value: value is None)
+    assert prometheus.value(finished("Succeeded", "Succeeded")) == 2, "what has ended stays counted"
+
+
+def test_the_dashboard_asks_what_prometheus_can_answer(prometheus: Prometheus, tmp_path: Path):
+    """Each query is PromQL, and those that count what is there at any moment give something."""
+    prometheus.wait_value('up{job="runwright"}', lambda value: value == 1)
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries())]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    promtool("check", "rules", file)
+    empty = [query for query in queries() if not prometheus.ask("query", query=query)["result"]]
+    for metric in (
+        "up",
+        "runwright_workqueue_depth",
+        "runwright_workqueue_oldest_seconds",
+        "process_resident_memory_bytes",
+    ):
+        assert not [query for query in empty if metric in query], metric

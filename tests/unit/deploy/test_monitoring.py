@@ -1,0 +1,206 @@
+"""What we ship to watch the operator with: alerts, dashboard and page speak of the metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from monitoring.monitoring import COLUMNS, DASHBOARD, ROWS, RULE_OBJECT, RULES, dashboard, rule_object
+from runwright.api.pipelinerun import Phase
+from runwright.core.records import Key
+from runwright.ports import ApiError
+from runwright.runtime.finished import FinishedRuns
+from runwright.runtime.measures import Measures
+from runwright.runtime.queue import WorkQueue
+from runwright.runtime.store import Store
+from tests.unit.runtime.records import KEY, run
+from tests.unit.runtime.test_measures import at, seconds
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PAGE = (REPOSITORY / "docs" / "metrics.md").read_text()
+ROW = re.compile(r"^\| `(runwright_\w+)` \| (\w+) \| (.*?) ?\| (.+?) \| (.+) \|$", re.MULTILINE)
+ALERTS: list[dict[str, Any]] = [
+    rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+]
+CASES: list[dict[str, Any]] = yaml.safe_load((RULES.parent / "rules_test.yaml").read_text())["tests"]
+LABEL = re.compile(r'(\w+) *(?:=~|!=|!~|=) *"')
+
+
+@dataclass(frozen=True)
+class Told:
+    """A metric as Prometheus meets it."""
+
+    type: str
+    labels: frozenset[str]
+    help: str
+
+
+@pytest.fixture
+async def told() -> dict[str, Told]:
+    """Every metric of an operator that has done a bit of everything; without the process's own."""
+    measures, store, queue = Measures(), Store(), WorkQueue[Key]()
+    measures.watch_over(store, FinishedRuns(), queue)
+    store.put_run(run())
+    measures.written(at(None), at(Phase.FAILED, seconds(1), seconds(2), "Failed"), 0.1)
+    measures.request("get", "pipelineruns", 200, 0.1)
+
+    async def fail(_: Key) -> float | None:
+        raise ApiError(409, "Conflict", "")
+
+    with pytest.raises(ApiError):
+        await measures.timed(fail)(KEY)
+    found: dict[str, Told] = {}
+    for family in text_string_to_metric_families(measures.exposition().decode()):
+        if family.name.startswith("process_"):
+            continue
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert family.samples, f"{name}: nothing was done that shows its labels"
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        found[name] = Told(family.type, frozenset(labels), family.documentation)
+    return found
+
+
+def series(told: dict[str, Told]) -> dict[str, frozenset[str]]:
+    """Every name that PromQL can use, with the labels it has."""
+    known: dict[str, frozenset[str]] = {
+        "up": frozenset(),
+        "process_resident_memory_bytes": frozenset(),
+        "process_cpu_seconds_total": frozenset(),
+    }
+    for name, metric in told.items():
+        if metric.type == "histogram":
+            known |= {f"{name}_bucket": metric.labels | {"le"}}
+            known |= {f"{name}_{part}": metric.labels for part in ("sum", "count")}
+        else:
+            known[name] = metric.labels
+    return known
+
+
+def used(query: str) -> Iterator[tuple[str, set[str]]]:
+    """Each series that a query names, and the labels by which it chooses."""
+    for name, selector in re.findall(r"\b((?:runwright|process)_\w+|up\b)(?:\{([^}]*)\})?", query):
+        yield name, set(LABEL.findall(selector))
+
+
+def targets() -> list[str]:
+    return [query for row in ROWS for panel in row.panels for query, _ in panel.queries]
+
+
+def expressions() -> list[str]:
+    return [*(alert["expr"] for alert in ALERTS), *targets()]
+
+
+# --------------------------------------------------------------------------------------------------------- the page
+def test_the_table_lists_every_metric_as_it_is(told: dict[str, Told]):
+    table = {
+        name: Told(kind, frozenset(re.findall(r"`(\w+)`", labels)), meaning)
+        for name, kind, labels, _, meaning in ROW.findall(PAGE)
+    }
+    assert table == told
+
+
+def test_names_end_in_the_unit_that_the_table_says(told: dict[str, Told]):
+    """https://prometheus.io/docs/practices/naming: base units, and `_total` for what only grows."""
+    units = {name: unit for name, _, _, unit, _ in ROW.findall(PAGE)}
+    for name, metric in told.items():
+        assert name.endswith("_total") == (metric.type == "counter")
+        for unit in ("seconds", "bytes"):
+            assert name.endswith(f"_{unit}") == (units[name] == unit)
+
+
+def test_every_alert_has_its_heading_and_every_heading_its_alert():
+    section = PAGE.partition("## When an alert fires")[2]
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
+
+
+def test_the_queries_of_the_page_name_what_there_is(told: dict[str, Told]):
+    known = series(told)
+    for code in re.findall(r"`([^`]*runwright_[^`]*)`", PAGE):
+        for name, labels in used(code):
+            assert name in known or name in told, code
+            assert labels <= known.get(name, frozenset()) | {"job"}, code
+
+
+# ------------------------------------------------------------------------------------------------- alerts and dashboard
+def test_every_expression_names_what_there_is(told: dict[str, Told]):
+    known = series(told)
+    for query in expressions():
+        names = list(used(query))
+        assert names, query
+        for name, labels in names:
+            assert name in known, query
+            assert labels <= known[name] | {"job"}, query
+        grouped = {label.strip() for inside in re.findall(r"by \(([^)]*)\)", query) for label in inside.split(",")}
+        assert grouped <= {label for name, _ in names for label in known[name]}, query
+
+
+def test_the_dashboard_shows_every_metric(told: dict[str, Told]):
+    shown = {name for query in targets() for name, _ in used(query)}
+    for name, metric in told.items():
+        if name != "runwright_build_info":
+            assert name in shown or (metric.type == "histogram" and f"{name}_bucket" in shown), name
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_says_what_to_do(alert: dict[str, Any]):
+    assert alert["labels"]["severity"] in ("critical", "warning", "info")
+    assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
+    assert alert["annotations"]["runbook_url"] == f"docs/metrics.md#{alert['alert'].lower()}"
+    assert f"### {alert['alert']}\n" in PAGE
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_is_tested_both_ways(alert: dict[str, Any]):
+    checks = [check for case in CASES for check in case["alert_rule_test"] if check["alertname"] == alert["alert"]]
+    assert {bool(check["exp_alerts"]) for check in checks} == {True, False}
+
+
+def test_no_test_is_of_an_alert_that_there_is_not():
+    tested = {check["alertname"] for case in CASES for check in case["alert_rule_test"]}
+    assert tested == {alert["alert"] for alert in ALERTS}
+
+
+def test_what_is_made_is_up_to_date():
+    assert DASHBOARD.read_text() == dashboard(), "run `make generate`"
+    assert RULE_OBJECT.read_text() == rule_object(), "run `make generate`"
+
+
+def test_the_rule_object_holds_the_rules():
+    assert yaml.safe_load(rule_object())["spec"] == yaml.safe_load(RULES.read_text())
+
+
+def test_the_panels_have_a_place_each():
+    document = json.loads(dashboard())
+    panels = document["panels"]
+    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
+    cells: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= COLUMNS
+        covered = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not covered & cells, panel["title"]
+        cells |= covered
+    titles = [panel["title"] for panel in panels]
+    assert len(titles) == len(set(titles))
+
+
+def test_the_dashboard_chooses_by_the_variables_that_it_has():
+    document = json.loads(dashboard())
+    variables = {variable["name"] for variable in document["templating"]["list"]}
+    named = set(re.findall(r"\$\{?(\w+)", json.dumps(document))) - {"__rate_interval"}
+    assert named == variables
+
+
+def test_the_scrape_example_asks_for_the_job_that_the_alerts_are_about():
+    (job,) = yaml.safe_load((RULES.parent / "scrape.yaml").read_text())
+    assert job["job_name"] == "runwright"
+    assert job["honor_labels"] is True
+    assert set(re.findall(r'job="(\w+)"', RULES.read_text())) == {"runwright"}

@@ -1,0 +1,40 @@
+"""A Debian package is unpacked into the cache once, or it is said why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from localcluster import host
+from localcluster.errors import ClusterError
+
+
+def test_an_unpacked_package_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RUNWRIGHT_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    folder = tmp_path / "debian" / "prometheus"
+    folder.mkdir(parents=True)
+    assert host.unpacked("prometheus") == folder
+
+
+def test_elsewhere_than_on_debian_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RUNWRIGHT_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ClusterError) as raised:
+        host.unpacked("prometheus")
+    assert "not Debian" in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_fetched_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An apt-get that fails, as one without a network does: the next call tries anew."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, script in (("apt-get", "echo no network >&2; exit 100"), ("dpkg-deb", "exit 1")):
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("RUNWRIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    with pytest.raises(ClusterError, match="no network"):
+        host.unpacked("prometheus")
+    assert [path.name for path in (tmp_path / "cache" / "debian").iterdir()] == ["prometheus.lock"]
