@@ -69,6 +69,10 @@ class Cluster(Protocol):
         """A ConfigMap, ServiceAccount, WorkflowTemplate or ClusterWorkflowTemplate."""
         ...
 
+    async def get_secret(self, namespace: str, name: str) -> Json | None:
+        """A Secret; its `data` is base64. Secrets are never listed."""
+        ...
+
     async def create_workflow(self, workflow: Json) -> Json:
         """Create; returns what the API server made of it."""
         ...

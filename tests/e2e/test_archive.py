@@ -18,7 +18,7 @@ from tests.e2e.cluster import Kubectl, Object, condition, finished
 from tests.e2e.conftest import Apply, WaitRun
 from tests.e2e.manifests import instant, of_spec, pipeline_run, shell, suspended
 from tests.e2e.processes import Operator
-from tests.e2e.runs import Run
+from tests.e2e.runs import HELD, Run
 from tests.e2e.storage import LABEL, archived, available, kept, lasting, set_state, storage_state
 
 BULK_SECONDS = 120.0
@@ -145,6 +145,34 @@ def test_the_label_changes_its_mind(kubectl: Kubectl, namespace: str, apply: App
     set_state(kubectl, namespace, "run", "Archived")
     wait_run("run", archived)
     kubectl.wait_gone(namespace, "workflow", "run")
+
+
+@pytest.mark.parametrize("what", ["brought back", "retried"])
+def test_while_its_workflow_is_still_being_deleted(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, run: Run, what: str
+):
+    """Held by a finalizer, as by Argo's while it collects artifacts: what is asked of the run waits for its name to be free."""
+    spec = instant() if what == "brought back" else suspended(activeDeadlineSeconds=1)
+    before = finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": spec}))
+    kubectl("patch", "-n", namespace, "workflow", "run", "--type=merge", "-p", finalizers([HELD]))
+    set_state(kubectl, namespace, "run", "Archived")
+    wait_run("run", archived)
+    kubectl.wait(namespace, "workflow", "run", lambda found: "deletionTimestamp" in found["metadata"])
+    run.patch({"metadata": {"labels": {LABEL: None}}, "spec": {"retries": 1 if what == "retried" else 0}})
+    another_one_ends(apply, wait_run, "later")
+    assert archived(kubectl.get(namespace, "prun", "run"))
+    kubectl("patch", "-n", namespace, "workflow", "run", "--type=merge", "-p", finalizers(None))
+    after = wait_run("run", available if what == "brought back" else lambda found: found["status"]["retries"] == 1)
+    assert after["status"]["workflow"]["uid"] != before["status"]["workflow"]["uid"]
+    there = kubectl.get(namespace, "workflow", "run")
+    # It is as it was, with the finalizer: its namespace would wait for that.
+    kubectl("patch", "-n", namespace, "workflow", "run", "--type=merge", "-p", finalizers(None))
+    assert there["metadata"]["uid"] == after["status"]["workflow"]["uid"]
+    assert "deletionTimestamp" not in there["metadata"]
+
+
+def finalizers(names: list[str] | None) -> str:
+    return json.dumps({"metadata": {"finalizers": names}})
 
 
 @pytest.mark.parametrize("end", ["by itself", "terminated"])

@@ -94,6 +94,10 @@ class KubernetesCluster(Cluster):
                 )
 
     @override
+    async def get_secret(self, namespace: str, name: str) -> Json | None:
+        return await read(self._core.read_namespaced_secret_without_preload_content, name, namespace)
+
+    @override
     async def create_workflow(self, workflow: Json) -> Json:
         return await call(
             self._custom.create_namespaced_custom_object,

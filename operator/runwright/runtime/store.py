@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from runwright.core.ownership import begun
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 
 
@@ -80,14 +81,16 @@ class Store:
     def deleted_workflow(self, workflow: WorkflowRecord) -> None:
         """Forget the Workflow, unless it had ended: then it tells how its run ended, even if that was the same moment.
 
-        One that has been replaced tells nothing: its successor may be known before its end is.
+        One that has been replaced tells nothing: its successor may be known before its end is. Nor does one whose run has
+        ended: whoever wants it back, or waits for its name, is to see that it is gone.
         """
         if workflow.uid in self._deleted_by_us:
             self._deleted_by_us.discard(workflow.uid)
             self.drop_workflow(workflow.key, workflow.uid)
             return
-        kept = self._workflows.get(workflow.key)
-        if workflow.finished and (kept is None or kept.uid == workflow.uid):
+        kept, run = self._workflows.get(workflow.key), self._runs.get(workflow.key)
+        told = run is not None and run.finished and not begun(run, workflow)
+        if workflow.finished and not told and (kept is None or kept.uid == workflow.uid):
             self.put_workflow(workflow)
         else:
             self.drop_workflow(workflow.key, workflow.uid)

@@ -261,11 +261,12 @@ async def test_what_is_not_there_is_none(server: Server, cluster: KubernetesClus
         ObjectRef("WorkflowTemplate", "x", "team"),
         ObjectRef("ClusterWorkflowTemplate", "x"),
     ]
-    server.replies = [status(404, "NotFound")] * 6
+    server.replies = [status(404, "NotFound")] * 7
     assert await cluster.get_run(KEY) is None
     assert await cluster.get_workflow(KEY) is None
     for ref in refs:
         assert await cluster.get_object(ref) is None
+    assert await cluster.get_secret("team", "x") is None
     assert [request.path for request in server.requests] == [
         f"{RUNS}/train",
         f"{WORKFLOWS}/train",
@@ -273,6 +274,7 @@ async def test_what_is_not_there_is_none(server: Server, cluster: KubernetesClus
         "/api/v1/namespaces/team/serviceaccounts/x",
         "/apis/argoproj.io/v1alpha1/namespaces/team/workflowtemplates/x",
         "/apis/argoproj.io/v1alpha1/clusterworkflowtemplates/x",
+        "/api/v1/namespaces/team/secrets/x",
     ]
 
 

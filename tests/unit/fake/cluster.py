@@ -64,6 +64,10 @@ class FaultyCluster(Cluster):
         return await self._call("get", f"{ref.kind.lower()}s", get)
 
     @override
+    async def get_secret(self, namespace: str, name: str) -> Json | None:
+        return await self._call("get", "secrets", lambda: self._server.get("Secret", namespace, name))
+
+    @override
     async def create_workflow(self, workflow: Json) -> Json:
         body = json.loads(json.dumps(workflow))
         return await self._call("create", "workflows", lambda: self._server.create("Workflow", body))

@@ -14,24 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runwright import __version__
 from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus
+from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key, RunRecord
 from runwright.ports import ApiError
+from runwright.runtime.finished import FinishedRuns
 from runwright.runtime.measures import Measures
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.store import Store
 from tests.unit.runtime.records import KEY, NOW, run
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-class Ended:
-    """The finished runs, as far as they are counted."""
-
-    def __init__(self, *phases: tuple[str, Phase | None]) -> None:
-        self._phases = phases
-
-    def phases(self) -> list[tuple[str, Phase | None]]:
-        return list(self._phases)
 
 
 def samples(measures: Measures) -> Samples:
@@ -127,8 +119,10 @@ def test_the_lag_is_observed_where_there_is_one():
 
 async def test_what_is_there_now_is_counted_when_somebody_asks():
     measures, store, queue = Measures(), Store(), WorkQueue[Key]()
-    ended = Ended(("team", Phase.SUCCEEDED), ("other", Phase.SUCCEEDED), ("team", Phase.SUCCEEDED))
-    measures.watch_over(store, ended, queue)  # pyright: ignore[reportArgumentType]
+    ended = FinishedRuns()
+    measures.watch_over(store, ended, queue)
+    for key in (Key("team", "x"), Key("other", "x"), Key("team", "y")):
+        ended.put(replace(at(Phase.SUCCEEDED, NOW, NOW), key=key, uid=str(key)), RetentionPolicySpec())
     for name, phase in (("a", None), ("b", Phase.PENDING), ("c", Phase.RUNNING), ("d", Phase.SUCCEEDED)):
         store.put_run(replace(at(phase), key=Key("team", name), uid=name))
     queue.add(KEY)
@@ -150,6 +144,8 @@ async def test_what_is_there_now_is_counted_when_somebody_asks():
     assert oldest is not None and 0.01 < oldest < 10
     store.drop_run(Key("team", "c"))
     assert value(measures, "runwright_runs", namespace="team", phase="Running") is None
+    ended.drop(Key("other", "x"))
+    assert value(measures, "runwright_runs", namespace="other", phase="Succeeded") is None
     queue.close()
 
 

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from runwright.api.pipelinerun import Phase, PipelineRunStatus
 from runwright.runtime.store import Store, later
 from tests.unit.runtime.records import KEY, run, workflow
 
@@ -47,6 +50,18 @@ def test_a_workflow_that_was_deleted_is_kept_only_if_it_had_ended() -> None:
     assert store.workflow(run()) == workflow("2", phase="Succeeded")
     store.deleted_workflow(workflow("3"))
     assert store.workflow(run()) is None
+
+
+def test_the_end_of_a_workflow_tells_nothing_about_a_run_that_has_ended_before() -> None:
+    store = Store()
+    store.put_run(replace(run(), status=PipelineRunStatus(phase=Phase.FAILED)))
+    store.put_workflow(workflow("1", phase="Failed"))
+    store.deleted_workflow(workflow("2", phase="Failed"))
+    assert store.workflow(run()) is None
+    # But that of a further attempt does, of which the run does not tell yet.
+    further = replace(workflow("4", phase="Failed"), attempt=1)
+    store.deleted_workflow(further)
+    assert store.workflow(run()) == further
 
 
 def test_a_replaced_workflows_end_does_not_stand_for_its_successors() -> None:
