@@ -61,13 +61,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "fail", "end", "fail", "wait")
     stop = asyncio.Event()
-    running = Watches(kopf.OperatorRegistry(), (), served)
+    restarts: list[int] = []
+    running = Watches(kopf.OperatorRegistry(), (), served, lambda: restarts.append(starts.count))
     task = asyncio.create_task(running.run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     assert running.running
     stop.set()
     await asyncio.wait_for(task, 5)
     assert starts.count == 4
+    assert restarts == [1, 2, 3], "each start but the first is told of, and the end is none"
     assert not running.running
 
 
