@@ -89,6 +89,14 @@ def main() -> None:
     help="Of a namespace's runs that are Failed or Error and not archived, keep this many. Default: all.",
 )
 @click.option(
+    "--artifact-bucket",
+    "artifact_buckets",
+    multiple=True,
+    metavar="HOST/BUCKET",
+    help="Read metrics that steps left in this bucket with the operator's own identity, where the Workflow names no "
+    "Secret; repeatable. Default: none.",
+)
+@click.option(
     "--probe-address", default="", help="HOST:PORT that answers /healthz, /readyz and /metrics; empty for none."
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log lines.")
@@ -107,6 +115,7 @@ def operator(
     keep_workflow: str | None,
     keep_succeeded: int | None,
     keep_failed: int | None,
+    artifact_buckets: tuple[str, ...],
     probe_address: str,
     log_format: str,
     log_level: str,
@@ -133,6 +142,7 @@ def operator(
             keep_succeeded=keep_succeeded,
             keep_failed=keep_failed,
         ),
+        artifact_buckets=artifact_buckets,
         probe_address=probe_address,
     )
     try:

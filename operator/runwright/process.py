@@ -19,6 +19,7 @@ from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import watch_registry
 from runwright.ports import ApiError
+from runwright.runtime.artifacts import Artifacts
 from runwright.runtime.clock import SystemClock
 from runwright.runtime.health import health_endpoint
 from runwright.runtime.intake import Intake
@@ -52,6 +53,8 @@ class OperatorOptions:
     default_service_account: str = ""
     default_retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
     """What holds where neither a run nor its namespace's policy says anything."""
+    artifact_buckets: tuple[str, ...] = ()
+    """Buckets, as HOST/BUCKET, that may be read with the operator's own identity: for the metrics in them."""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
     probe_address: str = ""
@@ -76,7 +79,8 @@ async def run_operator(options: OperatorOptions) -> None:
         sweep = Sweep(cluster, store, queue, clock)
         policies = Policies(cluster, options.default_retention, sweep.policy_changed, sweep.policy_begins)
         build = BuildOptions(default_service_account=options.default_service_account)
-        reconciler = Reconciler(cluster, store, clock, build, policies, queue.add, measures)
+        artifacts = Artifacts(cluster, options.artifact_buckets)
+        reconciler = Reconciler(cluster, store, clock, build, policies, queue.add, measures, artifacts)
         measures.watch_over(store, reconciler.finished, queue)
         registry = watch_registry(Intake(store, queue, policies))
         register_login(registry, configuration)
@@ -102,6 +106,7 @@ async def run_operator(options: OperatorOptions) -> None:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            await reconciler.collector.close()
         logger.info("stopped; what was under way is found again at the next start")
 
 

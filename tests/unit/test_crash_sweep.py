@@ -19,7 +19,7 @@ import pytest
 
 from runwright.core.observe import run_status
 from runwright.runtime.reconciler import status_json
-from tests.unit.fake import archive_scenarios, retention_scenarios, retry_scenarios, scenarios
+from tests.unit.fake import archive_scenarios, metrics_scenarios, retention_scenarios, retry_scenarios, scenarios
 from tests.unit.fake.faults import Fault
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.scenario import GONE, SCENARIOS, Ends, Scenario
@@ -28,7 +28,7 @@ from tests.unit.fake.world import COLLECT_SECONDS, RUN, SETTLE_SECONDS, World
 
 Json = Mapping[str, Any]
 
-PLAYED = (scenarios, retry_scenarios, archive_scenarios, retention_scenarios)
+PLAYED = (scenarios, retry_scenarios, archive_scenarios, retention_scenarios, metrics_scenarios)
 """Where scenarios are: each module adds its own to SCENARIOS."""
 
 FINISHED = ("Succeeded", "Failed", "Error")

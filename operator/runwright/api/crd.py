@@ -28,7 +28,7 @@ LIST_KEYS: dict[type[Model], tuple[str, ...]] = {
     Parameter: ("name",),
     Reference: ("type", "id", "relationship"),
     Condition: ("type",),
-    Metric: ("nodeID", "name"),
+    Metric: (),
     NodeStatus: (),
     OutputParameter: (),
     OutputArtifact: (),

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import Phase
 from runwright.core.conditions import ARCHIVED
-from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, stall_finished, write
+from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, stall_finished, tell
 from runwright.core.mirror import mirror
 from runwright.core.ownership import begun, foreign
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
@@ -54,4 +54,4 @@ def begin(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memor
     status = mirror(run, workflow, now)
     conditions = [condition for condition in status.conditions or () if condition.type != ARCHIVED]
     begun_status = status.model_copy(update={"retries": run.retries, "conditions": conditions, "storage_state": None})
-    return write(run, begun_status, now, memory)
+    return tell(run, workflow, begun_status, now, memory)

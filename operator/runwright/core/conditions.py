@@ -12,6 +12,8 @@ from runwright.core.sizes import shorten
 SUCCEEDED = "Succeeded"
 STALLED = "Stalled"
 ARCHIVED = "Archived"
+METRICS_COLLECTED = "MetricsCollected"
+"""False where some of the metrics that the run's nodes left could not be taken; else not there."""
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -23,6 +25,7 @@ PREVIOUS_WORKFLOW = "PreviousWorkflow"
 """The Workflow of an earlier run of the same name is still being collected."""
 ARGO_NOT_INSTALLED = "ArgoNotInstalled"
 CLEARED = "Cleared"
+METRICS_REFUSED = "MetricsRefused"
 KEPT = "WorkflowKept"
 """Reason of Archived=True: a snapshot of the Workflow was made."""
 NOTHING_TO_KEEP = "NoWorkflow"

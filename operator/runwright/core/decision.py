@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
-from runwright.core.conditions import STALLED, SUCCEEDED, find, set_condition
+from runwright.core.collect import NOTHING_COLLECTED, STILL_READING, Collected, uncollected, with_metrics
+from runwright.core.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find, set_condition
 from runwright.core.mirror import urgency
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
 
@@ -35,6 +36,10 @@ class Memory:
     """The generation that was refused."""
     refusal_heals: bool = True
     """Whether that refusal can go away without an edit of the run."""
+    collected: Collected = NOTHING_COLLECTED
+    """The metrics that were read of the run's nodes."""
+    collecting: bool = False
+    """Whether more are being read now."""
 
 
 NO_MEMORY = Memory()
@@ -65,6 +70,14 @@ class ShutDown:
 
     workflow: WorkflowRecord
     how: Shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class CollectMetrics:
+    """Begin to read the metrics that these nodes have left. The run is looked at again when that is done."""
+
+    workflow: WorkflowRecord
+    nodes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,20 @@ class DeleteRun:
     """Delete the run, if it is still as it was read; what it owns goes with it."""
 
 
-Action = Look | Create | Delete | ShutDown | Retry | Restart | Keep | FindSnapshot | PutBack | Label | DeleteRun
+Action = (
+    Look
+    | Create
+    | Delete
+    | ShutDown
+    | CollectMetrics
+    | Retry
+    | Restart
+    | Keep
+    | FindSnapshot
+    | PutBack
+    | Label
+    | DeleteRun
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +170,21 @@ NOTHING = Decision()
 
 AT_ONCE = timedelta(0)
 """As `requeue_after` of a status: decide again as soon as it is written."""
+
+
+def tell(
+    run: RunRecord, workflow: WorkflowRecord, status: PipelineRunStatus, now: datetime, memory: Memory
+) -> Decision:
+    """Write what a Workflow makes of the run's status, with the metrics that its nodes have left.
+
+    The end is told with the last of them: whoever waits for it finds them.
+    """
+    if nodes := uncollected(workflow, memory.collected):
+        if not memory.collecting:
+            return Decision(action=CollectMetrics(workflow, nodes))
+        if workflow.finished:
+            return Decision(requeue_after=STILL_READING)
+    return write(run, with_metrics(run, status, memory.collected, now), now, memory)
 
 
 def write(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
@@ -200,7 +241,7 @@ def stall_finished(run: RunRecord, refusal: Refusal, now: datetime, memory: Memo
 def notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:
     """What a person should notice in the step from one status to the next: that a run failed, or waits for somebody."""
     told: list[Notice] = []
-    for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True")):
+    for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True"), (METRICS_COLLECTED, "False")):
         before, after = find(old.conditions, kind), find(new.conditions, kind)
         if after is None or after.status != bad:
             continue

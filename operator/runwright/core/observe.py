@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -28,6 +29,7 @@ from runwright.api.pipelinerun import (
     Shutdown,
     StorageState,
 )
+from runwright.core.metrics import MAX_OF_A_RUN, METRICS_OUTPUT
 from runwright.core.nodes import bounded_nodes
 from runwright.core.outputs import bounded_outputs
 from runwright.core.records import Key, Periods, RunRecord, Source, WorkflowRecord
@@ -195,8 +197,40 @@ def workflow_record(body: Json) -> WorkflowRecord:
         finished_at=moment(status.get("finishedAt")),
         nodes=kept,
         nodes_omitted=omitted,
+        metric_nodes=metric_nodes(nodes),
         outputs=bounded_outputs(mapping(root.get("outputs")), mapping(status.get("outputs"))),
     )
+
+
+def metric_nodes(nodes: Json) -> tuple[str, ...]:
+    """The nodes that have left metrics. Of pods only: a node above them repeats the outputs of its last child."""
+    ended = ("Succeeded", "Failed", "Error")
+    left = (
+        key
+        for key, node in nodes.items()
+        if node_has(mapping(node), "type", ("Pod",))
+        and node_has(mapping(node), "phase", ended)
+        and leaves_metrics(node)
+    )
+    return tuple(islice(left, MAX_OF_A_RUN))
+
+
+def node_has(node: Json, field: str, values: tuple[str, ...]) -> bool:
+    """Whether a field of a node has one of these values."""
+    return text(node.get(field)) in values
+
+
+def leaves_metrics(node: object) -> bool:
+    """Whether a node has the output, artifact or parameter, in which metrics are left."""
+    outputs = mapping(mapping(node).get("outputs"))
+    return any(output_of(outputs, kind) is not None for kind in ("artifacts", "parameters"))
+
+
+def output_of(outputs: Json, kind: str, name: str = METRICS_OUTPUT) -> Json | None:
+    """The output artifact or parameter of that name."""
+    found = outputs.get(kind)
+    entries = cast(list[object], found) if isinstance(found, list) else []
+    return next((mapping(entry) for entry in entries if mapping(entry).get("name") == name), None)
 
 
 def controller_run(metadata: Json) -> Json:

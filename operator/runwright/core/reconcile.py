@@ -29,6 +29,7 @@ from runwright.core.decision import (
     ShutDown,
     after_refusal,
     retry_delay,
+    tell,
     write,
 )
 from runwright.core.finished import finished
@@ -103,7 +104,7 @@ def with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memor
         return Decision(action=Delete(workflow, OUTDATED))
     if how := shutdown_due(run, workflow):
         return Decision(action=ShutDown(workflow, how))
-    return write(run, mirror(run, workflow, now), now, memory)
+    return tell(run, workflow, mirror(run, workflow, now), now, memory)
 
 
 def outdated(run: RunRecord, workflow: WorkflowRecord) -> bool:

@@ -105,6 +105,8 @@ class WorkflowRecord:
     nodes: tuple[NodeStatus, ...] = ()
     nodes_omitted: int = 0
     outputs: Outputs | None = None
+    metric_nodes: tuple[str, ...] = ()
+    """Ids of the pods' nodes that have ended and left metrics, as many as a run may hold metrics."""
 
     @property
     def finished(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from runwright.api.pipelinerun import PipelineRun
 from runwright.core.attempt import retry_due
 from runwright.core.decision import (
     Action,
+    CollectMetrics,
     Create,
     Delete,
     DeleteRun,
@@ -41,6 +41,7 @@ from runwright.core.refusals import invalid_run, refusal_of, unreadable
 from runwright.core.retry import has_claims, retried
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.ports import ApiError, Clock, Cluster, Json
+from runwright.runtime.collector import Collector
 from runwright.runtime.leftovers import clear_leftovers
 from runwright.runtime.measures import Measures
 from runwright.runtime.snapshots import Snapshots
@@ -77,6 +78,7 @@ class Actions:
         options: BuildOptions,
         memory: dict[Key, Memory],
         measures: Measures,
+        collector: Collector,
     ) -> None:
         self._cluster = cluster
         self._store = store
@@ -85,6 +87,7 @@ class Actions:
         self._memory = memory
         self._snapshots = Snapshots(cluster)
         self._measures = measures
+        self._collector = collector
 
     async def carry_out(self, run: RunRecord, seen: Seen, action: Action) -> Observation:
         """Do it. Raises ApiError where the API server refuses or cannot be reached: the caller tries again later."""
@@ -97,6 +100,9 @@ class Actions:
                 return await self._delete(run, action)
             case ShutDown():
                 return await self._shut_down(run, action)
+            case CollectMetrics(workflow, nodes):
+                self._collector.begin(workflow, nodes)
+                return Observation(run, seen)
             case Retry(workflow):
                 return await self._retry(run, workflow)
             case Restart():
@@ -107,12 +113,8 @@ class Actions:
                 return Observation(run, Absent(snapshot=await self._snapshots.there(run)))
             case PutBack():
                 return await self._put_back(run)
-            case Label(labels):
-                return await self._label(run, seen, dict(labels))
-            case DeleteRun():
-                logger.info("deleting the run: its retention says so")
-                await self._cluster.delete_run(run)
-                return GONE
+            case Label() | DeleteRun():
+                return await self._change_run(run, seen, action)
 
     # --------------------------------------------------------------------------------------------------------- reads
 
@@ -302,7 +304,12 @@ class Actions:
             return Observation(run, Absent(snapshot=False))
         return await self._create_workflow(run, workflow)
 
-    async def _label(self, run: RunRecord, seen: Seen, labels: Mapping[str, str | None]) -> Observation:
+    async def _change_run(self, run: RunRecord, seen: Seen, action: Label | DeleteRun) -> Observation:
+        if isinstance(action, DeleteRun):
+            logger.info("deleting the run: its retention says so")
+            await self._cluster.delete_run(run)
+            return GONE
+        labels = dict(action.labels)
         logger.info("labelling the run: %s", ", ".join(f"{name}={value or '(none)'}" for name, value in labels.items()))
         body = await self._cluster.label_run(run, labels)
         return GONE if body is None else Observation(self.keep_run(body), seen)

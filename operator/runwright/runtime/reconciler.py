@@ -17,6 +17,7 @@ from runwright.core.retention import NO_TERMS, Terms, terms_of, times_of
 from runwright.core.workflow import BuildOptions
 from runwright.ports import ApiError, Clock, Cluster
 from runwright.runtime.actions import GONE, Actions, Observation
+from runwright.runtime.collector import Collector, Reader
 from runwright.runtime.finished import LONGEST_WAIT, FinishedRuns
 from runwright.runtime.measures import Measures
 from runwright.runtime.policies import Policies
@@ -43,8 +44,9 @@ class Reconciler:
         policies: Policies,
         wake: Callable[[Key], None],
         measures: Measures,
+        reader: Reader,
     ) -> None:
-        """`wake` puts another run into the queue: one that this one's end has made superfluous."""
+        """`wake` puts a run into the queue: one that another's end has made superfluous, or whose metrics were read."""
         self._cluster = cluster
         self._store = store
         self._clock = clock
@@ -53,7 +55,8 @@ class Reconciler:
         self._measures = measures
         self._memory: dict[Key, Memory] = {}
         self._unclaimed: set[Key] = set()
-        self._actions = Actions(cluster, store, clock, options, self._memory, measures)
+        self.collector = Collector(cluster, reader, self._memory, wake)
+        self._actions = Actions(cluster, store, clock, options, self._memory, measures, self.collector)
         self.finished = FinishedRuns()
 
     async def reconcile(self, key: Key) -> float | None:

@@ -111,7 +111,6 @@ def test_every_list_is_bounded_and_says_how_it_merges(path: str):
         ("spec.parameters", ["name"]),
         ("spec.references", ["type", "id", "relationship"]),
         ("status.conditions", ["type"]),
-        ("status.metrics", ["nodeID", "name"]),
     ],
 )
 def test_lists_that_server_side_apply_merges(path: str, keys: list[str]):

@@ -8,6 +8,7 @@ from typing import Protocol
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.ports import Clock
 from tests.unit.fake.apiserver import ApiServer
+from tests.unit.fake.artifacts import FakeArtifacts
 
 LATE_SECONDS = 3.0
 """How much later than told a late write is committed, or a late event delivered: later than what comes next."""
@@ -36,6 +37,8 @@ class Surroundings(Protocol):
     problems: list[str]
     retention: RetentionPolicySpec
     """The operators' own default."""
+    artifacts: FakeArtifacts
+    """What the nodes leave in the object store."""
 
     @property
     def clock(self) -> Clock:

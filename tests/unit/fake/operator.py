@@ -51,7 +51,7 @@ class Operator:
         self.sweep = Sweep(cluster, self.store, self.queue, world.clock)
         policies = Policies(cluster, world.retention, self.sweep.policy_changed, self.sweep.policy_begins)
         self.reconciler = Reconciler(
-            cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES
+            cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES, world.artifacts
         )
         self.resync = Resync(cluster, self.store, self.queue)
         intake = Intake(self.store, self.queue, policies)

@@ -71,6 +71,21 @@ def two_steps(name: str, start: float = 0.05) -> list[Step]:
     ]
 
 
+def measured(name: str) -> list[Step]:
+    """As `two_steps`; step a leaves metrics as an artifact, and b as a parameter."""
+    a, b = f"{name}.a", f"{name}.b"
+    left = {"artifacts": [{"name": "mlpipeline-metrics", "s3": {"key": "metrics.tgz"}}]}
+    said = {
+        "parameters": [{"name": "mlpipeline-metrics", "value": '{"metrics": [{"name": "f1", "numberValue": 0.5}]}'}]
+    }
+    steps = two_steps(name)
+    for _, told in steps:
+        for key, outputs in ((a, left), (b, said)):
+            if told["nodes"].get(key, {}).get("phase") == "Succeeded":
+                told["nodes"][key]["outputs"] = outputs
+    return steps
+
+
 def failing(name: str) -> list[Step]:
     """Step a of the DAG fails."""
     a = f"{name}.a"
@@ -132,6 +147,7 @@ Script = Callable[[str], list[Step]]
 
 SCRIPTS: dict[str, tuple[Script, ...]] = {
     "two-steps": (two_steps,),
+    "measured": (measured,),
     "slow": (lambda name: two_steps(name, start=8),),
     "failing": (failing,),
     "erring": (erring, two_steps),

@@ -17,6 +17,7 @@ from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.retry import Retried, retried
 from tests.unit.fake.apiserver import ApiServer, Change
 from tests.unit.fake.argo import Argo
+from tests.unit.fake.artifacts import FakeArtifacts
 from tests.unit.fake.faults import Fault, Process
 from tests.unit.fake.operator import Operator
 from tests.unit.fake.rules import Rules, condition_of, succeeded_pods
@@ -67,6 +68,7 @@ class World:
     """None: the garbage collector comes only when the user calls it."""
     retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
     """The operators' own default."""
+    artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
     problems: list[str] = field(default_factory=list[str])
     calls: list[str] = field(default_factory=list[str])
     deliveries: int = 0

@@ -66,6 +66,7 @@ class Bench:
             self.policies,
             self.woken.append,
             Measures(),
+            self.world.artifacts,
         )
         self.resync = Resync(self.cluster, self.store, self.queue)
         self.intake = Intake(self.store, self.queue, self.policies)
