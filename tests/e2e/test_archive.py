@@ -316,8 +316,9 @@ def test_a_workflow_too_large_for_a_snapshot(
     assert wait_run("run", available)["status"]["workflow"]["uid"] == uid
 
 
+@pytest.mark.serial
 def test_five_hundred_at_once(kubectl: Kubectl, namespace: str, operator: None):
-    """`kubectl label prun --all`: each run is archived, and brought back, in bounded time."""
+    """`kubectl label prun --all`: each run is archived, and brought back, in bounded time. Others would wait behind them."""
     with_workflow, names = 50, [f"run-{number:03d}" for number in range(500)]
     runs = [
         of_spec({"workflow": {"spec": instant()}, **({} if number < with_workflow else {"shutdown": "Stop"})}, name)

@@ -100,7 +100,7 @@ def test_an_archived_run_is_deleted(kubectl: Kubectl, namespace: str, apply: App
     long = wait_run("long", lambda run: archived(run) and DELETE_ON in run["metadata"]["labels"])
     due = moment(long["status"]["finishedAt"]) + timedelta(days=30)
     assert long["metadata"]["labels"][DELETE_ON] == due.date().isoformat()
-    apply(quick(archiveAfter="0s", deleteAfter="4s"))
+    apply(quick(archiveAfter="0s", deleteAfter="10s"))
     wait_run("run", archived)
     for kind in ("prun", "workflowsnapshot"):
         kubectl.wait_gone(namespace, kind, "run")
