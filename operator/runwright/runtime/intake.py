@@ -31,7 +31,7 @@ class Intake:
             self._store.left_watch(run.key, run.uid)
         else:
             self._store.put_run(run)
-        self._queue.add(run.key)
+        self._queue.add(run.key, patient=event == DELETED)
 
     def workflow(self, event: str | None, body: Json) -> None:
         """An event about a Workflow that carries the run label."""

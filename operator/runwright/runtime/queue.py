@@ -22,12 +22,14 @@ K = TypeVar("K", bound=Hashable)
 class WorkQueue(Generic[K]):
     """Each key is in the queue once, and with at most one worker at a time.
 
-    A key that is added while a worker has it is handed out again when that worker is done.
+    A key that is added while a worker has it is handed out again when that worker is done. What is patient, such as
+    archiving, is handed out when nothing else waits: a run that starts does not queue behind a thousand that ended.
     """
 
     def __init__(self) -> None:
-        self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._waiting: dict[K, float] = {}
+        self._urgent: dict[K, float] = {}
+        self._patient: dict[K, float] = {}
+        self._handout = asyncio.Semaphore(0)
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -42,23 +44,28 @@ class WorkQueue(Generic[K]):
 
     @property
     def oldest(self) -> float:
-        """Seconds that the key which will be handed out next has waited for a worker; 0.0 where none waits."""
-        since = next(iter(self._waiting.values()), None)
-        return asyncio.get_running_loop().time() - since if since is not None else 0.0
+        """Seconds that the key which came first has waited for a worker; 0.0 where none waits."""
+        first = [next(iter(lane.values())) for lane in (self._urgent, self._patient) if lane]
+        return asyncio.get_running_loop().time() - min(first) if first else 0.0
 
     def __len__(self) -> int:
         """Keys that wait for a worker."""
-        return len(self._waiting) + len(self._again)
+        return len(self._urgent) + len(self._patient) + len(self._again)
 
-    def add(self, key: K) -> None:
-        """Hand out the key as soon as a worker is free."""
+    def add(self, key: K, *, patient: bool = False) -> None:
+        """Hand out the key as soon as a worker is free; where it is patient, and nothing else waits."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._working:
             self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting[key] = asyncio.get_running_loop().time()
-            self._ready.put_nowait(key)
+        elif patient and key not in self._patient and key not in self._urgent:
+            self._patient[key] = asyncio.get_running_loop().time()
+            self._handout.release()
+        elif not patient and key not in self._urgent:
+            since = self._patient.pop(key, None)
+            if since is None:
+                self._handout.release()
+            self._urgent[key] = asyncio.get_running_loop().time() if since is None else since
 
     def add_after(self, key: K, seconds: float) -> None:
         """Hand out the key after that time, or earlier if it is due or added before."""
@@ -86,8 +93,10 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next key; the caller must say `done` of it."""
-        key = await self._ready.get()
-        del self._waiting[key]
+        await self._handout.acquire()
+        lane = self._urgent or self._patient
+        key = next(iter(lane))
+        del lane[key]
         self._working.add(key)
         return key
 

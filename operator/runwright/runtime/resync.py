@@ -60,7 +60,7 @@ class Resync:
         listed = {identity.key async for identity in self._cluster.list_half_archived_runs()}
         for key in listed:
             self._store.look_again(key)
-            self._queue.add(key)
+            self._queue.add(key, patient=True)
         return listed
 
     async def _workflows(self) -> set[Key]:

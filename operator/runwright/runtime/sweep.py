@@ -118,5 +118,5 @@ class Sweep:
             if wanted(run):
                 found += 1
                 self._store.look_again(run.key)
-                self._queue.add(run.key)
+                self._queue.add(run.key, patient=True)
         return found

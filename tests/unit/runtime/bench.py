@@ -83,7 +83,7 @@ class Bench:
 
     def queued(self) -> set[Key]:
         """The keys that wait for a worker now."""
-        return set(self.queue._waiting)
+        return {*self.queue._urgent, *self.queue._patient}
 
     def calls(self) -> dict[str, int]:
         """The calls that were made since `forget_calls`."""

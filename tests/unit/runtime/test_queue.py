@@ -212,3 +212,32 @@ def test_every_key_is_worked_on_after_it_was_added_and_never_twice_at_a_time(
         assert len(queue) == 0 and not working
 
     virtually(test)
+
+
+def test_what_is_patient_comes_when_nothing_else_waits() -> None:
+    async def main() -> list[str]:
+        queue = WorkQueue[str]()
+        for number in range(3):
+            queue.add(f"archived-{number}", patient=True)
+        queue.add("new")
+        queue.add("archived-2")
+        queue.add("archived-1", patient=True)
+        queue.add("new", patient=True)
+        assert len(queue) == 4
+        return [await queue.get() for _ in range(4)]
+
+    assert run_virtually(main()) == ["new", "archived-2", "archived-0", "archived-1"]
+
+
+def test_how_long_the_first_one_waits_counts_what_is_patient_too() -> None:
+    async def main() -> None:
+        queue = WorkQueue[str]()
+        queue.add("a", patient=True)
+        await asyncio.sleep(2)
+        queue.add("b")
+        assert round(queue.oldest) == 2
+        queue.add("a")
+        assert [await queue.get(), await queue.get()] == ["b", "a"]
+        assert queue.oldest == 0.0
+
+    run_virtually(main())

@@ -36,9 +36,9 @@ def archived(bench: Bench, *names: str, days: int | None = None) -> None:
 def take(bench: Bench) -> set[str]:
     """The runs that were put into the queue since this was last asked; each is one that is to be read anew."""
     found = {of.name for of in bench.queued()}
-    bench.queue._waiting.clear()
-    while not bench.queue._ready.empty():
-        assert bench.store.take_unwatched(bench.queue._ready.get_nowait())
+    for lane in (bench.queue._urgent, bench.queue._patient):
+        assert all(bench.store.take_unwatched(key) for key in lane)
+        lane.clear()
     return found
 
 
