@@ -4,6 +4,8 @@
 """
 
 import argparse
+import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from image import ClusterError, deliver
 
 OVERLAY = Path(__file__).resolve().parent / "overlays" / "local"
 PLACEHOLDER = "image: runwright:dev\n"
+BUCKET_PLACEHOLDER = "--artifact-bucket=HOST/BUCKET"
 CRDS = ("crd", "--selector=app.kubernetes.io/part-of=runwright")
 NAMESPACE = "runwright-system"
 DEPLOYMENT = "deployment/runwright-operator"
@@ -32,6 +35,19 @@ def kubectl(*arguments: str, given: str | None = None, show: bool = False) -> st
     return done.stdout or ""
 
 
+def default_bucket() -> str:
+    """The bucket of Argo's default artifact repository as HOST/BUCKET, or what stands for none that is known."""
+    path = "jsonpath={range .items[*]}{.data.artifactRepository}{end}"
+    config = kubectl(
+        "get", "configmaps", "-A", "--field-selector=metadata.name=workflow-controller-configmap", "-o", path
+    )
+    # The local cluster writes it as JSON; what somebody else wrote as YAML is not looked into.
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        s3 = json.loads(config)["s3"]
+        return f"{s3['endpoint']}/{s3['bucket']}"
+    return "HOST/BUCKET"
+
+
 def up(image: str) -> int:
     """Apply everything with `image` as the operator's, and wait for the operator to be ready."""
     start = time.monotonic()
@@ -42,7 +58,9 @@ def up(image: str) -> int:
     print(f"→ Runwright ({image}) into the cluster {context}, namespace {NAMESPACE}", flush=True)
     applied = kubectl(
         "apply", "--server-side", "--force-conflicts", "--field-manager=runwright-install", "-f", "-",
-        given=rendered.replace(PLACEHOLDER, f"image: {image}\n"),
+        given=rendered.replace(PLACEHOLDER, f"image: {image}\n").replace(
+            BUCKET_PLACEHOLDER, f"--artifact-bucket={default_bucket()}"
+        ),
     )  # fmt: skip
     print(f"  ✓ {len(applied.splitlines())} objects applied: the CRDs, access rights, the operator", flush=True)
     kubectl("wait", "--for=condition=Established", *CRDS, "--timeout=60s")
