@@ -142,7 +142,10 @@ def discovered(kubectl: Kubectl) -> list[Loaded]:
             service = kubectl.get(namespace, "service", name)["metadata"].get("labels") or {}
             labels = {f"service_label_{re.sub('[^a-zA-Z0-9]', '_', key)}": value for key, value in service.items()}
             for endpoint, port in product(endpoints["endpoints"] or (), endpoints["ports"] or ()):
-                labels |= {"endpoint_port_name": port["name"], "pod_name": endpoint["targetRef"]["name"]}
+                labels |= {
+                    "endpoint_port_name": port["name"],
+                    "pod_name": endpoint.get("targetRef", {}).get("name", ""),
+                }
                 address = f"{endpoint['addresses'][0]}:{port['port']}"
                 meta = {f"__meta_kubernetes_{key}": value for key, value in labels.items()}
                 found.append({"targets": [address], "labels": meta})
