@@ -28,10 +28,10 @@ from tests.unit.fake.world import RUN, SETTLE_SECONDS, World, manifest
 
 Json = Mapping[str, Any]
 
-EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "150"))
 STEPS = 20
 
-ENTRYPOINTS = ("two-steps", "flaky", "flaky-twice", "failing", "erring", "endless", "slow", "refused")
+ENTRYPOINTS = ("flaky", "two-steps", "flaky-twice", "endless", "failing", "erring", "slow", "refused")
 RETENTIONS: tuple[dict[str, str], ...] = (
     {},
     {"keepWorkflow": "5s"},
@@ -42,7 +42,8 @@ RETENTIONS: tuple[dict[str, str], ...] = (
 POLICIES: tuple[dict[str, Any], ...] = ({}, {"keepFailed": 0}, {"deleteAfter": "30s"}, {"keepWorkflow": "0s"})
 CALL_FAULTS = ("crash before", "crash after", "500", "409", "no reply after", "committed late", "paused after")
 EVENT_FAULTS = ("event lost", "event told late", "event told twice", "three events lost")
-SECONDS = (0.003, 0.012, 0.4, 2.0, 6.0, 30.0, 400.0)
+MOMENTS = st.sampled_from((8.0, 0.0, 0.003, 0.012, 0.4, 2.0, 30.0, 400.0))
+"""Seconds until the next thing happens: in the middle of what the operator does, or after it."""
 
 
 class EveryOperatorFails(World):
@@ -65,11 +66,12 @@ class Lifecycle(RuleBasedStateMachine):
         """Let the step happen, on virtual time."""
         return self.loop.run_until_complete(step)
 
-    def do(self, what: Any, *arguments: Any, **more: Any) -> None:
-        """Let it happen at once, with nothing else in between."""
+    def do(self, then: float, what: Any, *arguments: Any, **more: Any) -> None:
+        """Let it happen at once, and then time pass."""
 
         async def now() -> None:
             what(*arguments, **more)
+            await self.world.sleep(then)
 
         self.play(now())
 
@@ -83,88 +85,91 @@ class Lifecycle(RuleBasedStateMachine):
 
     # ----------------------------------------------------------------------------------------------------------- users
 
-    @initialize(entrypoint=st.sampled_from(ENTRYPOINTS), retention=st.sampled_from(RETENTIONS))
-    def begin(self, entrypoint: str, retention: dict[str, str]) -> None:
-        self.create(entrypoint, retention)
+    @initialize(then=MOMENTS, entrypoint=st.sampled_from(ENTRYPOINTS), retention=st.sampled_from(RETENTIONS))
+    def begin(self, then: float, entrypoint: str, retention: dict[str, str]) -> None:
+        self.create(then, entrypoint, retention)
 
     @precondition(lambda self: self.run is None)
-    @rule(entrypoint=st.sampled_from(ENTRYPOINTS), retention=st.sampled_from(RETENTIONS))
-    def create(self, entrypoint: str, retention: dict[str, str]) -> None:
-        self.do(self.world.apply, {**manifest(entrypoint), **({"retention": retention} if retention else {})})
+    @rule(then=MOMENTS, entrypoint=st.sampled_from(ENTRYPOINTS), retention=st.sampled_from(RETENTIONS))
+    def create(self, then: float, entrypoint: str, retention: dict[str, str]) -> None:
+        self.do(then, self.world.apply, {**manifest(entrypoint), **({"retention": retention} if retention else {})})
 
     @precondition(lambda self: self.run is not None)
-    @rule(name=st.sampled_from(("a", "b")))
-    def rename(self, name: str) -> None:
+    @rule(then=MOMENTS, name=st.sampled_from(("a", "b")))
+    def rename(self, then: float, name: str) -> None:
         assert self.run is not None
-        self.do(self.world.apply, {**self.run["spec"], "displayName": name})
+        self.do(then, self.world.apply, {**self.run["spec"], "displayName": name})
 
     @precondition(lambda self: self.run is not None and not self.finished)
-    @rule(how=st.sampled_from(("Stop", "Terminate")))
-    def shut_down(self, how: str) -> None:
+    @rule(then=MOMENTS, how=st.sampled_from(("Stop", "Terminate")))
+    def shut_down(self, then: float, how: str) -> None:
         assert self.run is not None
         if self.run["spec"].get("shutdown") != "Terminate":
-            self.do(self.world.apply, {**self.run["spec"], "shutdown": how})
+            self.do(then, self.world.apply, {**self.run["spec"], "shutdown": how})
 
     @precondition(lambda self: self.world.phase() in ("Failed", "Error"))
-    @rule()
-    def retry(self) -> None:
-        self.do(self.world.retry)
+    @rule(then=MOMENTS)
+    def retry(self, then: float) -> None:
+        self.do(then, self.world.retry)
 
     @precondition(lambda self: self.run is not None)
-    @rule()
-    def archive(self) -> None:
-        self.do(self.world.archive)
+    @rule(then=MOMENTS)
+    def archive(self, then: float) -> None:
+        self.do(then, self.world.archive)
 
     @precondition(lambda self: self.run is not None)
-    @rule()
-    def unarchive(self) -> None:
-        self.do(self.world.unarchive)
+    @rule(then=MOMENTS)
+    def unarchive(self, then: float) -> None:
+        self.do(then, self.world.unarchive)
 
     @precondition(lambda self: self.run is not None)
-    @rule()
-    def delete_run(self) -> None:
-        self.do(self.world.delete, "PipelineRun")
+    @rule(then=MOMENTS)
+    def delete_run(self, then: float) -> None:
+        self.do(then, self.world.delete, "PipelineRun")
 
     @precondition(lambda self: self.world.workflow() is not None)
-    @rule()
-    def delete_workflow(self) -> None:
-        self.do(self.world.delete, "Workflow")
+    @rule(then=MOMENTS)
+    def delete_workflow(self, then: float) -> None:
+        self.do(then, self.world.delete, "Workflow")
 
     @precondition(lambda self: self.world.argo_phase() in ("Failed", "Error"))
-    @rule()
-    def argo_retry(self) -> None:
-        self.do(self.world.argo_retry)
+    @rule(then=MOMENTS)
+    def argo_retry(self, then: float) -> None:
+        self.do(then, self.world.argo_retry)
 
-    @rule(policy=st.sampled_from(POLICIES))
-    def set_policy(self, policy: dict[str, Any]) -> None:
-        self.do(self.world.policy, **policy)
+    @rule(then=MOMENTS, policy=st.sampled_from(POLICIES))
+    def set_policy(self, then: float, policy: dict[str, Any]) -> None:
+        self.do(then, self.world.policy, **policy)
 
     # ------------------------------------------------------------------------------------------------------ misfortunes
 
-    @rule(kind=st.sampled_from(CALL_FAULTS), after=st.integers(0, 8))
-    def call_goes_wrong(self, kind: str, after: int) -> None:
+    @rule(then=MOMENTS, kind=st.sampled_from(CALL_FAULTS), after=st.integers(0, 8))
+    def call_goes_wrong(self, then: float, kind: str, after: int) -> None:
         self.world.fault = Fault(kind, len(self.world.calls) + after)
+        self.time_passes(then)
 
-    @rule(kind=st.sampled_from(EVENT_FAULTS), after=st.integers(0, 4))
-    def event_goes_wrong(self, kind: str, after: int) -> None:
+    @rule(then=MOMENTS, kind=st.sampled_from(EVENT_FAULTS), after=st.integers(0, 4))
+    def event_goes_wrong(self, then: float, kind: str, after: int) -> None:
         self.world.fault = Fault(kind, self.world.deliveries + after)
+        self.time_passes(then)
 
-    @rule()
-    def operator_is_killed(self) -> None:
-        self.do(self.world.stop_operators)
+    @rule(then=MOMENTS)
+    def operator_is_killed(self, then: float) -> None:
+        self.do(then, self.world.stop_operators)
 
     @precondition(lambda self: sum(operator.alive for operator in self.world.operators) < 2)
-    @rule()
-    def operator_starts(self) -> None:
-        self.do(self.world.start_operator)
+    @rule(then=MOMENTS)
+    def operator_starts(self, then: float) -> None:
+        self.do(then, self.world.start_operator)
 
-    @rule(minutes=st.sampled_from((-60, -1, 0, 1)))
-    def clock_is_set(self, minutes: int) -> None:
+    @rule(then=MOMENTS, minutes=st.sampled_from((-60, -1, 0, 1)))
+    def clock_is_set(self, then: float, minutes: int) -> None:
         self.world.clock.ahead = timedelta(minutes=minutes)
+        self.time_passes(then)
 
-    @rule(seconds=st.sampled_from(SECONDS))
-    def time_passes(self, seconds: float) -> None:
-        self.play(self.world.sleep(seconds))
+    @rule(then=MOMENTS)
+    def time_passes(self, then: float) -> None:
+        self.play(self.world.sleep(then))
 
     # ------------------------------------------------------------------------------------------------------------ rules
 
