@@ -81,9 +81,13 @@ class Bench:
     async def reconcile(self, name: str = RUN) -> float | None:
         return await self.reconciler.reconcile(Key(NAMESPACE, name))
 
-    def queued(self) -> set[Key]:
-        """The keys that wait for a worker now."""
-        return {*self.queue._urgent, *self.queue._patient}
+    async def take(self) -> set[Key]:
+        """The keys that wait for a worker, taken out of the queue."""
+        keys: set[Key] = set()
+        while len(self.queue):
+            keys.add(key := await self.queue.get())
+            self.queue.done(key)
+        return keys
 
     def calls(self) -> dict[str, int]:
         """The calls that were made since `forget_calls`."""

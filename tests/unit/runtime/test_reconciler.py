@@ -325,3 +325,37 @@ def test_one_object_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bench.world.workflow() is not None
 
     virtually(test)
+
+
+def test_progress_is_written_no_oftener_than_every_two_seconds() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.until(lambda: bench.world.argo_phase() == "Running")
+        bench.tell_workflow()
+        assert await bench.reconcile() is None and bench.world.phase() == "Running"
+        bench.tell()
+        body = bench.world.workflow() or {}
+        bench.server.replace("Workflow", NAMESPACE, RUN, status={**body["status"], "progress": "1/7"})
+        bench.tell_workflow()
+        bench.forget_calls()
+        again = await bench.reconcile()
+        assert again is not None and 1.9 < again <= 2 and bench.calls() == {}
+        await bench.wait(again)
+        await bench.reconcile()
+        assert bench.calls() == {"patch pipelineruns/status": 1}
+        assert (bench.world.run() or {})["status"]["progress"] == "1/7"
+
+    virtually(test)
+
+
+def test_what_is_written_is_measured() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.run_to_end("flaky")
+        samples = bench.reconciler._measures.registry.get_sample_value
+        labels = {"namespace": NAMESPACE, "phase": "Failed", "reason": "Failed"}
+        assert samples("runwright_runs_finished_total", labels) == 1
+        assert samples("runwright_mirror_lag_seconds_count") == 1, "told once, and written with it"
+
+    virtually(test)

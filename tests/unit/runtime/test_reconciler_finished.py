@@ -66,6 +66,7 @@ def test_the_workflow_of_a_run_that_is_told_of_in_time_costs_no_look() -> None:
         after_crash.forget_calls()
         await after_crash.reconcile()
         assert after_crash.calls() == {"get retentionpolicies": 1}
+        assert "unclaimed" not in remembered(after_crash)
         assert await after_crash.reconcile() is None, "the delay has passed"
         assert after_crash.calls() == {"get retentionpolicies": 1}
 

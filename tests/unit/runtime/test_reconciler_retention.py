@@ -57,7 +57,7 @@ def test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and
         assert labels["runwright.dev/delete-on"] == "2026-12-04" and remembered(bench) == {}
         await bench.wait(9 * DAY)
         await bench.sweep.expiring()
-        (key,) = bench.queued()
+        (key,) = await bench.take()
         assert await bench.reconcile(key.name) == LONGEST_WAIT.total_seconds(), "less than a day is left"
         await bench.wait(DAY)
         assert await bench.reconcile() is None and bench.world.run() is None and remembered(bench) == {}

@@ -143,7 +143,7 @@ def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for
         it.world.apply(manifest("endless"), "running", labels=archived)
         found = await it.resync.half_archived()
         assert {key.name for key in found} == {"asked-while-away", "brought-back-and-asked-again", "running"}
-        assert it.queued() == found and all(it.store.take_unwatched(key) for key in found)
+        assert await it.take() == found and all(it.store.take_unwatched(key) for key in found)
         assert it.calls() == {"list pipelineruns": 2}, "pages of a list; no run is read"
 
     bench.virtually(test)
@@ -155,10 +155,10 @@ def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
         it.world.apply(manifest(), "told-by-the-watch")
         task = asyncio.create_task(it.resync.forever(300))
         await it.wait(1)
-        assert {key.name for key in it.queued()} == {"asked-while-away"}
+        assert {key.name for key in await it.take()} == {"asked-while-away"}
         assert it.calls() == {"list pipelineruns": 1}
         await it.wait(331)
-        assert it.calls()["list workflows"] == 1 and Key(NAMESPACE, "told-by-the-watch") in it.queued()
+        assert it.calls()["list workflows"] == 1 and Key(NAMESPACE, "told-by-the-watch") in await it.take()
         assert not task.done()
 
     bench.virtually(test)
@@ -171,10 +171,10 @@ def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -
         listed, it.cluster.list_half_archived_runs = it.cluster.list_half_archived_runs, raising(error)
         task = asyncio.create_task(it.resync.forever(300))
         await it.wait(1)
-        assert it.queued() == set() and not task.done()
+        assert await it.take() == set() and not task.done()
         it.cluster.list_half_archived_runs = listed
         await it.wait(331)
-        assert it.queued() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
+        assert await it.take() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
         task.cancel()
         await it.wait(1)
         assert task.cancelled()

@@ -33,13 +33,11 @@ def archived(bench: Bench, *names: str, days: int | None = None) -> None:
         bench.finished(name, labels=labels, status={"storageState": "Archived"})
 
 
-def take(bench: Bench) -> set[str]:
+async def take(bench: Bench) -> set[str]:
     """The runs that were put into the queue since this was last asked; each is one that is to be read anew."""
-    found = {of.name for of in bench.queued()}
-    for lane in (bench.queue._urgent, bench.queue._patient):
-        assert all(bench.store.take_unwatched(key) for key in lane)
-        lane.clear()
-    return found
+    keys = await bench.take()
+    assert all([bench.store.take_unwatched(key) for key in keys])
+    return {key.name for key in keys}
 
 
 def swept(test: Callable[[Bench, asyncio.Task[None]], Awaitable[None]], setup: Callable[[Bench], object]) -> None:
@@ -83,7 +81,7 @@ NO = ApiError(503, "ServiceUnavailable", "no")
 
 def test_at_the_start_all_are_found_that_are_due_by_tomorrow_and_no_others() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        assert take(bench) == {"long-ago", "yesterday", "today", "tomorrow"}
+        assert await take(bench) == {"long-ago", "yesterday", "today", "tomorrow"}
         assert bench.calls() == {"list pipelineruns": 3}, "pages of a list; no run is read"
 
     def setup(bench: Bench) -> None:
@@ -97,16 +95,16 @@ def test_at_the_start_all_are_found_that_are_due_by_tomorrow_and_no_others() -> 
 
 def test_six_hours_later_it_asks_for_those_of_three_days_only() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        assert take(bench) == {"first"}
+        assert await take(bench) == {"first"}
         lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs)
         archived(bench, "second", days=1)
         await bench.wait(SWEEP_SECONDS - 2)
-        assert take(bench) == set() and lists.asked == []
+        assert await take(bench) == set() and lists.asked == []
         await bench.wait(2)
-        assert take(bench) == {"first", "second"}
+        assert await take(bench) == {"first", "second"}
         assert lists.asked == [(("2026-11-23", "2026-11-24", "2026-11-25"),)]
         await bench.wait(DAY)
-        assert take(bench) == {"first", "second", "third"}
+        assert await take(bench) == {"first", "second", "third"}
         assert len(lists.asked) == 5 and lists.asked[-1] == (("2026-11-24", "2026-11-25", "2026-11-26"),)
 
     def setup(bench: Bench) -> None:
@@ -120,22 +118,22 @@ def test_what_came_due_while_the_api_server_was_away_is_found_late(monkeypatch: 
     monkeypatch.setattr(sweep, "RETRY_SECONDS", 3600.0)
 
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        assert take(bench) == set()
+        assert await take(bench) == set()
         bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, *[NO] * 96)
         await bench.wait(4 * DAY)
-        assert take(bench) == set()
+        assert await take(bench) == set()
         await bench.wait(DAY / 2)
-        assert take(bench) == {"meanwhile"}
+        assert await take(bench) == {"meanwhile"}
 
     swept(test, lambda bench: archived(bench, "meanwhile", days=2))
 
 
 def test_what_came_due_while_the_machine_slept_is_found_late() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        assert take(bench) == set()
+        assert await take(bench) == set()
         bench.world.clock.ahead = 5 * DAY
         await bench.wait(SWEEP_SECONDS)
-        assert take(bench) == {"meanwhile"}
+        assert await take(bench) == {"meanwhile"}
 
     swept(test, lambda bench: archived(bench, "meanwhile", days=2))
 
@@ -148,7 +146,7 @@ def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> Non
         await bench.wait(2 * RETRY_SECONDS + 1)
         assert lists.at == pytest.approx([0, RETRY_SECONDS, 2 * RETRY_SECONDS], abs=0.1)
         assert lists.asked == [((),)] * 3, "none has been found yet"
-        assert take(bench) == {"due"} and not task.done()
+        assert await take(bench) == {"due"} and not task.done()
 
     with caplog.at_level(logging.WARNING):
         virtually(test)
@@ -161,7 +159,7 @@ def test_a_request_that_is_cut_off_does_not_end_it() -> None:
         lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, asyncio.CancelledError())
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(RETRY_SECONDS + 1)
-        assert take(bench) == {"due"} and len(lists.asked) == 2 and not task.done()
+        assert await take(bench) == {"due"} and len(lists.asked) == 2 and not task.done()
         bench.sweep.policy_changed(NAMESPACE)
         task.cancel()
         await bench.wait(1)
@@ -175,12 +173,12 @@ def test_a_request_that_is_cut_off_does_not_end_it() -> None:
 
 def test_all_runs_of_a_namespace_are_looked_at_when_its_policy_changes() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        assert take(bench) == set()
+        assert await take(bench) == set()
         bench.sweep.policy_changed(NAMESPACE)
         await bench.wait(1)
-        assert take(bench) == {"archived", "available", "running"}
+        assert await take(bench) == {"archived", "available", "running"}
         await bench.wait(100)
-        assert take(bench) == set(), "once"
+        assert await take(bench) == set(), "once"
 
     def setup(bench: Bench) -> None:
         archived(bench, "archived")
@@ -207,11 +205,11 @@ def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
 
 def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        take(bench)
+        await take(bench)
         lists = bench.cluster.list_runs = lists_of(bench.cluster.list_runs, NO, asyncio.CancelledError())
         bench.sweep.policy_changed(NAMESPACE)
         await bench.wait(RETRY_SECONDS * 2 + 1)
-        assert take(bench) == {"a", "b", "c"}
+        assert await take(bench) == {"a", "b", "c"}
         assert lists.asked == [(NAMESPACE,)] * 3
 
     swept(test, lambda bench: archived(bench, "a", "b", "c"))
@@ -219,13 +217,13 @@ def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
 
 def test_a_policy_that_changes_again_while_its_runs_are_listed_has_them_looked_at_again() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        take(bench)
+        await take(bench)
         call, seen = bench.cluster.list_runs, list[set[str]]()
 
         async def changing(namespace: str) -> AsyncIterator[Identity]:
             async for identity in call(namespace):
                 yield identity
-            seen.append(take(bench))
+            seen.append(await take(bench))
             if len(seen) == 1:
                 bench.sweep.policy_changed(namespace)
 
@@ -256,12 +254,12 @@ def test_archived_runs_without_a_day_are_looked_at_when_a_policy_that_deletes_be
     namespace: str, names: set[str]
 ) -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        assert take(bench) == set()
+        assert await take(bench) == set()
         bench.sweep.policy_begins(namespace)
         await bench.wait(1)
-        assert take(bench) == names
+        assert await take(bench) == names
         await bench.wait(100)
-        assert take(bench) == set(), "once"
+        assert await take(bench) == set(), "once"
 
     swept(test, undated)
 
@@ -274,7 +272,7 @@ def test_a_beginning_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
         bench.sweep.policy_begins(NAMESPACE)
         bench.sweep.policy_changed("empty")
         await bench.wait(RETRY_SECONDS * 2 + 1)
-        assert take(bench) == {"undated", "too"}
+        assert await take(bench) == {"undated", "too"}
         assert lists.asked == [(NAMESPACE,)] * 3 and not bench.sweep._changed
 
     swept(test, undated)
