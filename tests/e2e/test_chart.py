@@ -215,6 +215,29 @@ def arguments(objects: dict[tuple[str, str, str], Object]) -> list[str]:
     return deployment["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
+def test_the_right_to_secrets_is_asked_for(helm: Helm, kubectl: Kubectl, tmp_path: Path):
+    """By nobody, or by the chart's value and the kustomize component alike: to get them by name, and no more."""
+    secrets = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+
+    def asked(objects: dict[tuple[str, str, str], Object], kind: str = "ClusterRole") -> list[Object]:
+        rules = [rule for key, one in objects.items() if key[0] == kind for rule in one.get("rules", ())]
+        return [rule for rule in rules if "secrets" in rule["resources"]]
+
+    base = REPOSITORY / "deploy" / "base"
+    assert asked(helm.rendered()) == asked(by_name(kubectl("kustomize", str(base)))) == []
+    on = ("--set", "artifacts.readSecrets=true")
+    assert asked(helm.rendered(*on)) == [secrets]
+    assert asked(helm.rendered(*on, "--set", "watchNamespaces={one,two}"), "Role") == [secrets, secrets]
+    component = os.path.relpath(REPOSITORY / "deploy" / "read-secrets", tmp_path)
+    document = {"resources": [os.path.relpath(base, tmp_path)], "components": [component]}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(document))
+    objects = by_name(kubectl("kustomize", str(tmp_path)))
+    assert asked(objects) == [secrets]
+    (account,) = (key for key in objects if key[0] == "ServiceAccount")
+    (subject,) = objects["ClusterRoleBinding", "", "runwright-read-secrets"]["subjects"]
+    assert (subject["namespace"], subject["name"]) == account[1:]
+
+
 def test_how_long_runs_are_kept_is_passed_on(helm: Helm):
     retention = {
         "archiveAfter": "1h30m",

@@ -83,6 +83,7 @@ def test_its_account_may(kubectl: Kubectl, namespace: str, verb: str, resource: 
     ("verb", "resource"),
     [
         ("get", "secrets"),
+        ("list", "secrets"),
         ("list", "configmaps"),
         ("create", "pods"),
         ("get", "pods"),
