@@ -151,7 +151,6 @@ class Reconciler:
         """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""
         self._forget(run.key)
         if run.deleting:
-            self.finished.drop(run.key)
             return None
         now = self._clock.now()
         known = None if isinstance(seen, NotSeen) else isinstance(seen, WorkflowRecord | Kept)

@@ -31,6 +31,13 @@ async def test_a_deleted_run_is_forgotten_and_looked_at() -> None:
     assert it.store.take_unwatched(KEY), "it may be archived: only the API server can tell"
 
 
+async def test_a_run_that_leaves_its_watch_waits_for_those_that_run() -> None:
+    it = Bench()
+    it.intake.pipelinerun("DELETED", run_body("2") | {"metadata": run_body()["metadata"] | {"name": "archived"}})
+    it.intake.pipelinerun("ADDED", run_body())
+    assert [(await it.queue.get()).name, (await it.queue.get()).name] == [KEY.name, "archived"]
+
+
 async def test_the_deletion_of_an_earlier_run_of_the_name_is_not_of_this_one() -> None:
     it = Bench()
     it.store.put_run(run("9"))

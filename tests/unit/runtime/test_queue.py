@@ -167,7 +167,7 @@ def test_nothing_comes_after_it_was_closed() -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["add", "later", "retry", "wait"]), st.sampled_from("abc"), st.integers(0, 5)),
+    st.tuples(st.sampled_from(["add", "patient", "later", "retry", "wait"]), st.sampled_from("abc"), st.integers(0, 5)),
     max_size=40,
 )
 
@@ -197,6 +197,8 @@ def test_every_key_is_worked_on_after_it_was_added_and_never_twice_at_a_time(
             match what:
                 case "add":
                     queue.add(key)
+                case "patient":
+                    queue.add(key, patient=True)
                 case "later":
                     queue.add_after(key, number)
                 case "retry":

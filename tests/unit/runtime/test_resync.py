@@ -130,6 +130,16 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
     virtually(test)
 
 
+def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
+    async def test(it: Bench) -> None:
+        it.store.put_run(it.finished("gone", phase="Running"))
+        it.world.delete("PipelineRun", "gone")
+        assert await it.resync.once() == {Key(NAMESPACE, "gone")}
+        assert it.store.runs() == [] and await it.take() == {Key(NAMESPACE, "gone")}
+
+    bench.virtually(test)
+
+
 # ------------------------------------------------------------------------------------------------- what no watch tells of
 
 
@@ -145,6 +155,16 @@ def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for
         assert {key.name for key in found} == {"asked-while-away", "brought-back-and-asked-again", "running"}
         assert await it.take() == found and all(it.store.take_unwatched(key) for key in found)
         assert it.calls() == {"list pipelineruns": 2}, "pages of a list; no run is read"
+
+    bench.virtually(test)
+
+
+def test_what_is_archived_late_waits_for_those_that_run() -> None:
+    async def test(it: Bench) -> None:
+        it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        await it.resync.half_archived()
+        it.queue.add(KEY)
+        assert [await it.queue.get(), (await it.queue.get()).name] == [KEY, "asked-while-away"]
 
     bench.virtually(test)
 

@@ -93,6 +93,18 @@ def test_at_the_start_all_are_found_that_are_due_by_tomorrow_and_no_others() -> 
     swept(test, setup)
 
 
+def test_what_is_due_waits_for_the_runs_that_run() -> None:
+    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+        bench.queue.add(key("running"))
+        assert [(await bench.queue.get()).name for _ in range(3)] == ["running", "due", "overdue"]
+
+    def setup(bench: Bench) -> None:
+        archived(bench, "due", days=0)
+        archived(bench, "overdue", days=-3)
+
+    swept(test, setup)
+
+
 def test_six_hours_later_it_asks_for_those_of_three_days_only() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == {"first"}
