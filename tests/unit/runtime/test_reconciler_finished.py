@@ -122,6 +122,20 @@ def test_a_run_that_is_deleted_is_forgotten() -> None:
     virtually(test)
 
 
+def test_a_finished_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
+    """With `kubectl delete --cascade=foreground` it is still there until its Workflow is gone."""
+
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        body = bench.world.run() or {}
+        going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
+        bench.intake.pipelinerun("MODIFIED", going)
+        assert await bench.reconcile() is None
+        assert bench.calls() == {} and remembered(bench) == {}
+
+    virtually(test, default=RetentionPolicySpec(keep_failed=5))
+
+
 @pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError(), KeyError("odd")])
 def test_a_run_that_has_left_the_watch_is_not_forgotten_where_the_look_at_it_fails(error: BaseException) -> None:
     async def test(bench: Bench) -> None:

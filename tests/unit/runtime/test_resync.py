@@ -130,6 +130,30 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
     virtually(test)
 
 
+def test_an_edit_of_a_run_is_found() -> None:
+    async def test(it: Bench) -> None:
+        it.world.apply(manifest())
+        it.tell()
+        await it.take()
+        it.world.apply(manifest() | {"shutdown": "Stop"})
+        assert await it.resync.once() == {KEY} == await it.take()
+        assert it.store.run(KEY) == it.run()
+
+    bench.virtually(test)
+
+
+def test_a_run_that_has_no_workflow_and_waits_is_not_found() -> None:
+    async def test(it: Bench) -> None:
+        it.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        it.tell()
+        await it.reconcile()
+        it.tell()
+        await it.take()
+        assert it.world.stalled() and await it.resync.once() == set() == await it.take()
+
+    bench.virtually(test)
+
+
 def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
     async def test(it: Bench) -> None:
         it.store.put_run(it.finished("gone", phase="Running"))
