@@ -95,6 +95,7 @@ CALLS: list[tuple[Callable[[KubernetesCluster], Awaitable[object]], list[tuple[s
     (lambda c: c.delete_snapshot(OBJECT), [("delete", "workflowsnapshots")]),
     (lambda c: c.label_run(run(), {"a": "b"}), [("patch", "pipelineruns")]),
     (lambda c: c.delete_run(run()), [("delete", "pipelineruns")]),
+    (lambda c: c.get_secret("team", "a"), [("get", "secrets")]),
     (lambda c: c.get_policy("team"), [("get", "retentionpolicies")]),
     (lambda c: c.patch_run_status(run(), {}), [("patch", "pipelineruns/status")]),
     (lambda c: c.post_event(run(), Notice("Normal", "Done", "it is"), NOW), [("create", "events")]),
