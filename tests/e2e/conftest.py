@@ -114,13 +114,14 @@ def operator(kubectl: Kubectl) -> None:
 def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The deployed operator is away; its kubeconfig is free for another one. For tests that are `serial`."""
     path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
+    before = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.replicas}")
     kubectl("scale", *OPERATOR, "--replicas=0")
     try:
         pods = ("pods", "-l", "app.kubernetes.io/component=operator")
         kubectl("wait", "-n", SYSTEM, "--for=delete", *pods, "--timeout=60s", timeout=70)
         yield path
     finally:
-        kubectl("scale", *OPERATOR, "--replicas=1")
+        kubectl("scale", *OPERATOR, f"--replicas={before}")
         kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
 
 

@@ -101,6 +101,7 @@ def test_the_time_comes_while_it_is_away(kubectl: Kubectl, namespace: str, morta
         "archived-deleted": {"archiveAfter": "0s", "deleteAfter": "30m"},
         "later": {"archiveAfter": "2h", "deleteAfter": "3h", "keepWorkflow": "2h"},
         "policys": {},
+        "archived-policys": {"archiveAfter": "0s"},
     }
     mortal.start()
     create(
@@ -110,7 +111,7 @@ def test_the_time_comes_while_it_is_away(kubectl: Kubectl, namespace: str, morta
     )
     for name in retentions:
         wait_for_run(kubectl, namespace, name, archived if name.startswith("archived-") else finished)
-    kubectl.wait_gone(namespace, "workflow", "archived-deleted")
+    kubectl.wait_gone(namespace, "workflow", "archived-deleted", "archived-policys")
     mortal.kill()
     ended = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds").replace("+00:00", "Z")
     for name in retentions:
@@ -122,6 +123,6 @@ def test_the_time_comes_while_it_is_away(kubectl: Kubectl, namespace: str, morta
     mortal.start()
     wait_for_run(kubectl, namespace, "archived", archived)
     kubectl.wait_gone(namespace, "workflow", "dropped")
-    kubectl.wait_gone(namespace, "prun", "deleted", "archived-deleted", "policys")
+    kubectl.wait_gone(namespace, "prun", "deleted", "archived-deleted", "policys", "archived-policys")
     assert {run["metadata"]["name"] for run in kubectl.list(namespace, "prun")} == {"archived", "dropped", "later"}
     assert kubectl.find(namespace, "workflow", "later") is not None

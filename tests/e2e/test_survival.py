@@ -9,13 +9,11 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import Kubectl, Object, condition, finished
-from tests.e2e.conftest import OPERATOR, Apply, wait_for_run
+from tests.e2e.conftest import Apply, wait_for_run
 from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
 from tests.e2e.processes import Operator, Sightings
 from tests.e2e.runs import Run
@@ -23,32 +21,7 @@ from tests.e2e.storage import archived, set_state
 
 pytestmark = pytest.mark.serial
 
-SYSTEM = "runwright-system"
-PODS = "app.kubernetes.io/component=operator"
-
 PAUSE = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {"duration": "3s"}}]}
-
-
-@pytest.fixture(scope="module")
-def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The deployed operator is away; its kubeconfig is free for another one."""
-    path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
-    before = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.replicas}")
-    kubectl("scale", *OPERATOR, "--replicas=0")
-    try:
-        kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", PODS, "--timeout=60s", timeout=70)
-        yield path
-    finally:
-        kubectl("scale", *OPERATOR, f"--replicas={before}")
-        kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
-
-
-@pytest.fixture
-def mortal(account: Path) -> Iterator[Operator]:
-    """The only operator; not yet started. Whatever happens to it, it logs no error."""
-    with Operator(account) as process:
-        yield process
-    assert process.errors() == []
 
 
 @pytest.fixture
