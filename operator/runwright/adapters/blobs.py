@@ -212,6 +212,9 @@ def client(plain: bool = False, authority: str = "") -> ClientConfig:
 CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 STATUS = re.compile(r"status code: ([0-9]{3})")
 REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
+BAD_CREDENTIALS = re.compile("Credential|CryptoProvider|InvalidKey|credential provider")
+"""In the library's errors about keys that cannot be read as such, which it finds out before it asks the store."""
+
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 NO_OBJECT = ("NoSuchKey", "BlobNotFound", "ResourceNotFound", "")
 
@@ -232,6 +235,11 @@ def failure(error: Exception, place: StorePlace, key: str) -> ArtifactError:
         return ArtifactError("ObjectNotFound", f"{where} is not there")
     if isinstance(error, FileNotFoundError) and code in NO_OBJECT:
         return ArtifactError("ObjectNotFound", f"{where} has no object of the key {quoted(key)}")
+    if not status and "root_certificate" in said:
+        return ArtifactError("Refused", f"{where}: expected certificates in PEM in the Secret that caSecret names")
+    if not status and not place.own_identity and BAD_CREDENTIALS.search(said):
+        named = ", ".join(field for field in place.secrets if field != "caSecret")
+        return ArtifactError("Refused", f"{where}: expected credentials in what {named} names, found what are none")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError | FileNotFoundError) or status.startswith("4"):
         told = ", ".join(part for part in (code, f"HTTP {status}" if status else "") if part)
         return ArtifactError("Refused", f"{where} refused to give the key {quoted(key)}{f' ({told})' if told else ''}")
