@@ -16,7 +16,7 @@ from runwright.ports import ApiError, Json
 from runwright.runtime.reconciler import MAX_STEPS
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
-from tests.unit.runtime.bench import KEY, Bench, fails, virtually
+from tests.unit.runtime.bench import KEY, Bench, fails, remembered, virtually
 
 
 def test_an_unknown_run_needs_no_call() -> None:
@@ -357,5 +357,23 @@ def test_what_is_written_is_measured() -> None:
         labels = {"namespace": NAMESPACE, "phase": "Failed", "reason": "Failed"}
         assert samples("runwright_runs_finished_total", labels) == 1
         assert samples("runwright_mirror_lag_seconds_count") == 1, "told once, and written with it"
+
+    virtually(test)
+
+
+def test_a_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
+    """With `kubectl delete --cascade=foreground` it is still there until its Workflow is gone."""
+
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        bench.tell_workflow()
+        body = bench.world.run() or {}
+        going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
+        bench.intake.pipelinerun("MODIFIED", going)
+        bench.forget_calls()
+        assert await bench.reconcile() is None
+        assert bench.calls() == {} and remembered(bench) == {}
 
     virtually(test)

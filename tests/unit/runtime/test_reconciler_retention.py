@@ -105,6 +105,20 @@ def test_a_workflow_that_is_kept_no_longer_goes_and_its_run_stays() -> None:
     virtually(test)
 
 
+def test_an_edit_of_a_run_whose_workflow_is_due_makes_it_go_now() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"keepWorkflow": "90m"})
+        await bench.wait(2 * HOUR)
+        bench.world.label(team="a")
+        bench.tell()
+        bench.forget_calls()
+        assert await bench.reconcile() == 0, "its Workflow is in no store, and may be there"
+        assert bench.calls() == {"get retentionpolicies": 1}
+        assert await bench.reconcile() is None and bench.world.workflow() is None
+
+    virtually(test)
+
+
 @pytest.mark.parametrize("due", ["archive", "delete"])
 def test_a_due_run_that_is_gone_by_then_is_forgotten(due: str) -> None:
     async def test(bench: Bench) -> None:

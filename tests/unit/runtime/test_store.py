@@ -152,3 +152,29 @@ def test_has_workflow() -> None:
     assert not store.has_workflow(KEY)
     store.put_workflow(workflow(owner="another-run"))
     assert store.has_workflow(KEY)
+
+
+def test_what_is_not_known_can_be_dropped() -> None:
+    store = Store()
+    for uid in (None, "any"):
+        store.drop_run(KEY, uid)
+        store.drop_workflow(KEY, uid)
+    store.deleted_workflow(workflow())
+    assert store.runs() == [] and store.workflows() == []
+
+
+def test_the_time_since_a_phase_was_told_is_given_once() -> None:
+    store = Store()
+    assert store.take_told(KEY) is None
+    store.put_workflow(workflow("1"))
+    store.put_workflow(workflow("2"))
+    told = store.take_told(KEY)
+    assert told is not None and 0 <= told < 10
+    assert store.take_told(KEY) is None
+    store.put_workflow(workflow("3"))
+    assert store.take_told(KEY) is None, "the same phase"
+    store.put_workflow(workflow("4", phase="Succeeded"))
+    assert store.take_told(KEY) is not None
+    store.put_workflow(workflow("5", phase="Failed"))
+    store.drop_workflow(KEY)
+    assert store.take_told(KEY) is None
