@@ -259,6 +259,19 @@ def test_how_long_runs_are_kept_is_passed_on(helm: Helm):
     assert arguments(helm.rendered("--set-json", 'retention={"deleteAfter": ""}')) == arguments(without)
 
 
+def test_the_buckets_that_the_operator_reads_itself(helm: Helm):
+    variable = {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "id"}}}
+    values = {"buckets": ["minio.argo:9000/artifacts", "storage.googleapis.com/b"], "env": [variable]}
+    without, with_all = helm.rendered(), helm.rendered("--set-json", f"artifacts={json.dumps(values)}")
+    added = ["--artifact-bucket=minio.argo:9000/artifacts", "--artifact-bucket=storage.googleapis.com/b"]
+    assert arguments(with_all) == [*arguments(without), *added]
+    (container,) = with_all["Deployment", SYSTEM, "runwright-operator"]["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [variable]
+    for bucket in ("artifacts", "https://minio/artifacts", "minio/"):
+        with pytest.raises(subprocess.CalledProcessError):
+            helm.rendered("--set-json", f"artifacts.buckets={json.dumps([bucket])}")
+
+
 def test_the_overlay_for_one_namespace_gives_the_rights_that_the_chart_gives(helm: Helm, kubectl: Kubectl):
     overlay = by_name(kubectl("kustomize", str(REPOSITORY / "deploy" / "overlays" / "namespaced")))
     chart = helm.rendered("--set", "watchNamespaces={runwright}")
