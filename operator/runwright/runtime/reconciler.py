@@ -202,8 +202,8 @@ class Reconciler:
 
 
 def seconds(decision: Decision) -> float | None:
-    """When to come back, as the queue takes it."""
-    return decision.requeue_after.total_seconds() if decision.requeue_after else None
+    """When to come back, as the queue takes it: within the hour, since the clock may have been set."""
+    return min(decision.requeue_after, LONGEST_WAIT).total_seconds() if decision.requeue_after else None
 
 
 def status_json(status: PipelineRunStatus) -> dict[str, object]:

@@ -96,6 +96,7 @@ class Argo:
             if pod is None:
                 self._create("Pod", workflow, node["id"], {NODE_ANNOTATION: node["id"]}, start=start)
             elif pod["start"] != start and attempt_of(workflow):
+                # At a first attempt it is one that is being deleted: Argo 3.7.3 waits until it is gone, and makes another.
                 told = ended(told, "Failed", f"{node['id']} found its pod of the last attempt", self._now())
             if node.get("finishedAt"):
                 self._create("WorkflowTaskResult", workflow, node["id"], {})
