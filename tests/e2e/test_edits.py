@@ -349,8 +349,8 @@ BAD_STATUS: dict[str, tuple[dict[str, Any], str]] = {
         'status.startedAt: Invalid value: "today": startedAt in body must be of type date-time',
     ),
     "metric": (
-        {"metrics": [{"nodeID": "a", "name": "m", "value": 1}, {"nodeID": "a", "name": "m", "value": 2}]},
-        "status.metrics[1]: Duplicate value",
+        {"metrics": [{"name": "m", "value": 1}]},
+        "status.metrics[0].nodeID: Required value",
     ),
 }
 
