@@ -36,7 +36,7 @@ FINISHED = ("Succeeded", "Failed", "Error")
 MAX_STATUS_BYTES = 8192
 
 EVERYTHING = os.environ.get("SWEEP") == "everything"
-"""Whether every scenario is played with all faults at all places: four times the cases, for a change in `runtime/`."""
+"""Whether every scenario is played with all faults at all places: three times the cases, for a change in `runtime/`."""
 
 SWEPT_LISTS = ("list pipelineruns", "list workflows")
 """What resync and sweep list."""
@@ -61,6 +61,8 @@ WRITE_FAULTS = (
 """What makes no difference to a read is done to writes only."""
 EVENT_FAULTS = ("event lost", "event told twice", "event told late", "event told very late", "three events lost")
 STREAM_FAULTS = ("PipelineRuns are told late", "Workflows are told late")
+ALIKE = ("429", "no reply before", "long crash before", "paused before", "event told very late")
+"""What differs little from another kind: left to SWEEP=everything."""
 SHIFTS = 6
 """Two operators from the start, the second one so many times 0.7 ms later: their calls lie differently in between."""
 
@@ -189,12 +191,20 @@ def without_times(value: Any) -> Any:
 
 
 def faults_of(scenario: Scenario, calm: Played) -> Iterator[Fault]:
-    """Every fault at every place that the play without faults has, and some after it."""
-    level = "all" if EVERYTHING else scenario.faults
+    """The faults at the places that the play without faults has, and some after it."""
+    if EVERYTHING:
+        yield from every_fault(calm, "all", lists=True)
+    else:
+        faults = every_fault(calm, scenario.faults, scenario.lists)
+        yield from (fault for fault in faults if fault.kind not in ALIKE)
+
+
+def every_fault(calm: Played, level: str, lists: bool) -> Iterator[Fault]:
+    """Every fault of a level at every place: as Scenario.faults and Scenario.lists say."""
     alone = level != "all"
     for number in range(len(calm.calls) + 1):
         call = calm.calls[number] if number < len(calm.calls) else "patch"
-        if call in SWEPT_LISTS and not (scenario.lists or EVERYTHING):
+        if call in SWEPT_LISTS and not lists:
             continue
         for kind in CRASHES if level == "crashes" else call_faults(call):
             if not (alone and kind in TWO_OPERATORS):
