@@ -22,7 +22,7 @@ WORKFLOW = WorkflowRecord(KEY, "wf-1", "9", owner_uid="run-uid", owner_name="tra
 
 
 def failed(asked: int = 1, **status: Any) -> RunRecord:
-    told = Condition(type=SUCCEEDED, status="False", reason="Failed", lastTransitionTime=NOW)
+    told = Condition(type=SUCCEEDED, status="False", reason="Failed", last_transition_time=NOW)
     fields: dict[str, Any] = {
         "observed_generation": 1,
         "phase": Phase.FAILED,
@@ -54,8 +54,8 @@ def test_it_is_due_when_the_counter_is_ahead_of_what_has_failed(
 
 
 def test_the_run_tells_of_the_attempt_as_soon_as_its_workflow_is_there() -> None:
-    unarchived = Condition(type=ARCHIVED, status="False", reason="Unarchived", lastTransitionTime=NOW)
-    stalled = Condition(type=STALLED, status="True", reason="Forbidden", lastTransitionTime=NOW)
+    unarchived = Condition(type=ARCHIVED, status="False", reason="Unarchived", last_transition_time=NOW)
+    stalled = Condition(type=STALLED, status="True", reason="Forbidden", last_transition_time=NOW)
     before = failed(conditions=[unarchived, stalled], storage_state=StorageState.AVAILABLE)
     status = reconcile(before, replace(WORKFLOW, attempt=1, phase="Running", started_at=NOW), NOW).status
     assert status is not None

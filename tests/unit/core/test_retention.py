@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -75,7 +76,7 @@ class TestTimes:
         assert times_of(finished(phase), Terms(HOUR, DAY, HOUR, surplus=True)) == NEVER
 
     def test_one_that_was_brought_back_is_not_archived_by_a_period(self) -> None:
-        brought_back = Condition(type=ARCHIVED, status="False", reason="Unarchived", lastTransitionTime=NOW)
+        brought_back = Condition(type=ARCHIVED, status="False", reason="Unarchived", last_transition_time=NOW)
         run = finished(status=PipelineRunStatus(phase=Phase.FAILED, finished_at=NOW, conditions=[brought_back]))
         assert times_of(run, Terms(HOUR, DAY)).archive_at is None
         assert times_of(run, Terms(HOUR, DAY)).delete_at == NOW + DAY
@@ -114,9 +115,9 @@ class TestTimes:
         assert day_of(None) == ""
 
 
-def run_of(number: int, phase: Phase, **fields: object) -> RunRecord:
+def run_of(number: int, phase: Phase, **fields: Any) -> RunRecord:
     status = PipelineRunStatus(phase=phase, finished_at=NOW + timedelta(seconds=number // 2))
-    return finished(key=Key("team", f"run-{number:03}"), status=status, **fields)
+    return replace(finished(), key=Key("team", f"run-{number:03}"), status=status, **fields)
 
 
 def gone(runs: Iterable[RunRecord], policy: RetentionPolicySpec) -> set[str]:
