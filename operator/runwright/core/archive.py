@@ -122,8 +122,9 @@ def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Deci
 
 
 def written(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
-    """Write, and go on at once: the Workflow is still to go."""
-    return replace(write(run, status, now, memory), requeue_after=AT_ONCE)
+    """Write, and go on at once when it is written: the Workflow is still to go."""
+    decision = write(run, status, now, memory)
+    return replace(decision, requeue_after=AT_ONCE) if decision.status else decision
 
 
 def archived_status(run: RunRecord, reason: str, message: str, *, shrink: bool, now: datetime) -> PipelineRunStatus:

@@ -9,7 +9,7 @@ from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL, Stor
 from runwright.core.archive import DROPPED, POLL, archive, own, unarchive
 from runwright.core.attempt import retry, retry_due
 from runwright.core.decision import NOTHING, Decision, Delete, DeleteRun, Keep, Label, Look, Memory, write
-from runwright.core.ownership import STRAY, stray
+from runwright.core.ownership import STRAY, begun, stray
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
 from runwright.core.retention import Terms, day_of, passed, times_of
 
@@ -18,7 +18,7 @@ def finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: T
     """Decide about one finished run. Its status stays, whatever happens to its Workflow."""
     if isinstance(seen, WorkflowRecord) and stray(run, seen):
         return Decision(action=Delete(seen, STRAY))
-    if run.archived:
+    if run.archived and not has_begun(run, own(run, seen)):
         return archive(run, seen, now, memory, terms)
     if retry_due(run) and (attempt := retry(run, seen, now, memory)) != NOTHING:
         return attempt
@@ -27,9 +27,18 @@ def finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: T
     return retain(run, own(run, seen), now, memory, terms)
 
 
+def has_begun(run: RunRecord, seen: Seen) -> bool:
+    """Whether the attempt that is asked for is under way: then the run tells of it, though it is to be archived by now."""
+    workflow = seen.workflow if isinstance(seen, Kept) else seen
+    archived = run.status.storage_state is StorageState.ARCHIVED
+    return not archived and retry_due(run) and isinstance(workflow, WorkflowRecord) and begun(run, workflow)
+
+
 def settled(run: RunRecord) -> bool:
     """Whether a finished run is as it is asked to be: it waits for no attempt, and not to be brought back."""
-    return run.archived or not (retry_due(run) or run.status.storage_state is StorageState.ARCHIVED)
+    if run.archived:
+        return run.status.storage_state is StorageState.ARCHIVED
+    return not (retry_due(run) or run.status.storage_state is StorageState.ARCHIVED)
 
 
 def retain(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> Decision:

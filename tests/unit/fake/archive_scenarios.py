@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL
 from tests.unit.fake.retry_scenarios import fail
-from tests.unit.fake.scenario import GONE, SUCCEEDED, TERMINATED, scenario
+from tests.unit.fake.scenario import FAILED, GONE, SUCCEEDED, TERMINATED, scenario
 from tests.unit.fake.world import World, manifest
 
 
@@ -164,3 +164,12 @@ async def three_runs_are_archived_together(w: World) -> None:
     await w.until(lambda: all(w.phase(name) == "Succeeded" for name in names))
     for name in names:
         w.archive(name)
+
+
+@scenario(SUCCEEDED, or_ends=(FAILED,), creates=2, strays=1, writes=20, restart_heals=True, exact=False)
+async def run_is_archived_as_its_attempt_begins(w: World) -> None:
+    w.policy(keepWorkflow="0s")
+    await fail(w)
+    w.retry()
+    await w.until(lambda: w.argo_phase() == "Running", at_most=60)
+    w.archive()
