@@ -11,7 +11,7 @@ from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus, Stor
 from runwright.core.archive import POLL
 from runwright.core.attempt import COLLECTED_SOON
 from runwright.core.conditions import ARCHIVED, STALLED, find
-from runwright.core.decision import AT_ONCE, MIN_RETRY, Decision, DeleteRun, Label
+from runwright.core.decision import AT_ONCE, MIN_RETRY, Decision, DeleteRun, Label, Memory
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, Key, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.retention import Terms
@@ -113,3 +113,16 @@ def test_a_workflow_that_may_not_be_put_back_is_told_and_tried_again() -> None:
 def test_a_run_is_brought_back_when_its_workflow_is_gone_at_last(seen: Seen) -> None:
     decision = reconcile(run(archived=False, state=StorageState.ARCHIVED), seen, NOW)
     assert decision == Decision(requeue_after=COLLECTED_SOON)
+
+
+def test_an_attempt_that_has_begun_is_told_of_before_its_run_is_archived() -> None:
+    before = run(archived=True)
+    failed = replace(before, status=before.status.model_copy(update={"phase": Phase.FAILED}), retries=1)
+    status = reconcile(failed, replace(WORKFLOW, phase="Running", attempt=1), NOW).status
+    assert status is not None and (status.phase, status.retries) == (Phase.RUNNING, 1)
+
+
+def test_what_is_not_written_yet_is_come_back_to_in_its_time() -> None:
+    memory = Memory(written_at=NOW + timedelta(seconds=1))
+    decision = reconcile(run(archived=True), Absent(snapshot=False), NOW, memory)
+    assert (decision.status, decision.requeue_after) == (None, timedelta(seconds=1))
