@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 
 from pydantic import ValidationError
@@ -41,20 +42,31 @@ class Policies:
         if default.delete_after is not None:
             begins("")
         self._known: dict[str, tuple[RetentionPolicySpec, float]] = {}
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, namespace: str) -> RetentionPolicySpec:
         """The namespace's policy with the operator's defaults filled in. Raises ApiError where it cannot be read.
 
         Never a guess: what is deleted under the wrong policy is gone.
         """
+        if self._believed(namespace) is None:
+            # One read for all who ask at the same time, such as every worker at the start.
+            async with self._reading[namespace]:
+                if self._believed(namespace) is None:
+                    await self._read(namespace)
+        return self._known[namespace][0]
+
+    def _believed(self, namespace: str) -> RetentionPolicySpec | None:
         known = self._known.get(namespace)
-        if known is None or asyncio.get_running_loop().time() - known[1] > REREAD_SECONDS:
-            body = await self._cluster.get_policy(namespace)
-            if self._known.get(namespace) is known:
-                self.told(namespace, body)
-            # Else its watch has told of it meanwhile, and goes on telling: what was read may be from before that.
-            known = self._known[namespace]
-        return known[0]
+        fresh = known is not None and asyncio.get_running_loop().time() - known[1] <= REREAD_SECONDS
+        return known[0] if known is not None and fresh else None
+
+    async def _read(self, namespace: str) -> None:
+        known = self._known.get(namespace)
+        body = await self._cluster.get_policy(namespace)
+        # Else its watch has told of it meanwhile, and goes on telling: what was read may be from before that.
+        if self._known.get(namespace) is known:
+            self.told(namespace, body)
 
     def told(self, namespace: str, body: Json | None) -> None:
         """Take in the namespace's policy, or that it has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -41,6 +42,15 @@ def test_where_there_is_none_the_operators_default_holds_and_that_is_known_too()
     async def test(bench: Bench) -> None:
         for _ in range(3):
             assert await bench.policies.of(NAMESPACE) == DEFAULT
+        assert bench.calls() == READ
+
+    virtually(test, default=DEFAULT)
+
+
+def test_all_who_ask_at_the_same_time_share_one_read() -> None:
+    async def test(bench: Bench) -> None:
+        held = await asyncio.gather(*(bench.policies.of(NAMESPACE) for _ in range(16)))
+        assert held == [DEFAULT] * 16
         assert bench.calls() == READ
 
     virtually(test, default=DEFAULT)
