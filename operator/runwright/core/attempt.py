@@ -15,6 +15,9 @@ from runwright.core.mirror import mirror
 from runwright.core.ownership import begun, foreign
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
 
+OTHERS_END = timedelta(seconds=10)
+"""When to look again at a Workflow that somebody else has set going; its watch tells sooner."""
+
 COLLECTED_SOON = timedelta(seconds=1)
 """When to look again at a Workflow that is being deleted."""
 
@@ -43,8 +46,13 @@ def retry_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memo
         return stall_finished(run, foreign(run, workflow), now, memory)
     if workflow.deleting:
         return Decision(requeue_after=COLLECTED_SOON)
-    # A Workflow that somebody else has set going again, or to a good end, is taken for the attempt.
-    if begun(run, workflow) or workflow.phase not in (Phase.FAILED, Phase.ERROR):
+    if begun(run, workflow):
+        return begin(run, workflow, now, memory)
+    if not workflow.finished:
+        # Somebody else has set it going again: it has no number of an attempt, so its end is waited for.
+        return Decision(requeue_after=OTHERS_END)
+    if workflow.phase not in (Phase.FAILED, Phase.ERROR):
+        # It came to a good end by that: there is nothing left to retry.
         return begin(run, workflow, now, memory)
     return after_refusal(run, now, memory, Retry(workflow))
 

@@ -64,7 +64,8 @@ def pack(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
             "labels": {RUN_LABEL: run.key.name},
             "ownerReferences": [owner_reference(run.key.name, run.uid)],
         },
-        "attempt": attempt_of(workflow) or 0,
+        # One that somebody else has set going, and that came to a good end, stands for the attempt without its number.
+        "attempt": max(attempt_of(workflow) or 0, run.status.retries or 0),
         "workflowUID": text(metadata.get("uid")),
         "data": data,
     }

@@ -127,3 +127,11 @@ async def workflow_is_retried_by_another_hand_and_then_the_run(w: World) -> None
 async def workflow_is_retried_by_another_hand(w: World) -> None:
     await fail(w)
     w.argo_retry()
+
+
+@scenario(SUCCEEDED, writes=14, restart_heals=True)
+async def run_is_retried_while_its_workflow_runs_by_another_hand(w: World) -> None:
+    await fail(w)
+    w.argo_retry()
+    await w.sleep(2)
+    w.retry()
