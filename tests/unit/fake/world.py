@@ -14,6 +14,7 @@ from runwright.adapters.kubernetes_api import WORKFLOW_LABEL
 from runwright.api.model import API_VERSION
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL
 from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.core.finished import settled
 from runwright.core.retry import Retried, retried
 from tests.unit.fake.apiserver import ApiServer, Change
 from tests.unit.fake.argo import Argo
@@ -226,7 +227,7 @@ class World:
             changed = [(change.type, change.kind) for change in self.server.changes[log:]]
             self.problems.append(f"{self.rules.writes() - before} writes though nothing happened: {changed}")
         for operator in self.operators:
-            if operator.alive and (left := [run for run in operator.store.runs() if run.finished]):
+            if operator.alive and (left := [run for run in operator.store.runs() if run.finished and settled(run)]):
                 self.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
 
     def _changed(self, change: Change) -> None:
