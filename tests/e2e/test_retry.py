@@ -333,7 +333,8 @@ def test_a_retry_that_cannot_begin_says_so_and_begins_when_it_can(
     before = wait_run("run", "Failed")
     kubectl("delete", "-n", namespace, "workflow", "run")
     kubectl("create", "quota", "-n", namespace, "none", "--hard=count/workflows.argoproj.io=0")
-    kubectl("wait", "-n", namespace, "quota/none", "--for=jsonpath={.status.used}", "--timeout=60s", timeout=70)
+    # The quota controller of a cluster that has just started looks for kinds like Argo's every so often only.
+    kubectl("wait", "-n", namespace, "quota/none", "--for=jsonpath={.status.used}", "--timeout=180s", timeout=190)
     run.spec(retries=1)
     waiting = wait_run("run", lambda found: bool(stalled(found)))
     assert condition(waiting, "Stalled")["reason"] == "Forbidden"
