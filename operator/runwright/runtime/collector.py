@@ -88,15 +88,16 @@ class Collector:
             return Collected()
         if body is None or text(mapping(body.get("metadata")).get("uid")) != workflow.uid:
             return Collected(nodes, problems=("the Workflow is gone, and its metrics with it",))
-        read = await asyncio.gather(*(self._read_node(body, node) for node in sorted(nodes)))
+        there = workflow_nodes(mapping(body.get("status")))
+        outputs = {node: mapping(mapping(there.get(node)).get("outputs")) for node in sorted(nodes)}
+        read = await asyncio.gather(*(self._read_node(body, node, left) for node, left in outputs.items()))
         return Collected(
             nodes,
             tuple(one for reports, _ in read for one in reports),
             tuple(problem for _, problems in read for problem in problems),
         )
 
-    async def _read_node(self, workflow: Json, node: str) -> tuple[list[Report], list[str]]:
-        outputs = mapping(mapping(workflow_nodes(mapping(workflow.get("status"))).get(node)).get("outputs"))
+    async def _read_node(self, workflow: Json, node: str, outputs: Json) -> tuple[list[Report], list[str]]:
         reports: list[Report] = []
         problems: list[str] = []
         if (parameter := output_of(outputs, "parameters")) is not None:
