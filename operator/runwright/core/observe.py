@@ -250,15 +250,18 @@ def workflow_nodes(status: Json) -> Json:
     keeps in a database of its own, or packs in a way that is not gzip, are not readable here and come out empty.
     """
     packed = text(status.get("compressedNodes"))
-    if not packed:
-        return mapping(status.get("nodes"))
+    return unpacked(packed) if packed else mapping(status.get("nodes"))
+
+
+def unpacked(packed: str) -> Json:
+    """The object that stands in a text as gzip in base64, or an empty one where it cannot be read."""
     try:
         unpacker = zlib.decompressobj(wbits=31)
         raw = unpacker.decompress(base64.b64decode(packed), MAX_NODES_BYTES)
-        nodes: object = json.loads(raw) if unpacker.eof else None
+        found: object = json.loads(raw) if unpacker.eof else None
         if SURROGATE.search(raw):
-            nodes = json.loads(json.dumps(nodes, ensure_ascii=False).encode("utf-8", "replace"))
-        return mapping(nodes)
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+        return mapping(found)
     except (binascii.Error, zlib.error, ValueError, RecursionError):
         return {}
 

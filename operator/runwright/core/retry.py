@@ -176,7 +176,7 @@ def put_nodes(workflow: dict[str, Any], nodes: dict[str, Any], packed: bool) -> 
     """Put the nodes into a Workflow's status: packed where they were, or where the Workflow would be too large."""
     workflow["status"]["nodes"] = nodes
     if packed or size_of(workflow) > MAX_UNPACKED:
-        workflow["status"]["compressedNodes"] = packed_nodes(workflow["status"].pop("nodes"))
+        workflow["status"]["compressedNodes"] = pack_json(workflow["status"].pop("nodes"))
 
 
 def size_of(workflow: Json) -> int:
@@ -184,9 +184,9 @@ def size_of(workflow: Json) -> int:
     return len(json.dumps(workflow, separators=(",", ":"), default=str).encode("utf-8", "replace"))
 
 
-def packed_nodes(nodes: Json) -> str:
-    """Nodes as Argo reads them from `status.compressedNodes`: JSON, gzip, base64."""
-    raw = json.dumps(nodes, separators=(",", ":"), default=str).encode()
+def pack_json(value: Json) -> str:
+    """JSON, gzip, base64: as Argo reads nodes from `status.compressedNodes`."""
+    raw = json.dumps(value, separators=(",", ":"), default=str).encode()
     return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
 
 

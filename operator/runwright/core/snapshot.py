@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import gzip
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,14 +16,12 @@ from runwright.core.observe import (
     controller_run,
     mapping,
     text,
+    unpacked,
     workflow_nodes,
 )
 from runwright.core.records import RunRecord
-from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL, packed_nodes
+from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL, pack_json
 from runwright.core.workflow import owner_reference
-
-MAX_UNPACKED = 64 * 1024 * 1024
-"""Bytes that a snapshot may unpack to; more than an etcd object can hold of an honest Workflow, nodes unpacked."""
 
 GONE_WITH_THE_OBJECT = (
     "uid",
@@ -51,8 +45,7 @@ def pack(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
         status["nodes"] = nodes
         status.pop("compressedNodes", None)
     kept = {name: value for name, value in metadata.items() if name not in GONE_WITH_THE_OBJECT}
-    whole = json.dumps({**workflow, "metadata": kept, "status": status}, separators=(",", ":"))
-    data = base64.b64encode(gzip.compress(whole.encode(), compresslevel=9, mtime=0)).decode()
+    data = pack_json({**workflow, "metadata": kept, "status": status})
     if len(data) > MAX_SNAPSHOT:
         return None
     return {
@@ -73,13 +66,7 @@ def pack(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
 
 def unpack(snapshot: Json) -> dict[str, Any] | None:
     """The Workflow in a snapshot, or None where it cannot be read."""
-    try:
-        unpacker = zlib.decompressobj(wbits=31)
-        raw = unpacker.decompress(base64.b64decode(text(snapshot.get("data"))), MAX_UNPACKED)
-        workflow: object = json.loads(raw) if unpacker.eof else None
-    except (binascii.Error, zlib.error, ValueError, RecursionError):
-        return None
-    return dict(mapping(workflow)) or None
+    return dict(unpacked(text(snapshot.get("data")))) or None
 
 
 MAX_NODES_PLAIN = 1_000_000
@@ -107,7 +94,7 @@ def restored(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
         "ownerReferences": [owner_reference(run.key.name, run.uid)],
     }
     if len(json.dumps(status.get("nodes"))) > MAX_NODES_PLAIN:
-        status["compressedNodes"] = packed_nodes(mapping(status.pop("nodes")))
+        status["compressedNodes"] = pack_json(mapping(status.pop("nodes")))
     return {**workflow, "metadata": metadata, "status": status}
 
 
