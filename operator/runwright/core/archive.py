@@ -13,13 +13,11 @@ from runwright.api.pipelinerun import DELETE_ON_LABEL, PipelineRunStatus, Storag
 from runwright.core.attempt import COLLECTED_SOON
 from runwright.core.conditions import (
     ARCHIVED,
-    CLEARED,
     KEPT,
     NOTHING_TO_KEEP,
-    STALLED,
     TOO_LARGE,
     UNARCHIVED,
-    find,
+    cleared,
     set_condition,
 )
 from runwright.core.decision import (
@@ -59,13 +57,11 @@ def archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Te
         case WorkflowRecord() as workflow:
             # One that runs again by another hand than ours is waited for.
             return Decision(action=Keep(workflow)) if workflow.finished else Decision(requeue_after=POLL)
-        case Kept() as kept:
-            message = kept.problem or "a WorkflowSnapshot of the run's name holds the Workflow"
-            reason = TOO_LARGE if kept.problem else KEPT
-            return written(run, archived_status(run, reason, message, shrink=not kept.problem, now=now), now, memory)
         case Absent(snapshot=None):
             return Decision(action=FindSnapshot())
-        case Absent(snapshot=True):
+        case Kept(problem=problem) if problem:
+            return written(run, archived_status(run, TOO_LARGE, problem, shrink=False, now=now), now, memory)
+        case Kept() | Absent(snapshot=True):
             message = "a WorkflowSnapshot of the run's name holds the Workflow"
             return written(run, archived_status(run, KEPT, message, shrink=True, now=now), now, memory)
         case Absent():
@@ -83,20 +79,24 @@ def stay_archived(run: RunRecord, seen: Seen, now: datetime, terms: Terms) -> De
     if run.delete_on != (day := day_of(times.delete_at)):
         return Decision(action=Label(((DELETE_ON_LABEL, day or None),)))
     waits = [times.delete_at - now] if times.delete_at else []
-    match seen:
-        case WorkflowRecord() as workflow if not workflow.finished:
-            return Decision(requeue_after=POLL)
-        case WorkflowRecord() as workflow if times.drop_at is None or passed(times.drop_at, now):
-            return Decision(action=Keep(workflow))
-        case WorkflowRecord() if times.drop_at:
-            waits.append(times.drop_at - now)
-        case Kept(workflow, problem) if not problem:
-            if times.drop_at is None or passed(times.drop_at, now):
-                return Decision(action=Delete(workflow, DROPPED))
-            waits.append(times.drop_at - now)
-        case _:
-            pass
+    if isinstance(seen, WorkflowRecord) and not seen.finished:
+        return Decision(requeue_after=POLL)
+    if step := drop(seen):
+        if times.drop_at is None or passed(times.drop_at, now):
+            return step
+        waits.append(times.drop_at - now)
     return Decision(requeue_after=min(waits, default=None))
+
+
+def drop(seen: Seen) -> Decision | None:
+    """The next step of letting go of a Workflow that is to be kept no longer; None where there is none to take."""
+    match seen:
+        case WorkflowRecord() as workflow if workflow.finished:
+            return Decision(action=Keep(workflow))
+        case Kept(workflow, problem) if not problem:
+            return Decision(action=Delete(workflow, DROPPED))
+        case _:
+            return None
 
 
 def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
@@ -141,8 +141,7 @@ def available_status(run: RunRecord, workflow: WorkflowRecord | None, message: s
     conditions = set_condition(
         run.status.conditions, ARCHIVED, "False", UNARCHIVED, message, now=now, generation=run.generation
     )
-    if find(conditions, STALLED):
-        conditions = set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=run.generation)
+    conditions = cleared(conditions, now=now, generation=run.generation)
     told = (
         {
             "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),

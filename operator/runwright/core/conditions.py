@@ -44,6 +44,13 @@ def find(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:
     return next((c for c in conditions or () if c.type == kind), None)
 
 
+def cleared(conditions: Sequence[Condition] | None, *, now: datetime, generation: int) -> list[Condition]:
+    """The conditions of a run that a person need not act upon: Stalled is False, where it was ever set."""
+    if find(conditions, STALLED) is None:
+        return list(conditions or ())
+    return set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=generation)
+
+
 def set_condition(
     conditions: Sequence[Condition] | None,
     kind: str,

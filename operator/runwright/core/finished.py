@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL, StorageState
-from runwright.core.archive import DROPPED, POLL, archive, own, unarchive
+from runwright.core.archive import POLL, archive, drop, own, unarchive
 from runwright.core.attempt import retry, retry_due
-from runwright.core.decision import NOTHING, Decision, Delete, DeleteRun, Keep, Label, Look, Memory, write
+from runwright.core.decision import NOTHING, Decision, Delete, DeleteRun, Label, Look, Memory, write
 from runwright.core.ownership import STRAY, begun, stray
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
 from runwright.core.retention import Terms, day_of, passed, times_of
@@ -57,14 +57,8 @@ def retain(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Ter
             (DELETE_ON_LABEL, day_of(times.delete_at) or None),
         )
         return Decision(action=Label(labels))
-    if passed(times.drop_at, now):
-        match seen:
-            case WorkflowRecord() as workflow if workflow.finished:
-                return Decision(action=Keep(workflow))
-            case Kept(workflow, problem) if not problem:
-                return Decision(action=Delete(workflow, DROPPED))
-            case _:
-                pass
+    if passed(times.drop_at, now) and (step := drop(seen)):
+        return step
     moments = [times.delete_at, times.archive_at]
     if isinstance(seen, WorkflowRecord) and not passed(times.drop_at, now):
         moments.append(times.drop_at)

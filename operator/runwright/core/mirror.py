@@ -7,12 +7,10 @@ from enum import Enum
 
 from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus, WorkflowReference
 from runwright.core.conditions import (
-    CLEARED,
     MESSAGE_LIMIT,
-    STALLED,
     SUCCEEDED,
     ConditionStatus,
-    find,
+    cleared,
     set_condition,
 )
 from runwright.core.records import RunRecord, WorkflowRecord
@@ -70,8 +68,7 @@ def mirror(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> PipelineR
         now=now,
         generation=run.generation,
     )
-    if find(conditions, STALLED):
-        conditions = set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=run.generation)
+    conditions = cleared(conditions, now=now, generation=run.generation)
     finished_at = (workflow.finished_at or now.replace(microsecond=0)) if phase.finished else None
     return begin_status(run).model_copy(
         update={

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import Phase
 from runwright.core.conditions import (
-    CLEARED,
     MESSAGE_LIMIT,
     STALLED,
     SUCCEEDED,
     WORKFLOW_DELETED,
     WORKFLOW_REFUSED,
+    cleared,
     find,
     set_condition,
 )
@@ -177,8 +177,7 @@ def end(run: RunRecord, phase: Phase, reason: str, message: str, now: datetime, 
     conditions = set_condition(
         run.status.conditions, SUCCEEDED, "False", reason, message, now=now, generation=run.generation
     )
-    if find(conditions, STALLED):
-        conditions = set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=run.generation)
+    conditions = cleared(conditions, now=now, generation=run.generation)
     status = begin_status(run).model_copy(
         update={
             "phase": phase,
