@@ -1,0 +1,1 @@
+"""`runwright serve`: the process of the run service."""

@@ -1,0 +1,76 @@
+"""What a call can fail with: a status code of gRPC, and what is wrong, for people."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """gRPC's status codes, those that the run service gives."""
+
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status that stands for it, as grpc-gateway 1.16 (KFP 1.8.22) maps them."""
+        return HTTP_STATUS[self]
+
+
+HTTP_STATUS = {
+    Code.CANCELLED: 408,
+    Code.UNKNOWN: 500,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.UNIMPLEMENTED: 501,
+    Code.INTERNAL: 500,
+    Code.UNAVAILABLE: 503,
+    Code.UNAUTHENTICATED: 401,
+}
+
+
+class ServiceError(Exception):
+    """A call failed; the caller is told the code and the message, and nothing else."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        """`message` names the object or the field, and what was expected of it."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def within(self, what: str) -> ServiceError:
+        """The same, with what was being done said before it."""
+        return ServiceError(self.code, f"{what}: {self.message}")
+
+
+def invalid(message: str) -> ServiceError:
+    """The request can never succeed as it is: which field, and what was expected."""
+    return ServiceError(Code.INVALID_ARGUMENT, message)
+
+
+def not_found(kind: str, id: str) -> ServiceError:
+    """There is none of this id, or the caller may not know of it."""
+    return ServiceError(Code.NOT_FOUND, f"{kind} {id} not found.")
+
+
+def unavailable(message: str) -> ServiceError:
+    """It may succeed a moment later."""
+    return ServiceError(Code.UNAVAILABLE, message)
