@@ -66,10 +66,10 @@ ROWS = (
             Panel(
                 "Operators that answer",
                 "short",
-                ((f"sum(up{{{OPERATOR}}})", ""),),
+                ((f"sum(up{{{OPERATOR}}})", "up"), (f"sum(runwright_leader{{{OPERATOR}}})", "at work")),
                 "stat",
                 4,
-                "One, or something is wrong.",
+                "One is up and at work, or something is wrong.",
             ),
             Panel("Pending", "short", ((f'sum(runwright_runs{{{RUNS}, phase="Pending"}})', ""),), "stat", 4),
             Panel("Running", "short", ((f'sum(runwright_runs{{{RUNS}, phase="Running"}})', ""),), "stat", 4),
@@ -259,6 +259,24 @@ ROWS = (
                 quantiles("runwright_snapshot_size_bytes", OPERATOR, 0.5, 0.99),
                 width=12,
                 help="Compressed. A Workflow whose snapshot would not fit into etcd stays as it is.",
+            ),
+        ),
+    ),
+    Row(
+        "What runs report",
+        (
+            Panel(
+                "Metrics of runs",
+                "short",
+                ((f"topk(20, runwright_run_metric{{{OPERATOR}}})", "{{metric}} {{run}} {{node}}"),),
+                width=16,
+                help="Told where the operator has --run-metrics-limit.",
+            ),
+            Panel(
+                "Series left out",
+                "short",
+                ((f"runwright_run_metrics_left_out{{{OPERATOR}}}", "beyond the limit"),),
+                width=8,
             ),
         ),
     ),

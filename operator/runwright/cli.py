@@ -16,6 +16,7 @@ from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
 from runwright.core.places import ArtifactError
 from runwright.core.records import Key
+from runwright.core.series import DEFAULT_LABELS
 from runwright.download import DownloadOptions, download
 from runwright.log import LogFormat, configure
 from runwright.process import OperatorOptions, run_operator
@@ -97,6 +98,21 @@ def main() -> None:
     "Secret; repeatable. Default: none.",
 )
 @click.option(
+    "--run-metrics-limit",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    help="Tell Prometheus the metrics that runs report, in this many series at most. 0: none.",
+)
+@click.option(
+    "--run-metrics-label",
+    "run_metrics_labels",
+    multiple=True,
+    default=DEFAULT_LABELS,
+    metavar="LABEL",
+    help="Label of these series: namespace, run, node, display-name, pipeline, experiment, or label:KEY for a label of "
+    "the run; repeatable. Runs with the same labels are one series, of the newest.",
+)
+@click.option(
     "--probe-address", default="", help="HOST:PORT that answers /healthz, /readyz and /metrics; empty for none."
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log lines.")
@@ -116,6 +132,8 @@ def operator(
     keep_succeeded: int | None,
     keep_failed: int | None,
     artifact_buckets: tuple[str, ...],
+    run_metrics_limit: int,
+    run_metrics_labels: tuple[str, ...],
     probe_address: str,
     log_format: str,
     log_level: str,
@@ -143,6 +161,8 @@ def operator(
             keep_failed=keep_failed,
         ),
         artifact_buckets=artifact_buckets,
+        run_metrics_limit=run_metrics_limit,
+        run_metrics_labels=run_metrics_labels,
         probe_address=probe_address,
     )
     try:

@@ -16,6 +16,7 @@ from runwright.adapters.login import bearer_token, configure
 from runwright.adapters.traffic import observe_requests
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
+from runwright.core.series import DEFAULT_LABELS, chosen_labels
 from runwright.core.workflow import BuildOptions
 from runwright.handlers import watch_registry
 from runwright.ports import ApiError
@@ -28,6 +29,7 @@ from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import RESYNC_SECONDS, Resync
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 from runwright.runtime.sweep import Sweep
 from runwright.runtime.workers import WORKERS, work
@@ -55,6 +57,9 @@ class OperatorOptions:
     """What holds where neither a run nor its namespace's policy says anything."""
     artifact_buckets: tuple[str, ...] = ()
     """Buckets, as HOST/BUCKET, that may be read with the operator's own identity: for the metrics in them."""
+    run_metrics_limit: int = 0
+    """Series that Prometheus is told of the metrics of runs at most; 0 for none."""
+    run_metrics_labels: tuple[str, ...] = DEFAULT_LABELS
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
     probe_address: str = ""
@@ -65,11 +70,13 @@ async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises kubernetes' ConfigException where there is no way to a cluster, ApiError where its API server does not answer
-    at the start, and ValueError or OSError for a probe address that cannot be used. An API server that goes away later
+    at the start, and ValueError or OSError for a probe address that cannot be used, or labels that there are not. An API server that goes away later
     is waited for.
     """
+    series = RunSeries(chosen_labels(options.run_metrics_labels), options.run_metrics_limit)
     configuration = await configure(options.kubeconfig, options.context)
     measures = Measures()
+    measures.registry.register(series)
     observe_requests(configuration, measures.request)
     async with client.ApiClient(configuration) as api:
         api.user_agent = f"runwright/{__version__}"
@@ -82,7 +89,7 @@ async def run_operator(options: OperatorOptions) -> None:
         artifacts = Artifacts(cluster, options.artifact_buckets)
         reconciler = Reconciler(cluster, store, clock, build, policies, queue.add, measures, artifacts)
         measures.watch_over(store, reconciler.finished, queue)
-        registry = watch_registry(Intake(store, queue, policies))
+        registry = watch_registry(Intake(store, queue, policies, series))
         register_login(registry, configuration)
         watches = Watches(registry, options.namespaces, cluster.missing_kinds, measures.watch_restarts.inc)
         stop = asyncio.Event()
@@ -100,8 +107,10 @@ async def run_operator(options: OperatorOptions) -> None:
 
         try:
             async with health_endpoint(options.probe_address, lambda: watches.running, report, measures.exposition):
+                measures.acting(True)
                 await watches.run(stop)
         finally:
+            measures.acting(False)
             queue.close()
             for task in background:
                 task.cancel()

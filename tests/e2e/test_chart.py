@@ -272,6 +272,17 @@ def test_the_buckets_that_the_operator_reads_itself(helm: Helm):
             helm.rendered("--set-json", f"artifacts.buckets={json.dumps([bucket])}")
 
 
+def test_the_series_of_runs_that_the_operator_tells(helm: Helm):
+    without = arguments(helm.rendered())
+    assert not [one for one in without if "run-metrics" in one]
+    values = {"limit": 50, "labels": ["pipeline", "label:example.org/team"]}
+    given = arguments(helm.rendered("--set-json", f"metrics.ofRuns={json.dumps(values)}"))
+    added = ["--run-metrics-limit=50", "--run-metrics-label=pipeline", "--run-metrics-label=label:example.org/team"]
+    assert sorted(given) == sorted([*without, *added])
+    with pytest.raises(subprocess.CalledProcessError):
+        helm.rendered("--set-json", 'metrics.ofRuns.labels=["pod"]')
+
+
 def test_the_overlay_for_one_namespace_gives_the_rights_that_the_chart_gives(helm: Helm, kubectl: Kubectl):
     overlay = by_name(kubectl("kustomize", str(REPOSITORY / "deploy" / "overlays" / "namespaced")))
     chart = helm.rendered("--set", "watchNamespaces={runwright}")

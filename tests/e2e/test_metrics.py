@@ -24,7 +24,7 @@ from localcluster import host
 from monitoring.monitoring import DASHBOARD, RULES
 from tests.e2e.cluster import Kubectl, WaitError, ended
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun
-from tests.e2e.manifests import instant, pipeline_run, suspended
+from tests.e2e.manifests import instant, pipeline_run, shell, suspended
 from tests.e2e.processes import Lines
 
 SCRAPE = RULES.parent / "scrape.yaml"
@@ -275,6 +275,34 @@ def test_the_counters_say_what_was_run(
     kubectl("delete", "-n", namespace, "prun", "--all", "--wait=true", timeout=120)
     prometheus.wait_value(f'sum(runwright_runs{{namespace="{namespace}"}})', lambda value: value is None)
     assert prometheus.value(finished("Succeeded", "Succeeded")) == 2, "what has ended stays counted"
+
+
+def test_what_a_run_reports_is_a_series_as_long_as_it_is_there(
+    prometheus: Prometheus, kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
+    file = '{"metrics": [{"name": "accuracy", "numberValue": 0.93}, {"name": "loss", "numberValue": 0.25}]}'
+    leaving = shell(
+        f"printf '%s' '{file}' > /tmp/metrics",
+        outputs={"parameters": [{"name": "mlpipeline-metrics", "valueFrom": {"path": "/tmp/metrics"}}]},
+    )
+    for name in ("archived", "deleted"):
+        apply(pipeline_run({"spec": {"entrypoint": "main", "templates": [leaving]}}, name))
+    for name in ("archived", "deleted"):
+        wait_run(name, "Succeeded")
+
+    def series(run: str, metric: str) -> str:
+        return f'runwright_run_metric{{namespace="{namespace}", run="{run}", metric="{metric}"}}'
+
+    for name in ("archived", "deleted"):
+        prometheus.wait_value(series(name, "accuracy"), lambda value: value == 0.93)
+        assert prometheus.value(series(name, "loss")) == 0.25
+    assert prometheus.value("runwright_run_metrics_left_out") == 0
+    kubectl("label", "-n", namespace, "prun", "archived", "runwright.dev/storage-state=Archived")
+    prometheus.wait_value(series("archived", "accuracy"), lambda value: value is None)
+    assert prometheus.value(series("deleted", "accuracy")) == 0.93
+    kubectl("delete", "-n", namespace, "prun", "deleted")
+    prometheus.wait_value(series("deleted", "accuracy"), lambda value: value is None)
+    assert prometheus.value("sum(runwright_leader)") == 1
 
 
 def test_the_dashboard_asks_what_prometheus_can_answer(prometheus: Prometheus, tmp_path: Path):

@@ -8,6 +8,7 @@ from runwright.core.records import Key
 from runwright.ports import Json
 from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 
 DELETED = "DELETED"
@@ -16,10 +17,11 @@ DELETED = "DELETED"
 class Intake:
     """Takes the events of the watch streams."""
 
-    def __init__(self, store: Store, queue: WorkQueue[Key], policies: Policies) -> None:
+    def __init__(self, store: Store, queue: WorkQueue[Key], policies: Policies, series: RunSeries) -> None:
         self._store = store
         self._queue = queue
         self._policies = policies
+        self._series = series
 
     def pipelinerun(self, event: str | None, body: Json) -> None:
         """An event about a PipelineRun; `event` is the watch's type, None for what the initial list told.
@@ -29,8 +31,10 @@ class Intake:
         run = run_record(body)
         if event == DELETED:
             self._store.left_watch(run.key, run.uid)
+            self._series.drop(run.key)
         else:
             self._store.put_run(run)
+            self._series.put(run.key, body)
         self._queue.add(run.key, patient=event == DELETED)
 
     def workflow(self, event: str | None, body: Json) -> None:

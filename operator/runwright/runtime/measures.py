@@ -102,6 +102,11 @@ class Measures:
             ("reason",),
             registry=self.registry,
         )
+        self._leader = Gauge(
+            "runwright_leader",
+            "1 while this process looks after the runs; with one replica, whenever it is up.",
+            registry=self.registry,
+        )
         self._requests = Histogram(
             "runwright_api_request_duration_seconds",
             "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
@@ -124,6 +129,10 @@ class Measures:
     def watch_over(self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key]) -> None:
         """Count what is in them whenever somebody asks."""
         self.registry.register(Present(store, finished, queue))
+
+    def acting(self, acts: bool) -> None:
+        """Whether this process is the one that looks after the runs."""
+        self._leader.set(int(acts))
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -16,10 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitoring.monitoring import COLUMNS, DASHBOARD, ROWS, RULE_OBJECT, RULES, dashboard, rule_object
 from runwright.api.pipelinerun import Phase
 from runwright.core.records import Key
+from runwright.core.series import RUN_LABELS
 from runwright.ports import ApiError
 from runwright.runtime.finished import FinishedRuns
 from runwright.runtime.measures import Measures
 from runwright.runtime.queue import WorkQueue
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 from tests.unit.runtime.records import KEY, run
 from tests.unit.runtime.test_measures import at, seconds
@@ -48,6 +50,9 @@ async def told() -> dict[str, Told]:
     """Every metric of an operator that has done a bit of everything; without the process's own."""
     measures, store, queue = Measures(), Store(), WorkQueue[Key]()
     measures.watch_over(store, FinishedRuns(), queue)
+    of_runs = RunSeries((), 1)
+    of_runs.put(KEY, {"status": {"metrics": [{"name": "accuracy", "value": 1}]}})
+    measures.registry.register(of_runs)
     store.put_run(run())
     measures.written(at(None), at(Phase.FAILED, seconds(1), seconds(2), "Failed"), 0.1)
     measures.request("get", "pipelineruns", 200, 0.1)
@@ -81,6 +86,7 @@ def series(told: dict[str, Told]) -> dict[str, frozenset[str]]:
             known |= {f"{name}_{part}": metric.labels for part in ("sum", "count")}
         else:
             known[name] = metric.labels
+    known["runwright_run_metric"] |= {"node", *RUN_LABELS}
     return known
 
 

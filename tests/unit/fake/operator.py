@@ -20,6 +20,7 @@ from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import RESYNC_SECONDS, Resync
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 from runwright.runtime.sweep import Sweep
 from runwright.runtime.workers import work
@@ -54,7 +55,7 @@ class Operator:
             cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES, world.artifacts
         )
         self.resync = Resync(cluster, self.store, self.queue)
-        intake = Intake(self.store, self.queue, policies)
+        intake = Intake(self.store, self.queue, policies, RunSeries((), 0))
         self._streams = (
             Stream(self, "PipelineRun", AVAILABLE_RUNS, intake.pipelinerun),
             Stream(self, "Workflow", RUN_LABEL, intake.workflow),

@@ -10,6 +10,7 @@ from typing import Any
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.observe import run_record, workflow_record
 from runwright.core.records import Key, RunRecord, WorkflowRecord
+from runwright.core.series import DEFAULT_LABELS, chosen_labels
 from runwright.core.workflow import BuildOptions
 from runwright.ports import Json
 from runwright.runtime.actions import Actions
@@ -19,6 +20,7 @@ from runwright.runtime.policies import Policies
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.reconciler import Reconciler
 from runwright.runtime.resync import Resync
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 from runwright.runtime.sweep import Sweep
 from tests.unit.fake.apiserver import selects, timestamp
@@ -69,7 +71,8 @@ class Bench:
             self.world.artifacts,
         )
         self.resync = Resync(self.cluster, self.store, self.queue)
-        self.intake = Intake(self.store, self.queue, self.policies)
+        self.series = RunSeries(chosen_labels(DEFAULT_LABELS), 100)
+        self.intake = Intake(self.store, self.queue, self.policies, self.series)
         self._before: Counter[tuple[str, str]] = Counter()
 
     # ------------------------------------------------------------------------------------------------------- its parts
