@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import api_writes, apply_to_workflow, archived_runs, create_to_finished
+from bench import api_writes, apply_to_workflow, archived_runs, create_to_finished, run_metrics
 from bench.cluster import Bench, open_bench
 
 MEASUREMENTS: dict[str, Callable[[Bench, int | None], Awaitable[bool]]] = {
@@ -20,6 +20,7 @@ MEASUREMENTS: dict[str, Callable[[Bench, int | None], Awaitable[bool]]] = {
     "api_writes": api_writes.measure,
     "create_to_finished": create_to_finished.measure,
     "archived_runs": archived_runs.measure,
+    "run_metrics": run_metrics.measure,
 }
 
 

@@ -60,8 +60,8 @@ def size(log: Path) -> int:
     return log.stat().st_size
 
 
-def operator_calls(log: Path, since: int, namespace: str) -> tuple[Counter[str], Counter[str]]:
-    """The operator's writes and reads in the namespace, from that byte of the log on."""
+def operator_calls(log: Path, since: int, namespace: str, named: str = "") -> tuple[Counter[str], Counter[str]]:
+    """The operator's writes and reads in the namespace, from that byte of the log on; of names that begin so only."""
     written: Counter[str] = Counter()
     read: Counter[str] = Counter()
     with log.open() as lines:
@@ -72,6 +72,8 @@ def operator_calls(log: Path, since: int, namespace: str) -> tuple[Counter[str],
             call: Object = json.loads(line)
             target = call.get("objectRef", {})
             if target.get("namespace") != namespace or call["stage"] != "ResponseComplete":
+                continue
+            if not str(target.get("name", "")).startswith(named):
                 continue
             if not str(call.get("userAgent", "")).startswith(AGENTS):
                 continue

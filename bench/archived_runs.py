@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.api_writes import WRITES, audit_log, operator_calls, size
-from bench.cluster import TIMEOUT, Bench, kubeconfig
+from bench.cluster import TIMEOUT, Bench, kubeconfig, verdict
 from bench.workloads import NO_POD
 from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL
 from runwright.handlers import AVAILABLE_RUNS
@@ -263,10 +263,6 @@ def calls_since(bench: Bench, since: int) -> Counter[str]:
 
 def writes_in(calls: Counter[str]) -> int:
     return sum(number for call, number in calls.items() if call.split()[0] in WRITES)
-
-
-def verdict(met: bool) -> str:
-    return "met" if met else "MISSED"
 
 
 def say(what: str) -> None:

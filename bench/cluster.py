@@ -42,12 +42,16 @@ class Bench:
 
     async def call(self, method: str, path: str, body: Object | None = None) -> Object:
         """One request. Raises RuntimeError with the API server's words where it refuses."""
+        return json.loads(await self.text(method, path, body))
+
+    async def text(self, method: str, path: str, body: Object | None = None) -> str:
+        """One request, whose reply need not be JSON. Raises RuntimeError as `call` does."""
         headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
         async with self._session.request(method, path, json=body, headers=headers) as reply:
             text = await reply.text()
             if reply.status >= 300:
                 raise RuntimeError(f"{method} {path}: {reply.status}: {text[:500]}")
-            return json.loads(text)
+            return text
 
     async def create(self, kind: str, document: Object) -> float:
         """Create an object; gives the moment before the request was sent."""
@@ -125,6 +129,11 @@ async def open_bench() -> AsyncIterator[Bench]:
                 for watch in watches:
                     watch.cancel()
                 await bench.call("DELETE", f"/api/v1/namespaces/{bench.namespace}")
+
+
+def verdict(met: bool) -> str:
+    """Of a goal, in a word."""
+    return "met" if met else "MISSED"
 
 
 def kubeconfig() -> Path:
