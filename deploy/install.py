@@ -18,7 +18,7 @@ PLACEHOLDER = "image: runwright:dev\n"
 BUCKET_PLACEHOLDER = "--artifact-bucket=HOST/BUCKET"
 CRDS = ("crd", "--selector=app.kubernetes.io/part-of=runwright")
 NAMESPACE = "runwright-system"
-DEPLOYMENT = "deployment/runwright-operator"
+DEPLOYMENTS = ("deployment/runwright-operator", "deployment/runwright-serve")
 ROLLOUT_SECONDS = 180
 
 
@@ -49,7 +49,7 @@ def default_bucket() -> str:
 
 
 def up(image: str) -> int:
-    """Apply everything with `image` as the operator's, and wait for the operator to be ready."""
+    """Apply everything with `image`, and wait for the operator and the run service to be ready."""
     start = time.monotonic()
     rendered = kubectl("kustomize", str(OVERLAY))
     if PLACEHOLDER not in rendered:
@@ -62,15 +62,22 @@ def up(image: str) -> int:
             BUCKET_PLACEHOLDER, f"--artifact-bucket={default_bucket()}"
         ),
     )  # fmt: skip
-    print(f"  ✓ {len(applied.splitlines())} objects applied: the CRDs, access rights, the operator", flush=True)
+    print(
+        f"  ✓ {len(applied.splitlines())} objects applied: the CRDs, access rights, the operator, the run service",
+        flush=True,
+    )
     kubectl("wait", "--for=condition=Established", *CRDS, "--timeout=60s")
-    rollout = ["kubectl", "rollout", "status", DEPLOYMENT, "-n", NAMESPACE, f"--timeout={ROLLOUT_SECONDS}s"]
-    if subprocess.run(rollout, stdout=subprocess.DEVNULL, check=False).returncode:
-        print(f"  ✗ the operator was not ready within {ROLLOUT_SECONDS} s. Its pod, and what it says:", flush=True)
-        kubectl("describe", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator", show=True)
-        kubectl("logs", DEPLOYMENT, "-n", NAMESPACE, "--tail=50", "--all-containers", show=True)
-        return 1
-    print(f"  ✓ the operator is ready ({time.monotonic() - start:.1f} s in all)")
+    for deployment in DEPLOYMENTS:
+        rollout = ["kubectl", "rollout", "status", deployment, "-n", NAMESPACE, f"--timeout={ROLLOUT_SECONDS}s"]
+        if subprocess.run(rollout, stdout=subprocess.DEVNULL, check=False).returncode:
+            print(
+                f"  ✗ {deployment} was not ready within {ROLLOUT_SECONDS} s. Its pods, and what they say:", flush=True
+            )
+            component = deployment.rpartition("-")[2]
+            kubectl("describe", "pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/component={component}", show=True)
+            kubectl("logs", deployment, "-n", NAMESPACE, "--tail=50", "--all-containers", show=True)
+            return 1
+    print(f"  ✓ operator and run service are ready ({time.monotonic() - start:.1f} s in all)")
     return 0
 
 

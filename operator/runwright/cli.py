@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 from typing_extensions import override
@@ -22,6 +22,9 @@ from runwright.log import LogFormat, configure
 from runwright.process import OperatorOptions, run_operator
 from runwright.runtime.resync import RESYNC_SECONDS
 from runwright.runtime.workers import WORKERS
+from runwright.serve import ServeOptions, run_serve
+from runwright.service.dispatch import Limits
+from runwright.service.run_service import RunOptions
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RUNWRIGHT", "show_default": True}
 
@@ -167,6 +170,97 @@ def operator(
     )
     try:
         asyncio.run(run_operator(options))
+    except Exception as error:
+        fail(error)
+
+
+@main.command()
+@click.option(
+    "--namespace",
+    "-n",
+    default="",
+    help="Single-user mode: everything is in this namespace, and clients name none. Default: multi-user mode, in which "
+    "each experiment has a namespace.",
+)
+@click.option(
+    "--watch-namespace",
+    "watch_namespaces",
+    multiple=True,
+    help="In multi-user mode, serve this namespace only; repeatable. Default: all.",
+)
+@click.option("--http-address", default="127.0.0.1:8888", help="HOST:PORT of REST.")
+@click.option("--grpc-address", default="127.0.0.1:8887", help="HOST:PORT of gRPC; empty for none.")
+@click.option(
+    "--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificate, PEM; read anew."
+)
+@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, PEM.")
+@click.option(
+    "--token-audience",
+    "token_audiences",
+    multiple=True,
+    help="Take tokens for this audience only; repeatable. Default: the API server's own.",
+)
+@click.option(
+    "--anonymous-user",
+    default="",
+    help="Let requests without a token in, as this user of the cluster's RBAC. Default: they are refused.",
+)
+@click.option(
+    "--page-key-secret",
+    default="",
+    metavar="NAMESPACE/NAME",
+    help="Secret with the key of page tokens, which all replicas share; made where it is not there. Default: a key of "
+    "this process alone.",
+)
+@click.option(
+    "--default-service-account", default="", help="As the operator's: for pods of runs that name no service account."
+)
+@click.option(
+    "--artifact-bucket",
+    "artifact_buckets",
+    multiple=True,
+    metavar="HOST/BUCKET",
+    help="Read artifacts in this bucket with the service's own identity, where the Workflow names no Secret; repeatable.",
+)
+@click.option(
+    "--max-artifact-bytes",
+    type=click.IntRange(1024),
+    default=RunOptions().max_artifact,
+    help="Largest artifact that ReadArtifact gives.",
+)
+@click.option("--max-request-bytes", type=click.IntRange(1024), default=Limits().request_bytes, help="Largest request.")
+@click.option(
+    "--request-timeout", type=click.FloatRange(min=0.1), default=Limits().seconds, help="Seconds that a call may take."
+)
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: the pod's own, KUBECONFIG.")
+@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+@click.option("--probe-address", default="", help="HOST:PORT of /healthz, /readyz and /metrics; empty for none.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log lines.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="Least level logged."
+)
+def serve(
+    max_artifact_bytes: int,
+    max_request_bytes: int,
+    request_timeout: float,
+    default_service_account: str,
+    log_format: str,
+    log_level: str,
+    **given: Any,
+) -> None:
+    """Serve KFP's v1beta1 API over PipelineRuns: REST and gRPC, for the clients that people have.
+
+    Each request needs a bearer token of the cluster, and its user the right in RBAC to do to PipelineRuns what it asks
+    for. Stateless: any number of replicas.
+    """
+    configure(cast(LogFormat, log_format), log_level)
+    options = ServeOptions(
+        **given,
+        runs=RunOptions(default_service_account, max_artifact_bytes),
+        limits=Limits(max_request_bytes, request_timeout),
+    )
+    try:
+        asyncio.run(run_serve(options))
     except Exception as error:
         fail(error)
 

@@ -18,11 +18,11 @@ from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import configure
 from runwright.core.artifacts import node_named
-from runwright.core.observe import Json, controller_run, mapping, text
+from runwright.core.observe import Json, mapping, text
 from runwright.core.records import Key
-from runwright.core.snapshot import unpack
 from runwright.ports import Cluster
 from runwright.runtime.artifacts import Artifacts
+from runwright.runtime.snapshots import kept_workflow
 
 TOLD_SECONDS = 0.5
 """How often the progress is told."""
@@ -70,19 +70,13 @@ async def workflow_of(cluster: Cluster, key: Key) -> Json:
     run = await cluster.get_run(key)
     if run is None:
         raise DownloadError(f"there is no PipelineRun {key.name} in namespace {key.namespace}")
-    uid = text(mapping(run.get("metadata")).get("uid"))
-    workflow = await cluster.get_workflow(key)
-    if workflow is not None and text(controller_run(mapping(workflow.get("metadata"))).get("uid")) == uid:
-        return workflow
-    snapshot = await cluster.get_snapshot(key)
-    if snapshot is not None and text(controller_run(mapping(snapshot.get("metadata"))).get("uid")) == uid:
-        unpacked = await asyncio.to_thread(unpack, snapshot)
-        if unpacked is not None:
-            return unpacked
-    raise DownloadError(
-        f"PipelineRun {key.namespace}/{key.name} has no Workflow and no WorkflowSnapshot: nothing tells where its "
-        "artifacts are"
-    )
+    workflow = await kept_workflow(cluster, key, text(mapping(run.get("metadata")).get("uid")))
+    if workflow is None:
+        raise DownloadError(
+            f"PipelineRun {key.namespace}/{key.name} has no Workflow and no WorkflowSnapshot: nothing tells where its "
+            "artifacts are"
+        )
+    return workflow
 
 
 @contextmanager

@@ -154,6 +154,53 @@ class Cluster(Protocol):
         ...
 
 
+class OwnObjects(Protocol):
+    """What the run service reads and writes: objects of our own kinds by their plural, and the ConfigMaps of manifests.
+
+    Each raises ApiError; what is not there is None.
+    """
+
+    async def get(self, plural: str, key: Key) -> Json | None:
+        """The object as etcd has it now."""
+        ...
+
+    async def create(self, plural: str, body: Json) -> Json:
+        """Create; what the API server made of it. ApiError AlreadyExists where one of that name is there."""
+        ...
+
+    async def patch(self, plural: str, key: Key, patch: Json, subresource: str = "") -> Json | None:
+        """Merge; a `metadata.uid` or `resourceVersion` in the patch must hold, else ApiError Conflict."""
+        ...
+
+    async def delete(self, plural: str, key: Key, uid: str) -> bool:
+        """Delete this very object; false where it is not there."""
+        ...
+
+    async def any_run(self, namespace: str, selector: str) -> bool:
+        """Whether there is a run with these labels, archived or not."""
+        ...
+
+    async def get_config_map(self, key: Key) -> Json | None:
+        """The ConfigMap as etcd has it now."""
+        ...
+
+    async def create_config_map(self, body: Json) -> Json:
+        """As `create`."""
+        ...
+
+    async def patch_config_map(self, key: Key, patch: Json) -> Json | None:
+        """As `patch`."""
+        ...
+
+    async def delete_config_map(self, key: Key, uid: str, version: str) -> None:
+        """Delete this very version; gone already is fine, changed is ApiError Conflict."""
+        ...
+
+    def list_config_maps(self, selector: str) -> AsyncIterator[Json]:
+        """The metadata of the ConfigMaps with these labels, in the namespaces that are looked after."""
+        ...
+
+
 class Clock(Protocol):
     """Wall-clock time."""
 

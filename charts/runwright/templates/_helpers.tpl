@@ -28,6 +28,44 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{- define "runwright.serveName" -}}
+{{- printf "%s-serve" (.Release.Name | trunc 57 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "runwright.serveSelector" -}}
+app.kubernetes.io/name: runwright
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: serve
+{{- end -}}
+
+{{- define "runwright.serveRules" -}}
+{{- /* What the run service does in a namespace that it serves: deploy/serve/clusterrole.yaml says why. */ -}}
+- apiGroups: [runwright.dev]
+  resources: [pipelineruns, pipelineexperiments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [runwright.dev]
+  resources: [pipelineruns/status]
+  verbs: [patch]
+- apiGroups: [runwright.dev]
+  resources: [workflowsnapshots]
+  verbs: [get]
+- apiGroups: [argoproj.io]
+  resources: [{{ .templates }}]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, create, patch, delete]
+{{- end -}}
+
+{{- define "runwright.reviewRules" -}}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end -}}
+
 {{- define "runwright.rules" -}}
 {{- /* What the operator does in a namespace that it watches: deploy/base/clusterrole.yaml says why. */ -}}
 - apiGroups: [runwright.dev]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runwright.api import pipelinerun, retentionpolicy, workflowsnapshot
+from runwright.api import pipelineexperiment, pipelinerun, retentionpolicy, workflowsnapshot
 from runwright.api.model import Model
 from runwright.api.rules import PIPELINE_RUN_RULES, RETENTION_POLICY_RULES, Rule
 
@@ -166,4 +166,30 @@ WORKFLOW_SNAPSHOT = Kind(
     "read with `kubectl get workflowsnapshot NAME -o jsonpath={.data} | base64 -d | gunzip`.",
 )
 
-KINDS = (PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT)
+PIPELINE_EXPERIMENT = Kind(
+    model=pipelineexperiment.PipelineExperiment,
+    name=pipelineexperiment.KIND,
+    plural=pipelineexperiment.PLURAL,
+    short_name=pipelineexperiment.SHORT_NAME,
+    columns=(
+        Column("Display Name", ".spec.displayName", "What people call it."),
+        Column(
+            "Storage",
+            ".metadata.labels.runwright\\.dev/storage-state",
+            "Archived, or Available, or nothing, which means the same.",
+        ),
+        _AGE,
+    ),
+    labels=(
+        Label(
+            pipelinerun.STORAGE_STATE_LABEL,
+            pipelineexperiment.KIND,
+            "`Archived`; or `Available`, which is also what its absence means. `storage_state` in the KFP API. The runs of an "
+            "archived experiment are archived once, when the run service archives it.",
+        ),
+    ),
+    notes="The run service makes one where a client creates an experiment, or a run without one (`Default`). Nothing but that "
+    "service acts on it; runs stay when it is deleted.",
+)
+
+KINDS = (PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT, PIPELINE_EXPERIMENT)

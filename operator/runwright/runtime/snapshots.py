@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from runwright.core.records import RunRecord
-from runwright.core.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored
+from runwright.core.observe import controller_run, mapping, text
+from runwright.core.records import Key, RunRecord
+from runwright.core.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored, unpack
 from runwright.ports import ApiError, Cluster, Json
 
 
@@ -59,3 +60,19 @@ class Snapshots:
         if snapshot is None or not belongs(snapshot, run):
             return None
         return await asyncio.to_thread(restored, snapshot, run)
+
+
+async def kept_workflow(cluster: Cluster, key: Key, uid: str) -> Json | None:
+    """The Workflow of the run with this uid: as it is in the cluster, else out of its snapshot; None where neither is."""
+    workflow = await cluster.get_workflow(key)
+    if workflow is not None and owner_uid(workflow) == uid:
+        return workflow
+    snapshot = await cluster.get_snapshot(key)
+    if snapshot is not None and owner_uid(snapshot) == uid:
+        return await asyncio.to_thread(unpack, snapshot)
+    return None
+
+
+def owner_uid(body: Json) -> str:
+    """The uid of the run that an object belongs to."""
+    return text(controller_run(mapping(body.get("metadata"))).get("uid"))

@@ -191,6 +191,7 @@ def test_a_rule_names_a_field_and_tells_what_to_write(kind: Kind, rule: Rule):
 NAMES = {
     "PipelineRun": ("PipelineRunList", "pipelineruns", "pipelinerun", ["prun"]),
     "RetentionPolicy": ("RetentionPolicyList", "retentionpolicies", "retentionpolicy", None),
+    "PipelineExperiment": ("PipelineExperimentList", "pipelineexperiments", "pipelineexperiment", ["pexp"]),
     "WorkflowSnapshot": ("WorkflowSnapshotList", "workflowsnapshots", "workflowsnapshot", None),
 }
 

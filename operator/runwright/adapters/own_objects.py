@@ -1,0 +1,122 @@
+"""The `OwnObjects` port over `kubernetes.aio`: what the run service reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from kubernetes.aio import client
+from typing_extensions import override
+
+from runwright.adapters.kubernetes_api import COMPONENT, MERGE_PATCH, OWN, only
+from runwright.adapters.requests import call, found, list_metadata, read
+from runwright.api.pipelinerun import PLURAL
+from runwright.core.observe import key_of
+from runwright.core.records import Key
+from runwright.ports import Json, OwnObjects
+
+
+class KubernetesObjects(OwnObjects):
+    """The API server, for the objects of the run service."""
+
+    def __init__(self, api: client.ApiClient, namespaces: tuple[str, ...] = ()) -> None:
+        """`namespaces` are the ones whose ConfigMaps are listed; none means all."""
+        self._custom = client.CustomObjectsApi(api)
+        self._core = client.CoreV1Api(api)
+        self._namespaces = namespaces
+
+    @override
+    async def get(self, plural: str, key: Key) -> Json | None:
+        return await found(self._custom.get_namespaced_custom_object, *OWN, key.namespace, plural, key.name)
+
+    @override
+    async def create(self, plural: str, body: Json) -> Json:
+        return await call(
+            self._custom.create_namespaced_custom_object,
+            *OWN,
+            key_of(body).namespace,
+            plural,
+            dict(body),
+            field_manager=COMPONENT,
+        )
+
+    @override
+    async def patch(self, plural: str, key: Key, patch: Json, subresource: str = "") -> Json | None:
+        method = (
+            self._custom.patch_namespaced_custom_object_status
+            if subresource
+            else self._custom.patch_namespaced_custom_object
+        )
+        return await found(
+            method,
+            *OWN,
+            key.namespace,
+            plural,
+            key.name,
+            dict(patch),
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
+    @override
+    async def delete(self, plural: str, key: Key, uid: str) -> bool:
+        reply = await found(
+            self._custom.delete_namespaced_custom_object, *OWN, key.namespace, plural, key.name, body=only(uid)
+        )
+        return reply is not None
+
+    @override
+    async def any_run(self, namespace: str, selector: str) -> bool:
+        page = await read(
+            self._custom.list_namespaced_custom_object_without_preload_content,
+            *OWN,
+            namespace,
+            PLURAL,
+            label_selector=selector,
+            limit=1,
+        )
+        return bool((page or {}).get("items"))
+
+    @override
+    async def get_config_map(self, key: Key) -> Json | None:
+        return await read(self._core.read_namespaced_config_map_without_preload_content, key.name, key.namespace)
+
+    @override
+    async def create_config_map(self, body: Json) -> Json:
+        made = await read(
+            self._core.create_namespaced_config_map_without_preload_content,
+            key_of(body).namespace,
+            dict(body),
+            field_manager=COMPONENT,
+        )
+        return made or {}
+
+    @override
+    async def patch_config_map(self, key: Key, patch: Json) -> Json | None:
+        return await read(
+            self._core.patch_namespaced_config_map_without_preload_content,
+            key.name,
+            key.namespace,
+            dict(patch),
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
+    @override
+    async def delete_config_map(self, key: Key, uid: str, version: str) -> None:
+        await read(
+            self._core.delete_namespaced_config_map_without_preload_content,
+            key.name,
+            key.namespace,
+            body=only(uid, version),
+        )
+
+    @override
+    async def list_config_maps(self, selector: str) -> AsyncIterator[Json]:
+        for namespace in self._namespaces:
+            method = self._core.list_namespaced_config_map_without_preload_content
+            async for item in list_metadata(method, namespace, label_selector=selector):
+                yield item
+        if not self._namespaces:
+            method = self._core.list_config_map_for_all_namespaces_without_preload_content
+            async for item in list_metadata(method, label_selector=selector):
+                yield item

@@ -1,0 +1,88 @@
+"""Lists and watches of one of our kinds, as the API server sends them: pages of objects, then events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import aiohttp
+from kubernetes.aio import client
+
+from runwright.adapters.kubernetes_api import OWN
+from runwright.adapters.requests import PAGE, api_error, read, unreachable
+from runwright.core.observe import mapping, text
+from runwright.ports import ApiError, Json
+
+WATCH_SECONDS = 300
+"""How long one watch lasts: the API server ends it, and it is begun anew where it ended."""
+
+SILENCE_SECONDS = 90.0
+"""A watch that tells nothing for so long is broken: bookmarks come each minute (Kubernetes 1.34)."""
+
+
+class Watching:
+    """The objects of a kind, in one namespace or in all."""
+
+    def __init__(self, api: client.ApiClient, plural: str, namespace: str = "") -> None:
+        """An empty `namespace` stands for all."""
+        self._custom = client.CustomObjectsApi(api)
+        self._plural, self._namespace = plural, namespace
+
+    async def pages(self) -> AsyncIterator[tuple[list[Json], str]]:
+        """All objects, a page at a time, and with each the version at which the whole list is. Raises ApiError.
+
+        410 (Expired) where the list took too long: it is to be begun anew.
+        """
+        token = ""
+        while True:
+            more = {"_continue": token} if token else {}
+            page = await read(*self._method(), limit=PAGE, **more)
+            if page is None:
+                raise ApiError(404, "NotFound", f"{self._plural} are not served: install the CRDs")
+            metadata = mapping(page.get("metadata"))
+            yield cast(list[Json], page.get("items") or []), text(metadata.get("resourceVersion"))
+            token = text(metadata.get("continue"))
+            if not token:
+                return
+
+    async def events(self, since: str) -> AsyncIterator[tuple[str, Json]]:
+        """What happens after a version: type and object, BOOKMARK too; first OPENED, once the API server has agreed.
+
+        Ends when the API server ends the watch.
+
+        Raises ApiError; 410 (Expired) where that version is too old.
+        """
+        method, *arguments = self._method()
+        try:
+            response = await method(
+                *arguments,
+                watch=True,
+                resource_version=since,
+                allow_watch_bookmarks=True,
+                timeout_seconds=WATCH_SECONDS,
+                _request_timeout=WATCH_SECONDS + SILENCE_SECONDS,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unreachable(error) from error
+        try:
+            if response.status >= 300:
+                raise api_error(response.status, (await response.read()).decode(errors="replace"))
+            yield "OPENED", {}
+            while line := await asyncio.wait_for(response.content.readline(), SILENCE_SECONDS):
+                event = mapping(json.loads(line))
+                kind, body = text(event.get("type")), mapping(event.get("object"))
+                if kind == "ERROR":
+                    raise api_error(int(body.get("code") or 0), json.dumps(body))
+                yield kind, body
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise unreachable(error) from error
+        finally:
+            response.close()
+
+    def _method(self) -> tuple[Any, ...]:
+        if self._namespace:
+            pages = self._custom.list_namespaced_custom_object_without_preload_content
+            return pages, *OWN, self._namespace, self._plural
+        return self._custom.list_cluster_custom_object_without_preload_content, *OWN, self._plural

@@ -1,0 +1,34 @@
+"""`PipelineExperiment` (`runwright.dev/v1alpha1`): what groups runs for clients of the KFP API (`Experiment`, v1beta1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from runwright.api.model import API_VERSION, Model
+
+KIND = "PipelineExperiment"
+PLURAL = "pipelineexperiments"
+SHORT_NAME = "pexp"
+
+
+class PipelineExperimentSpec(Model):
+    """What people are told of an experiment."""
+
+    display_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        description="What people call it; clients of the KFP API find it by this name, which is unique in its namespace "
+        "among those that the run service makes. `Experiment.name` in the KFP API."
+    )
+    description: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, description="What it is for. `Experiment.description` in the KFP API."
+    )
+
+
+class PipelineExperiment(Model):
+    """A PipelineExperiment groups runs: a run belongs to one by a reference with its uid in `spec.references`."""
+
+    api_version: str = API_VERSION
+    kind: str = KIND
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    spec: PipelineExperimentSpec = Field(description="What people are told of it.")

@@ -1,0 +1,233 @@
+"""CreateRun: what a client asks for as a PipelineRun, or why it cannot be (the rules of KFP 1.8.22).
+
+Everything is checked before anything is written, and the run is written before there is any Workflow: a request that is
+refused or lost leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from runwright.api.model import API_VERSION, GROUP
+from runwright.api.pipelinerun import KIND, PipelineRun
+from runwright.core.observe import mapping
+from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
+from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
+from runwright.service.contract.resource_reference_pb2 import Relationship, ResourceReference, ResourceType
+from runwright.service.contract.run_pb2 import Run
+from runwright.service.errors import ServiceError, invalid, not_found
+from runwright.service.manifests import KEY, MANIFEST_LABEL, label_of, ref_of
+from runwright.service.present import written
+
+CREATED_BY = f"{GROUP}/created-by"
+"""On a run that the service made: who asked for it."""
+
+REQUEST_DIGEST = f"{GROUP}/request-digest"
+"""On a run that was made with an idempotency key: what was asked for then."""
+
+MAX_PARAMETERS = 10_000
+"""Bytes of the parameters as JSON (KFP 1.8.22)."""
+
+MAX_KEY = 255
+"""Characters of an idempotency key."""
+
+PREFIX = "Validate create run request failed."
+
+UNSUPPORTED = (ResourceType.UNKNOWN_RESOURCE_TYPE, ResourceType.PIPELINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is well formed."""
+
+    run: Run
+    manifest: str
+    """Empty where a WorkflowTemplate is run."""
+    template: str
+    experiment_id: str
+    """Empty where none was named."""
+    digest: str
+    """Of the whole request."""
+
+
+def read_request(run: Run) -> Asked:
+    """Check the request by itself, in KFP's order. Raises ServiceError (INVALID_ARGUMENT)."""
+    try:
+        return _read(run)
+    except ServiceError as error:
+        raise error.within(PREFIX) from error
+
+
+def _read(run: Run) -> Asked:
+    if not run.name:
+        raise invalid("The run name is empty. Please specify a valid name.")
+    spec = run.pipeline_spec
+    for number, one in enumerate(run.resource_references):
+        check_reference(one, f"resource_references[{number}]")
+    version = next((one.key.id for one in run.resource_references if is_version(one)), "")
+    if spec.workflow_manifest and (spec.pipeline_id or version):
+        raise invalid("Please don't specify a pipeline version or pipeline ID when you specify a workflow manifest.")
+    template = version or spec.pipeline_id
+    if not spec.workflow_manifest and not template:
+        raise invalid(
+            "Please specify a pipeline by providing a (workflow manifest) or (pipeline id or/and pipeline version)."
+        )
+    if version and spec.pipeline_id and version != spec.pipeline_id:
+        raise invalid("pipeline ID should be parent of pipeline version.")
+    size = len(json.dumps([{"name": one.name, "value": one.value} for one in spec.parameters]).encode())
+    if size > MAX_PARAMETERS:
+        raise invalid(f"The input parameter length exceed maximum size of {MAX_PARAMETERS}.")
+    experiments = [one.key.id for one in run.resource_references if one.key.type == ResourceType.EXPERIMENT]
+    if len(experiments) > 1:
+        raise invalid("resource_references: expected one EXPERIMENT at most")
+    digest = hashlib.sha256(run.SerializeToString(deterministic=True)).hexdigest()
+    return Asked(run, spec.workflow_manifest, template, experiments[0] if experiments else "", digest)
+
+
+def check_reference(one: ResourceReference, path: str) -> None:
+    """Raises ServiceError for what no run can refer to."""
+    if one.key.type in UNSUPPORTED or one.key.type not in ResourceType.values():
+        name = ResourceType.Name(one.key.type) if one.key.type in ResourceType.values() else one.key.type
+        raise invalid(f"{path}.key.type: Unsupported resource type: {name}")
+    if not one.key.id:
+        raise invalid(f"{path}.key.id: expected an id, found none")
+    if one.relationship not in (Relationship.OWNER, Relationship.CREATOR):
+        raise invalid(f"{path}.relationship: expected OWNER or CREATOR")
+
+
+def is_version(one: ResourceReference) -> bool:
+    """Whether the reference names the pipeline version that is run."""
+    return one.key.type == ResourceType.PIPELINE_VERSION and one.relationship == Relationship.CREATOR
+
+
+def pipeline_run(asked: Asked, namespace: str, name: str, user: str, experiment: tuple[str, str]) -> dict[str, Any]:
+    """The PipelineRun to create; `experiment` is id and name of the one that it belongs to."""
+    run, spec = asked.run, asked.run.pipeline_spec
+    references = [reference_of(one) for one in run.resource_references if one.key.type != ResourceType.EXPERIMENT]
+    references.insert(0, {"type": "EXPERIMENT", "id": experiment[0], "name": experiment[1], "relationship": "OWNER"})
+    if asked.template and not any(is_version(one) for one in run.resource_references):
+        version = {"type": "PIPELINE_VERSION", "id": asked.template, "name": asked.template, "relationship": "CREATOR"}
+        references.append(version)
+    labels: dict[str, str] = {}
+    if asked.manifest:
+        ref = ref_of(namespace, asked.manifest)
+        labels[MANIFEST_LABEL] = label_of(ref.digest)
+        key = {"name": ref.name, "key": KEY}
+        source: dict[str, Any] = {"manifestFrom": {"configMapKeyRef": key, "digest": ref.digest}}
+    else:
+        source = {"templateRef": {"name": asked.template}}
+    body: dict[str, Any] = {
+        "displayName": run.name,
+        "workflow": source,
+        "references": references,
+    }
+    if run.description:
+        body["description"] = run.description
+    if run.service_account:
+        body["serviceAccountName"] = run.service_account
+    if parameters := parameters_of(spec):
+        body["parameters"] = parameters
+    if pipeline := pipeline_of(asked):
+        body["pipeline"] = pipeline
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {CREATED_BY: user[:1024], REQUEST_DIGEST: asked.digest},
+        },
+        "spec": body,
+    }
+
+
+def reference_of(one: ResourceReference) -> dict[str, str]:
+    """A reference as the run keeps it."""
+    kept = {
+        "type": ResourceType.Name(one.key.type),
+        "id": one.key.id,
+        "relationship": Relationship.Name(one.relationship),
+    }
+    return kept | ({"name": one.name} if one.name else {})
+
+
+def parameters_of(spec: PipelineSpec) -> list[dict[str, str]]:
+    """The parameters as the run keeps them; of two of one name, the last (KFP 1.8.22)."""
+    return [{"name": name, "value": value} for name, value in {one.name: one.value for one in spec.parameters}.items()]
+
+
+def pipeline_of(asked: Asked) -> dict[str, str]:
+    """Where the run came from."""
+    spec = asked.run.pipeline_spec
+    known = {"id": asked.template, "name": spec.pipeline_name or asked.template, "manifest": spec.pipeline_manifest}
+    return {name: value for name, value in known.items() if value}
+
+
+def checked_model(body: dict[str, Any]) -> PipelineRun:
+    """The run as its model. Raises ServiceError: which field, and what was expected."""
+    try:
+        return PipelineRun.model_validate(body)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        path = ".".join(str(part) for part in problem["loc"])
+        raise invalid(f"{PREFIX}: {path}: {problem['msg']}") from error
+
+
+def workflow_of(run: PipelineRun, manifest: str, found: dict[ObjectRef, Any], default_account: str) -> Built | Needs:
+    """The Workflow that the operator will make of the run, or what must be read for that.
+
+    Service accounts are taken to be there: one that is missing leaves the run Stalled until it is made, which is no fault
+    of the request. Raises ServiceError for what no operator could carry out.
+    """
+    namespace = str(run.metadata["namespace"])
+    source = run.spec.workflow.manifest_from
+    objects = dict(found)
+    if source is not None:
+        objects[ObjectRef("ConfigMap", source.config_map_key_ref.name, namespace)] = {"data": {KEY: manifest}}
+    while True:
+        built = build_workflow(run, objects, BuildOptions(default_account))
+        if isinstance(built, Built):
+            return built
+        if isinstance(built, Needs):
+            accounts = [ref for ref in built.objects if ref.kind == "ServiceAccount"]
+            if not accounts:
+                return built
+            objects |= {ref: {} for ref in accounts}
+            continue
+        if built.reason == "TemplateNotFound":
+            raise not_found("Get pipelineVersionId failed.: WorkflowTemplate", run_template(run))
+        if built.reason in ("ParameterUnknown", "ParameterMissing", "ParameterNotAllowed"):
+            raise invalid(f"Failed to verify parameters.: {built.message}")
+        raise invalid(f"{PREFIX}: Invalid argo workflow format. {built.message}")
+
+
+def run_template(run: PipelineRun) -> str:
+    """The template that a run names."""
+    ref = run.spec.workflow.template_ref
+    return ref.name if ref else "of the manifest"
+
+
+def run_name(display_name: str, namespace: str, user: str, idempotency_key: str) -> str:
+    """A name for the object: what it is called and chance, or what the caller's key stands for."""
+    if idempotency_key:
+        digest = hashlib.sha256(json.dumps([namespace, user, idempotency_key]).encode()).hexdigest()
+        return f"run-{digest[:40]}"
+    return f"{slug(display_name)}-{secrets.token_hex(4)}"
+
+
+def slug(name: str, limit: int = 40) -> str:
+    """What of a name can be part of an object's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:limit].strip("-") or "run"
+
+
+def service_account_of(workflow: dict[str, Any]) -> str:
+    """Who the pods of a Workflow run as; empty where it leaves that to its namespace."""
+    return written(mapping(workflow.get("spec")).get("serviceAccountName"))

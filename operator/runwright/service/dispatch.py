@@ -1,0 +1,110 @@
+"""Makes a call, whichever way it came in: who calls, within which limits, and what a failure comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from runwright.ports import ApiError
+from runwright.service.calls import Authorizer, Call, Caller, Methods
+from runwright.service.errors import Code, ServiceError, invalid, unavailable
+from runwright.service.measures import ServiceMeasures
+
+logger = logging.getLogger(__name__)
+
+OPEN = frozenset({"HealthzService/GetHealthz"})
+"""What anybody may call."""
+
+REQUEST_SECONDS = 60.0
+AT_A_TIME = 256
+"""Calls under way; more are told to come back."""
+
+IMPERSONATION = "impersonate-"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one caller may ask of us."""
+
+    request_bytes: int = 10 * 1024 * 1024
+    seconds: float = REQUEST_SECONDS
+    at_a_time: int = AT_A_TIME
+
+
+class Dispatch:
+    """All methods, behind one door."""
+
+    def __init__(self, methods: Methods, authorizer: Authorizer, limits: Limits, measures: ServiceMeasures) -> None:
+        self._methods = methods
+        self._authorizer = authorizer
+        self._limits = limits
+        self._measures = measures
+        self._under_way = 0
+
+    @property
+    def under_way(self) -> int:
+        """Calls that have not ended."""
+        return self._under_way
+
+    async def call(self, method: str, request: Message, headers: Mapping[str, str]) -> Message:
+        """Answer `Service/Method`; `headers` have lower-case names. Raises ServiceError, and nothing else."""
+        began, code, user = time.perf_counter(), "OK", ""
+        self._under_way += 1
+        try:
+            if self._under_way > self._limits.at_a_time:
+                raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many calls are under way; try again in a moment")
+            async with asyncio.timeout(self._limits.seconds):
+                call = await self._identified(method, headers)
+                user = call.caller.user
+                return await self._methods[method](request, call)
+        except TimeoutError:
+            error = ServiceError(Code.DEADLINE_EXCEEDED, f"no reply within {self._limits.seconds:.0f} s")
+            code = error.code.name
+            raise error from None
+        except ServiceError as error:
+            code = error.code.name
+            if error.code not in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
+                logger.info("%s by %s: %s: %s", method, user or "nobody", code, error.message)
+            raise
+        except ApiError as error:
+            translated = told(method, error)
+            code = translated.code.name
+            raise translated from error
+        except Exception as error:
+            translated = internal(method, error)
+            code = translated.code.name
+            raise translated from error
+        finally:
+            self._under_way -= 1
+            self._measures.call(method, code, time.perf_counter() - began)
+
+    async def _identified(self, method: str, headers: Mapping[str, str]) -> Call:
+        if any(name.startswith(IMPERSONATION) for name in headers):
+            raise invalid("Impersonate-* headers are not taken: call with a token of whom you want to be")
+        if method in OPEN:
+            return Call(Caller(""), method)
+        caller = await self._authorizer.identify(headers.get("authorization", ""))
+        return Call(caller, method, headers.get("idempotency-key", ""))
+
+
+def told(method: str, error: ApiError) -> ServiceError:
+    """What a failure of the API server is to a client. Its words may name what the client may not see."""
+    if error.code in (0, 429, 500, 502, 503, 504):
+        logger.warning("%s: the API server: %s", method, error)
+        return unavailable("the Kubernetes API server does not answer; try again in a moment")
+    if error.code == 409:
+        return ServiceError(Code.ABORTED, "it was changed by somebody else meanwhile; try again")
+    return internal(method, error)
+
+
+def internal(method: str, error: Exception) -> ServiceError:
+    """A failure that is no fault of the client; the log has it under the id that the client is told."""
+    id = secrets.token_hex(4)
+    logger.error("%s failed (id %s): %s: %s", method, id, type(error).__name__, error, exc_info=error)
+    return ServiceError(Code.INTERNAL, f"Internal Server Error (id {id}: the log of the run service has it)")

@@ -1,0 +1,71 @@
+"""A PipelineExperiment as the run service lists and shows it: `Experiment` of KFP v1beta1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from runwright.core.observe import Json, key_of, mapping
+from runwright.core.records import Key
+from runwright.service.contract.experiment_pb2 import Experiment
+from runwright.service.contract.resource_reference_pb2 import OWNER, ResourceKey, ResourceReference, ResourceType
+from runwright.service.index import Scope, Value
+from runwright.service.present import archived, name_of, seconds, written
+from runwright.service.rows import ALL, version_of
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    """One experiment."""
+
+    id: str
+    key: Key
+    version: int
+    name: str
+    description: str
+    created_at: int
+    storage_state: str
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """All, and its namespace."""
+        return ALL, ("NAMESPACE", self.key.namespace)
+
+    def value(self, field: str) -> Value:
+        """What it is sorted and filtered by."""
+        return getattr(self, field)
+
+    @property
+    def archived(self) -> bool:
+        """Whether it is archived."""
+        return self.storage_state == "STORAGESTATE_ARCHIVED"
+
+
+def experiment_row(body: Json) -> ExperimentRow:
+    """The row of a PipelineExperiment."""
+    metadata = mapping(body.get("metadata"))
+    return ExperimentRow(
+        id=written(metadata.get("uid")),
+        key=key_of(body),
+        version=version_of(body),
+        name=name_of(body),
+        description=written(mapping(body.get("spec")).get("description")),
+        created_at=seconds(metadata.get("creationTimestamp")),
+        storage_state=f"STORAGESTATE_{'ARCHIVED' if archived(body) else 'AVAILABLE'}",
+    )
+
+
+def message_of(row: ExperimentRow, multi_user: bool) -> Experiment:
+    """The experiment; in multi-user mode with the namespace that owns it."""
+    owner = ResourceReference(
+        key=ResourceKey(type=ResourceType.NAMESPACE, id=row.key.namespace), name=row.key.namespace, relationship=OWNER
+    )
+    return Experiment(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        created_at=Timestamp(seconds=row.created_at),
+        resource_references=[owner] if multi_user else [],
+        storage_state=Experiment.StorageState.Value(row.storage_state),
+    )

@@ -1,0 +1,129 @@
+"""The `filter` of a list request: JSON of a Filter (KFP v1beta1), all of whose predicates must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote_plus
+
+from runwright.core.observe import moment
+from runwright.service.contract.filter_pb2 import Filter, Predicate
+from runwright.service.errors import ServiceError, invalid
+from runwright.service.index import Row, Value
+from runwright.service.messages import UnreadableError, read_json
+from runwright.service.present import EPOCH
+
+Test = Callable[[Row], bool]
+
+MAX_PREDICATES = 50
+MAX_FILTER = 20_000
+"""Characters of a filter."""
+
+COMPARE: Mapping[int, Callable[[str | int, str | int], bool]] = {
+    Predicate.EQUALS: lambda found, wanted: found == wanted,
+    Predicate.NOT_EQUALS: lambda found, wanted: found != wanted,
+    Predicate.GREATER_THAN: lambda found, wanted: found > wanted,  # type: ignore[operator]
+    Predicate.GREATER_THAN_EQUALS: lambda found, wanted: found >= wanted,  # type: ignore[operator]
+    Predicate.LESS_THAN: lambda found, wanted: found < wanted,  # type: ignore[operator]
+    Predicate.LESS_THAN_EQUALS: lambda found, wanted: found <= wanted,  # type: ignore[operator]
+}
+
+
+def parse_filter(text: str, fields: Mapping[str, type]) -> Test | None:
+    """What a row must be; None where the filter asks for nothing. `fields` are those it may name, with their types.
+
+    Raises ServiceError (INVALID_ARGUMENT) for what is no filter, or asks for what there is not.
+    """
+    if not text:
+        return None
+    if len(text) > MAX_FILTER:
+        raise invalid(f"filter: it has {len(text)} characters; expected {MAX_FILTER} at most")
+    message = read_filter(text)
+    if len(message.predicates) > MAX_PREDICATES:
+        raise invalid(f"filter: it has {len(message.predicates)} predicates; expected {MAX_PREDICATES} at most")
+    try:
+        tests = [predicate_test(one, fields) for one in message.predicates]
+    except ServiceError as error:
+        raise error.within("failed to parse valid filter") from error
+    if not tests:
+        return None
+    if len(tests) == 1:
+        return tests[0]
+    return lambda row: all(test(row) for test in tests)
+
+
+def read_filter(text: str) -> Filter:
+    """The filter as it is, or as it is once it has been unescaped: KFP's own UI escapes it twice (KFP #1149)."""
+    problem: Exception | None = None
+    for form in dict.fromkeys((text, unquote_plus(text))):
+        found = Filter()
+        try:
+            read_json(form, found, passing_over_unknown=False)
+            return found
+        except UnreadableError as error:
+            problem = problem or error
+    raise invalid(f"failed to parse valid filter from {text[:200]!r}: {problem}")
+
+
+def predicate_test(predicate: Predicate, fields: Mapping[str, type]) -> Test:
+    """Whether a row meets the predicate. Raises ServiceError."""
+    key, op, kind = predicate.key, predicate.op, predicate.WhichOneof("value")
+    if key not in fields:
+        raise invalid(f"no support for filtering on unrecognized field {key!r}; there are {', '.join(fields)}")
+    if kind is None:
+        raise invalid(f"no value set for predicate on key {key!r}")
+    of_number = fields[key] is int
+    match op:
+        case Predicate.IN:
+            if kind not in ("int_values", "long_values", "string_values"):
+                raise invalid(
+                    f"predicate IN on key {key!r}: expected int_values, long_values or string_values, found {kind}"
+                )
+            values = list(getattr(predicate, kind).values)
+            wanted_in = frozenset(converted(key, value, of_number) for value in values)
+            return lambda row: row.value(key) in wanted_in
+        case Predicate.IS_SUBSTRING:
+            if kind != "string_value":
+                raise invalid(f"predicate IS_SUBSTRING on key {key!r}: expected string_value, found {kind}")
+            part = predicate.string_value.casefold()
+            return lambda row: part in str(row.value(key)).casefold()
+        case _ if op in COMPARE:
+            wanted, compare = converted(key, scalar(predicate, kind), of_number), COMPARE[op]
+            return lambda row: compare(known(row.value(key)), wanted)
+        case _:
+            raise invalid(f"predicate on key {key!r}: expected an op, found {op}")
+
+
+def known(value: Value) -> str | int:
+    """The value of a field that every row has."""
+    return value if isinstance(value, str | int) else 0
+
+
+def scalar(predicate: Predicate, kind: str) -> str | int:
+    """The one value of a comparison. Raises ServiceError."""
+    match kind:
+        case "int_value":
+            return predicate.int_value
+        case "long_value":
+            return predicate.long_value
+        case "string_value":
+            return predicate.string_value
+        case "timestamp_value":
+            return predicate.timestamp_value.seconds
+        case _:
+            raise invalid(f"predicate on key {predicate.key!r}: expected one value, found {kind}")
+
+
+def converted(key: str, value: str | int, of_number: bool) -> str | int:
+    """The value as the field has it: times are seconds since 1970, all else is text. Raises ServiceError."""
+    if not of_number:
+        return str(value)
+    if isinstance(value, int):
+        return value
+    if value.lstrip("-").isdecimal() and len(value) < 20:
+        return int(value)
+    at = moment(value)
+    if at is None:
+        raise invalid(
+            f"predicate on key {key!r}: expected a time (RFC 3339) or seconds since 1970, found {value[:60]!r}"
+        )
+    return int((at - EPOCH).total_seconds())

@@ -1,0 +1,118 @@
+"""What a list request asks for: order, size of a page, and where the page before ended.
+
+A page token is opaque and cannot be forged: it carries where the last page ended and the query that it belongs to, under an
+HMAC. So a page goes on where the last one ended, whatever was created or deleted meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, cast
+
+from runwright.core.observe import mapping, text
+from runwright.service.errors import invalid
+from runwright.service.index import Order, Position, Row, Scope, Value
+
+DEFAULT_PAGE = 20
+MAX_PAGE = 200
+"""Rows of a page (KFP 1.8.22); more than that is that."""
+
+DEFAULT_FIELD = "created_at"
+MAX_TOKEN = 40_000
+SIGNATURE = 16
+"""Bytes of a token's HMAC-SHA-256."""
+
+NOT_THIS_QUERY = (
+    "page token does not match the supplied sort by and/or filtering criteria. Either specify the same criteria or leave "
+    "the latter empty if page token is specified"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page, as it is asked for."""
+
+    scope: Scope
+    order: Order
+    filter: str
+    size: int
+    after: Position | None = None
+
+
+class Pages:
+    """Reads what list requests say, and makes the tokens of their replies."""
+
+    def __init__(self, key: bytes, kind: str, fields: Collection[str], prefixes: tuple[str, ...] = ()) -> None:
+        """`key` is what all replicas share; `fields` are those that a list can be sorted by, or begin as one of `prefixes`."""
+        self._key, self._kind = key, kind
+        self._fields, self._prefixes = fields, prefixes
+
+    def read(self, scope: Scope, page_token: str, page_size: int, sort_by: str, filter: str) -> Listing:
+        """The page that is asked for. Raises ServiceError (INVALID_ARGUMENT)."""
+        size = page_size_of(page_size)
+        if not page_token:
+            return Listing(scope, self.order(sort_by), filter, size)
+        held = self._open(page_token)
+        order, wanted = self.order(text(held.get("s"))), text(held.get("f"))
+        if held.get("q") != [*scope] or (sort_by and self.order(sort_by) != order) or (filter and filter != wanted):
+            raise invalid(NOT_THIS_QUERY)
+        value = cast(Value, held.get("v"))
+        return Listing(scope, order, wanted, size, order.at(value, text(held.get("i"))))
+
+    def token(self, listing: Listing, last: Row) -> str:
+        """The token of the page after the one that ends with this row."""
+        order = listing.order
+        held = {
+            "s": f"{order.field} {'desc' if order.descending else 'asc'}",
+            "f": listing.filter,
+            "q": [*listing.scope],
+            "v": last.value(order.field),
+            "i": last.id,
+        }
+        payload = json.dumps(held, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._sign(payload) + payload).decode().rstrip("=")
+
+    def order(self, sort_by: str) -> Order:
+        """The order that the words ask for: `FIELD`, `FIELD asc` or `FIELD desc`. Raises ServiceError."""
+        words = sort_by.split()
+        if not words:
+            return Order(DEFAULT_FIELD)
+        way = words[1].lower() if len(words) == 2 else "asc"
+        if len(words) > 2 or way not in ("asc", "desc"):
+            raise invalid(
+                f'Received invalid sort by format {sort_by[:100]!r}. Supported formats: "field", "field asc", "field desc"'
+            )
+        name = words[0]
+        if not any(name.startswith(prefix) and name != prefix for prefix in self._prefixes):
+            name = name.lower()
+            if name not in self._fields:
+                raise invalid(f"Invalid sorting field: {words[0][:100]!r} on listable type {self._kind}")
+        return Order(name, way == "desc")
+
+    def _sign(self, payload: bytes) -> bytes:
+        return hmac.new(self._key, self._kind.encode() + b"\0" + payload, hashlib.sha256).digest()[:SIGNATURE]
+
+    def _open(self, token: str) -> dict[str, Any]:
+        try:
+            if len(token) > MAX_TOKEN:
+                raise ValueError
+            held = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise invalid("Invalid package token.") from None
+        signature, payload = held[:SIGNATURE], held[SIGNATURE:]
+        if not hmac.compare_digest(signature, self._sign(payload)):
+            raise invalid("Invalid package token.")
+        return dict(mapping(json.loads(payload)))
+
+
+def page_size_of(asked: int) -> int:
+    """Rows of a page. Raises ServiceError for a negative number."""
+    if asked < 0:
+        raise invalid(f"The page size should be greater than 0. Got {asked}.")
+    return min(asked or DEFAULT_PAGE, MAX_PAGE)

@@ -1,0 +1,167 @@
+"""REST: JSON over HTTP as KFP's gateway speaks it (grpc-gateway 1.16), made from the contract.
+
+Snake case out, zero values too; snake or camel case in, and fields that nobody knows are passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from runwright import __version__
+from runwright.service.bindings import Binding, bindings, is_repeated
+from runwright.service.dispatch import Dispatch, Limits
+from runwright.service.errors import Code, ServiceError, invalid
+from runwright.service.messages import UnreadableError, read_fields, read_json
+from runwright.service.openapi import document
+
+ERROR_TYPE = "type.googleapis.com/api.Error"
+LARGE = 256 * 1024
+"""Bytes of a message that is turned into JSON, or out of it, in a thread: the event loop goes on."""
+
+OPENAPI_PATHS = ("/openapi.json", "/apis/v1beta1/openapi.json")
+
+
+def application(dispatch: Dispatch, limits: Limits) -> web.Application:
+    """The HTTP application."""
+    app = web.Application(client_max_size=limits.request_bytes)
+    described = json.dumps(document()).encode()
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.Response(body=described, content_type="application/json")
+
+    async def call(request: web.Request) -> web.StreamResponse:
+        try:
+            return await answer(request, dispatch, limits)
+        except ServiceError as error:
+            return failure(error, error.code.http_status)
+
+    for path in OPENAPI_PATHS:
+        app.router.add_get(path, openapi)
+    app.router.add_route("*", "/{path:.*}", call)
+    return app
+
+
+async def answer(request: web.Request, dispatch: Dispatch, limits: Limits) -> web.Response:
+    """Make the call that the request stands for. Raises ServiceError."""
+    path = request.rel_url.raw_path
+    matching = [one for one in bindings() if one.pattern.fullmatch(path)]
+    binding = next((one for one in matching if one.verb == request.method), None)
+    if binding is None and matching:
+        allowed = ", ".join(sorted({one.verb for one in matching}))
+        error = ServiceError(Code.UNIMPLEMENTED, f"{request.method} is not possible here, only {allowed}")
+        return failure(error, 405, {"Allow": allowed})
+    if binding is None:
+        return failure(ServiceError(Code.NOT_FOUND, "Not Found"), 404)
+    body = await read_body(request, limits)
+    message = await in_thread_if(len(body) > LARGE, lambda: read_request(binding, path, request.query.items(), body))
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    reply = await dispatch.call(binding.method, message, headers)
+    shown = await in_thread_if(reply.ByteSize() > LARGE, lambda: reply_json(binding, reply))
+    return web.Response(body=shown, content_type="application/json")
+
+
+async def read_body(request: web.Request, limits: Limits) -> bytes:
+    """All of the body. Raises ServiceError for one that is too large, or too slow."""
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        message = f"the request has more than the {limits.request_bytes} bytes that it may have"
+        raise ServiceError(Code.RESOURCE_EXHAUSTED, message) from error
+    except TimeoutError as error:
+        raise ServiceError(Code.DEADLINE_EXCEEDED, f"the request did not come within {limits.seconds:.0f} s") from error
+
+
+async def in_thread_if(large: bool, work: Any) -> Any:
+    """Do it; in a thread where it takes long."""
+    return await asyncio.to_thread(work) if large else work()
+
+
+def read_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], body: bytes) -> Message:
+    """The request's message, from path, query and body. Raises ServiceError (INVALID_ARGUMENT)."""
+    message = binding.request()
+    try:
+        if binding.body:
+            part = message if binding.body == "*" else getattr(message, binding.body)
+            if body.strip():
+                read_json(body, part, passing_over_unknown=True)
+            if part is not message:
+                part.SetInParent()
+        else:
+            taken = set(binding.path_fields)
+            read_fields(query_fields(binding.descriptor.input_type, query, taken), message)
+        for name, value in (binding.variables(path) or {}).items():
+            setattr(message, name, value)
+    except UnreadableError as error:
+        raise invalid(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise invalid("the path: expected UTF-8 where it is escaped") from error
+    return message
+
+
+def query_fields(of: Descriptor, query: Iterable[tuple[str, str]], taken: set[str]) -> dict[str, Any]:
+    """The query's fields as JSON, by dotted names such as `resource_reference_key.id`; what is no field is passed over."""
+    given: dict[str, Any] = {}
+    for name, value in query:
+        here, descriptor, parts = given, of, name.split(".")
+        for number, part in enumerate(parts):
+            field = field_named(descriptor, part)
+            if field is None or (number == 0 and field.name in taken):
+                break
+            if number == len(parts) - 1:
+                if field.message_type is None:
+                    here[field.name] = [value] if is_repeated(field) else value
+                break
+            if field.message_type is None or is_repeated(field):
+                break
+            here = here.setdefault(field.name, {})
+            descriptor = field.message_type
+    return given
+
+
+def field_named(of: Descriptor, name: str) -> FieldDescriptor | None:
+    """The field of a name, in snake or camel case."""
+    return of.fields_by_name.get(name) or next((one for one in of.fields if one.json_name == name), None)
+
+
+def reply_json(binding: Binding, reply: Message) -> bytes:
+    """The reply as it is sent."""
+    shown = message_json(reply)
+    if binding.method == "HealthzService/GetHealthz":
+        # KFP's HTTP handler tells these beside what the contract has.
+        shown |= {"commit_sha": "", "tag_name": __version__}
+    return json.dumps(shown, separators=(",", ":")).encode()
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as JSON, with zero values."""
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def error_json(error: ServiceError) -> dict[str, Any]:
+    """A failure as clients of KFP know it: `message` is the whole, `error_message` its innermost part."""
+    details = {
+        "@type": ERROR_TYPE,
+        "error_message": error.message.rpartition(".: ")[2],
+        "error_details": error.message,
+    }
+    return {"error": error.message, "message": error.message, "code": int(error.code), "details": [details]}
+
+
+def failure(error: ServiceError, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The reply for a call that failed."""
+    more = dict(headers or {})
+    if error.code == Code.UNAUTHENTICATED:
+        more["WWW-Authenticate"] = "Bearer"
+    if error.code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED) and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        more["Retry-After"] = "1"
+    return web.json_response(error_json(error), status=status, headers=more)

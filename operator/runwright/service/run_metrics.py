@@ -1,0 +1,77 @@
+"""ReportRunMetrics: reports of clients, into the status of the run that etcd has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+
+from runwright.core.metrics import Report, ReportStatus, Result, report
+from runwright.core.observe import run_record
+from runwright.ports import ApiError
+from runwright.service.contract.run_pb2 import ReportRunMetricsResponse, RunMetric
+from runwright.service.errors import ServiceError, invalid
+from runwright.service.runs import TRIES, Found, Runs
+
+logger = logging.getLogger(__name__)
+
+MAX_OF_A_CALL = 1000
+"""Metrics of one call: what is beyond a run's own limit is refused one by one, what is beyond this as a whole."""
+
+ReportResult = ReportRunMetricsResponse.ReportRunMetricResult
+
+
+class ReportMetrics:
+    """Puts reported metrics into runs; of two who report the same one at a time, one is the first."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def report(self, found: Found, metrics: Sequence[RunMetric]) -> ReportRunMetricsResponse:
+        """What became of each metric, in their order. Raises ServiceError where the run is gone or the call is too large."""
+        if len(metrics) > MAX_OF_A_CALL:
+            raise invalid(f"metrics: expected {MAX_OF_A_CALL} at most, found {len(metrics)}")
+        reports = [
+            Report(one.node_id, one.name, one.number_value, "UNSPECIFIED" if one.format == 0 else one.format)
+            for one in metrics
+        ]
+        results: list[Result] = []
+        for tried in range(TRIES):
+            record = run_record(found.body)
+            held = record.status.metrics or []
+            after, results = report(held, reports)
+            if len(after) == len(held):
+                return response(results)
+            status = {"metrics": [one.model_dump(mode="json", by_alias=True) for one in after]}
+            version = {"resourceVersion": record.resource_version}
+            try:
+                await self._runs.edit(found, {"metadata": version, "status": status}, "status")
+                return response(results)
+            except (ApiError, ServiceError) as error:
+                if not isinstance(error, ApiError) or error.code != 409:
+                    logger.warning("metrics of PipelineRun %s cannot be written: %s", found.key, error)
+                    break
+            await asyncio.sleep(random.uniform(0, 0.02 * 2**tried))
+            found = await self._runs.read(found.id, found.key)
+        return response([internal(one) if one.status is ReportStatus.OK else one for one in results])
+
+
+def internal(result: Result) -> Result:
+    """A metric that was good, and could not be written."""
+    return Result(result.name, result.node_id, ReportStatus.INTERNAL_ERROR, "Internal Server Error")
+
+
+def response(results: Sequence[Result]) -> ReportRunMetricsResponse:
+    """The results in the words of the contract."""
+    return ReportRunMetricsResponse(
+        results=[
+            ReportResult(
+                metric_name=one.name,
+                metric_node_id=one.node_id,
+                status=ReportResult.Status.Value(one.status.value),
+                message=one.message,
+            )
+            for one in results
+        ]
+    )

@@ -1,0 +1,75 @@
+"""Which namespace a call is about, and whether its caller may do there what it asks for.
+
+KFP has two modes (`multi_user` of its health check): all in one namespace, where clients name none; or many, where each
+experiment lives in one, and a run in that of its experiment.
+"""
+
+from __future__ import annotations
+
+from runwright.service.calls import Access, Authorizer, Call
+from runwright.service.contract.resource_reference_pb2 import ResourceReference, ResourceType
+from runwright.service.errors import invalid, not_found, unavailable
+from runwright.service.experiment_rows import ExperimentRow
+from runwright.service.index import Index
+
+WAIT_SECONDS = 0.5
+"""How long an id that is not known is waited for: another replica may just have made what it stands for."""
+
+
+class Tenancy:
+    """Namespaces, experiments in them, and rights."""
+
+    def __init__(self, only_namespace: str, authorizer: Authorizer, experiments: Index[ExperimentRow]) -> None:
+        """`only_namespace` is the one of single-user mode; empty in multi-user mode."""
+        self.only_namespace = only_namespace
+        self._authorizer = authorizer
+        self._experiments = experiments
+
+    async def require(
+        self,
+        call: Call,
+        verb: str,
+        namespace: str,
+        name: str = "",
+        *,
+        resource: str = "pipelineruns",
+        subresource: str = "",
+    ) -> None:
+        """Return if the caller may; raises ServiceError (PERMISSION_DENIED, UNAVAILABLE)."""
+        access = Access(verb, namespace, resource=resource, subresource=subresource, name=name)
+        await self._authorizer.require(call.caller, access)
+
+    def namespace_named(self, name: str) -> str:
+        """A namespace that a client names. Raises ServiceError where there is only another one."""
+        if self.only_namespace and name != self.only_namespace:
+            raise invalid(f"namespace {name!r}: this service is for namespace {self.only_namespace!r} only")
+        return name
+
+    async def experiment(self, id: str) -> ExperimentRow:
+        """The experiment of an id. Raises ServiceError (NOT_FOUND, UNAVAILABLE)."""
+        row = await self._experiments.wait_for(id, WAIT_SECONDS)
+        if row is not None:
+            return row
+        if not self._experiments.synced:
+            raise unavailable("experiments are still being listed; try again in a moment")
+        raise not_found("Experiment", id)
+
+    async def namespace_of_experiment(self, id: str) -> str:
+        """Where the runs of an experiment are. Raises ServiceError (NOT_FOUND in multi-user mode)."""
+        return self.only_namespace or (await self.experiment(id)).key.namespace
+
+    def namespace_of_new_experiment(self, references: list[ResourceReference]) -> str:
+        """Where an experiment is to be made (KFP 1.8.22). Raises ServiceError (INVALID_ARGUMENT)."""
+        if self.only_namespace:
+            if references and self._owners(references) != [self.only_namespace]:
+                raise invalid("In single-user mode, CreateExperimentRequest shouldn't contain resource references.")
+            return self.only_namespace
+        owners = self._owners(references)
+        if len(owners) != 1 or len(references) != 1 or not owners[0]:
+            raise invalid(
+                "Invalid resource references for experiment. Expect one namespace type with owner relationship."
+            )
+        return owners[0]
+
+    def _owners(self, references: list[ResourceReference]) -> list[str]:
+        return [one.key.id for one in references if one.key.type == ResourceType.NAMESPACE]

@@ -1,0 +1,198 @@
+"""The index: against a plain list that is sorted and searched anew each time, whatever comes in whatever order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runwright.service import index as index_module
+from runwright.service.index import Index, Order, Scope, Value
+from runwright.service.paging import Pages
+
+
+@dataclass(frozen=True)
+class Thing:
+    id: str
+    version: int
+    name: str
+    group: str
+    score: float | None = None
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        return ("", ""), ("GROUP", self.group)
+
+    def value(self, field: str) -> Value:
+        return self.score if field.startswith("metric:") else getattr(self, field)
+
+
+ORDERS = [Order("name"), Order("name", True), Order("metric:score"), Order("metric:score", True), Order("id", True)]
+SCOPES: list[Scope] = [("", ""), ("GROUP", "a"), ("GROUP", "b"), ("GROUP", "none")]
+
+
+def expected(things: dict[str, Thing], scope: Scope, order: Order) -> list[Thing]:
+    there = [one for one in things.values() if scope in one.scopes]
+    if order.field.startswith("metric:"):
+        having = sorted((one for one in there if one.score is not None), key=lambda one: (one.score, one.id))
+        lacking = sorted((one for one in there if one.score is None), key=lambda one: one.id)
+        return having[::-1] + lacking[::-1] if order.descending else having + lacking
+    return sorted(there, key=lambda one: (one.value(order.field), one.id), reverse=order.descending)
+
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(["apply", "apply", "apply", "remove", "keep", "read"]),
+        st.integers(0, 6),
+        st.sampled_from("xyz"),
+        st.sampled_from("ab"),
+        st.none() | st.sampled_from([0.0, -1.0, 2.5]),
+        st.integers(0, 2),
+    ),
+    max_size=25,
+)
+
+
+@given(changes, st.sampled_from(SCOPES), st.sampled_from(ORDERS), st.integers(1, 4))
+def test_it_gives_what_a_plain_list_gives(steps: list[Any], scope: Scope, order: Order, size: int):
+    async def play() -> None:
+        index, model, gone, version = Index[Thing](), dict[str, Thing](), dict[str, int](), 100
+        for what, number, name, group, score, back in steps:
+            version += 1
+            id = f"id-{number}"
+            if what == "apply":
+                thing = Thing(id, version - 3 * back, name, group, score)
+                index.apply(thing)
+                if (id not in model or model[id].version <= thing.version) and gone.get(id, -1) < thing.version:
+                    model[id] = thing
+            elif what == "remove":
+                index.remove(id, version)
+                model.pop(id, None)
+                gone[id] = version
+            elif what == "keep":
+                index.keep_only(("", ""), {id}, version)
+                for other in [one for one in model if one != id]:
+                    del model[other]
+                    gone[other] = version
+            else:
+                await index.page(scope, order, None, size, None)
+        rows: list[Thing] = []
+        after = None
+        while True:
+            page, total, more = await index.page(scope, order, after, size, None)
+            assert total == len(expected(model, scope, order)) == index.count(scope)
+            rows += page
+            if not more:
+                break
+            after = order.place(page[-1])
+        assert rows == expected(model, scope, order)
+        kept, total, more = await index.page(scope, order, None, 100, lambda one: one.name == "x")
+        assert kept == [one for one in rows if one.name == "x"] and total == len(kept) and not more
+
+    asyncio.run(play())
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=20, unique=True),
+    st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=20),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_page_skips_and_doubles_nothing_that_was_there_all_the_time(
+    first: list[int], between: list[tuple[bool, int]], descending: bool, filtered: bool
+):
+    async def play() -> None:
+        index, pages = Index[Thing](), Pages(b"k" * 32, "Thing", ["name"])
+        for number in first:
+            index.apply(Thing(f"id-{number:02}", 1, f"n{number % 5}", "a"))
+        changed, told, token, version = set[str](), list[str](), "", 2
+        matches: Callable[[Thing], bool] | None = (lambda one: True) if filtered else None
+        steps = iter(between)
+        while True:
+            listing = pages.read(("", ""), token, 3, f"name {'desc' if descending else 'asc'}", "")
+            page, _, more = await index.page(listing.scope, listing.order, listing.after, listing.size, matches)
+            told += [one.id for one in page]
+            if not more:
+                break
+            token = pages.token(listing, page[-1])
+            for made, number in [step for step in [next(steps, None), next(steps, None)] if step is not None]:
+                version += 1
+                id = f"id-{number:02}"
+                changed.add(id)
+                if made:
+                    index.apply(Thing(id, version, f"n{number % 5}", "a"))
+                else:
+                    index.remove(id, version)
+        assert len(told) == len(set(told)), "nothing twice"
+        always = {f"id-{number:02}" for number in first} - changed
+        assert always <= set(told), "nothing is missing"
+
+    asyncio.run(play())
+
+
+async def test_what_changes_while_a_list_is_sorted_is_in_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(index_module, "SLICE", 3)
+    index = Index[Thing]()
+    things = {f"id-{number:02}": Thing(f"id-{number:02}", 1, f"n{number}", "a") for number in range(40)}
+    for one in things.values():
+        index.apply(one)
+    reading = [asyncio.create_task(index.page(("", ""), Order("name"), None, 100, None)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for number in range(20):
+        id = f"id-{number * 3 % 45:02}"
+        if number % 4 == 0:
+            index.remove(id, 10 + number)
+            things.pop(id, None)
+        else:
+            changed = Thing(id, 10 + number, f"m{number}", "a")
+            index.apply(changed)
+            things[id] = changed
+        await asyncio.sleep(0)
+    for one in await asyncio.gather(*reading):
+        assert one[1] >= 0
+    page, total, _ = await index.page(("", ""), Order("name"), None, 100, None)
+    assert page == expected(things, ("", ""), Order("name")) and total == len(things)
+
+
+async def test_an_id_is_waited_for():
+    index = Index[Thing]()
+    waiting = asyncio.create_task(index.wait_for("id-1", 5))
+    await asyncio.sleep(0)
+    thing = Thing("id-1", 1, "n", "a")
+    index.apply(thing)
+    assert await waiting == thing
+    assert await index.wait_for("id-1", 0) == thing
+    assert await index.wait_for("id-2", 0.01) is None
+
+
+def test_late_news_bring_nothing_back():
+    index, thing = Index[Thing](), Thing("id", 5, "n", "a")
+    index.apply(thing)
+    index.apply(replace(thing, version=4, name="old"))
+    assert index.row("id") == thing
+    index.remove("id", 6)
+    index.apply(replace(thing, version=6))
+    assert index.row("id") is None and index.count(("GROUP", "a")) == 0
+
+
+async def test_lists_that_nobody_asks_for_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(index_module, "MAX_ORDERS", 3)
+    index = Index[Thing]()
+    index.apply(Thing("id", 1, "n", "a", 1.0))
+    for number in range(10):
+        await index.page(("", ""), Order(f"metric:m{number}"), None, 5, None)
+    assert len(index._sorted) == 3
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 50))
+async def test_counts_of_scopes_follow(number: int):
+    index = Index[Thing]()
+    for one in range(number):
+        index.apply(Thing(f"id-{one}", 1, "n", "ab"[one % 2]))
+    assert index.count(("GROUP", "a")) + index.count(("GROUP", "b")) == len(index) == number
