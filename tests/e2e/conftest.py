@@ -125,6 +125,12 @@ def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Itera
         kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
 
 
+@pytest.fixture(scope="session")
+def serve_account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig with the rights that the deployed run service has, and no others."""
+    return account_kubeconfig(kubectl, SYSTEM, "runwright-serve", tmp_path_factory.mktemp("serve") / "kubeconfig")
+
+
 @pytest.fixture
 def mortal(account: Path) -> Iterator[Operator]:
     """The only operator; not yet started. Whatever happens to it, it logs no error."""

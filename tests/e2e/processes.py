@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tests.e2e.cluster import WAIT_SECONDS, Kubectl, Object, WaitError
 
@@ -57,16 +58,16 @@ class Lines:
                 self._changed.wait(left)
 
 
-class Operator:
-    """`runwright operator` as a process of this machine, which can die at any moment and be started again."""
+class Program:
+    """A command of `runwright` as a process of this machine, which can die at any moment and be started again."""
 
-    def __init__(self, kubeconfig: Path, *options: str) -> None:
-        self._command = [sys.executable, "-m", "runwright", "operator", "--kubeconfig", str(kubeconfig), *options]
+    def __init__(self, command: str, kubeconfig: Path, *options: str) -> None:
+        self._command = [sys.executable, "-m", "runwright", command, "--kubeconfig", str(kubeconfig), *options]
         self._command += ["--log-format", "json"]
         self._process: subprocess.Popen[str] | None = None
         self._logs: list[Lines] = []
 
-    def __enter__(self) -> Operator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,7 +79,7 @@ class Operator:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, until: str = "looks after PipelineRuns") -> None:
+    def start(self, until: str) -> None:
         """Start it, and return once it has logged these words."""
         environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
         self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -122,6 +123,43 @@ class Operator:
     def errors(self) -> list[dict[str, Any]]:
         """What it has logged as an error, in all its lives."""
         return [line for line in self.log() if line["level"] in ("error", "critical") or "exception" in line]
+
+
+class Operator(Program):
+    """`runwright operator`."""
+
+    def __init__(self, kubeconfig: Path, *options: str) -> None:
+        super().__init__("operator", kubeconfig, *options)
+
+    def start(self, until: str = "looks after PipelineRuns") -> None:
+        """Start it, and return once it has logged these words."""
+        super().start(until)
+
+
+class Serve(Program):
+    """`runwright serve`, on loopback."""
+
+    def __init__(self, kubeconfig: Path, *options: str) -> None:
+        self.http, self.grpc = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.scheme = "https" if "--tls-cert" in options else "http"
+        addresses = ("--http-address", self.http, "--grpc-address", self.grpc)
+        super().__init__("serve", kubeconfig, *addresses, *options)
+
+    @property
+    def url(self) -> str:
+        """Where REST is."""
+        return f"{self.scheme}://{self.http}"
+
+    def start(self, until: str = "serves the runs in") -> None:
+        """Start it, and return once it serves."""
+        super().start(until)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Sightings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -25,7 +24,7 @@ from monitoring.monitoring import DASHBOARD, RULES
 from tests.e2e.cluster import Kubectl, WaitError, ended
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun
 from tests.e2e.manifests import instant, pipeline_run, shell, suspended
-from tests.e2e.processes import Lines
+from tests.e2e.processes import Lines, free_port
 
 SCRAPE = RULES.parent / "scrape.yaml"
 RULES_TEST = RULES.parent / "rules_test.yaml"
@@ -107,13 +106,6 @@ class Prometheus:
     def wait_value(self, query: str, until: Callable[[float | None], bool]) -> float:
         """The value of the query once `until` is true of it."""
         return self.wait(query, lambda: self.value(query), until)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def forwarded(kubectl: Kubectl, stack: ExitStack) -> int:
