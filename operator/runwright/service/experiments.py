@@ -167,8 +167,7 @@ class Experiments:
 
     async def _scope(self, request: ListExperimentsRequest, call: Call) -> Scope:
         namespace, key = self._tenancy.only_namespace, request.resource_reference_key
-        named = request.HasField("resource_reference_key") and key.type != ResourceType.UNKNOWN_RESOURCE_TYPE
-        if named:
+        if not self._tenancy.names_nothing(key):
             if key.type != ResourceType.NAMESPACE or not key.id:
                 raise invalid("resource_reference_key: expected type NAMESPACE and the name of one")
             namespace = self._tenancy.namespace_named(key.id)

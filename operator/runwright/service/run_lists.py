@@ -70,9 +70,9 @@ class RunLists:
 
     async def _scope(self, request: ListRunsRequest, call: Call) -> Scope:
         """Whose runs, once it is known that the caller may list them."""
-        if not request.HasField("resource_reference_key"):
-            return await self._all(call)
         key = request.resource_reference_key
+        if self._tenancy.names_nothing(key):
+            return await self._all(call)
         kind = name_of(key)
         if kind not in ("EXPERIMENT", "NAMESPACE", "JOB", "PIPELINE_VERSION"):
             raise invalid(

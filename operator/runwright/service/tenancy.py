@@ -7,7 +7,7 @@ experiment lives in one, and a run in that of its experiment.
 from __future__ import annotations
 
 from runwright.service.calls import Access, Authorizer, Call
-from runwright.service.contract.resource_reference_pb2 import ResourceReference, ResourceType
+from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceReference, ResourceType
 from runwright.service.errors import invalid, not_found, unavailable
 from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.index import Index
@@ -44,6 +44,12 @@ class Tenancy:
         if self.only_namespace and name != self.only_namespace:
             raise invalid(f"namespace {name!r}: this service is for namespace {self.only_namespace!r} only")
         return name
+
+    def names_nothing(self, key: ResourceKey) -> bool:
+        """Whether a list asks for nobody's in particular; KFP's client names an empty namespace where it knows of none."""
+        unknown = key.type == ResourceType.UNKNOWN_RESOURCE_TYPE
+        nameless = key.type == ResourceType.NAMESPACE and bool(self.only_namespace)
+        return not key.id and (unknown or nameless)
 
     async def experiment(self, id: str) -> ExperimentRow:
         """The experiment of an id. Raises ServiceError (NOT_FOUND, UNAVAILABLE)."""

@@ -123,7 +123,7 @@ client.archive_experiment(experiment.id)
 states = {one.name: one.storage_state for one in client.list_runs(experiment_id=experiment.id).runs}
 saw["archived_with_experiment"] = states
 saw["experiment_archived"] = client.get_experiment(experiment.id).storage_state
-client.unarchive_experiment(experiment.id)
+client.experiments.unarchive_experiment(experiment.id)
 client.delete_experiment(experiment.id)
 saw["experiment_deleted"] = refused(client.experiments.get_experiment, experiment.id)
 saw["run_stays"] = client.get_run(run.id).run.name

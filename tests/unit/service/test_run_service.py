@@ -457,3 +457,42 @@ async def test_no_request_is_too_odd(request_: CreateRunRequest, namespace: str)
         assert not it.objects.all("pipelineruns")
     else:
         assert detail.run.name == request_.run.name
+
+
+# ------------------------------------------------------------------------------------------------------------------ lists
+@pytest.mark.parametrize(
+    ("namespace", "kind", "id", "expected"),
+    [
+        ("team", None, "", 2),
+        ("team", 0, "", 2),
+        ("team", NAMESPACE, "", 2),
+        ("team", NAMESPACE, "team", 2),
+        ("team", NAMESPACE, "other", Code.INVALID_ARGUMENT),
+        ("team", EXPERIMENT, "unknown", 0),
+        ("team", EXPERIMENT, "", Code.INVALID_ARGUMENT),
+        ("team", JOB, "unknown", 0),
+        ("team", PIPELINE, "p", Code.INVALID_ARGUMENT),
+        ("", None, "", 2),
+        ("", NAMESPACE, "team", 2),
+        ("", NAMESPACE, "other", 0),
+        ("", NAMESPACE, "", Code.INVALID_ARGUMENT),
+        ("", EXPERIMENT, "unknown", Code.NOT_FOUND),
+    ],
+)
+async def test_whose_runs_are_listed(namespace: str, kind: int | None, id: str, expected: int | Code):
+    it = Bench("team")
+    for _ in range(2):
+        await made(it)
+    other = Bench(namespace)
+    for body in it.objects.all("pipelineruns"):
+        other.runs.told(body)
+    request_ = ListRunsRequest()
+    if kind is not None:
+        request_.resource_reference_key.CopyFrom(ResourceKey(type=kind, id=id))  # type: ignore[arg-type]
+    if isinstance(expected, Code):
+        assert (await other.refused("RunService/ListRuns", request_)).code == expected
+    else:
+        assert (await other.call("RunService/ListRuns", request_)).total_size == expected
+    other.rights.refuse = {("list", "")}
+    if namespace == "" and kind is None:
+        assert (await other.refused("RunService/ListRuns", request_)).code == Code.INVALID_ARGUMENT
