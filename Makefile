@@ -77,7 +77,7 @@ unit: venv ## The unit tests: seconds, no cluster
 
 .PHONY: requirements
 requirements: venv ## Pin every requirements*.txt anew from its .in (UPGRADE=1: to the newest that fit)
-	@for name in requirements requirements-dev tests/e2e/requirements-hera tests/e2e/requirements-kfp; do \
+	@for name in requirements requirements-dev tests/e2e/requirements-hera tests/e2e/requirements-kfp tests/e2e/requirements-schemathesis; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 			$$name.in --output-file $$name.txt > /dev/null; \

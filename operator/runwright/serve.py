@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import grpc
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf.empty_pb2 import Empty
 from kubernetes.aio import client
 
@@ -225,6 +226,7 @@ async def rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None
     """Within it, REST is served."""
     host, port = host_and_port(options.http_address)
     context = tls_context(options)
+    logging.getLogger("aiohttp.server").addFilter(is_ours)
     runner = web.AppRunner(application(dispatch, options.limits), access_log=None, shutdown_timeout=END_SECONDS)
     await runner.setup()
     renewal = asyncio.create_task(renew(context, options)) if context else None
@@ -235,6 +237,12 @@ async def rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None
         if renewal:
             renewal.cancel()
         await runner.cleanup()
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """Not that somebody sends what is no HTTP: he is told, and could fill the log with it."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def tls_context(options: ServeOptions) -> ssl.SSLContext | None:

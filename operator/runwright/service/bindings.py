@@ -38,6 +38,11 @@ class Binding:
         return f"{self.descriptor.containing_service.name}/{self.descriptor.name}"
 
     @property
+    def has_verb(self) -> bool:
+        """Whether the path ends in `:verb`."""
+        return ":" in self.template
+
+    @property
     def path_fields(self) -> tuple[str, ...]:
         """The fields that stand in the path."""
         return tuple(VARIABLE.findall(self.template))
@@ -72,7 +77,13 @@ def services() -> Iterator[ServiceDescriptor]:
 def bindings() -> tuple[Binding, ...]:
     """All RPCs; those whose path ends in `:verb` come before those that would take it for a part of an id."""
     found = [binding(method) for service in services() for method in service.methods]
-    return tuple(sorted(found, key=lambda one: ":" not in one.template))
+    return tuple(sorted(found, key=lambda one: not one.has_verb))
+
+
+def bindings_of(raw_path: str) -> list[Binding]:
+    """The RPCs of a path, whatever the method of the request; one that ends in `:verb` is that verb's, and no id."""
+    found = [one for one in bindings() if one.pattern.fullmatch(raw_path)]
+    return [one for one in found if one.has_verb] if found and found[0].has_verb else found
 
 
 def binding(method: MethodDescriptor) -> Binding:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from runwright import __version__
-from runwright.service.bindings import Binding, bindings, is_repeated
+from runwright.service.bindings import VARIABLE, Binding, bindings, is_repeated
 
 ERROR = "Error"
 
@@ -26,7 +26,7 @@ def document() -> dict[str, Any]:
     schemas: dict[str, Any] = {ERROR: error_schema()}
     paths: dict[str, dict[str, Any]] = {}
     for one in bindings():
-        paths.setdefault(one.template, {})[one.verb.lower()] = operation(one, schemas)
+        paths.setdefault(path_of(one), {})[one.verb.lower()] = operation(one, schemas)
     return {
         "openapi": "3.0.3",
         "info": {"title": "Runwright", "description": "KFP's v1beta1 run service.", "version": __version__},
@@ -37,6 +37,16 @@ def document() -> dict[str, Any]:
         },
         "security": [{"bearer": []}],
     }
+
+
+def path_of(one: Binding) -> str:
+    """The path, with the names that the first RPC of its shape gives to its variables: OpenAPI has each shape once."""
+    return next(other.template for other in bindings() if shape(other.template) == shape(one.template))
+
+
+def shape(template: str) -> str:
+    """A path without the names of its variables."""
+    return VARIABLE.sub("{}", template)
 
 
 def operation(one: Binding, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +74,7 @@ def parameters(one: Binding) -> list[dict[str, Any]]:
     """What stands in the path, and what may stand in the query."""
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for name in one.path_fields
+        for name in VARIABLE.findall(path_of(one))
     ]
     if one.body:
         return in_path

@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from runwright import __version__
-from runwright.service.bindings import Binding, bindings, is_repeated
+from runwright.service.bindings import Binding, bindings_of, is_repeated
 from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import Code, ServiceError, invalid
 from runwright.service.messages import UnreadableError, read_fields, read_json
@@ -53,7 +53,7 @@ def application(dispatch: Dispatch, limits: Limits) -> web.Application:
 async def answer(request: web.Request, dispatch: Dispatch, limits: Limits) -> web.Response:
     """Make the call that the request stands for. Raises ServiceError."""
     path = request.rel_url.raw_path
-    matching = [one for one in bindings() if one.pattern.fullmatch(path)]
+    matching = bindings_of(path)
     binding = next((one for one in matching if one.verb == request.method), None)
     if binding is None and matching:
         allowed = ", ".join(sorted({one.verb for one in matching}))

@@ -32,7 +32,7 @@ from runwright.service.contract.run_pb2 import GetRunRequest, ListRunsRequest, R
 from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import HTTP_STATUS, Code, ServiceError
 from runwright.service.measures import ServiceMeasures
-from runwright.service.openapi import document
+from runwright.service.openapi import document, path_of
 from runwright.service.rest import application, message_json, read_request
 from runwright.service.rpc import server
 from tests.unit.service.bench import Rights
@@ -188,6 +188,7 @@ async def test_what_clients_write_is_read(gateway: Gateway):
         ("GET", "/apis/v1beta1/nothing", {}, 404, 5),
         ("GET", "/", {}, 404, 5),
         ("PUT", "/apis/v1beta1/runs", {}, 405, 12),
+        ("GET", "/apis/v1beta1/runs/x:archive", {}, 405, 12),
         ("GET", "/apis/v1beta1/runs", {"headers": {}}, 401, 16),
         ("GET", "/apis/v1beta1/runs", {"headers": TOKEN | {"Impersonate-User": "root"}}, 400, 3),
     ],
@@ -201,7 +202,7 @@ async def test_requests_that_fail_before_a_method(
     assert shown["details"][0]["@type"] == "type.googleapis.com/api.Error"
     assert not gateway.calls
     if status == 405:
-        assert headers["Allow"] == "GET, POST"
+        assert headers["Allow"] == ("POST" if path.endswith(":archive") else "GET, POST")
     if status == 401:
         assert headers["WWW-Authenticate"] == "Bearer"
 
@@ -329,8 +330,9 @@ def test_no_body_and_no_query_is_too_odd(body: bytes, query: list[tuple[str, str
 def test_the_document_describes_what_is_served():
     described = document()
     assert {(verb.upper(), path) for path, item in described["paths"].items() for verb in item} == {
-        (one.verb, one.template) for one in bindings()
+        (one.verb, path_of(one)) for one in bindings()
     }
+    assert set(described["paths"]["/apis/v1beta1/runs/{run_id}"]) == {"get", "delete"}
     for reference in references(described):
         assert reference.removeprefix("#/components/schemas/") in described["components"]["schemas"]
     listing = described["paths"]["/apis/v1beta1/runs"]["get"]["parameters"]
@@ -348,7 +350,7 @@ def test_the_document_describes_what_is_served():
 @pytest.mark.parametrize("one", bindings(), ids=lambda one: one.method)
 def test_replies_are_as_the_document_says(one: Binding):
     described = document()
-    operation = described["paths"][one.template][one.verb.lower()]
+    operation = described["paths"][path_of(one)][one.verb.lower()]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     check = Draft202012Validator({**schema, "components": described["components"]})
     for message in (
