@@ -81,6 +81,59 @@ def test_it_holds_what_the_kustomize_base_holds(helm: Helm, kubectl: Kubectl):
                 pass
 
 
+def test_the_run_service_is_what_its_component_holds(helm: Helm, kubectl: Kubectl, tmp_path: Path):
+    assert not [key for key in helm.rendered() if "serve" in key[2]], "it is there where it is asked for"
+    overlay = tmp_path / "kustomization.yaml"
+    deploy = os.path.relpath(REPOSITORY / "deploy", tmp_path)
+    document = {"resources": [f"{deploy}/base"], "components": [f"{deploy}/serve"]}
+    overlay.write_text(
+        yaml.safe_dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **document})
+    )
+    component = {key: one for key, one in by_name(kubectl("kustomize", str(tmp_path))).items() if key[2] == SERVE}
+    options = ("--set", "serve.enabled=true", "--set", "image.tag=0.1.0")
+    chart = {key: one for key, one in helm.rendered(*options).items() if key[2] == SERVE}
+    assert set(chart) == set(component) and len(chart) == 7
+    for key, expected in component.items():
+        for part in ("rules", "roleRef", "subjects"):
+            assert chart[key].get(part) == expected.get(part), (key, part)
+        if key[0] == "Service":
+            assert chart[key]["spec"] == of_one_release(expected["spec"])
+        if key[0] == "Deployment":
+            made, pod = (json.loads(json.dumps(one["spec"]["template"]["spec"])) for one in (chart[key], expected))
+            made["containers"][0]["args"].remove("--log-level=info")
+            assert made == pod
+
+
+def test_the_run_service_for_one_namespace(helm: Helm):
+    values = {
+        "enabled": True,
+        "namespace": "kubeflow",
+        "anonymousUser": "somebody",
+        "tls": {"secretName": "cert"},
+        "tokenAudiences": ["kfp"],
+    }
+    made = helm.rendered("--set-json", f"serve={json.dumps(values)}", "--set", "artifacts.readSecrets=true")
+    pod = made["Deployment", SYSTEM, SERVE]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    for option in (
+        "--namespace=kubeflow",
+        "--anonymous-user=somebody",
+        "--token-audience=kfp",
+        "--tls-cert=/tls/tls.crt",
+    ):
+        assert option in container["args"]
+    assert pod["volumes"] == [{"name": "tls", "secret": {"secretName": "cert"}}]
+    rules = made["Role", "kubeflow", f"{SERVE}-runs"]["rules"]
+    assert not [rule for rule in rules if "clusterworkflowtemplates" in rule["resources"]]
+    assert {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]} in rules
+    review = made["ClusterRole", "", SERVE]["rules"]
+    assert {resource for rule in review for resource in rule["resources"]} == {"tokenreviews", "subjectaccessreviews"}
+    several = helm.rendered("--set", "serve.enabled=true", "--set", "watchNamespaces={a,b}")
+    (container,) = several["Deployment", SYSTEM, SERVE]["spec"]["template"]["spec"]["containers"]
+    assert [one for one in container["args"] if "watch" in one] == ["--watch-namespace=a", "--watch-namespace=b"]
+    assert {("Role", "a", f"{SERVE}-runs"), ("Role", "b", f"{SERVE}-runs")} <= set(several)
+
+
 def of_one_release(spec: Object) -> Object:
     """The same, selecting the operator of a release called runwright: a namespace may hold several."""
     text = json.dumps(spec)
@@ -121,6 +174,7 @@ def test_values_are_checked(helm: Helm, option: str, field: str):
     assert field in refused.value.stderr
 
 
+SERVE = "runwright-serve"
 MONITORS = ("ServiceMonitor", "PodMonitor")
 ADDED = {"ServiceMonitor": "serviceMonitor", "PodMonitor": "podMonitor", "PrometheusRule": "prometheusRule"}
 """Kind of the Prometheus operator's, and the value that asks for it."""

@@ -64,6 +64,20 @@ async def bearer_token(configuration: client.Configuration) -> str:
     return str(value).rpartition(" ")[2]
 
 
+def namespace_of(kubeconfig: str | None, context: str | None) -> str:
+    """The namespace that a command works in which names none: that of the context, or of the pod; else `default`.
+
+    Raises kubernetes' ConfigException where there is no kubeconfig or no such context.
+    """
+    if kubeconfig is None and context is None and in_cluster():
+        return SERVICE_ACCOUNT.with_name("namespace").read_text().strip() or "default"
+    contexts, current = config.list_kube_config_contexts(kubeconfig)
+    chosen = next((one for one in contexts if one["name"] == context), None) if context else current
+    if chosen is None:
+        raise config.ConfigException(f"there is no context {context!r} in the kubeconfig")
+    return str(chosen["context"].get("namespace") or "default")
+
+
 def in_cluster() -> bool:
     """Whether this process runs in a pod with a service account."""
     return "KUBERNETES_SERVICE_HOST" in os.environ and SERVICE_ACCOUNT.is_file()

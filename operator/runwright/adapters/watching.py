@@ -1,4 +1,4 @@
-"""Lists and watches of one of our kinds, as the API server sends them: pages of objects, then events."""
+"""Lists and watches of one of our kinds, and of pods, as the API server sends them: pages of objects, then events."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ SILENCE_SECONDS = 90.0
 class Watching:
     """The objects of a kind, in one namespace or in all."""
 
-    def __init__(self, api: client.ApiClient, plural: str, namespace: str = "") -> None:
-        """An empty `namespace` stands for all."""
-        self._custom = client.CustomObjectsApi(api)
-        self._plural, self._namespace = plural, namespace
+    def __init__(self, api: client.ApiClient, plural: str, namespace: str = "", **options: Any) -> None:
+        """An empty `namespace` stands for all; `options` go with each request, such as `label_selector`."""
+        self._api, self._plural, self._namespace, self._options = api, plural, namespace, options
 
     async def pages(self) -> AsyncIterator[tuple[list[Json], str]]:
         """All objects, a page at a time, and with each the version at which the whole list is. Raises ApiError.
@@ -38,7 +37,7 @@ class Watching:
         token = ""
         while True:
             more = {"_continue": token} if token else {}
-            page = await read(*self._method(), limit=PAGE, **more)
+            page = await read(*self._method(), limit=PAGE, **self._options, **more)
             if page is None:
                 raise ApiError(404, "NotFound", f"{self._plural} are not served: install the CRDs")
             metadata = mapping(page.get("metadata"))
@@ -58,6 +57,7 @@ class Watching:
         try:
             response = await method(
                 *arguments,
+                **self._options,
                 watch=True,
                 resource_version=since,
                 allow_watch_bookmarks=True,
@@ -82,7 +82,9 @@ class Watching:
             response.close()
 
     def _method(self) -> tuple[Any, ...]:
+        if self._plural == "pods":
+            return client.CoreV1Api(self._api).list_namespaced_pod_without_preload_content, self._namespace
+        custom = client.CustomObjectsApi(self._api)
         if self._namespace:
-            pages = self._custom.list_namespaced_custom_object_without_preload_content
-            return pages, *OWN, self._namespace, self._plural
-        return self._custom.list_cluster_custom_object_without_preload_content, *OWN, self._plural
+            return custom.list_namespaced_custom_object_without_preload_content, *OWN, self._namespace, self._plural
+        return custom.list_cluster_custom_object_without_preload_content, *OWN, self._plural

@@ -1,0 +1,1 @@
+"""`kubectl runwright`: what a person does with runs at a shell, straight on the Kubernetes API."""
