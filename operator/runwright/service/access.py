@@ -116,7 +116,7 @@ class KubernetesAccess:
 
     async def _review(self, token: str) -> Caller | None:
         async def ask() -> Caller | None:
-            return caller_of(await self._reviews.token(token, self._audiences))
+            return caller_of(await self._reviews.token(token, self._audiences), self._audiences)
 
         try:
             # The token itself is kept nowhere.
@@ -136,11 +136,17 @@ class KubernetesAccess:
             raise ServiceError(Code.PERMISSION_DENIED, denied(caller, access))
 
 
-def caller_of(status: Json) -> Caller | None:
-    """Who a TokenReview names; None for a token that is not good."""
+def caller_of(status: Json, audiences: Sequence[str] = ()) -> Caller | None:
+    """Who a TokenReview names; None for a token that is not good, or is for none of these audiences.
+
+    A reviewer that knows no audiences names none in its status, and has looked at its own only (Kubernetes, TokenReview).
+    """
     user = mapping(status.get("user"))
     name = text(user.get("username"))
     if status.get("authenticated") is not True or not name:
+        return None
+    good_for = status.get("audiences")
+    if audiences and set(audiences).isdisjoint(cast(list[object], good_for) if isinstance(good_for, list) else ()):
         return None
     groups = user.get("groups")
     extra = {

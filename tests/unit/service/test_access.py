@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import string
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runwright.ports import ApiError
-from runwright.service.access import BAD_SECONDS, GOOD_SECONDS, KubernetesAccess
+from runwright.service.access import BAD_SECONDS, GOOD_SECONDS, KubernetesAccess, review_spec
 from runwright.service.calls import Access, Caller
 from runwright.service.errors import Code, ServiceError
 
@@ -20,6 +25,7 @@ ANN = {"username": "ann", "uid": "u", "groups": ["devs"], "extra": {"scopes": ["
 class Reviews:
     def __init__(self) -> None:
         self.users: dict[str, dict[str, Any]] = {"good": ANN}
+        self.audiences: list[str] | None = ["runwright"]
         self.allowed = True
         self.failure: ApiError | None = None
         self.tokens: list[tuple[str, tuple[str, ...]]] = []
@@ -31,7 +37,7 @@ class Reviews:
         if self.failure:
             raise self.failure
         user = self.users.get(token)
-        return {"authenticated": True, "user": user} if user else {"error": "no"}
+        return {"authenticated": True, "user": user, "audiences": self.audiences} if user else {"error": "no"}
 
     async def access(self, spec: Mapping[str, Any]) -> bool:
         self.specs.append(spec)
@@ -74,6 +80,19 @@ async def test_a_token_is_who_kubernetes_says_and_asked_for_once():
     clock.at = GOOD_SECONDS + 1
     reviews.users.clear()
     assert await code_of(access.identify("Bearer good")) == Code.UNAUTHENTICATED, "it was taken away"
+
+
+@pytest.mark.parametrize("named", [None, [], ["vault", "other"]])
+async def test_a_token_for_another_audience_is_refused(named: list[str] | None):
+    """Also where the reviewer knows nothing of audiences, and calls the token good for its own."""
+    access, reviews, _ = parts(audiences=("runwright", "kfp"))
+    reviews.audiences = named
+    assert await code_of(access.identify("Bearer good")) == Code.UNAUTHENTICATED
+    access, reviews, _ = parts(audiences=("kfp", "runwright"))
+    assert (await access.identify("Bearer good")).user == "ann"
+    access, reviews, _ = parts()
+    reviews.audiences = named
+    assert (await access.identify("Bearer good")).user == "ann", "none is asked for"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +170,62 @@ async def test_without_a_token_one_is_nobody_unless_that_is_switched_on_and_told
         await access.identify("")
     assert len(caplog.records) == 2
     assert await code_of(access.identify("Bearer bad")) == Code.UNAUTHENTICATED, "a bad token makes nobody anonymous"
+
+
+async def test_one_who_gives_up_takes_the_answer_from_nobody():
+    access, reviews, _ = parts()
+    impatient = asyncio.create_task(access.identify("Bearer good"))
+    await asyncio.sleep(0)
+    patient = asyncio.create_task(access.identify("Bearer good"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await patient).user == "ann" and len(reviews.tokens) == 1
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+
+
+async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("runwright.service.access.MAX_REMEMBERED", 10)
+    access, reviews, _ = parts()
+    for number in range(50):
+        assert await code_of(access.identify(f"Bearer bad{number}")) == Code.UNAUTHENTICATED
+        await code_of(access.identify(f"Bearer bad{number}"))
+    assert len(reviews.tokens) == 50 and len(access._callers._held) == 10 and not access._callers._asking
+
+
+NAMES = st.text(string.ascii_lowercase + ":/|,\0 ", max_size=3)
+CALLERS = st.builds(
+    Caller,
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(["", "u"]),
+    st.lists(NAMES, max_size=2).map(tuple),
+    st.dictionaries(NAMES, st.lists(NAMES, max_size=2).map(tuple), max_size=2),
+)
+ACCESSES = st.builds(Access, st.sampled_from(["get", "list"]), NAMES, subresource=NAMES, name=NAMES)
+
+
+@given(st.lists(st.tuples(CALLERS, ACCESSES, st.integers(0, 20)), max_size=30), st.integers(1, 7))
+async def test_nobody_is_answered_with_what_was_said_of_another(asked: list[tuple[Caller, Access, int]], salt: int):
+    """Whatever callers share, and however fast they ask: each has the answer to his own review, not older than it may be."""
+    clock = Clock()
+
+    class Deciding(Reviews):
+        async def access(self, spec: Mapping[str, Any]) -> bool:
+            return decision(spec)
+
+    def decision(spec: Mapping[str, Any]) -> bool:
+        return zlib.crc32(json.dumps([spec, salt], sort_keys=True).encode()) % 2 == 0
+
+    access = KubernetesAccess(Deciding(), clock=clock)
+    for caller, right, seconds in asked:
+        clock.at += seconds
+        try:
+            await access.require(caller, right)
+            allowed = True
+        except ServiceError as error:
+            assert error.code == Code.PERMISSION_DENIED
+            allowed = False
+        assert allowed == decision(review_spec(caller, right))
 
 
 async def test_no_token_is_kept():
