@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tests.e2e.cluster import WAIT_SECONDS, Kubectl, Object, WaitError
+from tests.e2e.cluster import WAIT_SECONDS, Kubectl, Object, WaitError, ended
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -218,3 +220,16 @@ class Sightings:
         for _, one in self.events():
             found.setdefault(one["metadata"]["name"], set()).add(one["metadata"]["uid"])
         return found
+
+
+@contextmanager
+def forwarded(kubectl: Kubectl, namespace: str, target: str, port: str) -> Iterator[int]:
+    """A port of loopback from which kubectl leads to this port of `service/NAME` or `pod/NAME`."""
+    command = kubectl.command("port-forward", "-n", namespace, target, f":{port}", "--address=127.0.0.1")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with ended(process):
+        assert process.stdout is not None
+        line = Lines(process.stdout).wait(lambda one: "Forwarding from" in one)
+        found = re.search(r"127\.0\.0\.1:(\d+)", line)
+        assert found, line
+        yield int(found[1])

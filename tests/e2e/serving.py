@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.cluster import Kubectl
@@ -70,3 +72,20 @@ def asking(name: str, spec: Any, experiment: str, **more: Any) -> dict[str, Any]
         "resource_references": [reference, *more.pop("references", [])],
         **more,
     }
+
+
+def certificate(folder: Path) -> None:
+    """`tls.crt` and `tls.key` for loopback, signed by itself."""
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days=2",
+    ]
+    command += ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt"), "-subj", "/CN=loopback"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from localcluster import binaries, pins
 
 from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import REPOSITORY
+from tests.e2e.manifests import suspended
+from tests.e2e.processes import forwarded
+from tests.e2e.serving import Caller, certificate, token_of
 
 CHART = REPOSITORY / "charts" / "runwright"
 SYSTEM = "runwright-system"
@@ -347,20 +352,24 @@ def test_the_overlay_for_one_namespace_gives_the_rights_that_the_chart_gives(hel
     assert len(everywhere) == len(overlay[key]["rules"]) + 2, "kinds and namespaces are looked at in a cluster only"
 
 
-def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespace: str):
-    """Installed with a Role alone, the operator becomes ready and watches; uninstalled, nothing of it is left."""
-    image = kubectl.get(SYSTEM, "deployment", "runwright-operator")["spec"]["template"]["spec"]["containers"][0][
-        "image"
-    ]
-    repository, _, tag = image.rpartition(":")
-    values = {
+def installed(helm: Helm, kubectl: Kubectl, namespace: str, **more: Object) -> None:
+    """A release called `mine` of the deployed image, for this namespace and in it, that is ready."""
+    pod = kubectl.get(SYSTEM, "deployment", "runwright-operator")["spec"]["template"]["spec"]
+    repository, _, tag = pod["containers"][0]["image"].rpartition(":")
+    values: Object = {
         "watchNamespaces": [namespace],
         "image": {"repository": repository, "tag": tag},
         "crds": {"install": False},
         "rbac": {"aggregateToDefaultRoles": False},
+        **more,
     }
     options = [f"--set-json={key}={json.dumps(value)}" for key, value in values.items()]
     helm("install", "mine", str(CHART), "-n", namespace, "--wait", "--timeout=120s", *options)
+
+
+def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespace: str):
+    """Installed with a Role alone, the operator becomes ready and watches; uninstalled, nothing of it is left."""
+    installed(helm, kubectl, namespace)
     kubectl("wait", "-n", namespace, "deployment/mine-operator", "--for=condition=Available", "--timeout=60s")
     for _, pod in kubectl.watch(namespace, "pods", "-l", "app.kubernetes.io/instance=mine", timeout=60):
         name = pod["metadata"]["name"]
@@ -374,3 +383,40 @@ def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespa
     assert health["watching"] is True
     helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
     assert not kubectl.list(namespace, "deployment,role,rolebinding", "-l", "app.kubernetes.io/instance=mine")
+
+
+def test_a_release_with_the_run_service_works(helm: Helm, kubectl: Kubectl, namespace: str, tmp_path: Path):
+    """With rights in its one namespace, by TLS; what one replica has begun, the other one goes on with."""
+    certificate(tmp_path)
+    files = (f"--cert={tmp_path / 'tls.crt'}", f"--key={tmp_path / 'tls.key'}")
+    kubectl("create", "secret", "tls", "cert", "-n", namespace, *files)
+    installed(helm, kubectl, namespace, serve={"enabled": True, "namespace": namespace, "tls": {"secretName": "cert"}})
+    token = token_of(kubectl, namespace, "editor", "edit")
+    pods = kubectl.list(namespace, "pods", "-l", "app.kubernetes.io/component=serve")
+    with ExitStack() as stack:
+
+        def caller(target: str, port: str) -> Caller:
+            where = stack.enter_context(forwarded(kubectl, namespace, target, port))
+            trusting = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+            return Caller(f"https://127.0.0.1:{where}", token, trusting)
+
+        assert caller("service/mine-serve", "http").good("GET", "/healthz")["multi_user"] is False
+        first, second = (caller(f"pod/{pod['metadata']['name']}", "8888") for pod in pods)
+        manifest = json.dumps({"kind": "Workflow", "apiVersion": "argoproj.io/v1alpha1", "spec": suspended()})
+        made = [
+            first.good("POST", "/runs", {"name": name, "pipeline_spec": {"workflow_manifest": manifest}})["run"]["id"]
+            for name in ("one", "two")
+        ]
+        assert [second.good("GET", f"/runs/{id}")["run"]["id"] for id in made] == made
+        page = first.good("GET", "/runs", page_size=1, sort_by="name")
+        rest = second.good("GET", "/runs", page_size=1, page_token=page["next_page_token"])
+        assert [run["id"] for run in page["runs"] + rest["runs"]] == made
+        assert rest["next_page_token"] == ""
+        second.good("DELETE", f"/runs/{made[0]}")
+    for pod in pods:
+        log = kubectl("logs", "-n", namespace, pod["metadata"]["name"])
+        assert f"serves the runs in {namespace} of" in log
+        assert '"level": "error"' not in log
+    helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
+    kinds = "deployment,service,role,rolebinding,serviceaccount"
+    assert not kubectl.list(namespace, kinds, "-l", "app.kubernetes.io/instance=mine")

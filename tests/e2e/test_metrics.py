@@ -24,7 +24,7 @@ from monitoring.monitoring import DASHBOARD, RULES
 from tests.e2e.cluster import Kubectl, WaitError, ended
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun
 from tests.e2e.manifests import instant, pipeline_run, shell, suspended
-from tests.e2e.processes import Lines, free_port
+from tests.e2e.processes import forwarded, free_port
 
 SCRAPE = RULES.parent / "scrape.yaml"
 RULES_TEST = RULES.parent / "rules_test.yaml"
@@ -108,20 +108,6 @@ class Prometheus:
         return self.wait(query, lambda: self.value(query), until)
 
 
-def forwarded(kubectl: Kubectl, stack: ExitStack) -> int:
-    """A port of loopback from which kubectl leads to the operator's Service until the stack is closed."""
-    command = kubectl.command(
-        "port-forward", "-n", SYSTEM, "service/runwright-operator", ":metrics", "--address=127.0.0.1"
-    )
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    stack.enter_context(ended(process))
-    assert process.stdout is not None
-    line = Lines(process.stdout).wait(lambda one: "Forwarding from" in one)
-    found = re.search(r"127\.0\.0\.1:(\d+)", line)
-    assert found, line
-    return int(found[1])
-
-
 def discovered(kubectl: Kubectl) -> list[Loaded]:
     """What Prometheus' role `endpoints` finds, as static_configs: Debian's build of it has no discovery of Kubernetes.
 
@@ -162,7 +148,8 @@ def prometheus(kubectl: Kubectl, operator: None, tmp_path_factory: pytest.TempPa
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     with ExitStack() as stack:
         config = folder / "prometheus.yml"
-        config.write_text(yaml.safe_dump(configuration(kubectl, forwarded(kubectl, stack))))
+        scraped = stack.enter_context(forwarded(kubectl, SYSTEM, "service/runwright-operator", "metrics"))
+        config.write_text(yaml.safe_dump(configuration(kubectl, scraped)))
         promtool("check", "config", config)
         log = stack.enter_context((folder / "log").open("wb"))
         command = [program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]

@@ -22,7 +22,7 @@ from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun, fresh_namespace
 from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
 from tests.e2e.processes import Serve
-from tests.e2e.serving import Caller, asking, token_of
+from tests.e2e.serving import Caller, asking, certificate, token_of
 
 EDIT, VIEW = "edit", "view"
 
@@ -313,25 +313,8 @@ def test_every_rpc_by_reflection(kubectl: Kubectl, namespace: str, serve: Serve,
 
 
 # -------------------------------------------------------------------------------------------------------------------- TLS
-def certificate(folder: Path, name: str) -> None:
-    """A certificate for loopback, signed by itself."""
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days=2",
-    ]
-    command += ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt"), "-subj", f"/CN={name}"]
-    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-
-
 def test_both_doors_by_tls(serve_account: Path, kubectl: Kubectl, namespace: str, tmp_path: Path):
-    certificate(tmp_path, "one")
+    certificate(tmp_path)
     token = token_of(kubectl, namespace, "editor", EDIT)
     options = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))
     with Serve(serve_account, *options) as serve:
