@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import click
 from typing_extensions import override
@@ -14,10 +12,9 @@ from typing_extensions import override
 from runwright import __version__
 from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
-from runwright.core.places import ArtifactError
-from runwright.core.records import Key
 from runwright.core.series import DEFAULT_LABELS
-from runwright.download import DownloadOptions, download
+from runwright.kubectl.commands import COMMANDS
+from runwright.kubectl.session import fail
 from runwright.log import LogFormat, configure
 from runwright.process import OperatorOptions, run_operator
 from runwright.runtime.resync import RESYNC_SECONDS
@@ -265,57 +262,12 @@ def serve(
         fail(error)
 
 
-class RunType(click.ParamType[Key]):
-    """Namespace and name of a run."""
-
-    name = "namespace/run"
-
-    @override
-    def convert(self, value: str | Key, param: click.Parameter | None, ctx: click.Context | None) -> Key:
-        if isinstance(value, Key):
-            return value
-        namespace, _, name = value.partition("/")
-        if not namespace or not name or "/" in name:
-            self.fail(f"{value!r}: expected NAMESPACE/RUN", param, ctx)
-        return Key(namespace, name)
+@click.group("kubectl runwright", context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="kubectl runwright")
+def kubectl() -> None:
+    """Runs of pipelines: submit them, look at them, end them, try them again, archive and delete them."""
 
 
-@main.command()
-@click.argument("run", type=RunType(), metavar="NAMESPACE/RUN")
-@click.argument("node")
-@click.argument("name")
-@click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="File to write. Default: standard output."
-)
-@click.option("--raw", is_flag=True, help="The object as it is in the bucket, tar.gz or zip included.")
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
-@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
-def artifact(
-    run: Key, node: str, name: str, output: Path | None, raw: bool, kubeconfig: str | None, context: str | None
-) -> None:
-    """Read an output artifact of a run: the file that its step wrote, or a tar of the directory.
-
-    NODE is a node's id, or what the UI shows for it; NAME is the artifact's. Reads where Argo put it, with the Secrets
-    that Argo names, by your own right to them, or with your own identity in the cloud. Runs that are archived are read
-    just the same.
-    """
-    if output is None and sys.stdout.isatty():
-        raise click.UsageError("the artifact would be written to the terminal; name a file with -o, or pipe it")
-    if output is not None and not output.parent.is_dir():
-        raise click.BadParameter(f"folder {str(output.parent)!r} does not exist", param_hint="'--output'")
-    options = DownloadOptions(run, node, name, output, raw, kubeconfig, context)
-    try:
-        asyncio.run(download(options))
-    except BrokenPipeError:
-        # Whoever reads has seen enough; Python must not write there again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
-        fail(error)
-
-
-def fail(error: Exception) -> NoReturn:
-    """End with what went wrong, on one line."""
-    told = " ".join(str(error).split())
-    reason = error.reason if isinstance(error, ArtifactError) else type(error).__name__
-    sys.exit(f"runwright: {reason}: {told}")
+for command in COMMANDS:
+    main.add_command(command)
+    kubectl.add_command(command)

@@ -16,7 +16,7 @@ from kubernetes.aio import client
 
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.login import configure
+from runwright.adapters.login import configure, namespace_of
 from runwright.core.artifacts import node_named
 from runwright.core.observe import Json, mapping, text
 from runwright.core.records import Key
@@ -37,6 +37,7 @@ class DownloadOptions:
     """What a person asked for."""
 
     run: Key
+    """An empty namespace: that of the context."""
     node: str
     artifact: str
     output: Path | None = None
@@ -55,7 +56,8 @@ async def download(options: DownloadOptions) -> None:
     async with client.ApiClient(configuration) as api:
         api.user_agent = f"runwright/{__version__}"
         cluster = KubernetesCluster(api)
-        workflow = await workflow_of(cluster, options.run)
+        namespace = options.run.namespace or namespace_of(options.kubeconfig, options.context)
+        workflow = await workflow_of(cluster, Key(namespace, options.run.name))
         node = await asyncio.to_thread(node_named, workflow, options.node)
         async with aclosing(Artifacts(cluster).read(workflow, node, options.artifact, raw=options.raw)) as pieces:
             if options.output is None:

@@ -16,6 +16,7 @@ from runwright.core.observe import Json
 from runwright.core.records import Key, RunRecord
 from runwright.core.snapshot import pack
 from runwright.download import DownloadError, DownloadOptions, replacing, workflow_of
+from runwright.kubectl import commands
 from runwright.ports import Cluster
 from runwright.runtime.artifacts import ArtifactError
 from tests.unit.core.strategies import NOW
@@ -125,9 +126,9 @@ def test_a_device_stays_one(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "fit", "model"], "expected NAMESPACE/RUN"),
-        (["a/b/c", "fit", "model"], "expected NAMESPACE/RUN"),
-        (["/b", "fit", "model"], "expected NAMESPACE/RUN"),
+        (["a/b", "fit", "model", "-n", "c"], "a/b is not in --namespace c"),
+        (["a/b/c", "fit", "model"], "expected RUN or NAMESPACE/RUN"),
+        (["/b", "fit", "model"], "expected RUN or NAMESPACE/RUN"),
         (["a/b", "fit"], "Missing argument 'NAME'"),
         (["a/b", "fit", "model", "-o", "/nonexistent/x"], "folder '/nonexistent' does not exist"),
         (["a/b", "fit", "model", "-o", "/tmp"], "File '/tmp' is a directory"),
@@ -146,7 +147,7 @@ def test_what_it_is_asked(monkeypatch: pytest.MonkeyPatch):
         asked.append(options)
         raise ArtifactError("NodeNotFound", "the run\nhas none")
 
-    monkeypatch.setattr(cli, "download", download)
+    monkeypatch.setattr(commands, "download", download)
     done = CliRunner().invoke(cli.main, ["artifact", "team/train", "fit", "model", "--raw", "--context", "c"])
     assert asked == [DownloadOptions(KEY, "fit", "model", None, True, None, "c")]
     assert str(done.exception) == "runwright: NodeNotFound: the run has none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import aiohttp
@@ -46,7 +46,7 @@ class Watching:
             if not token:
                 return
 
-    async def events(self, since: str) -> AsyncIterator[tuple[str, Json]]:
+    async def events(self, since: str) -> AsyncGenerator[tuple[str, Json]]:
         """What happens after a version: type and object, BOOKMARK too; first OPENED, once the API server has agreed.
 
         Ends when the API server ends the watch.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
-from runwright.core.observe import Json, counter, mapping, text
+from runwright.core.observe import Json, mapping, text
 
 FAILED_PHASES = (Phase.FAILED, Phase.ERROR)
+ENDED_PHASES = tuple(phase for phase in Phase if phase.finished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,7 @@ def retry_is_due(run: Json) -> bool:
 
 def ended(run: Json) -> bool:
     """Whether the run has ended, with all attempts that were asked for."""
-    phase = phase_of(run)
-    return bool(phase) and Phase(phase).finished and not retry_is_due(run) if phase in list(Phase) else False
+    return phase_of(run) in ENDED_PHASES and not retry_is_due(run)
 
 
 def archived(run: Json) -> bool:
@@ -102,4 +102,5 @@ def unarchive(run: Json) -> Edit:
 
 def counter_of(run: Json, part: str) -> int:
     """`retries` of the spec or the status; 0 where it is absent."""
-    return counter(mapping(run.get(part)).get("retries")) or 0
+    value = mapping(run.get(part)).get("retries")
+    return value if isinstance(value, int) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -94,7 +94,7 @@ def no_run(key: Key) -> ApiError:
 
 
 @asynccontextmanager
-async def session(target: Target) -> AsyncIterator[Session]:
+async def session(target: Target) -> AsyncGenerator[Session]:
     """A connection, closed at the end. Raises kubernetes' ConfigException."""
     configuration = await configure(target.kubeconfig, target.context)
     namespace = target.namespace or namespace_of(target.kubeconfig, target.context)

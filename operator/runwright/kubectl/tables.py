@@ -1,0 +1,62 @@
+"""Text for people: columns, as kubectl sets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from runwright.core.observe import Json, mapping, text
+
+GAP = 3
+"""Blanks between columns."""
+
+
+def columns(rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell, or as it was before (`widths`); none ends in a blank."""
+    table = [[one_line(cell) for cell in row] for row in rows]
+    wide = [*column_widths(table)]
+    wide = [max(width, widths[at] if at < len(widths) else 0) for at, width in enumerate(wide)]
+    return [
+        "".join(cell if at == len(row) - 1 else cell.ljust(wide[at] + GAP) for at, cell in enumerate(row)).rstrip()
+        for row in table
+    ]
+
+
+def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Characters of the widest cell of each column."""
+    count = max((len(row) for row in rows), default=0)
+    return [max((len(row[at]) for row in rows if at < len(row)), default=0) for at in range(count)]
+
+
+def one_line(cell: str) -> str:
+    """The text without line ends and other characters that would move the cursor."""
+    return "".join(char if char.isprintable() else " " for char in cell)
+
+
+def header_of(table: Json, *, wide: bool) -> list[str]:
+    """The columns of the API server's Table, in kubectl's capitals."""
+    return [text(column.get("name")).upper() for column in shown_columns(table, wide=wide)]
+
+
+def shown_columns(table: Json, *, wide: bool) -> list[Json]:
+    """Which columns are shown: with priority 0, and with `-o wide` all."""
+    definitions = cast(list[Json], table.get("columnDefinitions") or [])
+    return [column for column in definitions if wide or not column.get("priority")]
+
+
+def cells_of(table: Json, row: Json, *, wide: bool) -> list[str]:
+    """What a row of the Table shows; nothing for what is absent."""
+    definitions = cast(list[Json], table.get("columnDefinitions") or [])
+    cells = cast(list[Any], row.get("cells") or [])
+    shown = [cell for column, cell in zip(definitions, cells, strict=False) if wide or not column.get("priority")]
+    return ["" if cell is None or cell == "<none>" else str(cell) for cell in shown]
+
+
+def newest_first(rows: Iterable[Json]) -> list[Json]:
+    """Rows by the creation of their objects, the newest first; by name where that is the same second."""
+
+    def when(row: Json) -> tuple[str, str, str]:
+        metadata = mapping(mapping(row.get("object")).get("metadata") or row.get("metadata"))
+        return tuple(text(metadata.get(field)) for field in ("creationTimestamp", "namespace", "name"))  # pyright: ignore[reportReturnType]
+
+    return sorted(rows, key=when, reverse=True)
