@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,11 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from kubernetes.aio import client
 
+from runwright.adapters.login import configure
+from runwright.adapters.own_objects import KubernetesObjects
+from runwright.service.manifests import Manifests
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun, fresh_namespace
 from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
@@ -170,6 +176,39 @@ def test_a_repeated_request_makes_one_run_and_a_refused_one_none(kubectl: Kubect
     assert editor("POST", "/runs", asking("lost", suspended(), "no-such"))[0] == 404
     assert len(kubectl.list(namespace, "prun")) == 1
     assert len(kubectl.list(namespace, "configmap", "-l", "runwright.dev/manifest")) == 1
+
+
+def test_a_manifest_is_there_once_and_goes_with_the_last_run(
+    kubectl: Kubectl, serve_account: Path, namespace: str, editor: Caller
+):
+    """The sweep of the service, with its rights, hours later."""
+    experiment = editor.experiment("mine", namespace)
+    ids = [editor.good("POST", "/runs", asking("same", suspended(), experiment))["run"]["id"] for _ in range(5)]
+
+    def manifests() -> int:
+        return len(kubectl.list(namespace, "configmap", "-l", "runwright.dev/manifest"))
+
+    assert manifests() == 1
+    sweep(serve_account, namespace, timedelta(hours=3))
+    assert manifests() == 1, "the API server knows of runs that use it"
+    for id in ids:
+        editor.good("DELETE", f"/runs/{id}")
+    sweep(serve_account, namespace, timedelta())
+    assert manifests() == 1, "it was used a moment ago"
+    sweep(serve_account, namespace, timedelta(hours=3))
+    assert manifests() == 0
+
+
+def sweep(kubeconfig: Path, namespace: str, later: timedelta) -> None:
+    class Clock:
+        def now(self) -> datetime:
+            return datetime.now(UTC) + later
+
+    async def run() -> None:
+        async with client.ApiClient(await configure(str(kubeconfig), None)) as api:
+            await Manifests(KubernetesObjects(api, (namespace,)), Clock()).sweep(set)
+
+    asyncio.run(run())
 
 
 def test_a_workflow_template_stands_for_a_pipeline_version(
