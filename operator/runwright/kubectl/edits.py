@@ -59,6 +59,8 @@ def terminate(how: Shutdown) -> Decision:
             if now:
                 return Edit(f"unchanged: it was terminated and has ended as {phase_of(run)}")
             return Edit(f"it has ended as {phase_of(run)}: there is nothing left to terminate", refused=True)
+        if retry_is_due(run):
+            return Edit(f"retry {counter_of(run, 'spec')} has not begun: terminate it when it has", refused=True)
         if now in (how, Shutdown.TERMINATE):
             return Edit(f"unchanged: it is ending already (spec.shutdown is {now})")
         return Edit("terminated" if how is Shutdown.TERMINATE else "stopped", {"spec": {"shutdown": how.value}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ async def list_runs(options: ListOptions) -> None:
         rows = newest_first(rows)[: options.limit or None]
         if not rows and not options.watch:
             where = f" in namespace {here.namespace}" if here.scope else ""
-            say(f"No runs found{where}.\n")
+            sys.stderr.write(f"No runs found{where}.\n")
             return
         header = (["NAMESPACE"] if options.target.all_namespaces else []) + header_of(table, wide=wide)
         cells = [row_cells(table, row, options) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, cast
 
 from runwright.core.observe import Json, mapping, text
@@ -50,4 +51,7 @@ async def print_metrics(target: Target, name: str, output: str) -> None:
             say(dumped([dict(one) for one in metrics_of(run)], output))
             return
         rows = metric_rows(run)
-        say("\n".join(columns(rows)) + "\n" if rows else f"No metrics in run {name}.\n")
+        if rows:
+            say("\n".join(columns(rows)) + "\n")
+        else:
+            sys.stderr.write(f"No metrics in run {name}.\n")

@@ -76,7 +76,7 @@ def phase_option(command: Command) -> Command:
         "--phase",
         "phases",
         multiple=True,
-        type=click.Choice([phase.value for phase in Phase], case_sensitive=False),
+        type=click.Choice([phase.value for phase in Phase]),
         help="Runs in this phase; repeatable.",
     )(command)
 

@@ -1,0 +1,119 @@
+"""What each command edits: never what the API server would refuse, once is enough, and what cannot be is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown
+from runwright.kubectl.edits import Decision, archive, archived, ended, retry, terminate, unarchive
+from tests.unit.fake.apiserver import check_rules, merged
+
+Run = dict[str, Any]
+
+EDITS: dict[str, Decision] = {
+    "terminate": terminate(Shutdown.TERMINATE),
+    "stop": terminate(Shutdown.STOP),
+    "retry": retry,
+    "archive": archive,
+    "unarchive": unarchive,
+}
+
+
+def a_run(phase: str = "", asked: int = 0, done: int = 0, shutdown: str = "", label: str = "") -> Run:
+    spec: Run = {"workflow": {"spec": {}}, "retries": asked}
+    if shutdown:
+        spec["shutdown"] = shutdown
+    status: Run = {"phase": phase, "retries": done} if phase else {}
+    labels = {STORAGE_STATE_LABEL: label} if label else {}
+    return {"metadata": {"name": "run", "namespace": "team", "labels": labels}, "spec": spec, "status": status}
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    """Runs as they can be: no more is asked for than one retry of what has failed."""
+    phase, done = draw(st.sampled_from(["", *Phase])), draw(st.integers(0, 3))
+    due = draw(st.booleans()) if phase in (Phase.FAILED, Phase.ERROR) else False
+    shutdown = "" if due else draw(st.sampled_from(["", *Shutdown]))
+    label = draw(st.sampled_from(["", "Available", "Archived"]))
+    return a_run(str(phase), (done + due) if phase else 0, done, str(shutdown), label)
+
+
+@given(runs(), st.sampled_from(sorted(EDITS)))
+def test_the_api_server_takes_each_edit_and_a_second_one_does_nothing(run: Run, name: str):
+    edit = EDITS[name](run)
+    assert edit.said
+    if edit.patch is None:
+        return
+    assert not edit.refused
+    after = merged(run, edit.patch)
+    assert after != run
+    check_rules(run, after)
+    again = EDITS[name](after)
+    assert (again.patch, again.refused) == (None, False), again.said
+
+
+@given(runs())
+def test_a_retry_is_one_more_attempt_in_which_nothing_is_shut_down_or_archived(run: Run):
+    edit = retry(run)
+    if edit.patch is not None:
+        after = merged(run, edit.patch)
+        assert after["spec"]["retries"] == run["status"]["retries"] + 1
+        assert "shutdown" not in after["spec"]
+        assert not archived(after)
+        assert not ended(after), "whoever waits, waits for the retry"
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "said"),
+    [
+        ("terminate", a_run("Succeeded"), "it has ended as Succeeded: there is nothing left to terminate"),
+        ("terminate", a_run("Failed", 1, 0), "retry 1 has not begun: terminate it when it has"),
+        ("retry", a_run("Running"), "it is Running: only a run that is Failed or Error can be retried"),
+        ("retry", a_run(), "it has not begun: only a run that is Failed or Error can be retried"),
+    ],
+)
+def test_what_cannot_be(name: str, run: Run, said: str):
+    edit = EDITS[name](run)
+    assert (edit.said, edit.patch, edit.refused) == (said, None, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "said"),
+    [
+        ("terminate", a_run("Failed", shutdown="Stop"), "unchanged: it was terminated and has ended as Failed"),
+        (
+            "stop",
+            a_run("Running", shutdown="Terminate"),
+            "unchanged: it is ending already (spec.shutdown is Terminate)",
+        ),
+        ("retry", a_run("Failed", 2, 1), "unchanged: retry 2 is asked for already"),
+        ("archive", a_run("Failed", label="Archived"), "unchanged: it is archived already"),
+        ("unarchive", a_run("Failed", label="Available"), "unchanged: it is not archived"),
+    ],
+)
+def test_what_is_so_already(name: str, run: Run, said: str):
+    edit = EDITS[name](run)
+    assert (edit.said, edit.patch, edit.refused) == (said, None, False)
+
+
+def test_stop_can_become_terminate():
+    edit = EDITS["terminate"](a_run("Running", shutdown="Stop"))
+    assert edit.patch == {"spec": {"shutdown": "Terminate"}}
+
+
+def test_a_retry_takes_all_back_in_one_edit():
+    edit = retry(a_run("Failed", 1, 1, "Terminate", "Archived"))
+    assert edit.patch == {
+        "spec": {"retries": 2, "shutdown": None},
+        "metadata": {"labels": {STORAGE_STATE_LABEL: None}},
+    }
+    assert edit.said == "unarchived and retried (retry 2)"
+
+
+def test_a_run_that_goes_on_is_archived_later():
+    assert archive(a_run("Running")).said == "will be archived when it has ended"
+    assert archive(a_run("Error")).said == "archived"

@@ -1,0 +1,129 @@
+"""From a file and a command line to the run that is created, or to the field that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.api.pipelinerun import MAX_MANIFEST, MAX_NAME, PipelineRun
+from runwright.kubectl.session import CommandError, Target
+from runwright.kubectl.submit import SubmitOptions, naming, run_of_template, run_of_text, submitted, with_parameters
+
+WORKFLOW = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: train-}\nspec: {entrypoint: a}\n"
+RUN: dict[str, Any] = {
+    "apiVersion": "runwright.dev/v1alpha1",
+    "kind": "PipelineRun",
+    "metadata": {"name": "mine", "labels": {"team": "ml"}},
+    "spec": {
+        "workflow": {"spec": {}},
+        "parameters": [{"name": "rows", "value": "1"}, {"name": "seed", "value": "2"}],
+    },
+}
+
+
+def options(namespace: str = "", **more: Any) -> SubmitOptions:
+    return SubmitOptions(Target(namespace=namespace), "f.yaml", **more)
+
+
+def test_a_workflow_is_run_as_it_stands():
+    run = run_of_text(WORKFLOW, "f.yaml")
+    assert run == {"metadata": {"generateName": "train-"}, "spec": {"workflow": {"manifest": WORKFLOW}}}
+    PipelineRun.model_validate(submitted(run, options(), "team"))
+
+
+def test_a_workflow_without_a_name_is_called_as_its_file():
+    text = WORKFLOW.replace("{generateName: train-}", "{}")
+    assert run_of_text(text, "/a/Nightly Train.yaml")["metadata"] == {"generateName": "nightly-train-"}
+
+
+def test_a_run_stays_what_it_is():
+    run = submitted(run_of_text(yaml.safe_dump(RUN), "f.yaml"), options(), "team")
+    assert run == {**RUN, "metadata": {**RUN["metadata"], "namespace": "team"}}
+
+
+def test_the_command_line_comes_first():
+    given_options = options(
+        parameters=("rows=9=9", "new="),
+        name="other",
+        display_name="Nightly",
+        service_account="robot",
+        labels=("experiment=churn",),
+    )
+    run = submitted(RUN, given_options, "team")
+    assert run["metadata"] == {
+        "name": "other",
+        "namespace": "team",
+        "labels": {"team": "ml", "experiment": "churn"},
+    }
+    assert run["spec"]["parameters"] == [
+        {"name": "seed", "value": "2"},
+        {"name": "rows", "value": "9=9"},
+        {"name": "new", "value": ""},
+    ]
+    assert (run["spec"]["displayName"], run["spec"]["serviceAccountName"]) == ("Nightly", "robot")
+
+
+@pytest.mark.parametrize(("kind", "cluster"), [("workflowtemplate", False), ("ClusterWorkflowTemplate", True)])
+def test_a_template(kind: str, cluster: bool):
+    run = submitted(run_of_template(f"{kind}/daily"), options(), "team")
+    ref = PipelineRun.model_validate(run).spec.workflow.template_ref
+    assert ref is not None
+    assert (ref.name, ref.cluster_scope, run["metadata"]["generateName"]) == ("daily", cluster, "daily-")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "f.yaml: it is empty; expected a PipelineRun"),
+        ("a: b: c", "f.yaml: it is not a YAML or JSON text that can be used"),
+        ("{}", "f.yaml: it has no kind; expected kind Workflow"),
+        ("kind: CronWorkflow\napiVersion: argoproj.io/v1alpha1", 'its kind is "CronWorkflow"; expected Workflow'),
+        (WORKFLOW.replace("{entrypoint: a}", "[]"), "f.yaml: spec: expected a mapping"),
+        (WORKFLOW + f"# {'x' * MAX_MANIFEST}", f"more than the {MAX_MANIFEST} that fit into a Workflow"),
+        ('{"pipelineInfo": {}}', "pipeline spec of the KFP SDK 2"),
+        (WORKFLOW + "---\n" + WORKFLOW, "it holds 2 documents (Workflow, Workflow)"),
+    ],
+)
+def test_a_file_that_cannot_be_run(text: str, message: str):
+    with pytest.raises(CommandError) as error:
+        run_of_text(text, "f.yaml")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("given_template", ["daily", "cronworkflow/daily", "workflowtemplate/"])
+def test_a_template_that_is_none(given_template: str):
+    with pytest.raises(CommandError, match="expected workflowtemplate/NAME"):
+        run_of_template(given_template)
+
+
+@pytest.mark.parametrize("parameter", ["rows", "=1", ""])
+def test_a_parameter_that_is_none(parameter: str):
+    with pytest.raises(CommandError, match=r"--parameter: .*expected NAME=VALUE"):
+        submitted(RUN, options(parameters=(parameter,)), "team")
+
+
+def test_two_namespaces():
+    run = {**RUN, "metadata": {"name": "mine", "namespace": "theirs"}}
+    assert submitted(run, options(), "team")["metadata"]["namespace"] == "theirs"
+    with pytest.raises(CommandError, match=r"metadata.namespace is 'theirs', and --namespace 'mine'"):
+        submitted(run, options("mine"), "team")
+
+
+@given(st.text())
+def test_any_name_leads_to_one_that_the_api_server_takes(base: str):
+    prefix = naming(base)["generateName"]
+    assert len(prefix) + 5 <= MAX_NAME
+    assert prefix[0].isalnum()
+    assert prefix.isascii()
+    assert prefix.lower() == prefix
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text()), st.dictionaries(st.text(min_size=1), st.text()))
+def test_each_parameter_once(there: dict[str, str], given_values: dict[str, str]):
+    merged = with_parameters([{"name": name, "value": value} for name, value in there.items()], given_values)
+    assert {one["name"]: one["value"] for one in merged} == {**there, **given_values}
+    assert len(merged) == len({**there, **given_values})
