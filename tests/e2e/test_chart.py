@@ -97,11 +97,11 @@ def test_the_run_service_is_what_its_component_holds(helm: Helm, kubectl: Kubect
     component = {key: one for key, one in by_name(kubectl("kustomize", str(tmp_path))).items() if key[2] == SERVE}
     options = ("--set", "serve.enabled=true", "--set", "image.tag=0.1.0")
     chart = {key: one for key, one in helm.rendered(*options).items() if key[2] == SERVE}
-    assert set(chart) == set(component) and len(chart) == 7
+    assert set(chart) == set(component) and len(chart) == 8
     for key, expected in component.items():
         for part in ("rules", "roleRef", "subjects"):
             assert chart[key].get(part) == expected.get(part), (key, part)
-        if key[0] == "Service":
+        if key[0] in ("Service", "PodDisruptionBudget"):
             assert chart[key]["spec"] == of_one_release(expected["spec"])
         if key[0] == "Deployment":
             made, pod = (json.loads(json.dumps(one["spec"]["template"]["spec"])) for one in (chart[key], expected))
@@ -418,5 +418,5 @@ def test_a_release_with_the_run_service_works(helm: Helm, kubectl: Kubectl, name
         assert f"serves the runs in {namespace} of" in log
         assert '"level": "error"' not in log
     helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
-    kinds = "deployment,service,role,rolebinding,serviceaccount"
+    kinds = "deployment,service,role,rolebinding,serviceaccount,pdb"
     assert not kubectl.list(namespace, kinds, "-l", "app.kubernetes.io/instance=mine")

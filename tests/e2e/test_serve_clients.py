@@ -14,7 +14,7 @@ from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.environments import HERE, python_with
 from tests.e2e.manifests import shell, suspended, workflow
 from tests.e2e.processes import Serve
-from tests.e2e.serving import token_of
+from tests.e2e.serving import certificate, token_of
 
 KFP: Object = {"annotations": {"pipelines.kubeflow.org/kfp_sdk_version": "1.8.22"}}
 """So that KFP's server, and ours, take it for a manifest of the SDK."""
@@ -134,6 +134,38 @@ def test_one_namespace_without_tokens(serve_account: Path, kubectl: Kubectl, nam
         assert "WITHOUT A TOKEN" in serve.wait_log("WITHOUT A TOKEN")["message"]
         check(through_the_sdk(serve.url, "", "", manifests), "")
         assert serve.errors() == []
+
+
+def test_the_token_file_of_a_notebook_by_tls(
+    serve_account: Path, kubectl: Kubectl, namespace: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Tokens that Kubeflow projects into pods are for an audience of KFP's, which counts where it is named, and only then."""
+    certificate(tmp_path)
+    audience = "pipelines.kubeflow.org"
+    file = tmp_path / "token"
+    file.write_text(kubectl("create", "token", "-n", namespace, "editor", f"--audience={audience}"))
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+    tls = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))
+
+    def listed(serve: Serve) -> Any:
+        script = HERE / "clients" / "kfp_token_file.py"
+        command = [str(python_with("kfp")), str(script), serve.url, str(tmp_path / "tls.crt"), namespace]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr[-6000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    with Serve(serve_account, *tls, "--token-audience", audience) as serve:
+        serve.start()
+        assert listed(serve) == []
+        file.write_text(token)
+        assert listed(serve) == 401, "a token for the API server alone"
+        file.write_text(kubectl("create", "token", "-n", namespace, "editor", "--audience=another"))
+        assert listed(serve) == 401
+    with Serve(serve_account, *tls) as serve:
+        serve.start()
+        assert listed(serve) == 401
+        file.write_text(token)
+        assert listed(serve) == []
 
 
 def bucket(kubectl: Kubectl) -> str:
