@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
 from runwright.adapters import requests
@@ -22,6 +16,7 @@ from runwright.core.decision import Notice
 from runwright.core.records import Key, RunRecord, WorkflowRecord
 from runwright.core.workflow import ObjectRef
 from runwright.ports import ApiError, Identity, Leftover
+from tests.unit.adapters.scripted import Server, status
 
 KEY = Key("team", "train")
 RUN = RunRecord(key=KEY, uid="run-uid", resource_version="7", generation=2, created_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -32,68 +27,9 @@ SNAPSHOTS = "/apis/runwright.dev/v1alpha1/namespaces/team/workflowsnapshots"
 PODS = "/api/v1/namespaces/team/pods"
 
 
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Any
-
-
-@dataclass
-class Server:
-    """An HTTP server on loopback that answers from a script and keeps what it was asked."""
-
-    replies: list[tuple[int, Any]] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        self.requests.append(
-            Request(
-                request.method,
-                request.path,
-                dict(request.query),
-                dict(request.headers),
-                json.loads(text) if text else None,
-            )
-        )
-        status, body = self.replies.pop(0)
-        if status == 0:
-            await asyncio.sleep(30)
-        return web.json_response(body, status=status)
-
-
-@pytest.fixture
-def server() -> Server:
-    return Server()
-
-
-@pytest.fixture
-async def api(server: Server) -> AsyncIterator[client.ApiClient]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    async with TestServer(app) as running:
-        configuration = client.Configuration()
-        configuration.host = str(running.make_url("")).rstrip("/")
-        async with client.ApiClient(configuration) as api:
-            yield api
-
-
 @pytest.fixture
 def cluster(api: client.ApiClient) -> KubernetesCluster:
     return KubernetesCluster(api)
-
-
-def status(code: int, reason: str, message: str = "", causes: tuple[str, ...] = ()) -> tuple[int, Any]:
-    return code, {
-        "kind": "Status",
-        "code": code,
-        "reason": reason,
-        "message": message,
-        "details": {"causes": [{"reason": cause} for cause in causes]},
-    }
 
 
 async def test_the_status_is_merged_only_at_the_version_that_was_read(
