@@ -13,7 +13,7 @@ from runwright import __version__
 from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
 from runwright.core.series import DEFAULT_LABELS
-from runwright.kubectl.commands import COMMANDS
+from runwright.kubectl.commands import COMMANDS, CONTEXT
 from runwright.kubectl.session import fail
 from runwright.log import LogFormat, configure
 from runwright.process import OperatorOptions, run_operator
@@ -22,8 +22,6 @@ from runwright.runtime.workers import WORKERS
 from runwright.serve import ServeOptions, run_serve
 from runwright.service.dispatch import Limits
 from runwright.service.run_service import RunOptions
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RUNWRIGHT", "show_default": True}
 
 
 class DurationType(click.ParamType[str]):
@@ -262,12 +260,5 @@ def serve(
         fail(error)
 
 
-@click.group("kubectl runwright", context_settings=CONTEXT)
-@click.version_option(__version__, prog_name="kubectl runwright")
-def kubectl() -> None:
-    """Runs of pipelines: submit them, look at them, end them, try them again, archive and delete them."""
-
-
 for command in COMMANDS:
     main.add_command(command)
-    kubectl.add_command(command)

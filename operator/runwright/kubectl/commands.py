@@ -10,6 +10,7 @@ from typing import Any
 import click
 from typing_extensions import override
 
+from runwright import __version__
 from runwright.api.pipelinerun import Shutdown
 from runwright.core.records import Key
 from runwright.download import DownloadOptions, download
@@ -35,6 +36,8 @@ from runwright.kubectl.session import run_command
 from runwright.kubectl.show import GetOptions, get_run, watch_run_command
 from runwright.kubectl.submit import SubmitOptions, submit
 from runwright.kubectl.waiting import GOALS, wait_runs
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RUNWRIGHT", "show_default": True}
 
 
 @click.command("submit")
@@ -256,3 +259,13 @@ COMMANDS: tuple[click.Command, ...] = (
     completion_command,
     complete_command,
 )
+
+
+@click.group("kubectl runwright", context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="kubectl runwright")
+def kubectl() -> None:
+    """Runs of pipelines: submit them, look at them, end them, try them again, archive and delete them."""
+
+
+for command in COMMANDS:
+    kubectl.add_command(command)

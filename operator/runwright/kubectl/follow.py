@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from runwright.adapters.watching import Watching
 from runwright.core.observe import key_of, mapping, text
@@ -78,6 +79,13 @@ def remember(known: dict[Key, Json], kind: str, body: Json) -> None:
         known.pop(key_of(body), None)
     else:
         known[key_of(body)] = body
+
+
+async def stop(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks, and wait until they have: what they had open is closed while the connection still is there."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def version_of(item: Json) -> str:

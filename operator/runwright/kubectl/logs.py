@@ -16,7 +16,7 @@ from runwright.core.observe import Json, key_of, mapping, node_status, text, wor
 from runwright.core.places import ArtifactError
 from runwright.core.records import Key
 from runwright.kubectl.edits import ended
-from runwright.kubectl.follow import SYNCED, follow
+from runwright.kubectl.follow import SYNCED, follow, stop
 from runwright.kubectl.session import FAILED, CommandError, Exit, Session, Target, complain, no_run, session
 from runwright.ports import ApiError
 from runwright.runtime.artifacts import Artifacts
@@ -195,8 +195,7 @@ class Reader:
                 start(pod_log(pod, self._options.container))
             await asyncio.gather(*streams.values())
         finally:
-            for task in (watching, ending, *streams.values()):
-                task.cancel()
+            await stop(watching, ending, *streams.values())
         self._end()
 
     async def _ended(self) -> None:

@@ -14,7 +14,7 @@ from runwright.core.mirror import duration
 from runwright.core.observe import Json, key_of, mapping, moment, run_status, text
 from runwright.core.records import Key
 from runwright.kubectl.edits import ended
-from runwright.kubectl.follow import SYNCED, follow
+from runwright.kubectl.follow import SYNCED, follow, stop
 from runwright.kubectl.metrics import metric_rows
 from runwright.kubectl.output import printed_object, reference, say
 from runwright.kubectl.session import Session, Target, no_run, session
@@ -156,8 +156,7 @@ async def watch_run(here: Session, key: Key, brief: bool = False) -> Json:
             await reading
         return await showing
     finally:
-        reading.cancel()
-        showing.cancel()
+        await stop(reading, showing)
 
 
 async def read_changes(here: Session, key: Key, newest: asyncio.Queue[Json]) -> None:

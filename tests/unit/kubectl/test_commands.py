@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from runwright import cli
 from runwright.kubectl import completion, session
-from runwright.kubectl.commands import COMMANDS
+from runwright.kubectl.commands import COMMANDS, kubectl
 from runwright.kubectl.session import CommandError, Exit, run_command
 from runwright.ports import ApiError
 
 
-@pytest.mark.parametrize("group", [cli.main, cli.kubectl], ids=["runwright", "kubectl"])
+@pytest.mark.parametrize("group", [cli.main, kubectl], ids=["runwright", "kubectl"])
 def test_both_have_every_command_with_help(group: click.Group):
     listed = CliRunner().invoke(group, ["--help"]).output
     for command in COMMANDS:
@@ -44,7 +44,7 @@ def test_both_have_every_command_with_help(group: click.Group):
     ],
 )
 def test_what_is_not_taken(arguments: list[str], message: str):
-    done = CliRunner().invoke(cli.kubectl, arguments)
+    done = CliRunner().invoke(kubectl, arguments)
     assert done.exit_code == 2
     assert message in done.output
 
@@ -77,7 +77,7 @@ def test_how_it_ends(error: BaseException, code: int | str, monkeypatch: pytest.
 # ---------------------------------------------------------------------------------------------------------- completion
 def told(*words: str) -> list[str]:
     """What kubectl is told, without the meanings."""
-    done = CliRunner().invoke(cli.kubectl, ["__complete", *words])
+    done = CliRunner().invoke(kubectl, ["__complete", *words])
     assert done.exit_code == 0, done.output
     return [line.partition("\t")[0] for line in done.output.splitlines()]
 
@@ -121,7 +121,7 @@ def test_a_cluster_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "kubectl"])
 def test_scripts(shell: str):
-    done = CliRunner().invoke(cli.kubectl, ["completion", shell], prog_name="kubectl-runwright")
+    done = CliRunner().invoke(kubectl, ["completion", shell], prog_name="kubectl-runwright")
     assert done.exit_code == 0
     assert "kubectl-runwright" in done.output
     assert ("__complete" in done.output) is (shell == "kubectl")
