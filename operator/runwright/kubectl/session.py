@@ -124,8 +124,11 @@ def told(error: Exception) -> str:
     """What went wrong, on one line."""
     if isinstance(error, CommandError):
         return " ".join(str(error).split())
-    message = error.message if isinstance(error, ApiError) else str(error)
-    reason = error.reason if isinstance(error, ApiError | ArtifactError) else type(error).__name__
+    message, reason = str(error), type(error).__name__
+    if isinstance(error, ApiError):
+        message, reason = error.message, f"{error.code} {error.reason}" if error.code else error.reason
+    elif isinstance(error, ArtifactError):
+        reason = error.reason
     return f"{reason}: {' '.join(message.split())}"
 
 

@@ -58,7 +58,7 @@ async def ends_with(error: BaseException) -> None:
     [
         (Exit(3), 3),
         (KeyboardInterrupt(), 130),
-        (ApiError(404, "NotFound", "no\nsuch"), "runwright: NotFound: no such"),
+        (ApiError(404, "NotFound", "no\nsuch"), "runwright: 404 NotFound: no such"),
         (CommandError("a.yaml: it is\nempty"), "runwright: a.yaml: it is empty"),
         (OSError("disk"), "runwright: OSError: disk"),
     ],
