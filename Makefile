@@ -42,7 +42,7 @@ test: lint unit e2e ## Everything: lint, unit tests, then cluster, image, deploy
 .PHONY: venv
 venv: $(VENV_DONE) ## Make .venv with the pinned requirements and the package (again only when those change)
 
-$(VENV_DONE): requirements.txt requirements-dev.txt
+$(VENV_DONE): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11. Name a newer one: make venv PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { echo "$(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "→ .venv: the pinned requirements (about 40 s the first time)"

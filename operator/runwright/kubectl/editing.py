@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from runwright.adapters.requests import METADATA_ONLY
+from runwright.core.edits import Decision
 from runwright.core.observe import key_of, mapping, text
 from runwright.core.records import Key
-from runwright.kubectl.edits import Decision
 from runwright.kubectl.follow import version_of
 from runwright.kubectl.listing import read_all, selectors
 from runwright.kubectl.output import reference, say

@@ -12,10 +12,10 @@ from typing import Any, cast
 from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
 from runwright.adapters.watching import Watching
 from runwright.core.artifacts import node_named
+from runwright.core.edits import ended
 from runwright.core.observe import Json, key_of, mapping, node_status, text, workflow_nodes
 from runwright.core.places import ArtifactError
 from runwright.core.records import Key
-from runwright.kubectl.edits import ended
 from runwright.kubectl.follow import SYNCED, follow, stop
 from runwright.kubectl.session import FAILED, CommandError, Exit, Session, Target, complain, no_run, session
 from runwright.ports import ApiError

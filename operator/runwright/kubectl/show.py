@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+from runwright.core.edits import ended
 from runwright.core.mirror import duration
 from runwright.core.observe import Json, key_of, mapping, moment, run_status, text
 from runwright.core.records import Key
-from runwright.kubectl.edits import ended
 from runwright.kubectl.follow import SYNCED, follow, stop
 from runwright.kubectl.metrics import metric_rows
 from runwright.kubectl.output import printed_object, reference, say

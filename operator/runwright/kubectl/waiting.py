@@ -7,10 +7,10 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from runwright.api.pipelinerun import Phase
+from runwright.core.edits import ENDED_PHASES, FAILED_PHASES, archived, ended, phase_of
 from runwright.core.observe import Json, mapping, text
 from runwright.core.records import Key
 from runwright.kubectl.editing import Chosen, keys_of
-from runwright.kubectl.edits import ENDED_PHASES, FAILED_PHASES, archived, ended, phase_of
 from runwright.kubectl.follow import SYNCED, follow
 from runwright.kubectl.output import reference, say
 from runwright.kubectl.session import (

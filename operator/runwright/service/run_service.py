@@ -12,9 +12,10 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Shutdown, StorageState
+from runwright.api.pipelinerun import Shutdown
 from runwright.core.artifacts import node_named
-from runwright.core.observe import Json, mapping, run_record
+from runwright.core.edits import Decision, archive, retry, terminate, unarchive
+from runwright.core.observe import Json, mapping
 from runwright.core.places import ArtifactError
 from runwright.core.records import Key
 from runwright.core.workflow import Built, Needs, ObjectRef
@@ -53,7 +54,7 @@ from runwright.service.create_run import (
 from runwright.service.errors import Code, ServiceError, invalid
 from runwright.service.experiments import Experiments
 from runwright.service.manifests import Manifests
-from runwright.service.present import FINISHED, run_message, status_of
+from runwright.service.present import run_message
 from runwright.service.run_lists import RunLists
 from runwright.service.run_metrics import ReportMetrics
 from runwright.service.runs import TRIES, Found, Runs, workflow_text
@@ -225,20 +226,11 @@ class RunService:
 
     async def archive_run(self, request: ArchiveRunRequest, call: Call) -> Empty:
         """ArchiveRun; of an archived run, it changes nothing. Raises ServiceError."""
-        return await self._store(request.id, call, StorageState.ARCHIVED)
+        return await self._edit(request.id, call, archive)
 
     async def unarchive_run(self, request: UnarchiveRunRequest, call: Call) -> Empty:
         """UnarchiveRun; of an available run, it changes nothing. Raises ServiceError."""
-        return await self._store(request.id, call, None)
-
-    async def _store(self, id: str, call: Call, state: StorageState | None) -> Empty:
-        found = await self._allowed(id, call, "patch")
-        labels = mapping(mapping(found.body.get("metadata")).get("labels"))
-        if (labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED) != (state is not None):
-            await self._runs.edit(
-                found, {"metadata": {"labels": {STORAGE_STATE_LABEL: state.value if state else None}}}
-            )
-        return Empty()
+        return await self._edit(request.id, call, unarchive)
 
     async def delete_run(self, request: DeleteRunRequest, call: Call) -> Empty:
         """DeleteRun, with its Workflow and pods. Raises ServiceError."""
@@ -246,43 +238,51 @@ class RunService:
         return Empty()
 
     async def terminate_run(self, request: TerminateRunRequest, call: Call) -> Empty:
-        """TerminateRun: exit handlers run, as in KFP; of a run that is being ended, it changes nothing.
+        """TerminateRun: exit handlers run, as in KFP; of a run that is being ended, or was, it changes nothing.
 
         Raises ServiceError.
         """
-        found = await self._allowed(request.run_id, call, "patch")
-        status = status_of(found.body)
-        if status in FINISHED:
-            raise invalid(f"Terminate run failed: Failed to terminate run {request.run_id}: it has ended as {status}.")
-        if not mapping(found.body.get("spec")).get("shutdown"):
-            await self._runs.edit(found, {"spec": {"shutdown": Shutdown.STOP.value}})
-        return Empty()
+        failed = f"Terminate run failed: Failed to terminate run {request.run_id}"
+        return await self._edit(request.run_id, call, terminate(Shutdown.STOP), Code.INVALID_ARGUMENT, failed)
 
     async def retry_run(self, request: RetryRunRequest, call: Call) -> Empty:
-        """RetryRun; where a retry has been asked for already, that is the one. Raises ServiceError."""
-        found = await self._allowed(request.run_id, call, "patch")
-        for _ in range(TRIES):
-            record = run_record(found.body)
-            done = record.status.retries if record.status.retries is not None else record.retries
-            if record.retries > done:
-                return Empty()
-            if status_of(found.body) not in ("Failed", "Error"):
-                raise ServiceError(Code.ABORTED, "Retry run failed: Workflow must be Failed/Error to retry")
-            version = {"resourceVersion": record.resource_version}
-            try:
-                await self._runs.edit(found, {"metadata": version, "spec": {"retries": done + 1, "shutdown": None}})
-                return Empty()
-            except ApiError as error:
-                if error.code != 409:
-                    raise
-            found = await self._runs.read(found.id, found.key)
-        raise ServiceError(Code.ABORTED, "Retry run failed: the run changes faster than it can be edited; try again")
+        """RetryRun, which takes the run out of the archive; where a retry is asked for already, that is the one.
+
+        Raises ServiceError.
+        """
+        failed = "Retry run failed: Workflow must be Failed/Error to retry"
+        return await self._edit(request.run_id, call, retry, Code.ABORTED, failed)
 
     async def report_run_metrics(self, request: ReportRunMetricsRequest, call: Call) -> ReportRunMetricsResponse:
         """ReportRunMetrics: each metric by itself, in order. Raises ServiceError where there is no such run."""
         key = await self._runs.key(request.run_id)
         await self._tenancy.require(call, "patch", key.namespace, key.name, subresource="metrics")
         return await self._metrics.report(await self._runs.read(request.run_id, key), request.metrics)
+
+    async def _edit(
+        self, id: str, call: Call, decide: Decision, code: Code = Code.ABORTED, failed: str = "Edit run failed"
+    ) -> Empty:
+        """Carry out what is decided of the run as it is now; anew where somebody else writes it meanwhile.
+
+        Raises ServiceError, with this code and words where it is refused.
+        """
+        found = await self._allowed(id, call, "patch")
+        for _ in range(TRIES):
+            edit = decide(found.body)
+            if edit.refused:
+                raise ServiceError(code, f"{failed}: {edit.said}")
+            if edit.patch is None:
+                return Empty()
+            version = mapping(found.body.get("metadata")).get("resourceVersion")
+            metadata = {**mapping(edit.patch.get("metadata")), "resourceVersion": version}
+            try:
+                await self._runs.edit(found, {**edit.patch, "metadata": metadata})
+                return Empty()
+            except ApiError as error:
+                if error.code != 409:
+                    raise
+            found = await self._runs.read(found.id, found.key)
+        raise ServiceError(Code.ABORTED, "the run changes faster than it can be edited; try again")
 
     async def _allowed(self, id: str, call: Call, verb: str) -> Found:
         """The run as it is now, for a caller who may do this with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runwright.kubectl.waiting import GOALS, code_of, out_of_reach, reached
-from tests.unit.kubectl.test_edits import a_run
+from tests.unit.core.test_edits import a_run
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Skipped", "Failed", "Error"])

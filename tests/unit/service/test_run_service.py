@@ -218,8 +218,28 @@ async def test_terminate_twice_is_fine_and_of_an_ended_run_is_refused():
     detail = await it.call("RunService/GetRun", GetRunRequest(run_id=id))
     assert detail.run.status == "Terminating"
     phase(it, "Failed")
+    await it.call("RunService/TerminateRun", TerminateRunRequest(run_id=id))
+    assert it.objects.calls.count("patch pipelineruns") == 1, "it has ended by that"
+
+
+async def test_a_run_that_ended_by_itself_cannot_be_terminated():
+    it = Bench()
+    id = await made(it)
+    phase(it, "Failed")
     error = await it.refused("RunService/TerminateRun", TerminateRunRequest(run_id=id))
     assert error.code == Code.INVALID_ARGUMENT and "it has ended as Failed" in error.message
+
+
+async def test_a_retry_takes_the_run_out_of_the_archive_in_the_same_edit():
+    """The operator does not look at archived runs: it would wait there unseen."""
+    it = Bench()
+    id = await made(it)
+    phase(it, "Failed")
+    await it.call("RunService/ArchiveRun", ArchiveRunRequest(id=id))
+    before = len(it.objects.calls)
+    await it.call("RunService/RetryRun", RetryRunRequest(run_id=id))
+    assert it.run()["spec"]["retries"] == 1 and "runwright.dev/storage-state" not in it.run()["metadata"]["labels"]
+    assert len(it.objects.calls) == before + 1
 
 
 async def test_a_retry_is_one_edit_and_of_two_at_once_one():

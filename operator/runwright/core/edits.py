@@ -1,4 +1,7 @@
-"""What each command edits of a run, or why it does not: decisions, from the run alone (docs/lifecycle.md)."""
+"""What is edited of a run to end, retry, archive it or bring it back, or why it is not: from the run alone (docs/lifecycle.md).
+
+`kubectl runwright` and the run service carry these out.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown
-from runwright.kubectl.edits import Decision, archive, archived, ended, retry, terminate, unarchive
+from runwright.core.edits import Decision, archive, archived, ended, retry, terminate, unarchive
 from tests.unit.fake.apiserver import check_rules, merged
 
 Run = dict[str, Any]
