@@ -64,6 +64,7 @@ def test_names_and_no_category(kubectl: Kubectl):
     lines = kubectl("api-resources", "--api-group=runwright.dev", "-o", "wide", "--no-headers").splitlines()
     verbs = "delete,deletecollection,get,list,patch,create,update,watch"
     assert [line.split() for line in lines] == [
+        ["pipelineexperiments", "pexp", "runwright.dev/v1alpha1", "true", "PipelineExperiment", verbs],
         ["pipelineruns", "prun", "runwright.dev/v1alpha1", "true", "PipelineRun", verbs],
         ["retentionpolicies", "runwright.dev/v1alpha1", "true", "RetentionPolicy", verbs],
         ["workflowsnapshots", "runwright.dev/v1alpha1", "true", "WorkflowSnapshot", verbs],

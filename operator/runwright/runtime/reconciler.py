@@ -21,7 +21,7 @@ from runwright.runtime.collector import Collector, Reader
 from runwright.runtime.finished import LONGEST_WAIT, FinishedRuns
 from runwright.runtime.measures import Measures
 from runwright.runtime.policies import Policies
-from runwright.runtime.store import Store
+from runwright.runtime.store import Store, later
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +149,10 @@ class Reconciler:
 
     def _settle(self, run: RunRecord, seen: Seen, terms: Terms, decision: Decision) -> float | None:
         """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""
+        told = self._store.run(run.key)
+        if told is not None and (told.uid != run.uid or later(told.resource_version, run.resource_version)):
+            # It was edited, or made anew, while this was decided: that is in the queue, and must not be forgotten.
+            return None
         self._forget(run.key)
         if run.deleting:
             return None

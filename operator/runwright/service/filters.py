@@ -119,7 +119,7 @@ def converted(key: str, value: str | int, of_number: bool) -> str | int:
         return str(value)
     if isinstance(value, int):
         return value
-    if value.lstrip("-").isdecimal() and len(value) < 20:
+    if value.removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     at = moment(value)
     if at is None:

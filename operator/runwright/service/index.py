@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 Scope = tuple[str, str]
 """Whose rows: a type of reference and an id, such as ("EXPERIMENT", id); ("", "") for all."""
@@ -91,6 +91,14 @@ class Sorted:
             del self.places[at]
 
 
+@dataclass(slots=True, eq=False)
+class Walk:
+    """A look at all rows of a list, as they were when it began."""
+
+    changed: dict[str, Row] = field(default_factory=dict[str, Row])
+    """Those that are another by now, or gone, as they were."""
+
+
 @dataclass(slots=True)
 class Waiter:
     """Somebody who waits for a row."""
@@ -110,6 +118,7 @@ class Index(Generic[R]):
         self._sorted: dict[tuple[Scope, Order], Sorted] = {}
         self._making: dict[tuple[Scope, Order], tuple[asyncio.Future[Sorted], list[tuple[R | None, R | None]]]] = {}
         self._waiting: list[Waiter] = []
+        self._walks: set[Walk] = set()
         self._clock = 0
 
     def __len__(self) -> int:
@@ -182,6 +191,8 @@ class Index(Generic[R]):
                 kept.add(now)
         for _, changes in self._making.values():
             changes.append((old, new))
+        for walk in self._walks if old else ():
+            walk.changed.setdefault(old.id if old else "", cast(Row, old))
 
     # --------------------------------------------------------------------------------------------------------- reads
 
@@ -204,18 +215,35 @@ class Index(Generic[R]):
     ) -> tuple[list[R], int, bool]:
         """Up to `size` rows after a place, how many there are on all pages, and whether more follow.
 
-        `matches` is asked for each row of the scope, since all are counted.
+        `matches` is asked for each row of the scope, since all are counted. All are as they were at one moment: the next
+        page begins after the last one's value, and must not miss what a row has passed over meanwhile.
         """
         places = (await self._order(scope, order)).places
         if matches is None:
             return self._slice(places, order, after, size)
+        walk = Walk()
+        self._walks.add(walk)
+        try:
+            return await self._search(list(self._walk(places, order)), walk, order, after, size, matches)
+        finally:
+            self._walks.discard(walk)
+
+    async def _search(
+        self,
+        places: list[Position],
+        walk: Walk,
+        order: Order,
+        after: Position | None,
+        size: int,
+        matches: Callable[[R], bool],
+    ) -> tuple[list[R], int, bool]:
         found: list[R] = []
         total, more = 0, False
-        for number, place in enumerate(list(self._walk(places, order))):
+        for number, place in enumerate(places):
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
-            row = self._rows.get(place[1])
-            if row is None or not matches(row):
+            row = cast(R, walk.changed.get(place[1])) or self._rows[place[1]]
+            if not matches(row):
                 continue
             total += 1
             if after is not None and not beyond(place, after, order.descending):

@@ -11,7 +11,7 @@ import pytest
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core import snapshot as packing
 from runwright.core.archive import POLL
-from runwright.ports import ApiError
+from runwright.ports import ApiError, Json
 from runwright.runtime.finished import LONGEST_WAIT
 from runwright.runtime.reconciler import RUN_LAG
 from tests.unit.fake.rules import condition_of
@@ -165,6 +165,33 @@ def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -
         assert bench.world.run() is None
 
     virtually(test, default=RetentionPolicySpec(delete_after="1h"))
+
+
+def test_an_edit_that_is_told_of_while_its_end_is_settled_is_not_forgotten() -> None:
+    """The first run of a namespace that ends waits for the policy to be read, and may be retried in that moment."""
+
+    async def test(bench: Bench) -> None:
+        bench.finished(phase="Failed")
+        bench.tell()
+        await bench.take()
+        read = bench.cluster.get_policy
+
+        async def slowly(namespace: str) -> Json | None:
+            found = await read(namespace)
+            bench.world.retry()
+            bench.tell()
+            return found
+
+        bench.cluster.get_policy = slowly
+        await bench.reconcile()
+        del bench.cluster.get_policy
+        kept = bench.store.run(KEY)
+        assert kept is not None and kept.retries == 1
+        assert len(bench.queue) == 1, "and it is looked at again"
+        await bench.reconcile()
+        assert bench.world.workflow() is not None
+
+    virtually(test)
 
 
 def test_a_run_that_has_not_ended_costs_no_read_of_a_policy() -> None:

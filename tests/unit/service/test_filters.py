@@ -75,6 +75,8 @@ def test_all_predicates_must_hold():
         ('{"predicates": [{"op": "EQUALS", "key": "name", "string_values": {"values": ["x"]}}]}', "expected one value"),
         ('{"predicates": [{"op": "IS_SUBSTRING", "key": "name", "int_value": 1}]}', "expected string_value"),
         ('{"predicates": [{"op": "EQUALS", "key": "created_at", "string_value": "soon"}]}', "expected a time"),
+        ('{"predicates": [{"op": "EQUALS", "key": "created_at", "string_value": "--5"}]}', "expected a time"),
+        ('{"predicates": [{"op": "IN", "key": "created_at", "string_values": {"values": ["-"]}}]}', "expected a time"),
         ('{"predicates": [{"op": "SOME", "key": "name", "string_value": "x"}]}', "failed to parse"),
         ('{"predicates": [], "more": 1}', "failed to parse"),
         ("not json", "failed to parse"),

@@ -159,6 +159,33 @@ async def test_what_changes_while_a_list_is_sorted_is_in_it(monkeypatch: pytest.
     assert page == expected(things, ("", ""), Order("name")) and total == len(things)
 
 
+@pytest.mark.parametrize("becomes", ["n30x", "", None])
+async def test_a_row_that_changes_during_a_search_takes_none_with_it(
+    monkeypatch: pytest.MonkeyPatch, becomes: str | None
+):
+    monkeypatch.setattr(index_module, "SLICE", 4)
+    index, pages, order = Index[Thing](), Pages(b"k" * 32, "Thing", ["name"]), Order("name")
+    ids = {f"id-{number:02}" for number in range(40)}
+    for id in ids:
+        index.apply(Thing(id, 1, f"n{id[3:]}", "a"))
+    await index.page(("", ""), order, None, 1, None)
+    told, total, token, more = list[str](), 0, "", True
+    while more:
+        listing = pages.read(("", ""), token, 6, "name", "")
+        reading = asyncio.create_task(
+            index.page(listing.scope, listing.order, listing.after, listing.size, lambda _: True)
+        )
+        await asyncio.sleep(0)
+        if not told:
+            # The last of the first page, before it is looked at.
+            index.apply(Thing("id-05", 2, becomes, "a")) if becomes is not None else index.remove("id-05", 2)
+        page, total, more = await reading
+        assert told or total == 40, "all that there were at one moment"
+        told += [one.id for one in page]
+        token = pages.token(listing, page[-1]) if more else ""
+    assert set(told) == ids and total == 40 - (becomes is None)
+
+
 async def test_an_id_is_waited_for():
     index = Index[Thing]()
     waiting = asyncio.create_task(index.wait_for("id-1", 5))
