@@ -69,7 +69,7 @@ ROWS = (
                 ((f"sum(up{{{OPERATOR}}})", "up"), (f"sum(runwright_leader{{{OPERATOR}}})", "at work")),
                 "stat",
                 4,
-                "One is up and at work, or something is wrong.",
+                "One is at work, for each shard, or something is wrong.",
             ),
             Panel("Pending", "short", ((f'sum(runwright_runs{{{RUNS}, phase="Pending"}})', ""),), "stat", 4),
             Panel("Running", "short", ((f'sum(runwright_runs{{{RUNS}, phase="Running"}})', ""),), "stat", 4),

@@ -12,16 +12,20 @@ from typing_extensions import override
 from runwright import __version__
 from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
+from runwright.core.records import Key
 from runwright.core.series import DEFAULT_LABELS
+from runwright.core.shard import shard_of
 from runwright.kubectl.commands import COMMANDS, CONTEXT
 from runwright.kubectl.session import fail
 from runwright.log import LogFormat, configure
 from runwright.process import OperatorOptions, run_operator
+from runwright.runtime.election import LEASE_SECONDS
 from runwright.runtime.resync import RESYNC_SECONDS
 from runwright.runtime.workers import WORKERS
 from runwright.serve import ServeOptions, run_serve
 from runwright.service.dispatch import Limits
 from runwright.service.run_service import RunOptions
+from runwright.term import TermOptions
 
 
 class DurationType(click.ParamType[str]):
@@ -38,7 +42,21 @@ class DurationType(click.ParamType[str]):
         return value
 
 
+class LeaseType(click.ParamType[Key]):
+    """The namespace and name of a Lease."""
+
+    name = "lease"
+
+    @override
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Key:
+        namespace, slash, name = value.partition("/")
+        if not namespace or not slash or not name or "/" in name:
+            self.fail(f"{value!r}: expected NAMESPACE/NAME", param, ctx)
+        return Key(namespace, name)
+
+
 DURATION = DurationType()
+LEASE = LeaseType()
 KEPT = click.IntRange(0, MAX_KEPT)
 
 
@@ -111,6 +129,32 @@ def main() -> None:
     "the run; repeatable. Runs with the same labels are one series, of the newest.",
 )
 @click.option(
+    "--shard",
+    "shard_name",
+    default="",
+    help="Name of the part of the runs that --selector selects; their Workflows carry it as a label.",
+)
+@click.option(
+    "--selector",
+    default="",
+    metavar="SELECTOR",
+    help="Look after the PipelineRuns with these labels only, such as team=a or 'team notin (a,b)'; needs --shard. The "
+    "selectors of all operators together must leave no run out, and none may fit two.",
+)
+@click.option(
+    "--lease",
+    type=LEASE,
+    metavar="NAMESPACE/NAME",
+    help="Act only while holding this Lease, which is made where it is not there: of several operators with the same one, "
+    "one acts and the others stand by. Default: there is no other.",
+)
+@click.option(
+    "--lease-seconds",
+    type=click.IntRange(10, 600),
+    default=int(LEASE_SECONDS),
+    help="How long after the leader's death another operator takes over.",
+)
+@click.option(
     "--probe-address", default="", help="HOST:PORT that answers /healthz, /readyz and /metrics; empty for none."
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log lines.")
@@ -132,6 +176,10 @@ def operator(
     artifact_buckets: tuple[str, ...],
     run_metrics_limit: int,
     run_metrics_labels: tuple[str, ...],
+    shard_name: str,
+    selector: str,
+    lease: Key | None,
+    lease_seconds: int,
     probe_address: str,
     log_format: str,
     log_level: str,
@@ -144,13 +192,14 @@ def operator(
     no RetentionPolicy that does. A duration is written as 90s, 15m, 36h, 7d or 1h30m.
     """
     configure(cast(LogFormat, log_format), log_level)
-    options = OperatorOptions(
+    try:
+        shard = shard_of(shard_name, selector)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    term = TermOptions(
         namespaces=namespaces,
-        kubeconfig=kubeconfig,
-        context=context,
+        shard=shard,
         default_service_account=default_service_account,
-        workers=workers,
-        resync_seconds=resync,
         default_retention=RetentionPolicySpec(
             archive_after=archive_after,
             delete_after=delete_after,
@@ -161,6 +210,15 @@ def operator(
         artifact_buckets=artifact_buckets,
         run_metrics_limit=run_metrics_limit,
         run_metrics_labels=run_metrics_labels,
+        workers=workers,
+        resync_seconds=resync,
+    )
+    options = OperatorOptions(
+        term=term,
+        kubeconfig=kubeconfig,
+        context=context,
+        lease=lease,
+        lease_seconds=lease_seconds,
         probe_address=probe_address,
     )
     try:

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from runwright.api import retentionpolicy
 from runwright.api.model import GROUP, VERSION
-from runwright.api.pipelinerun import PLURAL, RUN_LABEL, STORAGE_STATE_LABEL, StorageState
+from runwright.api.pipelinerun import PLURAL, STORAGE_STATE_LABEL, StorageState
+from runwright.core.shard import EVERYTHING, Shard
 from runwright.runtime.intake import Intake
 
 ARGO_GROUP = "argoproj.io"
@@ -43,7 +44,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
         return None
 
 
-def operator_settings(namespaced: bool) -> kopf.OperatorSettings:
+def operator_settings(namespaced: bool, shard: Shard = EVERYTHING) -> kopf.OperatorSettings:
     """How Kopf is to watch. Reasons for each figure: docs/decisions."""
     settings = kopf.OperatorSettings()
     settings.persistence.diffbase_storage = NoDiffBase()
@@ -53,8 +54,8 @@ def operator_settings(namespaced: bool) -> kopf.OperatorSettings:
     settings.scanning.disabled = namespaced
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
-    settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = RUN_LABEL
-    settings.watching.label_selectors[GROUP, PLURAL] = AVAILABLE_RUNS
+    settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = shard.workflows
+    settings.watching.label_selectors[GROUP, PLURAL] = shard.runs(AVAILABLE_RUNS)
     # A worker of Kopf's holds its place for idle_timeout: a limit on them would be one on objects a second.
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5

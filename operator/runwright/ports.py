@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -83,6 +83,10 @@ class Cluster(Protocol):
 
     async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
         """Set `spec.shutdown` of this very Workflow (its uid must hold, else Conflict); None where it is gone."""
+        ...
+
+    async def label_workflow(self, workflow: WorkflowRecord, labels: Mapping[str, str]) -> Json | None:
+        """Set labels of this very Workflow (its uid must hold, else Conflict); None where it is gone."""
         ...
 
     async def replace_workflow(self, workflow: Json) -> Json | None:
@@ -198,6 +202,26 @@ class OwnObjects(Protocol):
 
     def list_config_maps(self, selector: str) -> AsyncIterator[Json]:
         """The metadata of the ConfigMaps with these labels, in the namespaces that are looked after."""
+        ...
+
+
+class Leases(Protocol):
+    """Leases of coordination.k8s.io. Each call raises ApiError; what is not there is None."""
+
+    async def get(self, key: Key) -> Json | None:
+        """The Lease as etcd has it now."""
+        ...
+
+    async def create(self, body: Json) -> Json:
+        """Create; ApiError AlreadyExists where another one was faster."""
+        ...
+
+    async def replace(self, body: Json) -> Json:
+        """Write it, if it is still at the resourceVersion that it says, else ApiError Conflict; NotFound where it is gone."""
+        ...
+
+    def events(self, key: Key, since: str) -> AsyncGenerator[tuple[str, Json]]:
+        """What happens to this Lease after that version: type and object."""
         ...
 
 

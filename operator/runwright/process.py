@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
-from kubernetes.aio import client
 
 from runwright import __version__
+from runwright.adapters.connection import operator_client
 from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.leases import KubernetesLeases
 from runwright.adapters.login import bearer_token, configure
-from runwright.adapters.traffic import observe_requests
-from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.adapters.traffic import fence_writes, observe_requests
 from runwright.core.records import Key
-from runwright.core.series import DEFAULT_LABELS, chosen_labels
-from runwright.core.workflow import BuildOptions
-from runwright.handlers import watch_registry
+from runwright.core.series import chosen_labels
 from runwright.ports import ApiError
-from runwright.runtime.artifacts import Artifacts
 from runwright.runtime.clock import SystemClock
+from runwright.runtime.election import LEASE_SECONDS, Election
+from runwright.runtime.fence import Fence
 from runwright.runtime.health import health_endpoint
-from runwright.runtime.intake import Intake
 from runwright.runtime.measures import Measures
-from runwright.runtime.policies import Policies
-from runwright.runtime.queue import WorkQueue
-from runwright.runtime.reconciler import Reconciler
-from runwright.runtime.resync import RESYNC_SECONDS, Resync
-from runwright.runtime.series import RunSeries
-from runwright.runtime.store import Store
-from runwright.runtime.sweep import Sweep
-from runwright.runtime.workers import WORKERS, work
-from runwright.watches import Watches, stop_on_signals
+from runwright.term import Term, TermOptions
+from runwright.watches import pass_on, stop_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -48,20 +43,12 @@ START_POLL_SECONDS = 0.5
 class OperatorOptions:
     """What an admin can choose."""
 
-    namespaces: tuple[str, ...] = ()
-    """Namespaces to look after; none means all."""
+    term: TermOptions = field(default_factory=TermOptions)
     kubeconfig: str | None = None
     context: str | None = None
-    default_service_account: str = ""
-    default_retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
-    """What holds where neither a run nor its namespace's policy says anything."""
-    artifact_buckets: tuple[str, ...] = ()
-    """Buckets, as HOST/BUCKET, that may be read with the operator's own identity: for the metrics in them."""
-    run_metrics_limit: int = 0
-    """Series that Prometheus is told of the metrics of runs at most; 0 for none."""
-    run_metrics_labels: tuple[str, ...] = DEFAULT_LABELS
-    workers: int = WORKERS
-    resync_seconds: float = RESYNC_SECONDS
+    lease: Key | None = None
+    """The Lease that this operator competes for with others; None: there is no other."""
+    lease_seconds: float = LEASE_SECONDS
     probe_address: str = ""
     """HOST:PORT of the probes and the metrics; empty for none."""
 
@@ -70,53 +57,109 @@ async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises kubernetes' ConfigException where there is no way to a cluster, ApiError where its API server does not answer
-    at the start, and ValueError or OSError for a probe address that cannot be used, or labels that there are not. An API server that goes away later
-    is waited for.
+    at the start, and ValueError or OSError for a probe address that cannot be used, or labels that there are not. An API
+    server that goes away later is waited for.
     """
-    series = RunSeries(chosen_labels(options.run_metrics_labels), options.run_metrics_limit)
+    chosen_labels(options.term.run_metrics_labels)
     configuration = await configure(options.kubeconfig, options.context)
-    measures = Measures()
-    measures.registry.register(series)
+    fence = Fence(always=options.lease is None)
+    measures = Measures(options.term.shard.name, leads=lambda: fence.open)
     observe_requests(configuration, measures.request)
-    async with client.ApiClient(configuration) as api:
-        api.user_agent = f"runwright/{__version__}"
-        cluster = KubernetesCluster(api, options.namespaces)
+    fence_writes(configuration, fence.check)
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    async with operator_client(configuration) as api:
+        api.user_agent = f"runwright/{__version__} ({identity})"
+        cluster = KubernetesCluster(api, options.term.namespaces, options.term.shard)
         await first_answer(cluster, configuration.host)
-        store, queue, clock = Store(), WorkQueue[Key](), SystemClock()
-        sweep = Sweep(cluster, store, queue, clock)
-        policies = Policies(cluster, options.default_retention, sweep.policy_changed, sweep.policy_begins)
-        build = BuildOptions(default_service_account=options.default_service_account)
-        artifacts = Artifacts(cluster, options.artifact_buckets)
-        reconciler = Reconciler(cluster, store, clock, build, policies, queue.add, measures, artifacts)
-        measures.watch_over(store, reconciler.finished, queue)
-        registry = watch_registry(Intake(store, queue, policies, series))
-        register_login(registry, configuration)
-        watches = Watches(registry, options.namespaces, cluster.missing_kinds, measures.watch_restarts.inc)
         stop = asyncio.Event()
         stop_on_signals(stop)
-        where = ", ".join(options.namespaces) or "all namespaces"
-        logger.info("runwright %s looks after PipelineRuns in %s of %s", __version__, where, configuration.host)
-        background = [
-            asyncio.create_task(work(queue, measures.timed(reconciler.reconcile), options.workers), name="workers"),
-            asyncio.create_task(Resync(cluster, store, queue).forever(options.resync_seconds), name="resync"),
-            asyncio.create_task(sweep.forever(), name="sweep"),
-        ]
-
-        def report() -> dict[str, object]:
-            return {"version": __version__, "watching": watches.running, "waiting": len(queue)}
-
-        try:
-            async with health_endpoint(options.probe_address, lambda: watches.running, report, measures.exposition):
-                measures.acting(True)
-                await watches.run(stop)
-        finally:
-            measures.acting(False)
-            queue.close()
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
-            await reconciler.collector.close()
+        shard = options.term.shard
+        where = ", ".join(options.term.namespaces) or "all namespaces"
+        which = f" of shard {shard.name} ({shard.selector})" if shard.name else ""
+        operator = Operator(
+            lambda: Term(cluster, options.term, measures, lambda: connection_info(configuration)),
+            f"runwright {__version__} looks after PipelineRuns{which} in {where} of {configuration.host}",
+        )
+        async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.exposition):
+            if options.lease is None:
+                await operator.act(stop, stop)
+            else:
+                leases = KubernetesLeases(api)
+                election = Election(leases, options.lease, identity, SystemClock(), fence, options.lease_seconds)
+                await operator.compete(election, stop)
         logger.info("stopped; what was under way is found again at the next start")
+
+
+class Operator:
+    """A process that acts, or stands by until it may."""
+
+    def __init__(self, new_term: Callable[[], Term], title: str) -> None:
+        self._new_term = new_term
+        self._title = title
+        self._term: Term | None = None
+        self._stands_by = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the watches run, or another operator's do and this one would follow it."""
+        return self._term.watching if self._term else self._stands_by
+
+    def report(self) -> dict[str, object]:
+        """What the probes tell."""
+        term = self._term
+        return {
+            "version": __version__,
+            "leader": term is not None,
+            "watching": term.watching if term else False,
+            "waiting": term.waiting if term else 0,
+        }
+
+    async def act(self, end: asyncio.Event, signalled: asyncio.Event) -> None:
+        """Look after the runs until `end` is set; a signal sets `signalled`."""
+        logger.info("%s", self._title)
+        self._term = self._new_term()
+        try:
+            await self._term.run(end, signalled)
+        finally:
+            self._term.close()
+            self._term = None
+
+    async def compete(self, election: Election, stop: asyncio.Event) -> None:
+        """Act while the Lease is held, and stand by while it is another's, until `stop` is set."""
+        while not stop.is_set():
+            self._stands_by = True
+            if not await unless(stop, election.win()):
+                break
+            lost, end = asyncio.Event(), asyncio.Event()
+            helpers = [
+                asyncio.create_task(election.hold(lost), name="lease"),
+                asyncio.create_task(pass_on(lost, end)),
+                asyncio.create_task(pass_on(stop, end)),
+            ]
+            try:
+                await self.act(end, stop)
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+                await asyncio.gather(*helpers, return_exceptions=True)
+                if not lost.is_set():
+                    await election.release()
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work was done before `stop` was set; it is cancelled then."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+            return True
+        return False
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
 
 
 async def first_answer(cluster: KubernetesCluster, host: str) -> None:
@@ -138,14 +181,6 @@ async def first_answer(cluster: KubernetesCluster, host: str) -> None:
                 logger.warning("waiting for the API server %s: %s", host, error)
                 told = True
         await asyncio.sleep(START_POLL_SECONDS)
-
-
-def register_login(registry: kopf.OperatorRegistry, configuration: client.Configuration) -> None:
-    """Kopf uses the same credentials as the rest of the operator."""
-
-    @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await connection_info(configuration)
 
 
 async def connection_info(configuration: Any) -> kopf.ConnectionInfo:

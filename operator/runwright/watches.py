@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import kopf
 
+from runwright.core.shard import Shard
 from runwright.handlers import operator_settings
 from runwright.ports import ApiError
 
@@ -35,12 +36,14 @@ class Watches:
         self,
         registry: kopf.OperatorRegistry,
         namespaces: tuple[str, ...],
+        shard: Shard,
         missing_kinds: Callable[[], Awaitable[tuple[str, ...]]],
         restarted: Callable[[], object] = lambda: None,
     ) -> None:
         """`restarted` is called whenever they are begun anew after they ended by themselves."""
         self._registry = registry
         self._namespaces = namespaces
+        self._shard = shard
         self._missing_kinds = missing_kinds
         self._restarted = restarted
         self._ready = asyncio.Event()
@@ -50,8 +53,8 @@ class Watches:
         """Whether Kopf has started and not ended."""
         return self._ready.is_set()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Watch until `stop` is set."""
+    async def run(self, stop: asyncio.Event, signalled: asyncio.Event | None = None) -> None:
+        """Watch until `stop` is set. A signal sets `signalled`, and `stop` where that is None."""
         failures = 0
         while not stop.is_set():
             end = asyncio.Event()
@@ -60,7 +63,7 @@ class Watches:
                 helpers.append(asyncio.create_task(self._await_kinds(end)))
             started = asyncio.get_running_loop().time()
             try:
-                await self._kopf(stop, end)
+                await self._kopf(signalled or stop, end)
                 problem = "Kopf ended by itself"
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
@@ -78,14 +81,14 @@ class Watches:
                 await asyncio.wait_for(stop.wait(), seconds)
             self._restarted()
 
-    async def _kopf(self, stop: asyncio.Event, end: asyncio.Event) -> None:
+    async def _kopf(self, signalled: asyncio.Event, end: asyncio.Event) -> None:
         # Kopf cancels every task that it does not know when it ends. What was created just now has begun after this, so
         # that the tasks which it is made of are known too.
         await asyncio.sleep(0)
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._registry,
-            settings=operator_settings(namespaced=bool(self._namespaces)),
+            settings=operator_settings(bool(self._namespaces), self._shard),
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
@@ -93,7 +96,7 @@ class Watches:
             ready_flag=self._ready,
         )
         # Kopf takes the signals for itself, and would end alone.
-        stop_on_signals(stop)
+        stop_on_signals(signalled)
         await kopf.run_tasks(tasks, ignored=others)
 
     async def _await_kinds(self, end: asyncio.Event) -> None:

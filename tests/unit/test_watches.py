@@ -12,6 +12,7 @@ import pytest
 
 from runwright import watches
 from runwright.core.records import Key
+from runwright.core.shard import EVERYTHING
 from runwright.ports import ApiError
 from runwright.runtime.workers import work
 from runwright.watches import Watches
@@ -62,7 +63,7 @@ async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.Mo
     starts = Starts(monkeypatch, "fail", "end", "fail", "wait")
     stop = asyncio.Event()
     restarts: list[int] = []
-    running = Watches(kopf.OperatorRegistry(), (), served, lambda: restarts.append(starts.count))
+    running = Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, lambda: restarts.append(starts.count))
     task = asyncio.create_task(running.run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     assert running.running
@@ -76,7 +77,7 @@ async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.Mo
 async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "fail")
     stop = asyncio.Event()
-    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), served).run(stop))
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     stop.set()
     await asyncio.wait_for(task, 5)
@@ -95,7 +96,7 @@ async def test_a_namespaced_operator_watches_anew_when_a_kind_comes(monkeypatch:
 
     starts = Starts(monkeypatch, "wait", "wait")
     stop = asyncio.Event()
-    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), ("team-a",), missing).run(stop))
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), ("team-a",), EVERYTHING, missing).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     stop.set()
     await asyncio.wait_for(task, 5)
@@ -105,7 +106,7 @@ async def test_a_namespaced_operator_watches_anew_when_a_kind_comes(monkeypatch:
 async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "wait")
     stop = asyncio.Event()
-    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), served).run(stop))
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(task, 5)
@@ -135,7 +136,7 @@ def test_what_runs_beside_kopf_outlives_it(monkeypatch: pytest.MonkeyPatch) -> N
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(1000, stop.set)
         # Not as a task: all of those that are beside it must then have begun.
-        await Watches(kopf.OperatorRegistry(), (), served).run(stop)
+        await Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop)
         assert [task.done() for task in beside] == [False] * 3
         bench.queue.add(Key("team", "a"))
         bench.queue.add(Key("team", "b"))

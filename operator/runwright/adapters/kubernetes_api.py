@@ -24,7 +24,6 @@ from runwright.api.pipelinerun import (
     DELETE_ON_LABEL,
     KIND,
     PLURAL,
-    RUN_LABEL,
     STORAGE_STATE_LABEL,
     Phase,
     Shutdown,
@@ -33,6 +32,7 @@ from runwright.api.pipelinerun import (
 from runwright.core.decision import Notice, event_name
 from runwright.core.observe import key_of, mapping, text
 from runwright.core.records import Key, RunRecord, WorkflowRecord
+from runwright.core.shard import EVERYTHING, Shard
 from runwright.core.workflow import ObjectRef
 from runwright.ports import ApiError, Cluster, Identity, Json, Leftover
 
@@ -55,15 +55,18 @@ NODE_ANNOTATION = "workflows.argoproj.io/node-id"
 class KubernetesCluster(Cluster):
     """The API server, through one client that is bounded in connections and time."""
 
-    def __init__(self, api: client.ApiClient, namespaces: tuple[str, ...] = ()) -> None:
-        """`namespaces` are the ones whose objects are listed; none means all."""
+    def __init__(self, api: client.ApiClient, namespaces: tuple[str, ...] = (), shard: Shard = EVERYTHING) -> None:
+        """`namespaces` are the ones whose objects are listed; none means all. Runs of another shard are not there."""
         self._custom = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
         self._namespaces = namespaces
+        self._shard = shard
 
     @override
     async def get_run(self, key: Key) -> Json | None:
-        return await found(self._custom.get_namespaced_custom_object, *OWN, key.namespace, PLURAL, key.name)
+        run = await found(self._custom.get_namespaced_custom_object, *OWN, key.namespace, PLURAL, key.name)
+        labels = mapping(mapping((run or {}).get("metadata")).get("labels"))
+        return run if self._shard.mine(labels) else None
 
     @override
     async def get_workflow(self, key: Key) -> Json | None:
@@ -128,6 +131,19 @@ class KubernetesCluster(Cluster):
             "workflows",
             workflow.key.name,
             {"metadata": {"uid": workflow.uid}, "spec": {"shutdown": how.value}},
+            field_manager=COMPONENT,
+            _content_type=MERGE_PATCH,
+        )
+
+    @override
+    async def label_workflow(self, workflow: WorkflowRecord, labels: Mapping[str, str]) -> Json | None:
+        return await found(
+            self._custom.patch_namespaced_custom_object,
+            *ARGO,
+            workflow.key.namespace,
+            "workflows",
+            workflow.key.name,
+            {"metadata": {"uid": workflow.uid, "labels": dict(labels)}},
             field_manager=COMPONENT,
             _content_type=MERGE_PATCH,
         )
@@ -292,33 +308,33 @@ class KubernetesCluster(Cluster):
 
     @override
     async def list_unfinished_runs(self) -> AsyncIterator[Identity]:
-        async for identity in self._list(*OWN, PLURAL, field_selector=UNFINISHED):
+        async for identity in self._runs(field_selector=UNFINISHED):
             yield identity
 
     @override
     async def list_half_archived_runs(self) -> AsyncIterator[Identity]:
-        async for identity in self._list(*OWN, PLURAL, label_selector=ARCHIVED, field_selector=NOT_YET_ARCHIVED):
+        async for identity in self._runs(label_selector=ARCHIVED, field_selector=NOT_YET_ARCHIVED):
             yield identity
 
     @override
     async def list_expiring_runs(self, days: tuple[str, ...]) -> AsyncIterator[Identity]:
         when = f"{DELETE_ON_LABEL} in ({','.join(days)})" if days else DELETE_ON_LABEL
-        async for identity in self._list(*OWN, PLURAL, label_selector=f"{ARCHIVED},{when}"):
+        async for identity in self._runs(label_selector=f"{ARCHIVED},{when}"):
             yield identity
 
     @override
     async def list_undated_runs(self, namespace: str) -> AsyncIterator[Identity]:
-        async for identity in self._list(*OWN, PLURAL, namespace, label_selector=f"{ARCHIVED},!{DELETE_ON_LABEL}"):
+        async for identity in self._runs(namespace, label_selector=f"{ARCHIVED},!{DELETE_ON_LABEL}"):
             yield identity
 
     @override
     async def list_runs(self, namespace: str) -> AsyncIterator[Identity]:
-        async for identity in self._list(*OWN, PLURAL, namespace):
+        async for identity in self._runs(namespace):
             yield identity
 
     @override
     async def list_workflows(self) -> AsyncIterator[Identity]:
-        async for identity in self._list(*ARGO, "workflows", label_selector=RUN_LABEL):
+        async for identity in self._list(*ARGO, "workflows", label_selector=self._shard.workflows):
             yield identity
 
     async def missing_kinds(self) -> tuple[str, ...]:
@@ -333,6 +349,11 @@ class KubernetesCluster(Cluster):
             if all(resource.get("name") != plural for resource in resources):
                 missing.append(f"{plural}.{group}")
         return tuple(missing)
+
+    def _runs(self, only: str = "", label_selector: str = "", **selectors: str) -> AsyncIterator[Identity]:
+        if of_shard := self._shard.runs(label_selector):
+            selectors["label_selector"] = of_shard
+        return self._list(*OWN, PLURAL, only, **selectors)
 
     async def _list(
         self, group: str, version: str, plural: str, only: str = "", **selectors: str

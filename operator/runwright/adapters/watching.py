@@ -1,4 +1,4 @@
-"""Lists and watches of one of our kinds, and of pods, as the API server sends them: pages of objects, then events."""
+"""Lists and watches of one of our kinds, of pods and of Leases, as the API server sends them: pages of objects, then events."""
 
 from __future__ import annotations
 
@@ -84,6 +84,8 @@ class Watching:
     def _method(self) -> tuple[Any, ...]:
         if self._plural == "pods":
             return client.CoreV1Api(self._api).list_namespaced_pod_without_preload_content, self._namespace
+        if self._plural == "leases":
+            return client.CoordinationV1Api(self._api).list_namespaced_lease_without_preload_content, self._namespace
         custom = client.CustomObjectsApi(self._api)
         if self._namespace:
             return custom.list_namespaced_custom_object_without_preload_content, *OWN, self._namespace, self._plural

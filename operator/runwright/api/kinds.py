@@ -123,6 +123,11 @@ PIPELINE_RUN = Kind(
             "Date in UTC, such as `2026-11-24`, on which its retention deletes an archived run; the operator writes it.",
         ),
         Label(pipelinerun.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of the PipelineRun that it belongs to."),
+        Label(
+            pipelinerun.SHARD_LABEL,
+            "Workflow",
+            "Name of the shard whose operator looks after the run, where there are several; the operator writes it.",
+        ),
     ),
     notes="A path with `[]` is a field of each item of a list. Server-side apply merges a list by the keys that are named for it. "
     "A field without a default may be absent. `kubectl apply` without `--server-side` keeps a copy of the object in an "

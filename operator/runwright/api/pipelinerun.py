@@ -25,6 +25,9 @@ RUN_LABEL = f"{GROUP}/run"
 STORAGE_STATE_LABEL = f"{GROUP}/storage-state"
 """On a PipelineRun: `Archived`, or `Available`, which is also what its absence means."""
 
+SHARD_LABEL = f"{GROUP}/shard"
+"""On a Workflow: the shard whose operator looks after its run, where there are shards."""
+
 DELETE_ON_LABEL = f"{GROUP}/delete-on"
 """On an archived PipelineRun: the date (UTC, `2026-11-24`) from which its retention deletes it."""
 

@@ -23,6 +23,7 @@ from runwright.api.duration import duration_of
 from runwright.api.pipelinerun import (
     DELETE_ON_LABEL,
     KIND,
+    SHARD_LABEL,
     STORAGE_STATE_LABEL,
     NodeStatus,
     PipelineRunStatus,
@@ -188,6 +189,7 @@ def workflow_record(body: Json) -> WorkflowRecord:
         attempt=attempt_of(body),
         restored_from=text(annotations.get(RESTORED_ANNOTATION)),
         source_digest=text(annotations.get(SOURCE_ANNOTATION)),
+        shard=text(mapping(metadata.get("labels")).get(SHARD_LABEL)),
         deleting=metadata.get("deletionTimestamp") is not None,
         shutdown=text(mapping(body.get("spec")).get("shutdown")),
         phase=text(status.get("phase")),

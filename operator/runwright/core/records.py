@@ -94,6 +94,8 @@ class WorkflowRecord:
     """`spec.retries` of the run when the Workflow was made or last reset; None where it does not say."""
     restored_from: str = ""
     """UID of the Workflow in whose place this one was put back from a snapshot; else empty."""
+    shard: str = ""
+    """Of which shard's runs it says to be; empty where it says nothing."""
     deleting: bool = False
     shutdown: str = ""
     """Argo's `spec.shutdown`: `Stop`, `Terminate`, or empty."""

@@ -13,6 +13,7 @@ from runwright.api.pipelinerun import (
     KIND,
     MAX_NAME,
     RUN_LABEL,
+    SHARD_LABEL,
     ManifestFrom,
     PipelineRun,
     WorkflowSource,
@@ -66,6 +67,8 @@ class BuildOptions:
 
     default_service_account: str = ""
     """Who the pods of a run run as that names nobody; empty leaves it to Kubernetes (`default`)."""
+    shard: str = ""
+    """The shard whose runs these are; empty where there are no shards."""
 
 
 def build_workflow(
@@ -119,7 +122,7 @@ class _Build:
         with healing(from_config_map or template is not None):
             _check_entrypoint(spec, template)
             set_parameters(spec, self.run.spec.parameters or (), template)
-            _keep_run_label(spec)
+            _keep_own_labels(spec)
             workflow["metadata"] = self._metadata(workflow)
             if is_kfp:
                 workflow = kfp.complete(workflow, self._own("uid"), self._run_name(), self._created_at())
@@ -264,6 +267,14 @@ class _Build:
         return built | ({"annotations": annotations} if annotations else {})
 
 
+def in_shard(workflow: Mapping[str, Any], shard: str) -> dict[str, Any]:
+    """The Workflow as that of a run of this shard, by the label that the shard's operator watches; empty: of none."""
+    metadata: dict[str, Any] = dict(workflow["metadata"])
+    known: dict[str, Any] = metadata.get("labels") or {}
+    labels = {key: value for key, value in known.items() if key != SHARD_LABEL}
+    return {**workflow, "metadata": {**metadata, "labels": labels | ({SHARD_LABEL: shard} if shard else {})}}
+
+
 def owner_reference(name: str, uid: str) -> dict[str, Any]:
     """The reference to a run by which the garbage collector takes what the run owns."""
     return {
@@ -301,11 +312,13 @@ def _kept(value: Any, path: str) -> dict[str, str]:
     return kept
 
 
-def _keep_run_label(spec: Mapping[str, Any]) -> None:
-    """Takes our label out of `spec.workflowMetadata`, which Argo writes over the Workflow's own labels."""
+def _keep_own_labels(spec: Mapping[str, Any]) -> None:
+    """Takes our labels out of `spec.workflowMetadata`, which Argo writes over the Workflow's own labels."""
     metadata = mapping(spec.get("workflowMetadata"), "spec.workflowMetadata")
     for part in ("labels", "labelsFrom"):
-        mapping(metadata.get(part), f"spec.workflowMetadata.{part}").pop(RUN_LABEL, None)
+        found = mapping(metadata.get(part), f"spec.workflowMetadata.{part}")
+        for label in (RUN_LABEL, SHARD_LABEL):
+            found.pop(label, None)
 
 
 def _check_entrypoint(spec: Mapping[str, Any], template: Mapping[str, Any] | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runwright.api.pipelinerun import PipelineRun
+from runwright.api.pipelinerun import SHARD_LABEL, PipelineRun
 from runwright.core.attempt import retry_due
 from runwright.core.decision import (
     Action,
@@ -39,7 +39,7 @@ from runwright.core.ownership import begun
 from runwright.core.records import Absent, Kept, Key, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.refusals import invalid_run, refusal_of, unreadable
 from runwright.core.retry import has_claims, retried
-from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
+from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
 from runwright.ports import ApiError, Clock, Cluster, Json
 from runwright.runtime.collector import Collector
 from runwright.runtime.leftovers import clear_leftovers
@@ -123,10 +123,19 @@ class Actions:
         # First the run, then the Workflow: the other way round, a Workflow that is created and recorded between the
         # two reads would look like one that was deleted.
         run = await self.read_run(key)
-        workflow = await self._cluster.get_workflow(key) if run else None
-        if workflow is None:
+        body = await self._cluster.get_workflow(key) if run else None
+        if run is None or body is None:
             return Observation(run, Absent())
-        return Observation(run, self._kept(workflow))
+        workflow = self._kept(body)
+        shard = self._options.shard
+        if shard and workflow.shard != shard and workflow.owner_uid == run.uid and not workflow.finished:
+            # The run came from another shard, and this one's watch does not tell of its Workflow yet.
+            body = await self._cluster.label_workflow(workflow, {SHARD_LABEL: shard})
+            if body is None:
+                return Observation(run, Absent())
+            logger.info("Workflow %s belongs to shard %s now", key, shard)
+            workflow = self._kept(body)
+        return Observation(run, workflow)
 
     async def read_run(self, key: Key) -> RunRecord | None:
         """The run as the API server has it now."""
@@ -159,7 +168,7 @@ class Actions:
 
     async def _create_workflow(self, run: RunRecord, workflow: Json) -> Observation:
         try:
-            created = await self._cluster.create_workflow(workflow)
+            created = await self._cluster.create_workflow(in_shard(workflow, self._options.shard))
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 # Ours from before a crash, or somebody else's: its owner tells.
@@ -251,7 +260,8 @@ class Actions:
         if isinstance(reset, Refusal):
             return self._refused(run, reset)
         await clear_leftovers(self._cluster, run.key, reset.removed)
-        written = await self._cluster.replace_workflow(numbered(reset.workflow, run))
+        reset_workflow = in_shard(numbered(reset.workflow, run), self._options.shard)
+        written = await self._cluster.replace_workflow(reset_workflow)
         if written is None:
             return Observation(run, Absent())
         logger.info("retrying Workflow %s: attempt %d, %d nodes anew", run.key, run.retries, len(reset.removed))

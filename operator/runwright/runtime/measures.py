@@ -30,6 +30,7 @@ from runwright.core.records import Key, RunRecord
 from runwright.ports import ApiError
 from runwright.runtime.finished import FinishedRuns
 from runwright.runtime.queue import WorkQueue
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
@@ -59,7 +60,8 @@ Reconcile = Callable[[Key], Awaitable[float | None]]
 class Measures:
     """The metrics of one operator process, in a registry of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: str = "", leads: Callable[[], bool] = lambda: True) -> None:
+        """`leads` tells whether this process is the one that looks after the runs."""
         # When a series began would be a second one beside each; Prometheus 2 makes nothing of it.
         disable_created_metrics()
         self.registry = CollectorRegistry()
@@ -102,11 +104,13 @@ class Measures:
             ("reason",),
             registry=self.registry,
         )
-        self._leader = Gauge(
+        leader = Gauge(
             "runwright_leader",
-            "1 while this process looks after the runs; with one replica, whenever it is up.",
+            "1 while this process is the one that looks after the runs: it holds the Lease, or has none to hold.",
+            ("shard",),
             registry=self.registry,
         )
+        leader.labels(shard).set_function(lambda: int(leads()))
         self._requests = Histogram(
             "runwright_api_request_duration_seconds",
             "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
@@ -126,13 +130,19 @@ class Measures:
         build = Gauge("runwright_build_info", "1, with the version as a label.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)
 
-    def watch_over(self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key]) -> None:
-        """Count what is in them whenever somebody asks."""
-        self.registry.register(Present(store, finished, queue))
+    def watch_over(
+        self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key], series: RunSeries
+    ) -> Callable[[], None]:
+        """Tell what is in them whenever somebody asks, until the function that is given back is called."""
+        present = Present(store, finished, queue)
+        for collector in (present, series):
+            self.registry.register(collector)
 
-    def acting(self, acts: bool) -> None:
-        """Whether this process is the one that looks after the runs."""
-        self._leader.set(int(acts))
+        def unregister() -> None:
+            for collector in (present, series):
+                self.registry.unregister(collector)
+
+        return unregister
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 BASE_BACKOFF = 0.1
@@ -34,6 +35,8 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._closed = False
+        self._idle = asyncio.Event()
         self.retries = 0
         """How many failures were tried again so far."""
 
@@ -54,6 +57,8 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K, *, patient: bool = False) -> None:
         """Hand out the key as soon as a worker is free; where it is patient, and nothing else waits."""
+        if self._closed:
+            return
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._working:
@@ -69,6 +74,8 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Hand out the key after that time, or earlier if it is due or added before."""
+        if self._closed:
+            return
         loop = asyncio.get_running_loop()
         at = loop.time() + max(0.0, seconds)
         timer = self._timers.get(key)
@@ -103,12 +110,27 @@ class WorkQueue(Generic[K]):
     def done(self, key: K) -> None:
         """The worker has finished with the key."""
         self._working.discard(key)
+        if self._closed and not self._working:
+            self._idle.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
 
+    async def drain(self, seconds: float) -> bool:
+        """Hand out nothing more, and wait until the workers are done with what they have; false where they are not in time."""
+        self.close()
+        self._idle.clear()
+        if self._working:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._idle.wait()
+        return not self._working
+
     def close(self) -> None:
-        """Drop the delayed keys: the process ends."""
+        """Drop the keys that wait, and take no more: somebody else will look after them."""
+        self._closed = True
         for timer in self._timers.values():
             timer.cancel()
-        self._timers.clear()
+        for lane in (self._timers, self._urgent, self._patient, self._again):
+            lane.clear()
+        self._handout = asyncio.Semaphore(0)

@@ -16,7 +16,8 @@ from kubernetes.aio import client
 
 from runwright.adapters import requests
 from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.traffic import observe_requests, request_of
+from runwright.adapters.leases import KubernetesLeases
+from runwright.adapters.traffic import fence_writes, observe_requests, request_of
 from runwright.api.pipelinerun import Shutdown
 from runwright.core.decision import Notice
 from runwright.core.workflow import ObjectRef
@@ -83,6 +84,7 @@ CALLS: list[tuple[Callable[[KubernetesCluster], Awaitable[object]], list[tuple[s
     (lambda c: c.create_workflow(OBJECT), [("create", "workflows")]),
     (lambda c: c.delete_workflow(workflow()), [("delete", "workflows")]),
     (lambda c: c.shut_down_workflow(workflow(), Shutdown.TERMINATE), [("patch", "workflows")]),
+    (lambda c: c.label_workflow(workflow(), {"a": "b"}), [("patch", "workflows")]),
     (lambda c: c.replace_workflow(OBJECT), [("update", "workflows")]),
     (lambda c: c.list_leftovers(KEY), [("list", "pods"), ("list", "workflowtaskresults")]),
     (lambda c: c.delete_leftover(Leftover("Pod", KEY, "a-uid", "a")), [("delete", "pods")]),
@@ -107,6 +109,8 @@ CALLS: list[tuple[Callable[[KubernetesCluster], Awaitable[object]], list[tuple[s
     (lambda c: listed(c.list_workflows()), [("list", "workflows")]),
     (lambda c: c.missing_kinds(), [("get", "discovery"), ("get", "discovery")]),
 ]
+
+WRITES = ("create", "update", "patch", "delete")
 
 
 def test_no_call_is_left_out():
@@ -228,3 +232,63 @@ def test_no_name_shows_in_what_is_told(namespace: str, name: str):
 )
 def test_what_is_in_no_namespace(path: str, expected: tuple[str, str]):
     assert request_of("GET", path) == expected
+
+
+class Gate:
+    """What the fence asks: shut after so many."""
+
+    def __init__(self, passes: int = 0) -> None:
+        self.passes = passes
+
+    def check(self) -> None:
+        self.passes -= 1
+        if self.passes < 0:
+            raise ApiError(0, "NotLeading", "not sent")
+
+
+@pytest.mark.parametrize(("make", "expected"), CALLS)
+@pytest.mark.parametrize("connection", ["new", "kept"])
+async def test_a_write_is_held_back_at_the_last_moment_and_a_read_is_not(
+    traffic: Traffic,
+    make: Callable[[KubernetesCluster], Awaitable[object]],
+    expected: list[tuple[str, str]],
+    connection: str,
+):
+    gate = Gate()
+    fence_writes(traffic.configuration, gate.check)
+    async with client.ApiClient(traffic.configuration) as api:
+        cluster = KubernetesCluster(api)
+        if connection == "kept":
+            await cluster.get_policy("team")
+            traffic.asked = 0
+        if expected[0][0] not in WRITES:
+            await make(cluster)
+            assert traffic.asked == len(expected)
+            return
+        with pytest.raises(ApiError, match="not sent"):
+            await make(cluster)
+        assert traffic.asked == 0
+        gate.passes = 5
+        await make(cluster)
+        assert traffic.asked == 1
+
+
+async def test_what_was_held_back_holds_no_connection(traffic: Traffic):
+    traffic.configuration.connection_pool_maxsize = 2
+    gate = Gate()
+    fence_writes(traffic.configuration, gate.check)
+    async with client.ApiClient(traffic.configuration) as api:
+        cluster = KubernetesCluster(api)
+        for _ in range(10):
+            with pytest.raises(ApiError, match="not sent"):
+                await cluster.create_workflow(OBJECT)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(cluster.get_run(KEY) for _ in range(4)))
+
+
+async def test_the_lease_itself_is_not_held_back(traffic: Traffic):
+    fence_writes(traffic.configuration, Gate().check)
+    async with client.ApiClient(traffic.configuration) as api:
+        await KubernetesLeases(api).create(OBJECT)
+        await KubernetesLeases(api).replace(OBJECT)
+    assert traffic.seen() == [("create", "leases", 200), ("update", "leases", 200)]

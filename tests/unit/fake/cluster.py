@@ -77,18 +77,29 @@ class FaultyCluster(Cluster):
         await self._delete("Workflow", "workflows", workflow.key, workflow.uid, workflow.resource_version)
 
     @override
+    async def label_workflow(self, workflow: WorkflowRecord, labels: Mapping[str, str]) -> Json | None:
+        def label() -> Json | None:
+            return self._of_uid(workflow) and self._server.patch_labels("Workflow", *key_parts(workflow.key), labels)
+
+        return await self._call("patch", "workflows", label)
+
+    @override
     async def shut_down_workflow(self, workflow: WorkflowRecord, how: Shutdown) -> Json | None:
         def shut_down() -> Json | None:
-            key = workflow.key
-            there = self._server.objects.get(("Workflow", key.namespace, key.name))
+            there = self._of_uid(workflow)
             if there is None:
                 return None
-            if there["metadata"]["uid"] != workflow.uid:
-                raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
             spec = {**there["spec"], "shutdown": how.value}
-            return self._server.replace("Workflow", key.namespace, key.name, spec=spec)
+            return self._server.replace("Workflow", *key_parts(workflow.key), spec=spec)
 
         return await self._call("patch", "workflows", shut_down)
+
+    def _of_uid(self, workflow: WorkflowRecord) -> Json | None:
+        """The very Workflow; None where there is none of its name. Raises ApiError Conflict for another one."""
+        there = self._server.objects.get(("Workflow", *key_parts(workflow.key)))
+        if there is not None and there["metadata"]["uid"] != workflow.uid:
+            raise ApiError(409, "Conflict", "Precondition failed: UID in precondition")
+        return there
 
     @override
     async def replace_workflow(self, workflow: Json) -> Json | None:
@@ -314,3 +325,8 @@ def none_if_gone(commit: Callable[[], T]) -> T | None:
 
 def uid_of(body: Json) -> str:
     return body["metadata"]["uid"]
+
+
+def key_parts(key: Key) -> tuple[str, str]:
+    """Namespace and name."""
+    return key.namespace, key.name

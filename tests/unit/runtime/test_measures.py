@@ -20,6 +20,7 @@ from runwright.ports import ApiError
 from runwright.runtime.finished import FinishedRuns
 from runwright.runtime.measures import Measures
 from runwright.runtime.queue import WorkQueue
+from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
 from tests.unit.runtime.records import KEY, NOW, run
 
@@ -120,7 +121,7 @@ def test_the_lag_is_observed_where_there_is_one():
 async def test_what_is_there_now_is_counted_when_somebody_asks():
     measures, store, queue = Measures(), Store(), WorkQueue[Key]()
     ended = FinishedRuns()
-    measures.watch_over(store, ended, queue)
+    measures.watch_over(store, ended, queue, RunSeries((), 0))
     for key in (Key("team", "x"), Key("other", "x"), Key("team", "y")):
         ended.put(replace(at(Phase.SUCCEEDED, NOW, NOW), key=key, uid=str(key)), RetentionPolicySpec())
     for name, phase in (("a", None), ("b", Phase.PENDING), ("c", Phase.RUNNING), ("d", Phase.SUCCEEDED)):
@@ -231,7 +232,7 @@ def test_no_label_can_hold_the_name_of_a_run():
         measures.request("get", "pipelineruns", 200, 0.1)
     series = samples(measures)
     assert {name for _, labels in series for name, _ in labels} == {
-        *("namespace", "phase", "reason", "verb", "resource", "code", "version", "le"),
+        *("namespace", "phase", "reason", "verb", "resource", "code", "version", "le", "shard"),
     }
     assert not re.search("run-[0-9]", measures.exposition().decode())
     assert len(series) < 200

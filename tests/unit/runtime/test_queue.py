@@ -166,6 +166,39 @@ def test_nothing_comes_after_it_was_closed() -> None:
     virtually(test)
 
 
+@pytest.mark.parametrize("work", [3, 30])
+def test_drained_when_the_workers_are_done_with_what_they_have(work: float) -> None:
+    async def test(queue: WorkQueue[str]) -> None:
+        done: list[str] = []
+
+        async def worker() -> None:
+            while True:
+                key = await queue.get()
+                await asyncio.sleep(work)
+                done.append(key)
+                queue.done(key)
+
+        workers = [asyncio.create_task(worker()) for _ in range(2)]
+        for key in "abcd":
+            queue.add(key, patient=key == "d")
+        queue.add_after("e", 1)
+        await asyncio.sleep(1)
+        queue.add("a")  # again, while it is worked on
+        began = asyncio.get_running_loop().time()
+        assert await queue.drain(10) is (work < 10)
+        assert asyncio.get_running_loop().time() - began == min(work - 1, 10)
+        queue.add("f")
+        queue.add_after("g", 1)
+        assert len(queue) == 0
+        assert queue.delayed == 0
+        await asyncio.sleep(100)
+        assert sorted(done) == ["a", "b"]
+        for one in workers:
+            one.cancel()
+
+    virtually(test)
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["add", "patient", "later", "retry", "wait"]), st.sampled_from("abc"), st.integers(0, 5)),
     max_size=40,

@@ -1,0 +1,109 @@
+"""Which runs an operator looks after, of those in its namespaces: by a label selector, as Kubernetes understands it.
+
+The API server selects what is listed and watched. What is read by name is selected here, by the same rules (Kubernetes 1.34,
+`k8s.io/apimachinery/pkg/labels`): `!=` and `notin` also select what has no such label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from runwright.api.pipelinerun import RUN_LABEL, SHARD_LABEL
+
+KEY = r"(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
+EXISTS = re.compile(rf"\s*(?P<not>!?)\s*(?P<key>{KEY})\s*")
+EQUALS = re.compile(rf"\s*(?P<key>{KEY})\s*(?P<operator>==|=|!=)\s*(?P<value>{VALUE})\s*")
+IN = re.compile(rf"\s*(?P<key>{KEY})\s+(?P<operator>in|notin)\s*\((?P<values>\s*{VALUE}\s*(?:,\s*{VALUE}\s*)*)\)\s*")
+NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One part of a selector; all must hold."""
+
+    key: str
+    operator: Literal["exists", "absent", "in", "notin"]
+    values: frozenset[str] = frozenset()
+
+    def holds(self, labels: Mapping[str, object]) -> bool:
+        """Whether an object with these labels fits."""
+        match self.operator:
+            case "exists":
+                return self.key in labels
+            case "absent":
+                return self.key not in labels
+            case "in":
+                return self.key in labels and labels[self.key] in self.values
+            case "notin":
+                return self.key not in labels or labels[self.key] not in self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of the runs that an operator looks after; without a name, all of them."""
+
+    name: str = ""
+    """The value of `SHARD_LABEL` on the Workflows of these runs."""
+    selector: str = ""
+    requirements: tuple[Requirement, ...] = ()
+
+    def runs(self, selector: str = "") -> str:
+        """The label selector of those of its runs that fit `selector` too."""
+        return ",".join(part for part in (selector, self.selector) if part)
+
+    @property
+    def workflows(self) -> str:
+        """The label selector of the Workflows of its runs."""
+        return f"{RUN_LABEL},{SHARD_LABEL}={self.name}" if self.name else RUN_LABEL
+
+    def mine(self, labels: Mapping[str, object]) -> bool:
+        """Whether a run with these labels is one of it."""
+        return all(requirement.holds(labels) for requirement in self.requirements)
+
+
+EVERYTHING = Shard()
+
+
+def shard_of(name: str, selector: str) -> Shard:
+    """The shard of this name and label selector, such as `team in (a,b)`; EVERYTHING where both are empty.
+
+    Raises ValueError where one is missing, or cannot be read.
+    """
+    if not name and not selector:
+        return EVERYTHING
+    if not NAME.fullmatch(name):
+        raise ValueError(f"the name of a shard, {name!r}: expected up to 63 of a-z, 0-9, - and .")
+    if not selector.strip():
+        raise ValueError(f"shard {name!r} has no selector: expected labels of its runs, such as team=a")
+    return Shard(name, selector, requirements_of(selector))
+
+
+def requirements_of(selector: str) -> tuple[Requirement, ...]:
+    """The parts of a label selector. Raises ValueError where it cannot be read."""
+    found: list[Requirement] = []
+    at = 0
+    while True:
+        for form in (IN, EQUALS, EXISTS):
+            part = form.match(selector, at)
+            if part and (part.end() == len(selector) or selector[part.end()] == ","):
+                break
+        else:
+            raise ValueError(f"label selector {selector!r}: cannot be read from {selector[at : at + 30]!r} on")
+        found.append(requirement_of(part))
+        if part.end() == len(selector):
+            return tuple(found)
+        at = part.end() + 1
+
+
+def requirement_of(part: re.Match[str]) -> Requirement:
+    """What one part of a selector asks for."""
+    groups = part.groupdict()
+    if "not" in groups:
+        return Requirement(groups["key"], "absent" if groups["not"] else "exists")
+    negative = groups["operator"] in ("!=", "notin")
+    values = groups["values"].split(",") if "values" in groups else [groups["value"]]
+    return Requirement(groups["key"], "notin" if negative else "in", frozenset(value.strip() for value in values))

@@ -1,0 +1,111 @@
+"""Which runs a shard has, by the rules of Kubernetes' label selectors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.core.shard import EVERYTHING, requirements_of, shard_of
+from runwright.core.workflow import in_shard
+from tests.unit.fake.apiserver import selects
+
+LABELS: list[dict[str, str]] = [{}, {"team": "a"}, {"team": "b"}, {"team": ""}, {"team": "a", "x.dev/tier": "gold"}]
+
+SELECTORS = [
+    ("team=a", [False, True, False, False, True]),
+    ("team==a", [False, True, False, False, True]),
+    (" team = a ", [False, True, False, False, True]),
+    ("team!=a", [True, False, True, True, False]),
+    ("team in (a,b)", [False, True, True, False, True]),
+    ("team in (a, b )", [False, True, True, False, True]),
+    ("team in ()", [False, False, False, True, False]),
+    ("team notin (a,b)", [True, False, False, True, False]),
+    ("team", [False, True, True, True, True]),
+    ("!team", [True, False, False, False, False]),
+    ("team=", [False, False, False, True, False]),
+    ("team=a,x.dev/tier in (gold,silver)", [False, False, False, False, True]),
+    ("team in (a,b),!x.dev/tier", [False, True, True, False, False]),
+]
+
+
+@pytest.mark.parametrize(("selector", "expected"), SELECTORS)
+def test_who_is_selected(selector: str, expected: list[bool]):
+    shard = shard_of("one", selector)
+    assert [shard.mine(labels) for labels in LABELS] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "selector"),
+    [
+        ("", "team=a"),
+        ("one", ""),
+        ("one", " "),
+        ("One", "team=a"),
+        ("o" * 64, "team=a"),
+        ("one", "team=a,"),
+        ("one", ",team=a"),
+        ("one", "team in a"),
+        ("one", "team in (a"),
+        ("one", "team=a b"),
+        ("one", "te am"),
+        ("one", "team>1"),
+        ("one", "team~a"),
+        ("one", "team=a;x=b"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(name: str, selector: str):
+    with pytest.raises(ValueError, match=r"expected|cannot be read"):
+        shard_of(name, selector)
+
+
+def test_without_a_shard_everything_is_mine():
+    assert shard_of("", "") == EVERYTHING
+    assert EVERYTHING.mine({"a": "b"})
+    assert EVERYTHING.runs() == ""
+    assert EVERYTHING.workflows == "runwright.dev/run"
+
+
+def test_what_is_asked_of_the_api_server():
+    shard = shard_of("one", "team in (a,b)")
+    assert shard.runs() == "team in (a,b)"
+    assert shard.runs("x=y") == "x=y,team in (a,b)"
+    assert shard.workflows == "runwright.dev/run,runwright.dev/shard=one"
+
+
+WORDS = st.sampled_from(["a", "b", "c"])
+PARTS = st.one_of(
+    st.builds("{}={}".format, WORDS, WORDS),
+    st.builds("{}!={}".format, WORDS, WORDS),
+    st.builds("{} in ({},{})".format, WORDS, WORDS, WORDS),
+    st.builds("{} notin ({})".format, WORDS, WORDS),
+    WORDS,
+    st.builds("!{}".format, WORDS),
+)
+
+
+@given(st.lists(PARTS, min_size=1, max_size=4), st.dictionaries(WORDS, WORDS))
+def test_a_selector_selects_what_all_its_parts_do(parts: list[str], labels: dict[str, str]):
+    whole = shard_of("one", ",".join(parts))
+    assert len(whole.requirements) == len(parts)
+    assert whole.mine(labels) == all(requirements_of(part)[0].holds(labels) for part in parts)
+    # What the tests' own API server makes of it, which was written before and apart.
+    if all("in" not in part for part in parts):
+        assert whole.mine(labels) == selects(whole.selector, labels)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=3, unique=True), st.dictionaries(st.just("team"), WORDS))
+def test_a_shard_and_the_rest_have_each_run_once(values: list[str], labels: dict[str, str]):
+    some = shard_of("some", f"team in ({','.join(values)})")
+    rest = shard_of("rest", f"team notin ({','.join(values)})")
+    assert some.mine(labels) != rest.mine(labels)
+
+
+def test_the_label_on_a_workflow():
+    workflow = {"metadata": {"name": "x", "labels": {"runwright.dev/run": "x", "runwright.dev/shard": "old"}}}
+    assert in_shard(workflow, "new")["metadata"]["labels"] == {
+        "runwright.dev/run": "x",
+        "runwright.dev/shard": "new",
+    }
+    assert in_shard(workflow, "")["metadata"]["labels"] == {"runwright.dev/run": "x"}
+    assert workflow["metadata"]["labels"]["runwright.dev/shard"] == "old"
