@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 from bench.cluster import TIMEOUT, Bench
 from bench.workloads import TWO_STEPS
-from deploy.local.localcluster.paths import DEFAULT_NAME, ClusterPaths
-from tests.e2e.cluster import Object
+from tests.e2e.audit import WRITES, audit_log, calls, size, what
 from tests.e2e.manifests import pipeline_run
 
 COUNT = 10
 GOAL = 4.0
-WRITES = ("create", "update", "patch", "delete", "deletecollection")
 AGENTS = ("runwright/", "kopf/")
 
 
@@ -49,34 +45,14 @@ async def measure(bench: Bench, count: int | None) -> bool:
     return met
 
 
-def audit_log() -> Path | None:
-    """Where the API server writes down what it was asked, if that is on this machine."""
-    path = Path(os.environ.get("AUDIT_LOG") or ClusterPaths(os.environ.get("CLUSTER") or DEFAULT_NAME).audit_log)
-    return path if path.exists() else None
-
-
-def size(log: Path) -> int:
-    """Bytes of the log so far."""
-    return log.stat().st_size
-
-
 def operator_calls(log: Path, since: int, namespace: str, named: str = "") -> tuple[Counter[str], Counter[str]]:
     """The operator's writes and reads in the namespace, from that byte of the log on; of names that begin so only."""
     written: Counter[str] = Counter()
     read: Counter[str] = Counter()
-    with log.open() as lines:
-        lines.seek(since)
-        for line in lines:
-            if namespace not in line:
-                continue
-            call: Object = json.loads(line)
-            target = call.get("objectRef", {})
-            if target.get("namespace") != namespace or call["stage"] != "ResponseComplete":
-                continue
-            if not str(target.get("name", "")).startswith(named):
-                continue
-            if not str(call.get("userAgent", "")).startswith(AGENTS):
-                continue
-            resource = "/".join(part for part in (target["resource"], target.get("subresource")) if part)
-            (written if call["verb"] in WRITES else read)[f"{call['verb']} {resource}"] += 1
+    for call in calls(log, since, namespace):
+        target = call.get("objectRef", {})
+        if target.get("namespace") != namespace or not str(target.get("name", "")).startswith(named):
+            continue
+        if str(call.get("userAgent", "")).startswith(AGENTS):
+            (written if call["verb"] in WRITES else read)[what(call)] += 1
     return written, read

@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.api_writes import WRITES, audit_log, operator_calls, size
+from bench.api_writes import operator_calls
 from bench.cluster import TIMEOUT, Bench, kubeconfig, verdict
 from bench.workloads import NO_POD
 from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL
 from runwright.handlers import AVAILABLE_RUNS
+from tests.e2e.audit import WRITES, audit_log, size
 from tests.e2e.manifests import pipeline_run
 from tests.e2e.processes import Operator
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,8 @@ from tests.e2e.runs import Run
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYSTEM = "runwright-system"
 OPERATOR = ("-n", SYSTEM, "deployment/runwright-operator")
+OPERATOR_PODS = "app.kubernetes.io/name=runwright,app.kubernetes.io/component=operator"
+OPERATOR_LOGS = ("-n", SYSTEM, "-l", OPERATOR_PODS, "--tail=-1")
 
 
 class Apply(Protocol):
@@ -114,12 +117,18 @@ def operator(kubectl: Kubectl) -> None:
 def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The deployed operator is away; its kubeconfig is free for another one. For tests that are `serial`."""
     path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
+    with without_operator(kubectl):
+        yield path
+
+
+@contextmanager
+def without_operator(kubectl: Kubectl) -> Iterator[None]:
+    """Within it, the deployed operator is away."""
     before = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.replicas}")
     kubectl("scale", *OPERATOR, "--replicas=0")
     try:
-        pods = ("pods", "-l", "app.kubernetes.io/component=operator")
-        kubectl("wait", "-n", SYSTEM, "--for=delete", *pods, "--timeout=60s", timeout=70)
-        yield path
+        kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", OPERATOR_PODS, "--timeout=60s", timeout=70)
+        yield
     finally:
         kubectl("scale", *OPERATOR, f"--replicas={before}")
         kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
@@ -231,7 +240,7 @@ def diagnosis(kubectl: Kubectl, namespace: str) -> str:
         "PipelineRuns": (16000, ("describe", "-n", namespace, "prun")),
         "Workflows": (16000, ("get", "-n", namespace, "workflow", "-o", "yaml")),
         "Events": (8000, ("events", "-n", namespace)),
-        "operator's log": (16000, ("logs", *OPERATOR, "--tail=60")),
+        "operator's log": (16000, ("logs", *OPERATOR_LOGS, "--prefix", "--since=10m")),
     }
     parts: list[str] = []
     for title, (limit, arguments) in questions.items():

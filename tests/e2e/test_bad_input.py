@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import Kubectl, Object, condition, stalled
-from tests.e2e.conftest import OPERATOR, Apply, WaitRun
+from tests.e2e.conftest import OPERATOR_LOGS, Apply, WaitRun
 from tests.e2e.manifests import instant, pipeline_run, shell, workflow
 
 PARAMETERS = {"parameters": [{"name": "region"}, {"name": "size", "value": "1"}]}
@@ -196,7 +196,7 @@ def test_bad_runs_are_let_be(kubectl: Kubectl, namespace: str, wait_run: WaitRun
         name: run["metadata"]["resourceVersion"] for name, run in before.items()
     }
     try:
-        log = kubectl("logs", *OPERATOR, "--since=10m").splitlines()
+        log = kubectl("logs", *OPERATOR_LOGS, "--since=10m").splitlines()
     except subprocess.CalledProcessError:
         return  # The operator runs in somebody's shell: its log is there.
     about = [json.loads(line) for line in log if f'"namespace": "{namespace}"' in line]

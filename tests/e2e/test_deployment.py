@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.e2e.cluster import Kubectl
+from tests.e2e.conftest import OPERATOR_PODS
 
 NAMESPACE = "runwright-system"
 DEPLOYMENT = "deployment/runwright-operator"
@@ -44,12 +45,28 @@ def test_its_root_file_system_is_read_only(kubectl: Kubectl):
         assert "Read-only file system" in refused.value.stderr
 
 
-def test_its_probe_tells_that_it_watches(kubectl: Kubectl):
-    pods = kubectl.list(NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator")
-    (pod,) = (pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
-    health = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz"))
-    assert health["watching"] is True
-    assert isinstance(health["waiting"], int)
+def pods_of(kubectl: Kubectl) -> list[str]:
+    """The names of the operator's pods that nobody has asked to go."""
+    pods = kubectl.list(NAMESPACE, "pods", "-l", OPERATOR_PODS)
+    return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def leader(kubectl: Kubectl) -> str:
+    """The pod that holds the Lease; empty where nobody does."""
+    lease = kubectl.get(NAMESPACE, "lease", "runwright-operator")
+    return lease["spec"]["holderIdentity"].rpartition("_")[0]
+
+
+def test_one_of_its_pods_acts_and_the_other_one_is_ready_to(kubectl: Kubectl):
+    told: dict[str, dict[str, object]] = {}
+    for pod in pods_of(kubectl):
+        answer = kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz")
+        told[pod] = json.loads(answer)
+    assert len(told) == 2
+    acting = [pod for pod, health in told.items() if health["leader"]]
+    assert acting == [leader(kubectl)]
+    assert [pod for pod, health in told.items() if health["watching"]] == acting
+    assert all(isinstance(health["waiting"], int) for health in told.values())
 
 
 @pytest.mark.parametrize(
@@ -141,11 +158,18 @@ def test_the_clusters_own_roles_reach_runs(
 
 
 @pytest.mark.serial
-def test_it_stops_when_it_is_asked_to(kubectl: Kubectl):
+def test_it_stops_when_it_is_asked_to_and_the_other_pod_acts(kubectl: Kubectl):
     """SIGTERM ends it, long before the kubelet would kill it after 30 s, and the Deployment brings another one."""
-    pods = kubectl.list(NAMESPACE, "pods", "-l", "app.kubernetes.io/component=operator")
-    (pod,) = (pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    before = leader(kubectl)
     start = time.monotonic()
-    kubectl("delete", "pod", "-n", NAMESPACE, pod, "--wait=true", timeout=60)
+    kubectl("delete", "pod", "-n", NAMESPACE, before, "--wait=false")
+    kubectl.wait(
+        NAMESPACE,
+        "lease",
+        "runwright-operator",
+        lambda found: found["spec"]["holderIdentity"] and not found["spec"]["holderIdentity"].startswith(before),
+        timeout=15,
+    )
+    kubectl.wait_gone(NAMESPACE, "pod", before)
     assert time.monotonic() - start < 15
     kubectl("rollout", "status", "-n", NAMESPACE, DEPLOYMENT, "--timeout=60s", timeout=70)

@@ -13,7 +13,15 @@ import yaml
 
 from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import Kubectl, Object, condition, stalled
-from tests.e2e.conftest import OPERATOR, REPOSITORY, Apply, WaitRun, fresh_namespace, wait_for_run
+from tests.e2e.conftest import (
+    OPERATOR_LOGS,
+    REPOSITORY,
+    Apply,
+    WaitRun,
+    fresh_namespace,
+    wait_for_run,
+    without_operator,
+)
 from tests.e2e.control_plane import free_port
 from tests.e2e.manifests import instant, pipeline_run
 from tests.e2e.processes import Operator
@@ -26,7 +34,7 @@ def test_the_deployed_operators_log(kubectl: Kubectl, namespace: str, apply: App
     """Every line is a JSON object, and those about a run name it."""
     apply(pipeline_run({"spec": instant()}))
     wait_run("run", "Succeeded")
-    lines = [json.loads(line) for line in kubectl("logs", *OPERATOR, "--since=5m").splitlines()]
+    lines = [json.loads(line) for line in kubectl("logs", *OPERATOR_LOGS, "--since=5m").splitlines()]
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
     about = [line for line in lines if line.get("namespace") == namespace]
     assert {line["run"] for line in about} == {"run"}
@@ -38,14 +46,8 @@ def test_the_deployed_operators_log(kubectl: Kubectl, namespace: str, apply: App
 @pytest.fixture(scope="module")
 def system(kubectl: Kubectl) -> Iterator[str]:
     """The deployed operator is away; the name of its namespace."""
-    kubectl("scale", *OPERATOR, "--replicas=0")
-    try:
-        labels = "app.kubernetes.io/component=operator"
-        kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", labels, "--timeout=60s", timeout=70)
+    with without_operator(kubectl):
         yield SYSTEM
-    finally:
-        kubectl("scale", *OPERATOR, "--replicas=1")
-        kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
 
 
 def role_in(namespace: str) -> Object:
