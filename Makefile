@@ -52,12 +52,13 @@ $(VENV_DONE): requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 .PHONY: generate
-generate: venv ## Write crds/, docs/reference/, the contract's modules and what is made in deploy/argocd and deploy/monitoring anew
+generate: venv ## Write crds/, docs/reference/, the contract's modules and what is made in charts, deploy/argocd and deploy/monitoring anew
 	@$(BIN)/python -m runwright.api.generate
 	@$(BIN)/python -m grpc_tools.protoc -I operator -I $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 		--plugin=$(BIN)/protoc-gen-mypy --python_out=operator --mypy_out=quiet:operator operator/runwright/service/contract/*.proto
 	@$(BIN)/python deploy/argocd/argocd_cm.py
 	@$(BIN)/python deploy/monitoring/monitoring.py
+	@$(BIN)/python charts/readme.py
 
 .PHONY: lint
 lint: venv ## ruff, pyright, import-linter

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from localcluster import binaries, pins
 
 from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, finished, told
+from tests.e2e.helm import Helm
 from tests.e2e.manifests import executor_rights, pipeline_run
 from tests.e2e.processes import Operator
 from tests.e2e.runs import Run
@@ -96,6 +98,12 @@ def kubeconfig() -> Path:
 def kubectl(kubeconfig: Path) -> Kubectl:
     """Runs kubectl on the cluster under test, and waits on its watches."""
     return Kubectl(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def helm(kubeconfig: Path) -> Helm:
+    """helm, built if this is the first time."""
+    return Helm(binaries.build_all([pins.HELM])["helm"], kubeconfig)
 
 
 @pytest.fixture(scope="session")

@@ -4,62 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from localcluster import binaries, pins
 
 from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import REPOSITORY
-from tests.e2e.manifests import suspended
-from tests.e2e.processes import forwarded
-from tests.e2e.serving import Caller, certificate, token_of
+from tests.e2e.helm import CHART, SYSTEM, Helm, by_name
 
-CHART = REPOSITORY / "charts" / "runwright"
-SYSTEM = "runwright-system"
 MONITORING = REPOSITORY / "deploy" / "monitoring"
 NAME_LABEL = '"app.kubernetes.io/name": "runwright"'
-
-
-class Helm:
-    """`helm ARGUMENTS`, from the pinned module, on the cluster under test."""
-
-    def __init__(self, program: Path, kubeconfig: Path) -> None:
-        self._program = program
-        self._kubeconfig = kubeconfig
-
-    def __call__(self, *arguments: str) -> str:
-        """What helm printed. Raises subprocess.CalledProcessError, with helm's words as a note."""
-        command = [str(self._program), "--kubeconfig", str(self._kubeconfig), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-        if done.returncode:
-            error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
-            error.add_note(done.stderr)
-            raise error
-        return done.stdout
-
-    def rendered(self, *options: str) -> dict[tuple[str, str, str], Object]:
-        """The objects of a release called runwright in runwright-system, by kind, namespace and name."""
-        text = self("template", "runwright", str(CHART), "-n", SYSTEM, "--kube-version", "1.34.0", *options)
-        return by_name(text)
-
-
-def by_name(text: str) -> dict[tuple[str, str, str], Object]:
-    """The objects of a YAML stream, by kind, namespace and name."""
-    objects: Iterator[Any] = yaml.safe_load_all(text)
-    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects if one}
-
-
-@pytest.fixture(scope="session")
-def helm(kubeconfig: Path) -> Helm:
-    """helm, built if this is the first time."""
-    return Helm(binaries.build_all([pins.HELM])["helm"], kubeconfig)
 
 
 def test_helm_finds_nothing_wrong(helm: Helm):
@@ -80,7 +36,10 @@ def test_it_holds_what_the_kustomize_base_holds(helm: Helm, kubectl: Kubectl):
                 assert chart[key]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
             case "Deployment":
                 assert pod_of(chart[key]) == pod_of(expected)
-            case "Service":
+            case "Role" | "RoleBinding":
+                for part in ("rules", "roleRef", "subjects"):
+                    assert chart[key].get(part) == expected.get(part), (key, part)
+            case "Service" | "PodDisruptionBudget":
                 assert chart[key]["spec"] == of_one_release(expected["spec"])
             case _:
                 pass
@@ -131,7 +90,7 @@ def test_the_run_service_for_one_namespace(helm: Helm):
     rules = made["Role", "kubeflow", f"{SERVE}-runs"]["rules"]
     assert not [rule for rule in rules if "clusterworkflowtemplates" in rule["resources"]]
     assert {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]} in rules
-    review = made["ClusterRole", "", SERVE]["rules"]
+    review = made["ClusterRole", "", f"{SYSTEM}-{SERVE}"]["rules"]
     assert {resource for rule in review for resource in rule["resources"]} == {"tokenreviews", "subjectaccessreviews"}
     several = helm.rendered("--set", "serve.enabled=true", "--set", "watchNamespaces={a,b}")
     (container,) = several["Deployment", SYSTEM, SERVE]["spec"]["template"]["spec"]["containers"]
@@ -151,7 +110,9 @@ def pod_of(deployment: Object) -> Object:
     (container,) = spec["containers"]
     spelled_out = ("--log-level=info", "--workers=16", "--resync=300")
     container["args"] = [one for one in container["args"] if one not in spelled_out]
-    return {"strategy": deployment["spec"]["strategy"], "replicas": deployment["spec"]["replicas"], **spec}
+    term = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]
+    term["labelSelector"]["matchLabels"].pop("app.kubernetes.io/instance", None)
+    return {"strategy": deployment["spec"].get("strategy"), "replicas": deployment["spec"]["replicas"], **spec}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +122,17 @@ def pod_of(deployment: Object) -> Object:
         ("operator.logFormat=xml", "logFormat"),
         ("watchNamespaces={Not_A_Name}", "watchNamespaces"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
-        ("replicas=2", "replicas"),
+        ("replicas=many", "replicas"),
+        ("leaderElection.seconds=9", "seconds"),
+        ("shard.name=Not_A_Name", "name"),
+        ("podDisruptionBudget.maxUnavailable=some", "maxUnavailable"),
+        ("image.digest=latest", "digest"),
+        ("operator.extraArgs={workers}", "extraArgs"),
+        ("networkPolicy.egressPorts={0}", "egressPorts"),
+        ("networkPolicy.clients={everybody}", "clients"),
+        ("runs.serviceAccount.name=A", "name"),
+        ("test.timeout=0", "timeout"),
+        ("nosuch=1", "nosuch"),
         ("retention.archiveAfter=a week", "archiveAfter"),
         ("retention.deleteAfter=-1h", "deleteAfter"),
         ("retention.keepSucceeded=-1", "keepSucceeded"),
@@ -213,7 +184,14 @@ def test_a_monitor_finds_what_it_selects(helm: Helm):
     """By the labels and port names of the Service and the pod, of a release of any name."""
     for kind in MONITORS:
         text = helm(
-            "template", "mine", str(CHART), "--kube-version", "1.34.0", "--set", f"metrics.{ADDED[kind]}.enabled=true"
+            "template",
+            "mine",
+            str(CHART),
+            "--no-hooks",
+            "--kube-version",
+            "1.34.0",
+            "--set",
+            f"metrics.{ADDED[kind]}.enabled=true",
         )
         objects = {key[0]: one for key, one in by_name(text).items()}
         pod = objects["Deployment"]["spec"]["template"]
@@ -263,7 +241,8 @@ def test_single_namespaces_need_no_cluster_wide_right(helm: Helm):
     objects = helm.rendered("--set", "watchNamespaces={one,two}", "--set", "rbac.aggregateToDefaultRoles=false")
     assert not [key for key in objects if key[0].startswith("ClusterRole")]
     roles = [one for (kind, _, _), one in objects.items() if kind == "Role"]
-    assert [role["metadata"]["namespace"] for role in roles] == ["one", "two"]
+    assert [role["metadata"]["namespace"] for role in roles] == [SYSTEM, "one", "two"]
+    assert roles[0]["metadata"]["name"] == "runwright-operator-lease"
     assert not any("clusterworkflowtemplates" in rule["resources"] for role in roles for rule in role["rules"])
     assert arguments(objects)[-2:] == ["--namespace=one", "--namespace=two"]
 
@@ -325,7 +304,8 @@ def test_the_buckets_that_the_operator_reads_itself(helm: Helm):
     added = ["--artifact-bucket=minio.argo:9000/artifacts", "--artifact-bucket=storage.googleapis.com/b"]
     assert arguments(with_all) == [*arguments(without), *added]
     (container,) = with_all["Deployment", SYSTEM, "runwright-operator"]["spec"]["template"]["spec"]["containers"]
-    assert container["env"] == [variable]
+    assert [one["name"] for one in container["env"]] == ["POD_NAMESPACE", "AWS_ACCESS_KEY_ID"]
+    assert container["env"][1] == variable
     for bucket in ("artifacts", "https://minio/artifacts", "minio/"):
         with pytest.raises(subprocess.CalledProcessError):
             helm.rendered("--set-json", f"artifacts.buckets={json.dumps([bucket])}")
@@ -350,73 +330,3 @@ def test_the_overlay_for_one_namespace_gives_the_rights_that_the_chart_gives(hel
     everywhere = helm.rendered()["ClusterRole", "", "runwright-operator"]["rules"]
     assert not [rule for rule in overlay[key]["rules"] if "clusterworkflowtemplates" in rule["resources"]]
     assert len(everywhere) == len(overlay[key]["rules"]) + 2, "kinds and namespaces are looked at in a cluster only"
-
-
-def installed(helm: Helm, kubectl: Kubectl, namespace: str, **more: Object) -> None:
-    """A release called `mine` of the deployed image, for this namespace and in it, that is ready."""
-    pod = kubectl.get(SYSTEM, "deployment", "runwright-operator")["spec"]["template"]["spec"]
-    repository, _, tag = pod["containers"][0]["image"].rpartition(":")
-    values: Object = {
-        "watchNamespaces": [namespace],
-        "image": {"repository": repository, "tag": tag},
-        "crds": {"install": False},
-        "rbac": {"aggregateToDefaultRoles": False},
-        **more,
-    }
-    options = [f"--set-json={key}={json.dumps(value)}" for key, value in values.items()]
-    helm("install", "mine", str(CHART), "-n", namespace, "--wait", "--timeout=120s", *options)
-
-
-def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespace: str):
-    """Installed with a Role alone, the operator becomes ready and watches; uninstalled, nothing of it is left."""
-    installed(helm, kubectl, namespace)
-    kubectl("wait", "-n", namespace, "deployment/mine-operator", "--for=condition=Available", "--timeout=60s")
-    for _, pod in kubectl.watch(namespace, "pods", "-l", "app.kubernetes.io/instance=mine", timeout=60):
-        name = pod["metadata"]["name"]
-        break
-    else:
-        raise AssertionError("the release has no pod")
-    log = kubectl("logs", "-n", namespace, name)
-    assert f"looks after PipelineRuns in {namespace} of" in log
-    assert '"level": "error"' not in log
-    health = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{name}:8080/proxy/healthz"))
-    assert health["watching"] is True
-    helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
-    assert not kubectl.list(namespace, "deployment,role,rolebinding", "-l", "app.kubernetes.io/instance=mine")
-
-
-def test_a_release_with_the_run_service_works(helm: Helm, kubectl: Kubectl, namespace: str, tmp_path: Path):
-    """With rights in its one namespace, by TLS; what one replica has begun, the other one goes on with."""
-    certificate(tmp_path)
-    files = (f"--cert={tmp_path / 'tls.crt'}", f"--key={tmp_path / 'tls.key'}")
-    kubectl("create", "secret", "tls", "cert", "-n", namespace, *files)
-    installed(helm, kubectl, namespace, serve={"enabled": True, "namespace": namespace, "tls": {"secretName": "cert"}})
-    token = token_of(kubectl, namespace, "editor", "edit")
-    pods = kubectl.list(namespace, "pods", "-l", "app.kubernetes.io/component=serve")
-    with ExitStack() as stack:
-
-        def caller(target: str, port: str) -> Caller:
-            where = stack.enter_context(forwarded(kubectl, namespace, target, port))
-            trusting = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
-            return Caller(f"https://127.0.0.1:{where}", token, trusting)
-
-        assert caller("service/mine-serve", "http").good("GET", "/healthz")["multi_user"] is False
-        first, second = (caller(f"pod/{pod['metadata']['name']}", "8888") for pod in pods)
-        manifest = json.dumps({"kind": "Workflow", "apiVersion": "argoproj.io/v1alpha1", "spec": suspended()})
-        made = [
-            first.good("POST", "/runs", {"name": name, "pipeline_spec": {"workflow_manifest": manifest}})["run"]["id"]
-            for name in ("one", "two")
-        ]
-        assert [second.good("GET", f"/runs/{id}")["run"]["id"] for id in made] == made
-        page = first.good("GET", "/runs", page_size=1, sort_by="name")
-        rest = second.good("GET", "/runs", page_size=1, page_token=page["next_page_token"])
-        assert [run["id"] for run in page["runs"] + rest["runs"]] == made
-        assert rest["next_page_token"] == ""
-        second.good("DELETE", f"/runs/{made[0]}")
-    for pod in pods:
-        log = kubectl("logs", "-n", namespace, pod["metadata"]["name"])
-        assert f"serves the runs in {namespace} of" in log
-        assert '"level": "error"' not in log
-    helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
-    kinds = "deployment,service,role,rolebinding,serviceaccount,pdb"
-    assert not kubectl.list(namespace, kinds, "-l", "app.kubernetes.io/instance=mine")

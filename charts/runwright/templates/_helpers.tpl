@@ -28,6 +28,69 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{- define "runwright.image" -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository $tag -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "runwright.podSecurity" -}}
+{{- /* What the Pod Security level `restricted` asks for, and values of one's own over it. */ -}}
+{{- $restricted := dict "runAsNonRoot" true "runAsUser" 65532 "runAsGroup" 65532 "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- toYaml (mergeOverwrite $restricted (deepCopy .Values.podSecurityContext)) -}}
+{{- end -}}
+
+{{- define "runwright.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "runwright.placement" -}}
+{{- /* Where the pods of a component go; `anti` keeps its replicas on different nodes where there are several. */ -}}
+{{- $values := .root.Values -}}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if $values.affinity }}
+affinity:
+  {{- toYaml $values.affinity | nindent 2 }}
+{{- else if .anti }}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- .selector | nindent 14 }}
+{{- end }}
+{{- range $index, $constraint := $values.topologySpreadConstraints }}
+{{- if not $index }}
+topologySpreadConstraints:
+{{- end }}
+  - {{- toYaml (mergeOverwrite (dict "labelSelector" (dict "matchLabels" (fromYaml $.selector))) (deepCopy $constraint)) | nindent 4 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "runwright.clusterPrefix" -}}
+{{- /* Of names that are the cluster's: a release for single namespaces may have a namesake in another one. */ -}}
+{{- if or .Values.watchNamespaces .Values.serve.namespace }}{{ printf "%s-" .Release.Namespace }}{{ end -}}
+{{- end -}}
+
 {{- define "runwright.serveName" -}}
 {{- printf "%s-serve" (.Release.Name | trunc 57 | trimSuffix "-") -}}
 {{- end -}}
