@@ -143,23 +143,29 @@ app.kubernetes.io/component: serve
 - apiGroups: [runwright.dev]
   resources: [retentionpolicies]
   verbs: [get, list, watch]
+{{- if .features.snapshots }}
 - apiGroups: [runwright.dev]
   resources: [workflowsnapshots]
   verbs: [get, create, delete]
+{{- end }}
 - apiGroups: [argoproj.io]
   resources: [workflows]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, {{ if .features.retries }}update, {{ end }}patch, delete]
+{{- if .features.retries }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, delete]
 - apiGroups: [argoproj.io]
   resources: [workflowtaskresults]
   verbs: [list, delete]
+{{- end }}
+{{- if .features.workflowTemplates }}
 - apiGroups: [argoproj.io]
   resources: [{{ .templates }}]
   verbs: [get]
+{{- end }}
 - apiGroups: [""]
-  resources: [configmaps, serviceaccounts]
+  resources: [{{ if .features.sharedManifests }}configmaps, {{ end }}serviceaccounts]
   verbs: [get]
 - apiGroups: [""]
   resources: [events]

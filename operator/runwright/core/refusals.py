@@ -43,6 +43,11 @@ def invalid_run(error: ValidationError) -> Refusal:
     return Refusal(RUN_INVALID, f"{field}: {first['msg']}")
 
 
+def no_retry(message: str) -> Refusal:
+    """The refusal of a further attempt for which the operator lacks a right."""
+    return Refusal(FORBIDDEN, f"the operator may not retry runs: {message}", heals=True)
+
+
 def unreadable(what: ObjectRef, message: str) -> Refusal:
     """The refusal of a run that names an object which the operator may not read."""
     return Refusal(FORBIDDEN, f"the operator may not read {what}: {message}", heals=True)

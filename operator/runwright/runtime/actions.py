@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +38,7 @@ from runwright.core.observe import (
 )
 from runwright.core.ownership import begun
 from runwright.core.records import Absent, Kept, Key, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.refusals import invalid_run, refusal_of, unreadable
+from runwright.core.refusals import invalid_run, no_retry, refusal_of, unreadable
 from runwright.core.retry import has_claims, retried
 from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
 from runwright.ports import ApiError, Clock, Cluster, Json
@@ -104,9 +105,9 @@ class Actions:
                 self._collector.begin(workflow, nodes)
                 return Observation(run, seen)
             case Retry(workflow):
-                return await self._retry(run, workflow)
+                return await self._if_allowed(run, self._retry(run, workflow))
             case Restart():
-                return await self._restart(run)
+                return await self._if_allowed(run, self._restart(run))
             case Keep(workflow):
                 return await self._keep_snapshot(run, workflow)
             case FindSnapshot():
@@ -247,6 +248,15 @@ class Actions:
 
     # ------------------------------------------------------------------------------------------------ a further attempt
 
+    async def _if_allowed(self, run: RunRecord, attempt: Awaitable[Observation]) -> Observation:
+        """What came of the attempt; a refusal where the operator lacks a right for it."""
+        try:
+            return await attempt
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            return self._refused(run, no_retry(error.message))
+
     async def _retry(self, run: RunRecord, known: WorkflowRecord) -> Observation:
         """Set the Workflow back and number the attempt, in one write that fails if anybody else wrote it meanwhile."""
         body = await self._cluster.get_workflow(run.key)
@@ -302,7 +312,16 @@ class Actions:
         workflow = self._kept(body)
         if workflow.uid != known.uid or not workflow.finished:
             return Observation(run, workflow)
-        if size := await self._snapshots.keep(run, body):
+        try:
+            size = await self._snapshots.keep(run, body)
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            logger.warning("Workflow %s stays: %s", run.key, error)
+            return Observation(
+                run, Kept(workflow, f"the Workflow stays: the operator may not keep it ({error.message})")
+            )
+        if size:
             self._measures.snapshot_size.observe(size)
             return Observation(run, Kept(workflow))
         logger.warning("Workflow %s is too large for a snapshot, and stays", run.key)
