@@ -20,6 +20,7 @@ from localcluster import binaries, pins
 
 from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, finished, told
+from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.helm import Helm
 from tests.e2e.manifests import executor_rights, pipeline_run
 from tests.e2e.processes import Operator
@@ -104,6 +105,16 @@ def kubectl(kubeconfig: Path) -> Kubectl:
 def helm(kubeconfig: Path) -> Helm:
     """helm, built if this is the first time."""
     return Helm(binaries.build_all([pins.HELM])["helm"], kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """An API server of the module's own, without anything of ours in it: for what is of the whole cluster."""
+    built = programs()
+    if built is None:
+        pytest.skip("no programs of a control plane here: the cluster is another machine's")
+    with ControlPlane(tmp_path_factory.mktemp("bare"), built) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")

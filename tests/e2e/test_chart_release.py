@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import Apply, wait_for_run, without_operator
-from tests.e2e.control_plane import ControlPlane, programs
+from tests.e2e.control_plane import ControlPlane
 from tests.e2e.helm import CHART, SYSTEM, Helm
 from tests.e2e.manifests import instant, pipeline_run, suspended
 from tests.e2e.processes import forwarded
@@ -174,14 +173,57 @@ def test_what_is_wrong_is_told_by_helm_test(helm: Helm, kubectl: Kubectl, namesp
 
 
 # ------------------------------------------------------------------------------------------------- a cluster of its own
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """An API server without anything of ours in it."""
-    built = programs()
-    if built is None:
-        pytest.skip("no programs of a control plane here: the cluster is another machine's")
-    with ControlPlane(tmp_path_factory.mktemp("bare"), built) as plane:
-        yield plane
+ALL = {
+    "serve": {"enabled": True, "anonymousUser": "somebody", "tls": {"secretName": "cert"}},
+    "networkPolicy": {
+        "enabled": True,
+        "scrapers": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+        "clients": [{"podSelector": {}}],
+        "destinations": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+    },
+    "shard": {"name": "gold", "selector": "tier in (gold,silver)"},
+    "artifacts": {"readSecrets": True, "buckets": ["host/bucket"], "env": [{"name": "A", "value": "b"}]},
+    "metrics": {"dashboard": {"enabled": True}, "ofRuns": {"limit": 5}},
+    "retention": {"archiveAfter": "7d", "keepFailed": 3},
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+    "tolerations": [{"key": "a", "operator": "Exists"}],
+    "nodeSelector": {"disk": "fast"},
+    "priorityClassName": "system-cluster-critical",
+    "podSecurityContext": {"fsGroup": 65532},
+    "image": {"repository": "registry/runwright", "digest": f"sha256:{'0' * 64}", "pullSecrets": [{"name": "mine"}]},
+    "operator": {"extraArgs": ["--workers=3"], "extraEnv": [{"name": "B", "value": "c"}]},
+    "podDisruptionBudget": {"maxUnavailable": "50%"},
+    "policies": {"enabled": True, "serviceAccounts": ["a"], "images": ["b/"], "parameters": {"c": "[a-z]+"}},
+    "leaderElection": {"seconds": 30},
+    "test": {"image": "busybox", "labels": {"tier": "gold"}},
+    "podLabels": {"team": "x"},
+    "podAnnotations": {"note": "y"},
+}
+"""A value other than the default for everything that makes or changes an object."""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        ALL,
+        {**ALL, "watchNamespaces": ["default", "kube-public"], "runs": {"namespaces": ["default", "kube-public"]}},
+        {"replicas": 1, "leaderElection": {"enabled": False}},
+        {"rbac": {"create": False, "aggregateToDefaultRoles": False}, "serviceAccount": {"create": False, "name": "x"}},
+        {"serve": {"enabled": True, "namespace": "default"}, "metrics": {"service": {"enabled": False}}},
+        {"crds": {"keep": False}, "test": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},
+    ],
+    ids=["default", "all", "namespaces", "alone", "without-rights", "single-user", "little"],
+)
+def test_the_api_server_takes_every_object(helm: Helm, bare: ControlPlane, values: Object, tmp_path: Path):
+    """Strictly: a field that it does not know, or a value that it would refuse, fails."""
+    kubectl = bare.kubectl
+    if not kubectl.find("", "namespace", SYSTEM):
+        kubectl("create", "namespace", SYSTEM)
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(values))
+    rendered = helm("template", "mine", str(CHART), "-n", SYSTEM, "--kube-version=1.34.0", "-f", str(file))
+    kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=rendered)
 
 
 def test_the_crds_of_a_release_come_go_and_stay(helm: Helm, bare: ControlPlane):
@@ -215,62 +257,11 @@ def test_the_crds_of_a_release_come_go_and_stay(helm: Helm, bare: ControlPlane):
     assert kept() == before
     here("upgrade", "runwright", str(CHART), "-n", SYSTEM, "--set=crds.keep=false")
     here("uninstall", "runwright", "-n", SYSTEM)
-    kubectl("wait", "--for=delete", *crds, "--timeout=60s")
+    left = json.loads(kubectl("get", *crds, "-o", "json"))["items"]
+    assert not [one for one in left if "deletionTimestamp" not in one["metadata"]]
 
 
 def labels_of_crds(kubectl: Kubectl) -> dict[str, str]:
     """Our CRDs, and which chart they are of."""
     found = json.loads(kubectl("get", "crd", "-l", "app.kubernetes.io/part-of=runwright", "-o", "json"))["items"]
     return {one["metadata"]["name"]: one["metadata"]["labels"]["helm.sh/chart"] for one in found}
-
-
-ALL = {
-    "serve": {"enabled": True, "anonymousUser": "somebody", "tls": {"secretName": "cert"}},
-    "networkPolicy": {
-        "enabled": True,
-        "scrapers": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
-        "clients": [{"podSelector": {}}],
-        "destinations": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
-    },
-    "shard": {"name": "gold", "selector": "tier in (gold,silver)"},
-    "artifacts": {"readSecrets": True, "buckets": ["host/bucket"], "env": [{"name": "A", "value": "b"}]},
-    "metrics": {"dashboard": {"enabled": True}, "ofRuns": {"limit": 5}},
-    "retention": {"archiveAfter": "7d", "keepFailed": 3},
-    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
-    "tolerations": [{"key": "a", "operator": "Exists"}],
-    "nodeSelector": {"disk": "fast"},
-    "priorityClassName": "system-cluster-critical",
-    "podSecurityContext": {"fsGroup": 65532},
-    "image": {"repository": "registry/runwright", "digest": f"sha256:{'0' * 64}", "pullSecrets": [{"name": "mine"}]},
-    "operator": {"extraArgs": ["--workers=3"], "extraEnv": [{"name": "B", "value": "c"}]},
-    "podDisruptionBudget": {"maxUnavailable": "50%"},
-    "leaderElection": {"seconds": 30},
-    "test": {"image": "busybox", "labels": {"tier": "gold"}},
-    "podLabels": {"team": "x"},
-    "podAnnotations": {"note": "y"},
-}
-"""A value other than the default for everything that makes or changes an object."""
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        ALL,
-        {**ALL, "watchNamespaces": ["default", "kube-public"], "runs": {"namespaces": ["default", "kube-public"]}},
-        {"replicas": 1, "leaderElection": {"enabled": False}},
-        {"rbac": {"create": False, "aggregateToDefaultRoles": False}, "serviceAccount": {"create": False, "name": "x"}},
-        {"serve": {"enabled": True, "namespace": "default"}, "metrics": {"service": {"enabled": False}}},
-        {"crds": {"keep": False}, "test": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},
-    ],
-    ids=["default", "all", "namespaces", "alone", "without-rights", "single-user", "little"],
-)
-def test_the_api_server_takes_every_object(helm: Helm, bare: ControlPlane, values: Object, tmp_path: Path):
-    """Strictly: a field that it does not know, or a value that it would refuse, fails."""
-    kubectl = bare.kubectl
-    if not kubectl.find("", "namespace", SYSTEM):
-        kubectl("create", "namespace", SYSTEM)
-    file = tmp_path / "values.yaml"
-    file.write_text(json.dumps(values))
-    rendered = helm("template", "mine", str(CHART), "-n", SYSTEM, "--kube-version=1.34.0", "-f", str(file))
-    kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=rendered)
