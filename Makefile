@@ -102,6 +102,14 @@ cluster-down: ## Stop the cluster and leave nothing of it behind
 image: cluster ## Build the operator's image and give it to the cluster (again only when its sources change)
 	@$(PYTHON) deploy/image.py --name $(CLUSTER)
 
+.PHONY: sbom
+sbom: ## Print what is in the operator's image, as CycloneDX
+	@$(PYTHON) deploy/image.py --sbom
+
+.PHONY: audit
+audit: venv ## Ask whether a requirement is known to be vulnerable; needs the network, and is no part of `make test`
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
+
 .PHONY: deploy
 deploy: cluster ## Build the image, install Runwright in the cluster, and wait until it is ready
 	@$(ON_CLUSTER) $(PYTHON) deploy/install.py up --name $(CLUSTER) $(if $(IMAGE),--image $(IMAGE))

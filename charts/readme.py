@@ -128,7 +128,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 def main() -> int:
     """Write the page."""
     README.write_text(page())
-    print(README.relative_to(CHART.parent.parent))  # noqa: T201
+    print(README.relative_to(CHART.parent.parent))
     return 0
 
 

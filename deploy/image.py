@@ -24,6 +24,12 @@ from localcluster.layers import MANIFEST_TYPE  # noqa: E402
 from localcluster.paths import cache_root  # noqa: E402
 from localcluster.progress import say, step  # noqa: E402
 
+SBOM = "opt/runwright/sbom.cdx.json"
+"""Where the image says what is in it."""
+
+EPOCH = "1700000000"
+"""The time of everything in the image, in seconds: the same sources give the same bytes, whenever they are built."""
+
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 KEPT_ARCHIVES = 3
 
@@ -32,7 +38,7 @@ def sources() -> list[Path]:
     """Every file that the image is made of."""
     package = REPO / "operator" / "runwright"
     code = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    return [REPO / "Dockerfile", REPO / "requirements.txt", *sorted(code)]
+    return [REPO / "Dockerfile", REPO / "requirements.txt", REPO / "deploy" / "sbom.py", *sorted(code)]
 
 
 def reference() -> str:
@@ -59,7 +65,8 @@ def run(command: Sequence[str | Path], what: str, estimate: float) -> None:
 
 def build_with_docker(image: str, archive: Path) -> None:
     """Build `image` with the Docker engine and save it as `archive`."""
-    run(["docker", "build", "--tag", image, "."], f"docker build of {image}", 60)
+    epoch = ["--build-arg", f"SOURCE_DATE_EPOCH={EPOCH}"]
+    run(["docker", "build", *epoch, "--tag", image, "."], f"docker build of {image}", 60)
     run(["docker", "save", "--output", archive, image], "save the image as an archive", 10)
 
 
@@ -95,8 +102,11 @@ def base_for_buildah(storage: Sequence[str | Path], cache: Path) -> str:
     return name
 
 
-def build_with_buildah(image: str, archive: Path, cache: Path) -> None:
-    """Build `image` with buildah, with neither a daemon nor a registry, and save it as `archive`."""
+def build_with_buildah(image: str, archive: Path, cache: Path, *, anew: bool = False) -> None:
+    """Build `image` with buildah, with neither a daemon nor a registry, and save it as `archive`.
+
+    With `anew`, no layer is taken from an earlier build.
+    """
     host.ensure_packages(host.IMAGE_PACKAGES)
     storage: list[str | Path] = ["buildah", "--root", cache / "storage", "--runroot", cache / "run"]
     # overlay keeps the layers of what did not change for the next build; vfs works everywhere, but copies each whole.
@@ -104,6 +114,7 @@ def build_with_buildah(image: str, archive: Path, cache: Path) -> None:
     overlay = probe.returncode == 0
     storage += ["--storage-driver", "overlay" if overlay else "vfs"]
     build = [*storage, "bud", f"--layers={str(overlay).lower()}", "--isolation", "chroot", "--network", "host"]
+    build += ["--timestamp", EPOCH, *(["--no-cache"] if anew else [])]
     if CERTIFICATES.exists():
         build += ["--secret", f"id=ca,src={CERTIFICATES}"]
     base = base_for_buildah(storage, cache)
@@ -129,6 +140,25 @@ def build(image: str, cache: Path) -> Path:
     return archive
 
 
+def bill_of_materials(archive: Path) -> str:
+    """What the image in the archive says is in it, as CycloneDX."""
+    with tarfile.open(archive) as outer:
+        (manifest,) = json.load(outer.extractfile("manifest.json") or io.BytesIO())
+        for layer in reversed(manifest["Layers"]):
+            with tarfile.open(fileobj=outer.extractfile(layer)) as inner:
+                if SBOM in inner.getnames():
+                    return (inner.extractfile(SBOM) or io.BytesIO()).read().decode()
+    raise ClusterError(f"{archive} has no {SBOM}", "Mend the Dockerfile, then: make image")
+
+
+def built() -> tuple[str, Path]:
+    """The image's name and its archive; it is built unless it is there already. Raises ClusterError if it cannot be built."""
+    image = reference()
+    cache = cache_root() / "operator-image"
+    with binaries.build_lock(cache):
+        return image, build(image, cache)
+
+
 def deliver(cluster: str) -> str:
     """Build the image unless it is built already, give it to `cluster`, and return its name.
 
@@ -136,11 +166,8 @@ def deliver(cluster: str) -> str:
         ClusterError: if it cannot be built.
         SystemExit: if the cluster cannot be given it; `cluster.py load` has said why.
     """
-    image = reference()
-    say(f"→ the operator's image, {image}")
-    cache = cache_root() / "operator-image"
-    with binaries.build_lock(cache):
-        archive = build(image, cache)
+    say(f"→ the operator's image, {reference()}")
+    image, archive = built()
     done = subprocess.run([sys.executable, LOCAL / "cluster.py", "load", "--name", cluster, archive], check=False)
     if done.returncode:
         sys.exit(done.returncode)
@@ -151,8 +178,13 @@ def main() -> int:
     """Build what is missing and give it to the cluster that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--name", default="default", help="the local cluster's name")
+    parser.add_argument("--sbom", action="store_true", help="only print what is in the image, as CycloneDX")
+    arguments = parser.parse_args()
     try:
-        deliver(parser.parse_args().name)
+        if arguments.sbom:
+            print(bill_of_materials(built()[1]))
+        else:
+            deliver(arguments.name)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
