@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -155,6 +156,8 @@ def ready_replicas(kubectl: Kubectl, namespace: str) -> int:
 def test_a_release_passes_its_own_test_under_the_restricted_level(helm: Helm, kubectl: Kubectl, namespace: str):
     """Everything that it makes runs in a namespace that enforces the Pod Security level `restricted`."""
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    with pytest.raises(subprocess.CalledProcessError, match="violates PodSecurity"):
+        kubectl("run", "-n", namespace, "loose", "--image=busybox", "--restart=Never")
     installed(helm, kubectl, namespace, serve={"enabled": True}, networkPolicy={"enabled": True})
     said = helm("test", "mine", "-n", namespace, "--timeout=120s")
     assert "Phase:          Succeeded" in said
