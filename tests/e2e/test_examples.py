@@ -10,7 +10,11 @@ import yaml
 from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import REPOSITORY, WaitRun
 
-EXAMPLES = sorted(path for path in (REPOSITORY / "deploy" / "examples").glob("*.yaml") if path.stem != "namespace")
+EXAMPLES = sorted(
+    path
+    for path in (REPOSITORY / "deploy" / "examples").glob("*.yaml")
+    if path.stem not in ("namespace", "kustomization")
+)
 
 
 def test_there_are_examples():

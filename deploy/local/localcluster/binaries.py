@@ -84,10 +84,15 @@ def check_go(families: list[pins.Family]) -> None:
 
 def argo_source() -> Path:
     """Folder of the pinned Argo module: manifests/, examples/ (read-only, in Go's module cache)."""
-    output = _go(["list", "-m", "-f", "{{.Dir}}", pins.ARGO_MODULE], PINS / "argo", "Finding Argo's module folder")
+    return module_source("argo", pins.ARGO_MODULE)
+
+
+def module_source(pin: str, module: str) -> Path:
+    """Folder of a module, which the go.mod in the pin folder names (read-only, in Go's module cache)."""
+    output = _go(["list", "-m", "-f", "{{.Dir}}", module], PINS / pin, f"Finding the folder of {module}")
     if not output.strip():
-        _go(["mod", "download", pins.ARGO_MODULE], PINS / "argo", "Downloading Argo's module")
-        return argo_source()
+        _go(["mod", "download", module], PINS / pin, f"Downloading {module}")
+        return module_source(pin, module)
     return Path(output.strip())
 
 

@@ -11,6 +11,7 @@ ARGO_VERSION = "v3.7.3"
 VERSITYGW_VERSION = "v1.8.0"
 COREDNS_VERSION = "v1.15.0"
 ARGO_MODULE = "github.com/argoproj/argo-workflows/v3"
+ARGOCD_MODULE = "github.com/argoproj/argo-cd/v3"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ VERSITYGW = Family("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/
 COREDNS = Family("coredns", {"coredns": "github.com/coredns/coredns"}, seconds=90, optional=True)
 KIND = Family("kind", {"kind": "sigs.k8s.io/kind"}, seconds=20)
 HELM = Family("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, seconds=65)  # for the chart's tests
+# What Argo CD syncs with, as a program of its own, for the tests of deploy/argocd.
+GITOPS = Family("gitops", {"agent": "github.com/argoproj/argo-cd/gitops-engine/agent"}, seconds=95)
 
 COMPONENT_FAMILIES = (ETCD, KUBERNETES, ARGO, VERSITYGW, COREDNS)
 
