@@ -166,10 +166,6 @@ def test_its_engine_syncs_in_order_and_takes_no_run_along(bare: ControlPlane, re
     agent.sync()
     assert kubectl.get("team-example", "prun", "train-1")["metadata"]["uid"] == run["metadata"]["uid"]
     assert len(kubectl.list("", "crd", "-l", "app.kubernetes.io/part-of=runwright")) == 4
-    repository.drop("PipelineRun")
-    agent.sync()
-    # What leaves Git goes, as ever.
-    kubectl("wait", "-n", "team-example", "--for=delete", "prun/train-1", "--timeout=30s")
 
 
 def versions(kubectl: Kubectl) -> dict[str, str]:
