@@ -18,6 +18,7 @@ from runwright.core.shard import shard_of
 from runwright.kubectl.commands import COMMANDS, CONTEXT
 from runwright.kubectl.session import fail
 from runwright.log import LogFormat, configure
+from runwright.migrate import MigrateOptions, migrate
 from runwright.process import OperatorOptions, run_operator
 from runwright.runtime.election import LEASE_SECONDS
 from runwright.runtime.resync import RESYNC_SECONDS
@@ -314,6 +315,21 @@ def serve(
     )
     try:
         asyncio.run(run_serve(options))
+    except Exception as error:
+        fail(error)
+
+
+@main.command("migrate")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
+@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+def migrate_command(kubeconfig: str | None, context: str | None) -> None:
+    """Have all stored objects written in the API version that their CRDs store now.
+
+    Needed before an older version is taken out of the CRDs: docs/upgrade.md. Runs go on meanwhile; it can be cut off and
+    begun again.
+    """
+    try:
+        asyncio.run(migrate(MigrateOptions(kubeconfig, context)))
     except Exception as error:
         fail(error)
 

@@ -13,6 +13,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from deploy.local.localcluster import binaries, pins
 from tests.e2e.cluster import Kubectl, WaitError
@@ -118,6 +119,13 @@ class ControlPlane:
         revision = int(self._etcd("range", {"key": base64.b64encode(b"a").decode()})["header"]["revision"])
         self._etcd("compaction", {"revision": str(revision), "physical": True})
         return revision
+
+    def stored(self, prefix: str) -> list[dict[str, Any]]:
+        """The objects under this prefix as etcd holds them; of kinds that are stored as JSON."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        key, range_end = (base64.b64encode(one.encode()).decode() for one in (prefix, end))
+        reply: dict[str, Any] = self._etcd("range", {"key": key, "range_end": range_end})
+        return [json.loads(base64.b64decode(one["value"])) for one in reply.get("kvs", ())]
 
     def _etcd(self, call: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
         url = f"http://127.0.0.1:{self._etcd_port}/v3/kv/{call}"

@@ -60,15 +60,27 @@ def openapi_schema(kind: Kind) -> Schema:
     return schema
 
 
-def custom_resource_definition(kind: Kind) -> Schema:
-    """The whole CustomResourceDefinition of a kind, as it is applied."""
-    version: Schema = {"name": VERSION, "served": True, "storage": True}
+def custom_resource_definition(kind: Kind, versions: tuple[str, ...] = (VERSION,)) -> Schema:
+    """The whole CustomResourceDefinition of a kind, as it is applied.
+
+    With several versions, all are served, the last one is stored, and all have the same fields: then Kubernetes only
+    writes another `apiVersion` (conversion strategy None), and no webhook is needed. docs/upgrade.md tells when.
+    """
+    return _definition(kind, [_version(kind, name, storage=name == versions[-1]) for name in versions])
+
+
+def _version(kind: Kind, name: str, *, storage: bool) -> Schema:
+    version: Schema = {"name": name, "served": True, "storage": storage}
     if kind.has_status:
         version["subresources"] = {"status": {}}
     version["additionalPrinterColumns"] = [_printer_column(column) for column in kind.columns]
     if kind.selectable_fields:
         version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable_fields]
     version["schema"] = {"openAPIV3Schema": openapi_schema(kind)}
+    return version
+
+
+def _definition(kind: Kind, versions: list[Schema]) -> Schema:
     names: Schema = {
         "kind": kind.name,
         "listKind": f"{kind.name}List",
@@ -81,7 +93,7 @@ def custom_resource_definition(kind: Kind) -> Schema:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{kind.plural}.{GROUP}"},
-        "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
+        "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": versions},
     }
 
 
