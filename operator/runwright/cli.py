@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import click
 from typing_extensions import override
@@ -12,6 +12,7 @@ from typing_extensions import override
 from runwright import __version__
 from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
+from runwright.backup import BackupOptions, export, import_
 from runwright.core.records import Key
 from runwright.core.series import DEFAULT_LABELS
 from runwright.core.shard import shard_of
@@ -330,6 +331,35 @@ def migrate_command(kubeconfig: str | None, context: str | None) -> None:
     """
     try:
         asyncio.run(migrate(MigrateOptions(kubeconfig, context)))
+    except Exception as error:
+        fail(error)
+
+
+@main.command("export")
+@click.argument("file", type=click.File("w", atomic=True), default="-")
+@click.option("--namespace", "-n", default="", help="Of this namespace only. Default: of all.")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
+@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+def export_command(file: IO[str], namespace: str, kubeconfig: str | None, context: str | None) -> None:
+    """Write all runs, and what belongs to them, into FILE, one object a line: docs/backup.md."""
+    try:
+        asyncio.run(export(BackupOptions(namespace, kubeconfig, context), file))
+    except Exception as error:
+        fail(error)
+
+
+@main.command("import")
+@click.argument("file", type=click.File("r"))
+@click.option("--namespace", "-n", default="", help="Put all into this namespace. Default: each where it was.")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
+@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+def import_command(file: IO[str], namespace: str, kubeconfig: str | None, context: str | None) -> None:
+    """Make the runs that `runwright export` has written into FILE. What has ended does not run again.
+
+    What is there already is left alone, so it can be cut off and begun again.
+    """
+    try:
+        asyncio.run(import_(BackupOptions(namespace, kubeconfig, context), file))
     except Exception as error:
         fail(error)
 

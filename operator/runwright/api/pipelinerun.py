@@ -28,6 +28,9 @@ STORAGE_STATE_LABEL = f"{GROUP}/storage-state"
 SHARD_LABEL = f"{GROUP}/shard"
 """On a Workflow: the shard whose operator looks after its run, where there are shards."""
 
+IMPORTED_ANNOTATION = f"{GROUP}/imported-from"
+"""On a PipelineRun: the uid that it had where it was exported. Without a phase, it waits for its status."""
+
 DELETE_ON_LABEL = f"{GROUP}/delete-on"
 """On an archived PipelineRun: the date (UTC, `2026-11-24`) from which its retention deletes it."""
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from runwright.api.duration import duration_of
 from runwright.api.pipelinerun import (
     DELETE_ON_LABEL,
+    IMPORTED_ANNOTATION,
     KIND,
     SHARD_LABEL,
     STORAGE_STATE_LABEL,
@@ -110,6 +111,7 @@ def run_record(body: Json) -> RunRecord:
         archived=labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED,
         delete_on=text(labels.get(DELETE_ON_LABEL)),
         periods=periods(mapping(spec.get("retention"))),
+        imported=IMPORTED_ANNOTATION in mapping(metadata.get("annotations")),
         owned_elsewhere=owned_elsewhere(labels, mapping(metadata.get("annotations"))),
     )
 

@@ -55,6 +55,9 @@ def reconcile(
     """
     if run.deleting:
         return NOTHING
+    if run.imported and run.status.phase is None:
+        # Its status is about to be written, and may tell that it has ended.
+        return NOTHING
     if run.finished:
         return finished(run, seen, now, memory, terms)
     if isinstance(seen, Kept):

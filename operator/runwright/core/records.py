@@ -65,6 +65,8 @@ class RunRecord:
     """The label that says on which day an archived run will be deleted."""
     periods: Periods = NO_PERIODS
     """`spec.retention`."""
+    imported: bool = False
+    """Whether it was made by an import, which writes its status next."""
     owned_elsewhere: bool = False
     """Whether a GitOps tool or Helm keeps the run: what it finds deleted, it would make anew."""
 
