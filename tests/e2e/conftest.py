@@ -118,6 +118,15 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="session")
+def argo_kind(kubectl: Kubectl) -> str:
+    """Argo's CRD of Workflows, as the cluster under test has it."""
+    found = json.loads(kubectl("get", "crd", "workflows.argoproj.io", "-o", "json"))
+    found["metadata"] = {"name": found["metadata"]["name"], "annotations": found["metadata"].get("annotations", {})}
+    del found["status"]
+    return json.dumps(found)
+
+
+@pytest.fixture(scope="session")
 def operator(kubectl: Kubectl) -> None:
     """An operator looks after PipelineRuns, in the cluster or from a shell: it says something about one that is bad."""
     with fresh_namespace(kubectl) as namespace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -113,6 +114,26 @@ class ControlPlane:
         process = self._processes["kube-apiserver"]
         process.kill()
         process.wait()
+
+    def copy_etcd(self, where: Path) -> None:
+        """Take a cold copy of etcd's data, as a backup; the API server is restarted with it."""
+        self._end("kube-apiserver", "etcd")
+        shutil.copytree(self._folder / "etcd", where)
+        self._start_etcd()
+        self.start_api_server()
+
+    def restore_etcd(self, copy: Path) -> None:
+        """Go back to the copy; the API server is restarted with it."""
+        self._end("kube-apiserver", "etcd")
+        shutil.rmtree(self._folder / "etcd")
+        shutil.copytree(copy, self._folder / "etcd")
+        self._start_etcd()
+        self.start_api_server()
+
+    def _end(self, *names: str) -> None:
+        for name in names:
+            self._processes[name].terminate()
+            self._processes[name].wait(30)
 
     def compact(self) -> int:
         """Make etcd forget all versions but the present ones; gives the revision up to which it has."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Kubectl, Object, condition, stalled
+from tests.e2e.cluster import Object, condition, stalled
 from tests.e2e.conftest import REPOSITORY, wait_for_run
 from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.manifests import one_step, pipeline_run
@@ -31,15 +31,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         started.kubectl("apply", "--server-side", "-f", str(CRD))
         started.kubectl("wait", "--for=condition=Established", f"-f={CRD}", "--timeout=30s")
         yield started
-
-
-@pytest.fixture(scope="module")
-def argo_kind(kubectl: Kubectl) -> str:
-    """Argo's CRD of Workflows, as the cluster under test has it."""
-    found = json.loads(kubectl("get", "crd", "workflows.argoproj.io", "-o", "json"))
-    found["metadata"] = {"name": found["metadata"]["name"], "annotations": found["metadata"].get("annotations", {})}
-    del found["status"]
-    return json.dumps(found)
 
 
 def install_argo(plane: ControlPlane, argo_kind: str) -> None:

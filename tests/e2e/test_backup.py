@@ -11,10 +11,13 @@ from click.testing import CliRunner
 
 from runwright.cli import main
 from tests.e2e.cluster import Kubectl, Object, condition, finished
-from tests.e2e.conftest import Apply, WaitRun, fresh_namespace, wait_for_run
+from tests.e2e.conftest import REPOSITORY, Apply, WaitRun, fresh_namespace, wait_for_run
+from tests.e2e.control_plane import ControlPlane
 from tests.e2e.manifests import instant, pipeline_run, suspended
-from tests.e2e.processes import Sightings
+from tests.e2e.processes import Operator, Sightings
 from tests.e2e.storage import archived, set_state
+
+ENDED = {"phase": "Succeeded", "startedAt": "2026-11-26T12:00:00Z", "finishedAt": "2026-11-26T12:00:07Z"}
 
 
 @pytest.fixture
@@ -105,3 +108,35 @@ def test_what_is_no_export_is_told(kubeconfig: Path, tmp_path: Path):
         done = CliRunner().invoke(main, ["import", str(file), f"--kubeconfig={kubeconfig}"])
         assert done.exit_code == 1
         assert said in str(done.exception)
+
+
+def test_an_etcd_that_goes_back_in_time(bare: ControlPlane, argo_kind: str, tmp_path: Path):
+    """What was there is there again, under an operator that is started anew; what came later is gone; nothing runs twice."""
+    kubectl = bare.kubectl
+    kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
+    kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
+    kubectl("wait", "--for=condition=Established", "crd/pipelineruns.runwright.dev", "--timeout=30s")
+    with Operator(bare.kubeconfig, "--resync", "3") as operator:
+        operator.start()
+        for name in ("ends", "goes-on"):
+            kubectl("create", "-n", "default", "-f", "-", input=json.dumps(pipeline_run({"spec": suspended()}, name)))
+            wait_for_run(kubectl, "default", name, lambda run: "workflow" in run.get("status", {}))
+        kubectl("patch", "-n", "default", "workflow", "ends", "--type=merge", "-p", json.dumps({"status": ENDED}))
+        wait_for_run(kubectl, "default", "ends", "Succeeded")
+        operator.kill()
+        bare.copy_etcd(tmp_path / "copy")
+        before = {run["metadata"]["name"]: run["metadata"]["uid"] for run in kubectl.list("default", "prun")}
+        operator.start()
+        kubectl("create", "-n", "default", "-f", "-", input=json.dumps(pipeline_run({"spec": suspended()}, "later")))
+        wait_for_run(kubectl, "default", "later", lambda run: "workflow" in run.get("status", {}))
+        kubectl("patch", "-n", "default", "workflow", "goes-on", "--type=merge", "-p", json.dumps({"status": ENDED}))
+        wait_for_run(kubectl, "default", "goes-on", "Succeeded")
+        operator.kill()
+        bare.restore_etcd(tmp_path / "copy")
+        operator.start()
+        runs = {run["metadata"]["name"]: run for run in kubectl.list("default", "prun")}
+        assert {name: run["metadata"]["uid"] for name, run in runs.items()} == before, "what came later is gone"
+        assert runs["ends"]["status"]["phase"] == "Succeeded"
+        kubectl("patch", "-n", "default", "workflow", "goes-on", "--type=merge", "-p", json.dumps({"status": ENDED}))
+        wait_for_run(kubectl, "default", "goes-on", "Succeeded")
+        assert {one["metadata"]["name"] for one in kubectl.list("default", "workflow")} == {"ends", "goes-on"}

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from runwright.api.crd import custom_resource_definition
@@ -45,15 +44,6 @@ OLD_STATUS: Object = {
         }
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def argo_kind(kubectl: Kubectl) -> str:
-    """Argo's CRD of Workflows, as the cluster under test has it."""
-    found = json.loads(kubectl("get", "crd", "workflows.argoproj.io", "-o", "json"))
-    found["metadata"] = {"name": found["metadata"]["name"], "annotations": found["metadata"].get("annotations", {})}
-    del found["status"]
-    return json.dumps(found)
 
 
 def apply_crds(kubectl: Kubectl, *versions: str) -> None:

@@ -13,13 +13,22 @@ import image
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with as little in it as an image can be made of."""
     (tmp_path / "operator" / "runwright" / "core").mkdir(parents=True)
-    for name in ("Dockerfile", "requirements.txt", "operator/runwright/cli.py", "operator/runwright/core/reconcile.py"):
+    (tmp_path / "deploy").mkdir()
+    for name in (
+        "Dockerfile",
+        "requirements.txt",
+        "deploy/sbom.py",
+        "operator/runwright/cli.py",
+        "operator/runwright/core/reconcile.py",
+    ):
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(image, "REPO", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "requirements.txt", "operator/runwright/core/reconcile.py"])
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "requirements.txt", "deploy/sbom.py", "operator/runwright/core/reconcile.py"]
+)
 def test_a_change_of_any_source_changes_it(checkout: Path, name: str):
     before = image.reference()
     assert image.reference() == before

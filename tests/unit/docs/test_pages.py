@@ -55,3 +55,42 @@ def test_links_in_code_are_none(tmp_path: Path):
     page.write_text("# A page, of sorts\n[one](two.md)\n```\n[not](a-link.md)\n```\n[out](https://example.org)\n")
     assert links(page) == ["two.md"]
     assert anchors(page) == {"a-page-of-sorts"}
+
+
+REASON = re.compile(
+    r'\b(?:Refusal|Refused|self\._found)\(\s*[^()"]*(?:\([^()]*\)[^()"]*)*"([A-Z]\w+)"|^[A-Z_]+ = "([A-Z]\w+)"$',
+    re.MULTILINE,
+)
+CONDITIONS = {
+    "Succeeded",
+    "Stalled",
+    "Archived",
+    "MetricsCollected",
+    "Cleared",
+    "Unarchived",
+    "Terminated",
+    "NotStarted",
+    "Workflow",
+}
+
+
+def test_every_reason_of_a_stalled_run_is_explained():
+    """On the page for those whose run does not run, or on that of what a run can be made from."""
+    core = REPOSITORY / "operator" / "runwright" / "core"
+    found: set[str] = set()
+    for path in core.glob("*.py"):
+        if path.stem in (
+            "refusals",
+            "workflow",
+            "parameters",
+            "manifest",
+            "ownership",
+            "reconcile",
+            "retry",
+            "attempt",
+        ):
+            found |= {one or other for one, other in REASON.findall(path.read_text())}
+    found -= CONDITIONS
+    assert len(found) > 15
+    pages = "".join((REPOSITORY / "docs" / f"{name}.md").read_text() for name in ("troubleshooting", "inputs", "retry"))
+    assert {one for one in found if f"`{one}`" not in pages} == set()
