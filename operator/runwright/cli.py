@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -60,6 +61,21 @@ class LeaseType(click.ParamType[Key]):
 DURATION = DurationType()
 LEASE = LeaseType()
 KEPT = click.IntRange(0, MAX_KEPT)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which cluster an admin's command is about."""
+    config = click.Path(exists=True, dir_okay=False)
+    command = click.option("--context", help="Context of the kubeconfig. Default: its current one.")(command)
+    return click.option("--kubeconfig", type=config, help="Default: KUBECONFIG, ~/.kube/config.")(command)
+
+
+def carry_out(work: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end; what goes wrong is told, and ends the command with 1."""
+    try:
+        asyncio.run(work)
+    except Exception as error:
+        fail(error)
 
 
 @click.group(context_settings=CONTEXT)
@@ -223,10 +239,7 @@ def operator(
         lease_seconds=lease_seconds,
         probe_address=probe_address,
     )
-    try:
-        asyncio.run(run_operator(options))
-    except Exception as error:
-        fail(error)
+    carry_out(run_operator(options))
 
 
 @main.command()
@@ -314,54 +327,39 @@ def serve(
         runs=RunOptions(default_service_account, max_artifact_bytes),
         limits=Limits(max_request_bytes, request_timeout),
     )
-    try:
-        asyncio.run(run_serve(options))
-    except Exception as error:
-        fail(error)
+    carry_out(run_serve(options))
 
 
 @main.command("migrate")
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
-@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+@cluster_options
 def migrate_command(kubeconfig: str | None, context: str | None) -> None:
     """Have all stored objects written in the API version that their CRDs store now.
 
     Needed before an older version is taken out of the CRDs: docs/upgrade.md. Runs go on meanwhile; it can be cut off and
     begun again.
     """
-    try:
-        asyncio.run(migrate(MigrateOptions(kubeconfig, context)))
-    except Exception as error:
-        fail(error)
+    carry_out(migrate(MigrateOptions(kubeconfig, context)))
 
 
 @main.command("export")
 @click.argument("file", type=click.File("w", atomic=True), default="-")
 @click.option("--namespace", "-n", default="", help="Of this namespace only. Default: of all.")
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
-@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+@cluster_options
 def export_command(file: IO[str], namespace: str, kubeconfig: str | None, context: str | None) -> None:
     """Write all runs, and what belongs to them, into FILE, one object a line: docs/backup.md."""
-    try:
-        asyncio.run(export(BackupOptions(namespace, kubeconfig, context), file))
-    except Exception as error:
-        fail(error)
+    carry_out(export(BackupOptions(namespace, kubeconfig, context), file))
 
 
 @main.command("import")
 @click.argument("file", type=click.File("r"))
 @click.option("--namespace", "-n", default="", help="Put all into this namespace. Default: each where it was.")
-@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: KUBECONFIG, ~/.kube/config.")
-@click.option("--context", help="Context of the kubeconfig. Default: its current one.")
+@cluster_options
 def import_command(file: IO[str], namespace: str, kubeconfig: str | None, context: str | None) -> None:
     """Make the runs that `runwright export` has written into FILE. What has ended does not run again.
 
     What is there already is left alone, so it can be cut off and begun again.
     """
-    try:
-        asyncio.run(import_(BackupOptions(namespace, kubeconfig, context), file))
-    except Exception as error:
-        fail(error)
+    carry_out(import_(BackupOptions(namespace, kubeconfig, context), file))
 
 
 for command in COMMANDS:
