@@ -8,7 +8,7 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -88,24 +88,47 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench() -> AsyncIterator[Bench]:
+async def session_for(path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
+    """A session with the API server that a kubeconfig names."""
+    configuration: Any = await configure(str(path), None)
+    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+    async with aiohttp.ClientSession(
+        configuration.host,
+        connector=aiohttp.TCPConnector(ssl=tls),
+        headers={"User-Agent": "bench"} | authorization(configuration),
+        timeout=aiohttp.ClientTimeout(total=60),
+        read_bufsize=2**22,
+    ) as session:
+        yield session
+
+
+@asynccontextmanager
+async def follow_both(bench: Bench) -> AsyncGenerator[None]:
+    """Within it, runs and Workflows of the namespace are watched."""
+    async with asyncio.TaskGroup() as group:
+        ready = [asyncio.Event(), asyncio.Event()]
+        watches = [
+            group.create_task(bench.follow(kind, flag))
+            for kind, flag in zip(("pipelineruns", "workflows"), ready, strict=True)
+        ]
+        for flag in ready:
+            await asyncio.wait_for(flag.wait(), 30)
+        try:
+            yield
+        finally:
+            for watch in watches:
+                watch.cancel()
+
+
+@asynccontextmanager
+async def open_bench() -> AsyncGenerator[Bench]:
     """Within it, a namespace to measure in; it is deleted afterwards.
 
     Raises RuntimeError where the cluster lacks a part.
     """
-    configuration: Any = await configure(str(kubeconfig()), None)
-    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    if configuration.cert_file:
-        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
-    timeout = aiohttp.ClientTimeout(total=60)
-    headers = {"User-Agent": "bench"} | authorization(configuration)
-    async with aiohttp.ClientSession(
-        configuration.host,
-        connector=aiohttp.TCPConnector(ssl=tls),
-        headers=headers,
-        timeout=timeout,
-        read_bufsize=2**22,
-    ) as session:
+    async with session_for(kubeconfig()) as session:
         bench = Bench(session, f"bench-{uuid.uuid4().hex[:8]}")
         version = await bench.call("GET", "/version")
         bench.version = f"Kubernetes {version['gitVersion']}"
@@ -115,20 +138,11 @@ async def open_bench() -> AsyncIterator[Bench]:
         rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{bench.namespace}"
         await bench.call("POST", f"{rbac}/roles", role)
         await bench.call("POST", f"{rbac}/rolebindings", binding)
-        async with asyncio.TaskGroup() as group:
-            ready = [asyncio.Event(), asyncio.Event()]
-            watches = [
-                group.create_task(bench.follow(kind, flag))
-                for kind, flag in zip(("pipelineruns", "workflows"), ready, strict=True)
-            ]
-            for flag in ready:
-                await asyncio.wait_for(flag.wait(), 30)
-            try:
+        try:
+            async with follow_both(bench):
                 yield bench
-            finally:
-                for watch in watches:
-                    watch.cancel()
-                await bench.call("DELETE", f"/api/v1/namespaces/{bench.namespace}")
+        finally:
+            await bench.call("DELETE", f"/api/v1/namespaces/{bench.namespace}")
 
 
 def verdict(met: bool) -> str:

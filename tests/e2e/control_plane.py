@@ -141,6 +141,12 @@ class ControlPlane:
         self._etcd("compaction", {"revision": str(revision), "physical": True})
         return revision
 
+    def bytes_in_use(self) -> int:
+        """Bytes that the present versions of all objects take in etcd: its history is compacted, and the file defragmented."""
+        self.compact()
+        self._ask("maintenance/defragment", {})
+        return int(self._ask("maintenance/status", {})["dbSizeInUse"])
+
     def stored(self, prefix: str) -> list[dict[str, Any]]:
         """The objects under this prefix as etcd holds them; of kinds that are stored as JSON."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -149,9 +155,12 @@ class ControlPlane:
         return [json.loads(base64.b64decode(one["value"])) for one in reply.get("kvs", ())]
 
     def _etcd(self, call: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
-        url = f"http://127.0.0.1:{self._etcd_port}/v3/kv/{call}"
+        return self._ask(f"kv/{call}", body)
+
+    def _ask(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self._etcd_port}/v3/{path}"
         request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
     def _write_kubeconfig(self, authority: bytes) -> None:

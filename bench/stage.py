@@ -1,0 +1,111 @@
+"""An API server, etcd and operator of the measurement's own, where nothing runs: Workflows are moved by a stand-in for Argo.
+
+So thousands of runs can be driven through on two cores. What is measured is the operator and the API server; the stand-in and the
+measurement itself share the machine with them, which makes every figure worse than it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import tempfile
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cluster import WORKFLOWS, Bench, follow_both, session_for
+from deploy.local.localcluster import binaries
+from tests.e2e.cluster import Object
+from tests.e2e.control_plane import ControlPlane, programs
+from tests.e2e.processes import Operator, free_port
+
+CRDS = Path(__file__).resolve().parents[1] / "crds"
+REQUEST = re.compile(
+    r'^runwright_api_request_duration_seconds_count\{code="\d+",resource="([^"]+)",verb="([^"]+)"\} (\S+)$',
+    re.MULTILINE,
+)
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the operator has used until a moment."""
+
+    cpu: float
+    """Seconds."""
+    resident: float
+    """MiB."""
+    peak: float
+    """MiB, since it was started."""
+    requests: Counter[str]
+    """By verb and resource, such as `patch pipelineruns/status`, without the watches."""
+
+
+class Stage:
+    """The operator, and what it works on."""
+
+    def __init__(self, bench: Bench, operator: Operator, probe: str, plane: ControlPlane) -> None:
+        self.bench = bench
+        self.operator = operator
+        self.plane = plane
+        self._probe = probe
+
+    def read(self) -> Reading:
+        """What the operator has used so far."""
+        pid = self.operator.pid
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        status = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
+        with urllib.request.urlopen(f"http://{self._probe}/metrics", timeout=30) as reply:
+            text = reply.read().decode()
+        requests: Counter[str] = Counter()
+        for resource, verb, count in REQUEST.findall(text):
+            requests[f"{verb} {resource}"] += int(float(count))
+        seconds = (int(fields[11]) + int(fields[12])) / TICK
+        return Reading(seconds, int(status["VmRSS"]) / 1024, int(status["VmHWM"]) / 1024, requests)
+
+    async def move(self, name: str, phase: str, **status: object) -> None:
+        """Write into a Workflow's status what Argo's controller would."""
+        moment = "2026-11-26T12:00:00Z"
+        told: Object = {"phase": phase, "startedAt": moment, "progress": "0/1", **status}
+        if phase != "Running":
+            told |= {"finishedAt": "2026-11-26T12:00:07Z", "progress": "1/1"}
+        path = f"{WORKFLOWS}/namespaces/{self.bench.namespace}/workflows/{name}"
+        await self.bench.call("PATCH", path, {"status": told})
+
+
+@asynccontextmanager
+async def open_stage(*options: str) -> AsyncGenerator[Stage]:
+    """Within it, an operator with these options that has nothing to do yet.
+
+    Raises RuntimeError where the programs of a control plane are not built on this machine.
+    """
+    built = programs()
+    if built is None:
+        raise RuntimeError("etcd and kube-apiserver are not built here: run `make cluster` without KUBECONFIG first")
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runwright-bench-")))
+        plane = stack.enter_context(ControlPlane(folder, built))
+        install_kinds(plane)
+        session = await stack.enter_async_context(session_for(plane.kubeconfig))
+        bench = Bench(session, "default")
+        bench.version = f"Kubernetes {(await bench.call('GET', '/version'))['gitVersion']}"
+        await stack.enter_async_context(follow_both(bench))
+        probe = f"127.0.0.1:{free_port()}"
+        operator = stack.enter_context(Operator(plane.kubeconfig, f"--probe-address={probe}", *options))
+        await asyncio.to_thread(operator.start)
+        yield Stage(bench, operator, probe, plane)
+
+
+def install_kinds(plane: ControlPlane) -> None:
+    """Our CRDs and Argo's."""
+    workflows = binaries.argo_source() / "manifests" / "base" / "crds" / "minimal" / "argoproj.io_workflows.yaml"
+    plane.kubectl("apply", "--server-side", "-k", str(CRDS))
+    plane.kubectl("apply", "--server-side", "-f", str(workflows))
+    names = json.loads(plane.kubectl("get", "crd", "-o", "json"))["items"]
+    kinds = [f"crd/{one['metadata']['name']}" for one in names]
+    plane.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=30s")

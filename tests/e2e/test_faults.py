@@ -1,0 +1,244 @@
+"""Each request of a run's life goes wrong once, in each way: the run ends as it should, with one Workflow, and all comes to rest.
+
+The operator and the API server are real; a stand-in moves the Workflows, and an independent watch sees every version of every
+object. All cases go on at the same time: which request of a run goes wrong, and how, stands in the run's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.e2e.cluster import Object
+from tests.e2e.conftest import REPOSITORY
+from tests.e2e.control_plane import ControlPlane
+from tests.e2e.fault_proxy import EVENT_FAULTS, FAULTS, Call, FaultProxy, through, way_in
+from tests.e2e.manifests import instant, pipeline_run
+from tests.e2e.processes import Operator
+
+REQUESTS = 20
+"""Requests of the operator about a run, from its creation until it is archived, brought back and deleted; more than there are."""
+
+EVENTS = 14
+"""Events of the watches about a run and its Workflow, in the same time; more than there are."""
+
+NAMESPACE = "default"
+RUNS = f"/apis/runwright.dev/v1alpha1/namespaces/{NAMESPACE}/pipelineruns"
+WORKFLOWS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows"
+STATE = "runwright.dev/storage-state"
+MOMENT = "2026-11-26T12:00:00Z"
+CASE_SECONDS = 60.0
+"""How long a run may take until all has come of it, whatever goes wrong."""
+
+
+class World:
+    """The API server as the test sees it: every version of every run and Workflow since the beginning."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self.versions: dict[tuple[str, str], list[Object]] = defaultdict(list)
+        self.gone: set[tuple[str, str]] = set()
+        self.events = 0
+        self._changed = asyncio.Condition()
+
+    async def call(self, method: str, path: str, body: Object | None = None) -> None:
+        """One request; a failure is a failure of the test."""
+        headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+        async with self._session.request(method, path, json=body, headers=headers) as reply:
+            assert reply.status < 300, f"{method} {path}: {reply.status} {(await reply.text())[:300]}"
+
+    async def follow(self, kind: str, path: str) -> None:
+        """Take down what happens to the objects of a kind."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
+        while (
+            reply := await self._session.get(f"{path}?watch=true&timeoutSeconds=3600", timeout=timeout)
+        ).status == 429:
+            await asyncio.sleep(0.1)  # noqa: ASYNC110 - the API server has just learned of the kind
+        async with reply:
+            assert reply.status == 200, await reply.text()
+            async for line in reply.content:
+                event = json.loads(line)
+                key = (kind, event["object"]["metadata"]["name"])
+                async with self._changed:
+                    self.events += 1
+                    if event["type"] == "DELETED":
+                        self.gone.add(key)
+                    else:
+                        self.gone.discard(key)
+                        self.versions[key].append(event["object"])
+                    self._changed.notify_all()
+
+    async def until(self, kind: str, name: str, holds: Callable[[Object], Any]) -> Object:
+        """The object as soon as that is true of it."""
+        key = (kind, name)
+        async with self._changed:
+            while not (self.versions[key] and key not in self.gone and holds(self.versions[key][-1])):
+                await self._changed.wait()
+            return self.versions[key][-1]
+
+    async def until_gone(self, kind: str, name: str) -> None:
+        """Return when the object is gone."""
+        async with self._changed:
+            while (kind, name) not in self.gone:
+                await self._changed.wait()
+
+    async def quiet(self, seconds: float) -> None:
+        """Return when nothing has happened for so long."""
+        while True:
+            before = self.events
+            await asyncio.sleep(seconds)  # that nothing happens can only be waited for
+            if self.events == before:
+                return
+
+
+async def live(world: World, name: str) -> None:
+    """The life of one run, as a user and Argo make it."""
+    await world.call("POST", RUNS, pipeline_run({"spec": instant()}, name))
+    await world.until("workflow", name, lambda _: True)
+    status: Object = {"phase": "Running", "startedAt": MOMENT, "progress": "0/1"}
+    await world.call("PATCH", f"{WORKFLOWS}/{name}", {"status": status})
+    await world.until("run", name, lambda run: run.get("status", {}).get("phase") == "Running")
+    ended = {**status, "phase": "Succeeded", "finishedAt": MOMENT, "progress": "1/1"}
+    await world.call("PATCH", f"{WORKFLOWS}/{name}", {"status": ended})
+    await world.until("run", name, lambda run: run["status"].get("phase") == "Succeeded")
+    for state in ("Archived", "Available"):
+        await world.call("PATCH", f"{RUNS}/{name}", {"metadata": {"labels": {STATE: state}}})
+        await world.until("run", name, lambda run, state=state: run["status"].get("storageState") == state)
+    await world.until("workflow", name, lambda found: found["status"]["phase"] == "Succeeded")
+
+
+def judged(world: World, name: str) -> list[str]:
+    """What was wrong with the life of a run, as the independent watch saw it."""
+    wrong: list[str] = []
+    phases = [run.get("status", {}).get("phase") for run in world.versions["run", name]]
+    if "Succeeded" not in phases:
+        return [f"{name}: it has not ended as its Workflow: {phases}"]
+    if set(phases[phases.index("Succeeded") :]) != {"Succeeded"}:
+        wrong.append(f"{name}: it went back: {phases}")
+    workflows = world.versions["workflow", name]
+    begun = {one["metadata"]["uid"] for one in workflows if not one.get("status", {}).get("phase")}
+    if len(begun) != 1:
+        wrong.append(f"{name}: {len(begun)} Workflows were begun for its one attempt")
+    if len({one["metadata"]["uid"] for one in workflows}) > 2:
+        wrong.append(f"{name}: more than the first Workflow and the one that was put back")
+    return wrong
+
+
+def cases() -> dict[str, tuple[int, str]]:
+    """Every request with every fault; by the name of the run that has it."""
+    return {f"r{number}-{fault.replace(' ', '-')}": (number, fault) for number in range(REQUESTS) for fault in FAULTS}
+
+
+async def play(plane: ControlPlane, folder: Path, names: list[str], choose: Callable[[Call], str]) -> FaultProxy:
+    """Have all these runs live, through a proxy with these faults; fails where anything was wrong."""
+    server, authority, token = way_in(plane.kubeconfig)
+    proxy = FaultProxy(server, authority, choose)
+    connector = aiohttp.TCPConnector(ssl=authority)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        proxy.serve() as address,
+        aiohttp.ClientSession(server, connector=connector, headers=headers, read_bufsize=2**22) as session,
+    ):
+        world = World(session)
+        watching = [asyncio.create_task(world.follow(*one)) for one in (("run", RUNS), ("workflow", WORKFLOWS))]
+        kubeconfig = through(plane.kubeconfig, address, folder / "through-the-proxy")
+        operator = Operator(kubeconfig, "--resync=5")
+        try:
+            await asyncio.to_thread(operator.start)
+            pid = operator.pid
+            late: list[str] = []
+
+            async def one(name: str) -> None:
+                try:
+                    async with asyncio.timeout(CASE_SECONDS):
+                        await live(world, name)
+                except TimeoutError:
+                    late.append(name)
+
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(one(name))
+            # One more look for what was missed, and then rest.
+            await world.quiet(6)
+            assert not [task for task in watching if task.done()], [
+                task.exception() for task in watching if task.done()
+            ]
+            assert late == [], [call for call in proxy.calls if call[0].name == late[0]]
+            assert [wrong for name in names for wrong in judged(world, name)] == []
+            assert operator.pid == pid
+            assert [line for line in operator.errors() if "exception" in line] == []
+            for name in names:
+                await world.call("DELETE", f"{RUNS}/{name}")
+        finally:
+            operator.kill()
+            for task in watching:
+                task.cancel()
+    return proxy
+
+
+@pytest.fixture
+def stage(bare: ControlPlane, argo_kind: str) -> ControlPlane:
+    """An API server with the kinds in it."""
+    bare.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
+    bare.kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
+    kinds = ("crd/pipelineruns.runwright.dev", "crd/workflows.argoproj.io", "crd/workflowsnapshots.runwright.dev")
+    bare.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=30s")
+    return bare
+
+
+def test_every_request_goes_wrong_once_in_every_way(stage: ControlPlane, tmp_path: Path):
+    chosen = cases()
+
+    def choose(call: Call) -> str:
+        number, fault = chosen.get(call.name, (-1, ""))
+        return fault if call.method != "WATCH" and call.number == number else ""
+
+    proxy = asyncio.run(play(stage, tmp_path, list(chosen), choose))
+    reached = {(number, fault) for name, (number, fault) in chosen.items() if (name, fault) in happened(proxy)}
+    last = max(number for number, _ in reached)
+    assert last < REQUESTS - 1, "there are more requests than cases: raise REQUESTS"
+    assert last >= 12
+    assert {(number, fault) for number in range(last - 2) for fault in FAULTS} <= reached, "each was played"
+
+
+def test_every_watch_event_goes_wrong_once_in_every_way(stage: ControlPlane, tmp_path: Path):
+    chosen = {f"e{number}-{fault}": (number, fault) for number in range(EVENTS) for fault in EVENT_FAULTS}
+
+    def choose(call: Call) -> str:
+        number, fault = chosen.get(call.name, (-1, ""))
+        return fault if call.method == "WATCH" and call.number == number else ""
+
+    proxy = asyncio.run(play(stage, tmp_path, list(chosen), choose))
+    reached = {chosen[name] for name, _ in happened(proxy)}
+    last = max(number for number, _ in reached)
+    assert 6 <= last < EVENTS - 1, "there are more events than cases, or fewer than there were: set EVENTS"
+    assert {(number, fault) for number in range(last - 1) for fault in EVENT_FAULTS} <= reached, "each was played"
+
+
+def happened(proxy: FaultProxy) -> set[tuple[str, str]]:
+    """Which run had which fault."""
+    return {(call.name, fault) for call, fault in proxy.calls if fault}
+
+
+def test_requests_go_wrong_at_random(stage: ControlPlane, tmp_path: Path):
+    """One request in four, one event in fifty, of every kind, with a seed that is told: FAULT_SEED plays it again."""
+    seed = int(os.environ.get("FAULT_SEED") or 20261126)
+    chance = random.Random(seed)
+
+    def choose(call: Call) -> str:
+        if call.method == "WATCH":
+            return chance.choice(EVENT_FAULTS) if chance.random() < 0.02 else ""
+        return chance.choice(FAULTS) if chance.random() < 0.25 else ""
+
+    print(f"FAULT_SEED={seed}")
+    proxy = asyncio.run(play(stage, tmp_path, [f"random-{number}" for number in range(60)], choose))
+    assert len(happened(proxy)) > 100
