@@ -62,7 +62,7 @@ class World:
         while (
             reply := await self._session.get(f"{path}?watch=true&timeoutSeconds=3600", timeout=timeout)
         ).status == 429:
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - the API server has just learned of the kind
+            await asyncio.sleep(0.1)
         async with reply:
             assert reply.status == 200, await reply.text()
             async for line in reply.content:
