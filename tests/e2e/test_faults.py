@@ -59,10 +59,13 @@ class World:
     async def follow(self, kind: str, path: str) -> None:
         """Take down what happens to the objects of a kind."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
-        while (
-            reply := await self._session.get(f"{path}?watch=true&timeoutSeconds=3600", timeout=timeout)
-        ).status == 429:
-            await asyncio.sleep(0.1)
+        address = f"{path}?watch=true&timeoutSeconds=3600"
+        reply = await self._session.get(address, timeout=timeout)
+        for _ in range(100):
+            if reply.status != 429:
+                break
+            await asyncio.sleep(0.1)  # the API server has just learned of the kind
+            reply = await self._session.get(address, timeout=timeout)
         async with reply:
             assert reply.status == 200, await reply.text()
             async for line in reply.content:
