@@ -138,7 +138,7 @@ class Cluster(Protocol):
         ...
 
     def list_half_archived_runs(self) -> AsyncIterator[Identity]:
-        """Names and versions of the runs that are labelled Archived and whose status does not say so."""
+        """Names and versions of the runs whose storage state is not yet what their label asks for."""
         ...
 
     def list_expiring_runs(self, days: tuple[str, ...]) -> AsyncIterator[Identity]:

@@ -43,7 +43,7 @@ GONE = {
     "object": {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "injected"},
 }
 
-NAMED = re.compile(r"/namespaces/[^/]+/(?P<plural>pipelineruns|workflows|workflowsnapshots)(?:/(?P<name>[^/?]+))?")
+NAMED = re.compile(r"/namespaces/[^/]+/(?P<plural>pipelineruns|workflowsnapshots|workflows)(?:/(?P<name>[^/?]+))?")
 SKIPPED = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-encoding", "date", "server"})
 
 

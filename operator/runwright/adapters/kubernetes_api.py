@@ -43,7 +43,9 @@ MERGE_PATCH = "application/merge-patch+json"
 COMPONENT = "runwright"
 UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
 ARCHIVED = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
+AVAILABLE = f"{STORAGE_STATE_LABEL}!={StorageState.ARCHIVED.value}"
 NOT_YET_ARCHIVED = f"status.storageState!={StorageState.ARCHIVED.value}"
+STILL_ARCHIVED = f"status.storageState={StorageState.ARCHIVED.value}"
 
 WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 """On what Argo's nodes make: the Workflow's name (3.7, `LabelKeyWorkflow`)."""
@@ -314,6 +316,8 @@ class KubernetesCluster(Cluster):
     @override
     async def list_half_archived_runs(self) -> AsyncIterator[Identity]:
         async for identity in self._runs(label_selector=ARCHIVED, field_selector=NOT_YET_ARCHIVED):
+            yield identity
+        async for identity in self._runs(label_selector=AVAILABLE, field_selector=STILL_ARCHIVED):
             yield identity
 
     @override

@@ -17,15 +17,23 @@ class Store:
         self._told: dict[Key, float] = {}
         self._unwatched: set[Key] = set()
         self._deleted_by_us: set[str] = set()
+        self._gone: set[Key] = set()
 
     def run(self, key: Key) -> RunRecord | None:
         """The run, if it is known and has not been forgotten."""
         return self._runs.get(key)
 
     def workflow(self, run: RunRecord) -> WorkflowRecord | None:
-        """The Workflow that this very run controls; one of an earlier run of the same name is not given."""
+        """The Workflow that this very run controls; one of an earlier run of the same name is not given.
+
+        Nor is one that is gone, once its run tells how it ended: its end may be told twice, or late, and a run that is
+        brought back in the meantime needs it put back.
+        """
         workflow = self._workflows.get(run.key)
-        return workflow if workflow and workflow.owner_uid == run.uid else None
+        if workflow is None or workflow.owner_uid != run.uid:
+            return None
+        gone = run.key in self._gone or workflow.uid in self._deleted_by_us
+        return None if gone and run.finished and not begun(run, workflow) else workflow
 
     def left_watch(self, key: Key, uid: str | None = None) -> None:
         """The run is watched no longer: it was deleted, or archived. Only the API server can tell which."""
@@ -62,6 +70,7 @@ class Store:
         kept = self._workflows.get(workflow.key)
         if not outdates(kept, workflow):
             self._workflows[workflow.key] = workflow
+            self._gone.discard(workflow.key)
             if kept is None or kept.phase != workflow.phase:
                 self._told.setdefault(workflow.key, time.monotonic())
 
@@ -92,6 +101,7 @@ class Store:
         told = run is not None and run.finished and not begun(run, workflow)
         if workflow.finished and not told and (kept is None or kept.uid == workflow.uid):
             self.put_workflow(workflow)
+            self._gone.add(workflow.key)
         else:
             self.drop_workflow(workflow.key, workflow.uid)
 
@@ -100,6 +110,7 @@ class Store:
         workflow = self._workflows.get(key)
         if workflow and uid in (None, workflow.uid):
             del self._workflows[key]
+            self._gone.discard(key)
             self._told.pop(key, None)
 
     def drop_run(self, key: Key, uid: str | None = None) -> None:

@@ -303,7 +303,9 @@ async def test_lists_are_paged_filtered_by_the_server_and_metadata_only(
 async def test_archived_runs_are_found_by_label_and_field(server: Server, cluster: KubernetesCluster) -> None:
     metadata = {"namespace": "team", "name": "a", "uid": "u", "resourceVersion": "5"}
     due = {"metadata": {**metadata, "labels": {"runwright.dev/delete-on": "2026-11-24"}}}
-    server.replies = [(200, {"items": [due]})] * 3 + [(200, {"items": [{"metadata": metadata}]})]
+    server.replies = [(200, {"items": []}), *[(200, {"items": [due]})] * 3] + [
+        (200, {"items": [{"metadata": metadata}]})
+    ]
     expected = Identity(Key("team", "a"), "u", "5", "2026-11-24")
     assert [identity async for identity in cluster.list_half_archived_runs()] == [expected]
     assert [identity async for identity in cluster.list_expiring_runs(("2026-11-23", "2026-11-24"))] == [expected]
@@ -312,14 +314,16 @@ async def test_archived_runs_are_found_by_label_and_field(server: Server, cluste
     archived = "runwright.dev/storage-state=Archived"
     assert [request.query.get("labelSelector") for request in server.requests] == [
         archived,
+        "runwright.dev/storage-state!=Archived",
         f"{archived},runwright.dev/delete-on in (2026-11-23,2026-11-24)",
         f"{archived},runwright.dev/delete-on",
         None,
     ]
     assert server.requests[0].query["fieldSelector"] == "status.storageState!=Archived"
-    assert "fieldSelector" not in server.requests[1].query
+    assert server.requests[1].query["fieldSelector"] == "status.storageState=Archived"
+    assert "fieldSelector" not in server.requests[2].query
     everywhere = "/apis/runwright.dev/v1alpha1/pipelineruns"
-    assert [request.path for request in server.requests] == [everywhere, everywhere, everywhere, RUNS]
+    assert [request.path for request in server.requests] == [*[everywhere] * 4, RUNS]
     assert all(request.headers["Accept"].startswith("application/json;as=Partial") for request in server.requests)
 
 

@@ -102,7 +102,7 @@ CALLS: list[tuple[Callable[[KubernetesCluster], Awaitable[object]], list[tuple[s
     (lambda c: c.patch_run_status(run(), {}), [("patch", "pipelineruns/status")]),
     (lambda c: c.post_event(run(), Notice("Normal", "Done", "it is"), NOW), [("create", "events")]),
     (lambda c: listed(c.list_unfinished_runs()), [("list", "pipelineruns")]),
-    (lambda c: listed(c.list_half_archived_runs()), [("list", "pipelineruns")]),
+    (lambda c: listed(c.list_half_archived_runs()), [("list", "pipelineruns")] * 2),
     (lambda c: listed(c.list_expiring_runs(())), [("list", "pipelineruns")]),
     (lambda c: listed(c.list_undated_runs("team")), [("list", "pipelineruns")]),
     (lambda c: listed(c.list_runs("team")), [("list", "pipelineruns")]),

@@ -13,8 +13,10 @@ from typing_extensions import override
 
 from runwright.adapters.kubernetes_api import (
     ARCHIVED,
+    AVAILABLE,
     NODE_ANNOTATION,
     NOT_YET_ARCHIVED,
+    STILL_ARCHIVED,
     UNFINISHED,
     WORKFLOW_LABEL,
     identity_of,
@@ -185,6 +187,8 @@ class FaultyCluster(Cluster):
     @override
     async def list_half_archived_runs(self) -> AsyncIterator[Identity]:
         async for identity in self._list("PipelineRun", ARCHIVED, NOT_YET_ARCHIVED):
+            yield identity
+        async for identity in self._list("PipelineRun", AVAILABLE, STILL_ARCHIVED):
             yield identity
 
     @override

@@ -178,3 +178,27 @@ def test_the_time_since_a_phase_was_told_is_given_once() -> None:
     store.put_workflow(workflow("5", phase="Failed"))
     store.drop_workflow(KEY)
     assert store.take_told(KEY) is None
+
+
+def test_the_end_of_a_workflow_that_is_told_twice_does_not_make_it_be_there_for_a_run_that_has_ended() -> None:
+    store = Store()
+    ours = workflow("1", phase="Succeeded")
+    store.put_workflow(ours)
+    store.expect_deletion(ours)
+    store.deleted_workflow(ours)
+    store.deleted_workflow(ours)
+    ended = replace(run(), status=PipelineRunStatus(phase=Phase.SUCCEEDED))
+    assert store.workflow(ended) is None, "it is gone: nothing can be archived of it, or found in place"
+    assert store.workflow(run()) is not None, "that is how the run ended"
+
+
+def test_a_workflow_that_we_deleted_is_not_there_any_more_for_a_run_that_is_brought_back_before_its_end_is_told() -> (
+    None
+):
+    store = Store()
+    ours = workflow("1", phase="Succeeded")
+    store.put_workflow(ours)
+    store.expect_deletion(ours)
+    assert store.workflow(replace(run(), status=PipelineRunStatus(phase=Phase.SUCCEEDED))) is None
+    store.expect_no_deletion(ours)
+    assert store.workflow(replace(run(), status=PipelineRunStatus(phase=Phase.SUCCEEDED))) == ours
