@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from runwright.api import retentionpolicy
 from runwright.api.model import GROUP, VERSION
-from runwright.api.pipelinerun import PLURAL, STORAGE_STATE_LABEL, StorageState
+from runwright.api.pipelinerun import AVAILABLE_RUNS, PLURAL
 from runwright.core.shard import EVERYTHING, Shard
 from runwright.runtime.intake import Intake
 
@@ -21,7 +21,6 @@ ARGO_GROUP = "argoproj.io"
 ARGO_VERSION = "v1alpha1"
 WORKFLOWS = "workflows"
 
-AVAILABLE_RUNS = f"{STORAGE_STATE_LABEL}!={StorageState.ARCHIVED.value}"
 """What the operator watches: a run that is archived leaves it, and one that is brought back enters it."""
 
 

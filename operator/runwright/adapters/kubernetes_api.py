@@ -21,10 +21,11 @@ from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api import retentionpolicy, workflowsnapshot
 from runwright.api.model import API_VERSION, GROUP, VERSION
 from runwright.api.pipelinerun import (
+    ARCHIVED_RUNS,
+    AVAILABLE_RUNS,
     DELETE_ON_LABEL,
     KIND,
     PLURAL,
-    STORAGE_STATE_LABEL,
     Phase,
     Shutdown,
     StorageState,
@@ -42,8 +43,6 @@ ARGO = ("argoproj.io", "v1alpha1")
 MERGE_PATCH = "application/merge-patch+json"
 COMPONENT = "runwright"
 UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
-ARCHIVED = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
-AVAILABLE = f"{STORAGE_STATE_LABEL}!={StorageState.ARCHIVED.value}"
 NOT_YET_ARCHIVED = f"status.storageState!={StorageState.ARCHIVED.value}"
 STILL_ARCHIVED = f"status.storageState={StorageState.ARCHIVED.value}"
 
@@ -315,20 +314,20 @@ class KubernetesCluster(Cluster):
 
     @override
     async def list_half_archived_runs(self) -> AsyncIterator[Identity]:
-        async for identity in self._runs(label_selector=ARCHIVED, field_selector=NOT_YET_ARCHIVED):
+        async for identity in self._runs(label_selector=ARCHIVED_RUNS, field_selector=NOT_YET_ARCHIVED):
             yield identity
-        async for identity in self._runs(label_selector=AVAILABLE, field_selector=STILL_ARCHIVED):
+        async for identity in self._runs(label_selector=AVAILABLE_RUNS, field_selector=STILL_ARCHIVED):
             yield identity
 
     @override
     async def list_expiring_runs(self, days: tuple[str, ...]) -> AsyncIterator[Identity]:
         when = f"{DELETE_ON_LABEL} in ({','.join(days)})" if days else DELETE_ON_LABEL
-        async for identity in self._runs(label_selector=f"{ARCHIVED},{when}"):
+        async for identity in self._runs(label_selector=f"{ARCHIVED_RUNS},{when}"):
             yield identity
 
     @override
     async def list_undated_runs(self, namespace: str) -> AsyncIterator[Identity]:
-        async for identity in self._runs(namespace, label_selector=f"{ARCHIVED},!{DELETE_ON_LABEL}"):
+        async for identity in self._runs(namespace, label_selector=f"{ARCHIVED_RUNS},!{DELETE_ON_LABEL}"):
             yield identity
 
     @override

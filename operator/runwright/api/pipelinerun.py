@@ -76,6 +76,13 @@ class StorageState(StrEnum):
     ARCHIVED = "Archived"
 
 
+ARCHIVED_RUNS = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
+"""Label selector of the runs that are asked to be archived."""
+
+AVAILABLE_RUNS = f"{STORAGE_STATE_LABEL}!={StorageState.ARCHIVED.value}"
+"""Label selector of all others: those that the operator watches."""
+
+
 class TemplateRef(Model):
     """A WorkflowTemplate or ClusterWorkflowTemplate to run."""
 

@@ -11,7 +11,7 @@ from typing import cast
 from runwright.adapters.requests import METADATA_ONLY
 from runwright.adapters.shell_requests import TABLE
 from runwright.adapters.watching import Watching
-from runwright.api.pipelinerun import PLURAL, STORAGE_STATE_LABEL, Phase, StorageState
+from runwright.api.pipelinerun import ARCHIVED_RUNS, AVAILABLE_RUNS, PLURAL, Phase
 from runwright.core.observe import Json, key_of, mapping, text
 from runwright.kubectl.output import printed_list, say
 from runwright.kubectl.session import Session, Target, session
@@ -47,7 +47,7 @@ def selectors(
     """
     wanted = [labels] if labels else []
     if archived or not every:
-        wanted.append(f"{STORAGE_STATE_LABEL}{'=' if archived else '!='}{StorageState.ARCHIVED}")
+        wanted.append(ARCHIVED_RUNS if archived else AVAILABLE_RUNS)
     chosen = [fields] if fields else []
     if len(phases) == 1:
         chosen.append(f"status.phase={phases[0]}")

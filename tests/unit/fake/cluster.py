@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from runwright.adapters.kubernetes_api import (
-    ARCHIVED,
-    AVAILABLE,
     NODE_ANNOTATION,
     NOT_YET_ARCHIVED,
     STILL_ARCHIVED,
@@ -21,7 +19,7 @@ from runwright.adapters.kubernetes_api import (
     WORKFLOW_LABEL,
     identity_of,
 )
-from runwright.api.pipelinerun import DELETE_ON_LABEL, RUN_LABEL, Shutdown
+from runwright.api.pipelinerun import ARCHIVED_RUNS, AVAILABLE_RUNS, DELETE_ON_LABEL, RUN_LABEL, Shutdown
 from runwright.api.retentionpolicy import POLICY_NAME
 from runwright.core.decision import Notice, event_name
 from runwright.core.observe import key_of
@@ -186,20 +184,20 @@ class FaultyCluster(Cluster):
 
     @override
     async def list_half_archived_runs(self) -> AsyncIterator[Identity]:
-        async for identity in self._list("PipelineRun", ARCHIVED, NOT_YET_ARCHIVED):
+        async for identity in self._list("PipelineRun", ARCHIVED_RUNS, NOT_YET_ARCHIVED):
             yield identity
-        async for identity in self._list("PipelineRun", AVAILABLE, STILL_ARCHIVED):
+        async for identity in self._list("PipelineRun", AVAILABLE_RUNS, STILL_ARCHIVED):
             yield identity
 
     @override
     async def list_expiring_runs(self, days: tuple[str, ...]) -> AsyncIterator[Identity]:
         when = f"{DELETE_ON_LABEL} in ({','.join(days)})" if days else DELETE_ON_LABEL
-        async for identity in self._list("PipelineRun", f"{ARCHIVED},{when}"):
+        async for identity in self._list("PipelineRun", f"{ARCHIVED_RUNS},{when}"):
             yield identity
 
     @override
     async def list_undated_runs(self, namespace: str) -> AsyncIterator[Identity]:
-        async for identity in self._list("PipelineRun", f"{ARCHIVED},!{DELETE_ON_LABEL}"):
+        async for identity in self._list("PipelineRun", f"{ARCHIVED_RUNS},!{DELETE_ON_LABEL}"):
             if namespace in ("", identity.key.namespace):
                 yield identity
 

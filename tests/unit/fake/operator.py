@@ -9,10 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from runwright.api.pipelinerun import RUN_LABEL
+from runwright.api.pipelinerun import AVAILABLE_RUNS, RUN_LABEL
 from runwright.core.records import Key
 from runwright.core.workflow import BuildOptions
-from runwright.handlers import AVAILABLE_RUNS
 from runwright.ports import ApiError, Json
 from runwright.runtime.intake import Intake
 from runwright.runtime.measures import Measures
