@@ -33,7 +33,7 @@ class Store:
         if workflow is None or workflow.owner_uid != run.uid:
             return None
         gone = run.key in self._gone or workflow.uid in self._deleted_by_us
-        return None if gone and run.finished and not begun(run, workflow) else workflow
+        return None if gone and tells_the_end(run, workflow) else workflow
 
     def left_watch(self, key: Key, uid: str | None = None) -> None:
         """The run is watched no longer: it was deleted, or archived. Only the API server can tell which."""
@@ -98,7 +98,7 @@ class Store:
             self.drop_workflow(workflow.key, workflow.uid)
             return
         kept, run = self._workflows.get(workflow.key), self._runs.get(workflow.key)
-        told = run is not None and run.finished and not begun(run, workflow)
+        told = run is not None and tells_the_end(run, workflow)
         if workflow.finished and not told and (kept is None or kept.uid == workflow.uid):
             self.put_workflow(workflow)
             self._gone.add(workflow.key)
@@ -134,6 +134,11 @@ def outdates(kept: RunRecord | WorkflowRecord | None, new: RunRecord | WorkflowR
     Resource versions of one object grow: etcd has always counted up, and Kubernetes promises it since 1.35.
     """
     return kept is not None and kept.uid == new.uid and later(kept.resource_version, new.resource_version)
+
+
+def tells_the_end(run: RunRecord, workflow: WorkflowRecord) -> bool:
+    """Whether the run says already how this Workflow ended."""
+    return run.finished and not begun(run, workflow)
 
 
 def later(version: str, other: str) -> bool:
