@@ -9,7 +9,6 @@ import json
 import sys
 import time
 
-from bench.cluster import WORKFLOWS
 from bench.stage import Stage, open_stage
 from tests.e2e.cluster import Object
 from tests.e2e.manifests import instant, pipeline_run
@@ -47,19 +46,16 @@ async def run_through(stage: Stage, nodes: int) -> float:
     ended = [bench.expect(kind, "large", "finished") for kind in ("workflows", "pipelineruns")]
     await bench.create("pipelineruns", pipeline_run({"spec": instant()}, "large"))
     await created
-    path = f"{WORKFLOWS}/namespaces/{bench.namespace}/workflows/large"
     began = time.perf_counter()
     for step in range(1, STEPS + 1):
         done = nodes * step // STEPS
         status: Object = {
-            "phase": "Running",
-            "startedAt": "2026-11-26T12:00:00Z",
             "progress": f"{done}/{nodes}",
             "compressedNodes": compressed(nodes, done),
         }
         if step == STEPS:
-            status |= {"phase": "Succeeded", "finishedAt": "2026-11-26T13:00:00Z"}
-        await bench.call("PATCH", path, {"status": status})
+            status["finishedAt"] = "2026-11-26T13:00:00Z"
+        await stage.move("large", "Succeeded" if step == STEPS else "Running", **status)
         print(f"\r  {done} of {nodes} nodes, {time.perf_counter() - began:.0f} s", end="", file=sys.stderr, flush=True)
         await asyncio.sleep(PAUSE)
     of_workflow, of_run = [await one for one in ended]

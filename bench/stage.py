@@ -71,11 +71,11 @@ class Stage:
     async def move(self, name: str, phase: str, **status: object) -> None:
         """Write into a Workflow's status what Argo's controller would."""
         moment = "2026-11-26T12:00:00Z"
-        told: Object = {"phase": phase, "startedAt": moment, "progress": "0/1", **status}
+        told: Object = {"phase": phase, "startedAt": moment, "progress": "0/1"}
         if phase != "Running":
             told |= {"finishedAt": "2026-11-26T12:00:07Z", "progress": "1/1"}
         path = f"{WORKFLOWS}/namespaces/{self.bench.namespace}/workflows/{name}"
-        await self.bench.call("PATCH", path, {"status": told})
+        await self.bench.call("PATCH", path, {"status": told | status})
 
 
 @asynccontextmanager

@@ -34,15 +34,13 @@ from runwright.service.manifests import MANIFEST_LABEL
 
 AT_A_TIME = 16
 
-ORDER = (retentionpolicy.PLURAL, pipelineexperiment.PLURAL, pipelinerun.PLURAL, workflowsnapshot.PLURAL)
-"""Snapshots come after the runs that they belong to."""
-
 PLURALS = {
     retentionpolicy.KIND: retentionpolicy.PLURAL,
     pipelineexperiment.KIND: pipelineexperiment.PLURAL,
     pipelinerun.KIND: pipelinerun.PLURAL,
     workflowsnapshot.KIND: workflowsnapshot.PLURAL,
 }
+"""In the order of the file: snapshots come after the runs that they belong to."""
 
 
 class NotExportedError(Exception):
@@ -75,7 +73,7 @@ async def export(options: BackupOptions, file: IO[str]) -> None:
         async for item in objects.list_config_maps(MANIFEST_LABEL):
             if body := await objects.get_config_map(key_of(item)):
                 write(file, {"apiVersion": "v1", "kind": "ConfigMap", **body}, counts)
-        for plural in ORDER:
+        for plural in PLURALS.values():
             async for page, _ in Watching(api, plural, options.namespace).pages():
                 for body in page:
                     write(file, body, counts)
