@@ -7,23 +7,19 @@ object. All cases go on at the same time: which request of a run goes wrong, and
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.e2e.cluster import Object
-from tests.e2e.conftest import REPOSITORY
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.fault_proxy import EVENT_FAULTS, FAULTS, Call, FaultProxy, through, way_in
 from tests.e2e.manifests import instant, pipeline_run
 from tests.e2e.processes import Operator
+from tests.e2e.world import RUNS, WORKFLOWS, World
 
 REQUESTS = 20
 """Requests of the operator about a run, from its creation until it is archived, brought back and deleted; more than there are."""
@@ -34,76 +30,10 @@ EVENTS = 14
 FEWEST = 6
 """Events that each life has at least: what comes fast is told as one."""
 
-NAMESPACE = "default"
-RUNS = f"/apis/runwright.dev/v1alpha1/namespaces/{NAMESPACE}/pipelineruns"
-WORKFLOWS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/workflows"
 STATE = "runwright.dev/storage-state"
 MOMENT = "2026-11-26T12:00:00Z"
 CASE_SECONDS = 60.0
 """How long a run may take until all has come of it, whatever goes wrong."""
-
-
-class World:
-    """The API server as the test sees it: every version of every run and Workflow since the beginning."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-        self.versions: dict[tuple[str, str], list[Object]] = defaultdict(list)
-        self.gone: set[tuple[str, str]] = set()
-        self.events = 0
-        self._changed = asyncio.Condition()
-
-    async def call(self, method: str, path: str, body: Object | None = None) -> None:
-        """One request; a failure is a failure of the test."""
-        headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
-        async with self._session.request(method, path, json=body, headers=headers) as reply:
-            assert reply.status < 300, f"{method} {path}: {reply.status} {(await reply.text())[:300]}"
-
-    async def follow(self, kind: str, path: str) -> None:
-        """Take down what happens to the objects of a kind."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
-        address = f"{path}?watch=true&timeoutSeconds=3600"
-        reply = await self._session.get(address, timeout=timeout)
-        for _ in range(100):
-            if reply.status != 429:
-                break
-            await asyncio.sleep(0.1)  # the API server has just learned of the kind
-            reply = await self._session.get(address, timeout=timeout)
-        async with reply:
-            assert reply.status == 200, await reply.text()
-            async for line in reply.content:
-                event = json.loads(line)
-                key = (kind, event["object"]["metadata"]["name"])
-                async with self._changed:
-                    self.events += 1
-                    if event["type"] == "DELETED":
-                        self.gone.add(key)
-                    else:
-                        self.gone.discard(key)
-                        self.versions[key].append(event["object"])
-                    self._changed.notify_all()
-
-    async def until(self, kind: str, name: str, holds: Callable[[Object], Any]) -> Object:
-        """The object as soon as that is true of it."""
-        key = (kind, name)
-        async with self._changed:
-            while not (self.versions[key] and key not in self.gone and holds(self.versions[key][-1])):
-                await self._changed.wait()
-            return self.versions[key][-1]
-
-    async def until_gone(self, kind: str, name: str) -> None:
-        """Return when the object is gone."""
-        async with self._changed:
-            while (kind, name) not in self.gone:
-                await self._changed.wait()
-
-    async def quiet(self, seconds: float) -> None:
-        """Return when nothing has happened for so long."""
-        while True:
-            before = self.events
-            await asyncio.sleep(seconds)  # that nothing happens can only be waited for
-            if self.events == before:
-                return
 
 
 async def live(world: World, name: str) -> None:
@@ -191,16 +121,6 @@ async def play(plane: ControlPlane, folder: Path, names: list[str], choose: Call
             for task in watching:
                 task.cancel()
     return proxy
-
-
-@pytest.fixture
-def stage(bare: ControlPlane, argo_kind: str) -> ControlPlane:
-    """An API server with the kinds in it."""
-    bare.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
-    bare.kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
-    kinds = ("crd/pipelineruns.runwright.dev", "crd/workflows.argoproj.io", "crd/workflowsnapshots.runwright.dev")
-    bare.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=30s")
-    return bare
 
 
 def test_every_request_goes_wrong_once_in_every_way(stage: ControlPlane, tmp_path: Path):
