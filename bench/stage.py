@@ -7,7 +7,6 @@ measurement itself share the machine with them, which makes every figure worse t
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import tempfile
@@ -104,8 +103,5 @@ async def open_stage(*options: str) -> AsyncGenerator[Stage]:
 def install_kinds(plane: ControlPlane) -> None:
     """Our CRDs and Argo's."""
     workflows = binaries.argo_source() / "manifests" / "base" / "crds" / "minimal" / "argoproj.io_workflows.yaml"
-    plane.kubectl("apply", "--server-side", "-k", str(CRDS))
-    plane.kubectl("apply", "--server-side", "-f", str(workflows))
-    names = json.loads(plane.kubectl("get", "crd", "-o", "json"))["items"]
-    kinds = [f"crd/{one['metadata']['name']}" for one in names]
-    plane.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=30s")
+    plane.install("-k", str(CRDS))
+    plane.install("-f", str(workflows))

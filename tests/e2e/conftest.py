@@ -120,10 +120,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 @pytest.fixture
 def stage(bare: ControlPlane, argo_kind: str) -> ControlPlane:
     """An API server with the kinds in it."""
-    bare.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
-    bare.kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
-    kinds = ("crd/pipelineruns.runwright.dev", "crd/workflows.argoproj.io", "crd/workflowsnapshots.runwright.dev")
-    bare.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=30s")
+    bare.install("-k", str(REPOSITORY / "crds"))
+    bare.install("-f", "-", input=argo_kind)
     return bare
 
 

@@ -13,6 +13,9 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +43,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def after(prefix: str) -> str:
+    """The first key that is behind all with this prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def base64_of(text: str) -> str:
+    """How etcd's HTTP gateway takes a key."""
+    return base64.b64encode(text.encode()).decode()
+
+
 class ControlPlane:
     """One etcd, one API server, and an admin's way in."""
 
-    def __init__(self, folder: Path, built: dict[str, Path]) -> None:
-        self._folder, self._programs = folder, built
+    def __init__(self, folder: Path, built: dict[str, Path], *options: str, etcd_options: tuple[str, ...] = ()) -> None:
+        """`options` are added to the API server's, `etcd_options` to etcd's."""
+        self._folder, self._programs, self._options, self._etcd_options = folder, built, options, etcd_options
         self._etcd_port, self._peer_port, self._port = free_port(), free_port(), free_port()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.kubeconfig = folder / "kubeconfig"
@@ -55,7 +69,7 @@ class ControlPlane:
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
         (self._folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
         try:
-            self._start_etcd()
+            self.start_etcd()
             self.start_api_server()
         except BaseException:
             self.__exit__()
@@ -72,13 +86,15 @@ class ControlPlane:
             command = [str(self._programs[name]), *options]
             self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
 
-    def _start_etcd(self) -> None:
+    def start_etcd(self) -> None:
+        """Start it, and return at once: the API server waits for it."""
         client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
         self._run(
             "etcd",
             *("--name=test", f"--data-dir={self._folder}/etcd", "--unsafe-no-fsync", "--log-level=warn"),
             *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
             *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=test={peer}"),
+            *self._etcd_options,
         )
 
     def start_api_server(self) -> None:
@@ -94,7 +110,7 @@ class ControlPlane:
                 f"--service-account-key-file={here}/account.key",
                 f"--service-account-signing-key-file={here}/account.key",
             ),
-            *("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"),
+            *("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none", *self._options),
         )
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
@@ -111,15 +127,43 @@ class ControlPlane:
 
     def kill_api_server(self) -> None:
         """SIGKILL, as when its machine fails. What it has acknowledged is in etcd."""
-        process = self._processes["kube-apiserver"]
-        process.kill()
-        process.wait()
+        self.kill("kube-apiserver")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL for `etcd` or `kube-apiserver`."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def signal(self, name: str, number: int) -> None:
+        """Send `etcd` or `kube-apiserver` a signal, such as SIGSTOP."""
+        self._processes[name].send_signal(number)
+
+    def install(self, *arguments: str, input: str | None = None) -> None:
+        """Apply CRDs, and return once each can be watched, which is later than Established.
+
+        Until then the API server refuses a watch with 429 (1.34: its cache of the kind is being initialized).
+        """
+        names = self.kubectl("apply", "--server-side", "-o", "name", *arguments, input=input).split()
+        self.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+        found = json.loads(self.kubectl("get", *names, "-o", "json"))
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(self._until_watchable, found.get("items", [found])))
+
+    def _until_watchable(self, crd: dict[str, Any]) -> None:
+        spec = crd["spec"]
+        version = next(one["name"] for one in spec["versions"] if one["storage"])
+        path = f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?watch=true&timeoutSeconds=1"
+        deadline = time.monotonic() + 30
+        while subprocess.run(self.kubectl.command("get", "--raw", path), capture_output=True).returncode:
+            if time.monotonic() > deadline:
+                raise WaitError(f"{path} is refused for 30 s")
+            time.sleep(0.1)
 
     def copy_etcd(self, where: Path) -> None:
         """Take a cold copy of etcd's data, as a backup; the API server is restarted with it."""
         self._end("kube-apiserver", "etcd")
         shutil.copytree(self._folder / "etcd", where)
-        self._start_etcd()
+        self.start_etcd()
         self.start_api_server()
 
     def restore_etcd(self, copy: Path) -> None:
@@ -127,7 +171,7 @@ class ControlPlane:
         self._end("kube-apiserver", "etcd")
         shutil.rmtree(self._folder / "etcd")
         shutil.copytree(copy, self._folder / "etcd")
-        self._start_etcd()
+        self.start_etcd()
         self.start_api_server()
 
     def _end(self, *names: str) -> None:
@@ -137,7 +181,7 @@ class ControlPlane:
 
     def compact(self) -> int:
         """Make etcd forget all versions but the present ones; gives the revision up to which it has."""
-        revision = int(self._etcd("range", {"key": base64.b64encode(b"a").decode()})["header"]["revision"])
+        revision = int(self._etcd("range", {"key": base64_of("a")})["header"]["revision"])
         self._etcd("compaction", {"revision": str(revision), "physical": True})
         return revision
 
@@ -147,21 +191,57 @@ class ControlPlane:
         self._ask("maintenance/defragment", {})
         return int(self._ask("maintenance/status", {})["dbSizeInUse"])
 
+    def alarms(self) -> list[str]:
+        """The alarms that etcd has raised, such as `NOSPACE`: it then refuses every write but deletions."""
+        return [one["alarm"] for one in self._ask("maintenance/alarm", {"action": "GET"}).get("alarms", ())]
+
+    def relieve(self) -> None:
+        """What an admin does once there is room again: compact, defragment, and take back the alarms."""
+        self.compact()
+        self._ask("maintenance/defragment", {})
+        for one in self._ask("maintenance/alarm", {"action": "GET"}).get("alarms", ()):
+            self._ask("maintenance/alarm", {"action": "DEACTIVATE", **one})
+
     def stored(self, prefix: str) -> list[dict[str, Any]]:
         """The objects under this prefix as etcd holds them; of kinds that are stored as JSON."""
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        key, range_end = (base64.b64encode(one.encode()).decode() for one in (prefix, end))
-        reply: dict[str, Any] = self._etcd("range", {"key": key, "range_end": range_end})
+        end = after(prefix)
+        reply: dict[str, Any] = self._etcd("range", {"key": base64_of(prefix), "range_end": base64_of(end)})
         return [json.loads(base64.b64decode(one["value"])) for one in reply.get("kvs", ())]
+
+    def history(self, prefix: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Everything that etcd ever held under this prefix, in order: the rest of the key, and the object, None where it was deleted.
+
+        Only where nothing was forgotten: with `--etcd-compaction-interval=0`. Read past the API server, so it may be dead.
+        Raises WaitError where etcd refuses.
+        """
+        last = f"{prefix}~"
+        self._etcd("put", {"key": base64_of(last)})
+        wanted = {"key": base64_of(prefix), "range_end": base64_of(after(prefix))}
+        body = {"create_request": wanted | {"start_revision": "1", "fragment": True}}
+        with self._open("watch", body) as reply:
+            for line in reply:
+                result = json.loads(line)["result"]
+                if result.get("canceled"):
+                    raise WaitError(f"etcd does not tell the history of {prefix}: {result}")
+                for event in result.get("events", ()):
+                    key = base64.b64decode(event["kv"]["key"]).decode()
+                    if key == last:
+                        return
+                    deleted = event.get("type") == "DELETE"
+                    value = None if deleted else json.loads(base64.b64decode(event["kv"]["value"]))
+                    yield key.removeprefix(prefix), value
 
     def _etcd(self, call: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
         return self._ask(f"kv/{call}", body)
 
     def _ask(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        with self._open(path, body) as reply:
+            return json.load(reply)
+
+    def _open(self, path: str, body: Mapping[str, object]) -> HTTPResponse:
         url = f"http://127.0.0.1:{self._etcd_port}/v3/{path}"
         request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.load(reply)
+        return urllib.request.urlopen(request, timeout=60)
 
     def _write_kubeconfig(self, authority: bytes) -> None:
         server = f"https://127.0.0.1:{self._port}"

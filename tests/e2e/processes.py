@@ -81,6 +81,11 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, until: str) -> None:
         """Start it, and return once it has logged these words."""
         environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}

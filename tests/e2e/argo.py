@@ -1,0 +1,78 @@
+"""Argo's workflow-controller as a process of this machine, on a control plane of a test's own, where no pod runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from deploy.local.localcluster import binaries, pins
+from tests.e2e.control_plane import ControlPlane
+
+CONFIGURATION = "workflow-controller-configmap"
+CRDS = Path("manifests") / "base" / "crds" / "minimal"
+
+
+def install_argo(plane: ControlPlane) -> None:
+    """All of Argo's kinds, and the ConfigMap that its controller reads in the namespace it looks after."""
+    folder = binaries.argo_source() / CRDS
+    kinds = sorted(folder.glob("argoproj.io_*.yaml"))
+    assert kinds, f"no CRDs in {folder}"
+    plane.install(*(option for kind in kinds for option in ("-f", str(kind))))
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CONFIGURATION, "namespace": "default"},
+        "data": {"metricsConfig": json.dumps({"enabled": False})},
+    }
+    plane.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(configuration))
+
+
+class Argo:
+    """The controller, which can die at any moment and be started again; it looks after the namespace `default`."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        program = binaries.folder(pins.ARGO) / "workflow-controller"
+        self._command = [str(program), "--kubeconfig", str(kubeconfig), "--namespaced", "--loglevel=warn"]
+        self._command += [f"--configmap={CONFIGURATION}", "--executor-image=none"]
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False
+
+    def start(self) -> None:
+        """Start it, and return at once."""
+        self._wanted = True
+        environment = os.environ | {"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ended by itself, as where it cannot reach the API server when it starts; a Deployment starts it again."""
+        return self._wanted and not self.alive
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._wanted = False
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it in its tracks."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self.alive:
+            self._process.send_signal(number)

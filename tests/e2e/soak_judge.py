@@ -1,0 +1,135 @@
+"""Whether a run's life was right, by what etcd's history holds of it and of its Workflows: every version, in order."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e.cluster import FINISHED, Object
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to come of a run."""
+
+    end: str
+    """The phase."""
+    retries: int = 0
+    state: str = ""
+    """Archived; or Available, for one that was archived and brought back."""
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """One version of a run."""
+
+    uid: str
+    phase: str
+    asked: int
+    """`spec.retries`."""
+    retries: int
+    """`status.retries`."""
+    state: str
+    workflow: str
+    """The uid of the Workflow that it tells of."""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class WorkflowSeen:
+    """One version of a Workflow."""
+
+    uid: str
+    owner: str
+    """The uid of its controller."""
+    phase: str
+
+
+def run_seen(run: Object) -> RunSeen:
+    """What is judged of a run."""
+    status: Object = run.get("status") or {}
+    return RunSeen(
+        run["metadata"]["uid"],
+        status.get("phase", ""),
+        run["spec"].get("retries", 0),
+        status.get("retries") or 0,
+        status.get("storageState", ""),
+        (status.get("workflow") or {}).get("uid", ""),
+        status.get("message", ""),
+    )
+
+
+def workflow_seen(workflow: Object) -> WorkflowSeen:
+    """What is judged of a Workflow."""
+    metadata = workflow["metadata"]
+    owners = [one["uid"] for one in metadata.get("ownerReferences", ()) if one.get("controller")]
+    return WorkflowSeen(metadata["uid"], "".join(owners), (workflow.get("status") or {}).get("phase", ""))
+
+
+def by_name(changes: Iterable[tuple[str, Object | None]], seen: Any) -> dict[str, list[Any]]:
+    """The versions of each object, as `seen` takes them down; None where it was deleted."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for name, value in changes:
+        found[name].append(None if value is None else seen(value))
+    return found
+
+
+def wrong(plan: Plan, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]) -> list[str]:
+    """What was wrong with the life of one run that is over; in words, and nothing where it was right."""
+    there = [one for one in runs if one is not None]
+    if not there or runs[-1] is None:
+        return ["lost: the run is not there"]
+    return [*of_run(plan, there), *of_workflows(plan, there[-1], workflows)]
+
+
+def of_run(plan: Plan, runs: Sequence[RunSeen]) -> list[str]:
+    """What was wrong with the versions of a run."""
+    said: list[str] = []
+    last = runs[-1]
+    if (last.phase, last.retries, last.state) != (plan.end, plan.retries, plan.state):
+        said.append(
+            f"wrong end: {last.phase or 'none'} ({last.message}) after {last.retries} retries, {last.state or 'never archived'}; "
+            f"expected {plan}"
+        )
+    if len({one.uid for one in runs}) > 1:
+        said.append("lost: it was deleted and made anew")
+    for before, after in itertools.pairwise(runs):
+        if before.phase in FINISHED and after.phase != before.phase and after.retries == before.retries:
+            said.append(f"went back: {before.phase} became {after.phase or 'none'} in attempt {after.retries}")
+        if not before.retries <= after.retries <= after.asked:
+            said.append(f"wrong attempt: {before.retries} became {after.retries}, {after.asked} were asked for")
+    return said
+
+
+def of_workflows(plan: Plan, run: RunSeen, workflows: Sequence[WorkflowSeen | None]) -> list[str]:
+    """What was wrong with the versions of a run's Workflows; `run` is as it is in the end."""
+    there = [one for one in workflows if one is not None]
+    if not there:
+        return ["lost: it never had a Workflow"]
+    said: list[str] = []
+    first: dict[str, str] = {}
+    for one in there:
+        first.setdefault(one.uid, one.phase)
+    begun = [uid for uid, phase in first.items() if not phase]
+    if len(begun) != 1:
+        said.append(f"doubled: {len(begun)} Workflows were begun")
+    if len(first) - len(begun) != (plan.state == "Available"):
+        said.append(f"doubled: {len(first) - len(begun)} Workflows were put back")
+    again = sum(
+        before.uid == after.uid and before.phase in FINISHED and after.phase not in FINISHED
+        for before, after in itertools.pairwise(there)
+    )
+    if again != plan.retries:
+        said.append(f"doubled: it was set going again {again} times, {plan.retries} were asked for")
+    if {one.owner for one in there} != {run.uid}:
+        said.append("wrong owner: a Workflow of its name is not its own")
+    if there[-1].phase != run.phase:
+        said.append(f"wrong end: the run tells {run.phase}, its Workflow {there[-1].phase or 'nothing'}")
+    if (workflows[-1] is None) != (plan.state == "Archived"):
+        said.append("wrong end: its Workflow is there" if workflows[-1] else "lost: its Workflow is gone")
+    if workflows[-1] is not None and run.workflow != workflows[-1].uid:
+        said.append("wrong end: it tells of another Workflow")
+    return said

@@ -1,0 +1,69 @@
+"""The judge of the soak sees each wrong that it is there for: in lives that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.e2e.soak_judge import Plan, RunSeen, WorkflowSeen, wrong
+
+NEW = RunSeen(uid="run", phase="", asked=0, retries=0, state="", workflow="")
+GOING = replace(NEW, phase="Running", workflow="first")
+GOOD = replace(GOING, phase="Succeeded")
+BAD = replace(GOING, phase="Failed")
+ARCHIVED = replace(GOOD, state="Archived")
+BACK = replace(GOOD, state="Available", workflow="second")
+
+MADE = WorkflowSeen(uid="first", owner="run", phase="")
+RUNS = replace(MADE, phase="Running")
+ENDED = replace(MADE, phase="Succeeded")
+FAILED = replace(MADE, phase="Failed")
+PUT_BACK = replace(ENDED, uid="second")
+
+RIGHT: list[tuple[Plan, Sequence[RunSeen | None], Sequence[WorkflowSeen | None]]] = [
+    (Plan("Succeeded"), [NEW, GOING, GOOD], [MADE, RUNS, ENDED]),
+    (Plan("Succeeded", state="Archived"), [NEW, GOOD, ARCHIVED], [MADE, ENDED, None]),
+    (Plan("Succeeded", state="Available"), [NEW, GOOD, ARCHIVED, BACK], [MADE, ENDED, None, PUT_BACK]),
+    (
+        Plan("Failed", retries=1),
+        [NEW, BAD, replace(BAD, asked=1), replace(GOING, asked=1, retries=1), replace(BAD, asked=1, retries=1)],
+        [MADE, FAILED, RUNS, FAILED],
+    ),
+]
+
+
+@pytest.mark.parametrize(("plan", "runs", "workflows"), RIGHT)
+def test_a_right_life(plan: Plan, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]):
+    assert wrong(plan, runs, workflows) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "runs", "workflows"),
+    [
+        ("lost: the run", [], []),
+        ("lost: the run", [NEW, GOOD, None], [MADE, ENDED]),
+        ("lost: it was deleted", [NEW, None, replace(NEW, uid="other"), replace(GOOD, uid="other")], [MADE, ENDED]),
+        ("lost: it never", [NEW, GOOD], []),
+        ("lost: its Workflow", [NEW, GOOD], [MADE, ENDED, None]),
+        ("wrong end: Running", [NEW, GOING], [MADE, RUNS]),
+        ("wrong end: Failed", [NEW, BAD], [MADE, FAILED]),
+        ("wrong end: the run tells", [NEW, GOOD], [MADE, FAILED]),
+        ("wrong end: it tells of another", [NEW, replace(GOOD, workflow="none")], [MADE, ENDED]),
+        ("went back", [NEW, GOOD, GOING, GOOD], [MADE, ENDED]),
+        ("wrong attempt", [NEW, replace(GOOD, retries=1)], [MADE, ENDED]),
+        ("doubled: 2 Workflows were begun", [NEW, GOOD], [MADE, None, replace(MADE, uid="second"), PUT_BACK]),
+        ("doubled: 1 Workflows were put back", [NEW, GOOD], [MADE, ENDED, None, PUT_BACK]),
+        ("doubled: it was set going again", [NEW, GOOD], [MADE, ENDED, RUNS, ENDED]),
+        ("wrong owner", [NEW, GOOD], [MADE, replace(ENDED, owner="another")]),
+    ],
+)
+def test_a_wrong_life(word: str, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]):
+    said = wrong(Plan("Succeeded"), runs, workflows)
+    assert any(line.startswith(word) for line in said), said
+
+
+def test_a_workflow_that_stays_though_its_run_is_archived():
+    said = wrong(Plan("Succeeded", state="Archived"), [NEW, GOOD, ARCHIVED], [MADE, ENDED])
+    assert said == ["wrong end: its Workflow is there"]
