@@ -140,7 +140,10 @@ ROWS = (
             Panel(
                 "Time in queue",
                 "s",
-                quantiles("runwright_run_queue_seconds", OPERATOR, 0.5, 0.95),
+                (
+                    *quantiles("runwright_run_queue_seconds", OPERATOR, 0.5, 0.95),
+                    (f"max(runwright_argo_oldest_seconds{{{OPERATOR}}})", "not looked at by Argo"),
+                ),
                 width=12,
                 help="From the creation of a run to the start of its Workflow; of all namespaces.",
             ),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.e2e.cluster import FINISHED, Object
+
+GIVEN_UP = "failed to resolve artifact repository: error getting config map"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class WorkflowSeen:
     owner: str
     """The uid of its controller."""
     phase: str
+    message: str = ""
 
 
 def run_seen(run: Object) -> RunSeen:
@@ -66,7 +69,17 @@ def workflow_seen(workflow: Object) -> WorkflowSeen:
     """What is judged of a Workflow."""
     metadata = workflow["metadata"]
     owners = [one["uid"] for one in metadata.get("ownerReferences", ()) if one.get("controller")]
-    return WorkflowSeen(metadata["uid"], "".join(owners), (workflow.get("status") or {}).get("phase", ""))
+    status: Object = workflow.get("status") or {}
+    return WorkflowSeen(metadata["uid"], "".join(owners), status.get("phase", ""), status.get("message", ""))
+
+
+def ended_by_argo(workflows: Sequence[WorkflowSeen | None]) -> bool:
+    """Whether Argo gave the Workflow up since it could not reach the API server: that is then its end, and the run's.
+
+    Argo 3.7.3 ends a Workflow as Error where it cannot look for the ConfigMap of its artifact repository.
+    """
+    last = next((one for one in reversed(workflows) if one is not None), None)
+    return last is not None and last.phase == "Error" and last.message.startswith(GIVEN_UP)
 
 
 def by_name(changes: Iterable[tuple[str, Object | None]], seen: Any) -> dict[str, list[Any]]:
@@ -82,6 +95,8 @@ def wrong(plan: Plan, runs: Sequence[RunSeen | None], workflows: Sequence[Workfl
     there = [one for one in runs if one is not None]
     if not there or runs[-1] is None:
         return ["lost: the run is not there"]
+    if ended_by_argo(workflows):
+        plan = replace(plan, end="Error")
     return [*of_run(plan, there), *of_workflows(plan, there[-1], workflows)]
 
 
@@ -116,7 +131,9 @@ def of_workflows(plan: Plan, run: RunSeen, workflows: Sequence[WorkflowSeen | No
     begun = [uid for uid, phase in first.items() if not phase]
     if len(begun) != 1:
         said.append(f"doubled: {len(begun)} Workflows were begun")
-    if len(first) - len(begun) != (plan.state == "Available"):
+    # It is brought back where its Workflow has gone by then; it is still there where its label was taken back soon enough.
+    gone = workflows.count(None) if plan.state == "Available" else 0
+    if len(first) - len(begun) != gone or gone > 1:
         said.append(f"doubled: {len(first) - len(begun)} Workflows were put back")
     again = sum(
         before.uid == after.uid and before.phase in FINISHED and after.phase not in FINISHED

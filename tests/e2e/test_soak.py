@@ -27,7 +27,7 @@ from tests.e2e.conftest import REPOSITORY
 from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.fault_proxy import way_in
 from tests.e2e.processes import Operator
-from tests.e2e.soak_judge import by_name, run_seen, workflow_seen, wrong
+from tests.e2e.soak_judge import by_name, ended_by_argo, run_seen, workflow_seen, wrong
 from tests.e2e.soak_users import Users
 
 pytestmark = pytest.mark.serial
@@ -168,7 +168,8 @@ def test_nothing_is_lost_when_all_die_at_random(plane: ControlPlane, tmp_path: P
     workflows = by_name(plane.history(WORKFLOW_PREFIX), workflow_seen)
     versions = [sum(len(one) for one in kind.values()) for kind in (runs, workflows)]
     print(
-        f"{versions[0]} versions of runs and {versions[1]} of Workflows; Argo ended by itself {soak.argo_ended} times"
+        f"{versions[0]} versions of runs and {versions[1]} of Workflows; Argo ended by itself {soak.argo_ended} times "
+        f"and gave {sum(map(ended_by_argo, workflows.values()))} Workflows up"
     )
     said = {name: wrong(plan, runs[name], workflows[name]) for name, plan in users.plans.items()}
     bad = {name: words for name, words in said.items() if words}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.e2e.soak_judge import Plan, RunSeen, WorkflowSeen, wrong
+from tests.e2e.soak_judge import GIVEN_UP, Plan, RunSeen, WorkflowSeen, wrong
 
 NEW = RunSeen(uid="run", phase="", asked=0, retries=0, state="", workflow="")
 GOING = replace(NEW, phase="Running", workflow="first")
@@ -26,6 +26,7 @@ RIGHT: list[tuple[Plan, Sequence[RunSeen | None], Sequence[WorkflowSeen | None]]
     (Plan("Succeeded"), [NEW, GOING, GOOD], [MADE, RUNS, ENDED]),
     (Plan("Succeeded", state="Archived"), [NEW, GOOD, ARCHIVED], [MADE, ENDED, None]),
     (Plan("Succeeded", state="Available"), [NEW, GOOD, ARCHIVED, BACK], [MADE, ENDED, None, PUT_BACK]),
+    (Plan("Succeeded", state="Available"), [NEW, GOOD, ARCHIVED, replace(BACK, workflow="first")], [MADE, ENDED]),
     (
         Plan("Failed", retries=1),
         [NEW, BAD, replace(BAD, asked=1), replace(GOING, asked=1, retries=1), replace(BAD, asked=1, retries=1)],
@@ -62,6 +63,19 @@ def test_a_right_life(plan: Plan, runs: Sequence[RunSeen | None], workflows: Seq
 def test_a_wrong_life(word: str, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]):
     said = wrong(Plan("Succeeded"), runs, workflows)
     assert any(line.startswith(word) for line in said), said
+
+
+def test_a_workflow_that_argo_gave_up():
+    given_up = replace(MADE, phase="Error", message=f"{GIVEN_UP} for artifact repository ref: connection refused")
+    assert wrong(Plan("Succeeded"), [NEW, replace(GOOD, phase="Error")], [MADE, given_up]) == []
+    for workflow in (given_up, replace(given_up, message="an error of its own")):
+        assert wrong(Plan("Succeeded"), [NEW, GOOD], [MADE, workflow])
+
+
+def test_a_workflow_that_was_put_back_twice():
+    again = replace(ENDED, uid="third")
+    runs, workflows = [NEW, ARCHIVED, replace(BACK, workflow="third")], [MADE, ENDED, None, PUT_BACK, None, again]
+    assert wrong(Plan("Succeeded", state="Available"), runs, workflows) == ["doubled: 2 Workflows were put back"]
 
 
 def test_a_workflow_that_stays_though_its_run_is_archived():

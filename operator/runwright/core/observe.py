@@ -192,6 +192,7 @@ def workflow_record(body: Json) -> WorkflowRecord:
         restored_from=text(annotations.get(RESTORED_ANNOTATION)),
         source_digest=text(annotations.get(SOURCE_ANNOTATION)),
         shard=text(mapping(metadata.get("labels")).get(SHARD_LABEL)),
+        created_at=moment(metadata.get("creationTimestamp")),
         deleting=metadata.get("deletionTimestamp") is not None,
         shutdown=text(mapping(body.get("spec")).get("shutdown")),
         phase=text(status.get("phase")),

@@ -98,6 +98,7 @@ class WorkflowRecord:
     """UID of the Workflow in whose place this one was put back from a snapshot; else empty."""
     shard: str = ""
     """Of which shard's runs it says to be; empty where it says nothing."""
+    created_at: datetime | None = None
     deleting: bool = False
     shutdown: str = ""
     """Argo's `spec.shutdown`: `Stop`, `Terminate`, or empty."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 
 from prometheus_client import (
     CollectorRegistry,
@@ -214,6 +215,12 @@ class Present(Collector):
             "runwright_workqueue_oldest_seconds",
             "How long the run that waits longest for a worker has waited.",
             value=self._queue.oldest,
+        )
+        since = self._store.untouched_since()
+        yield GaugeMetricFamily(
+            "runwright_argo_oldest_seconds",
+            "How long the Workflow that waits longest for Argo to look at it has waited.",
+            value=max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0,
         )
         yield GaugeMetricFamily(
             "runwright_workqueue_delayed", "Runs that are to be looked at later.", value=self._queue.delayed

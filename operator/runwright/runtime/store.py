@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 from runwright.core.ownership import begun
 from runwright.core.records import Key, RunRecord, WorkflowRecord
@@ -122,6 +123,14 @@ class Store:
     def runs(self) -> list[RunRecord]:
         """All runs that are known now."""
         return list(self._runs.values())
+
+    def untouched_since(self) -> datetime | None:
+        """When the oldest Workflow was created that Argo has not looked at; None where it has looked at all.
+
+        Argo (3.7) gives a Workflow a phase as soon as it looks at it, be it `Pending` because others must end first.
+        """
+        created = (one.created_at for one in self._workflows.values() if not one.phase and not one.deleting)
+        return min((at for at in created if at is not None), default=None)
 
     def workflows(self) -> list[WorkflowRecord]:
         """All Workflows that are known now."""

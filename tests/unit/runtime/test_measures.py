@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +22,7 @@ from runwright.runtime.measures import Measures
 from runwright.runtime.queue import WorkQueue
 from runwright.runtime.series import RunSeries
 from runwright.runtime.store import Store
-from tests.unit.runtime.records import KEY, NOW, run
+from tests.unit.runtime.records import KEY, NOW, run, workflow
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -148,6 +148,26 @@ async def test_what_is_there_now_is_counted_when_somebody_asks():
     ended.drop(Key("other", "x"))
     assert value(measures, "runwright_runs", namespace="other", phase="Succeeded") is None
     queue.close()
+
+
+def test_how_long_argo_lets_a_workflow_wait():
+    """Of those without a phase, which Argo has not looked at, the oldest; a moment ahead of our clock is no negative time."""
+    measures, store = Measures(), Store()
+    measures.watch_over(store, FinishedRuns(), WorkQueue(), RunSeries((), 0))
+    assert value(measures, "runwright_argo_oldest_seconds") == 0
+    now = datetime.now(UTC)
+    for name, phase, seconds in (("a", "", 60), ("b", "", 600), ("c", "Pending", 6000), ("d", "", -5)):
+        made = replace(workflow(uid=name, phase=phase), created_at=now - timedelta(seconds=seconds))
+        store.put_workflow(replace(made, key=Key("team", name)))
+    store.put_workflow(replace(workflow(uid="e", phase=""), key=Key("team", "e")))
+    told = value(measures, "runwright_argo_oldest_seconds")
+    assert told is not None and 600 <= told < 610
+    store.put_workflow(replace(workflow("2", uid="b"), key=Key("team", "b")))
+    told = value(measures, "runwright_argo_oldest_seconds")
+    assert told is not None and 60 <= told < 70
+    for name in ("a", "d"):
+        store.drop_workflow(Key("team", name))
+    assert value(measures, "runwright_argo_oldest_seconds") == 0
 
 
 async def reconcile(measures: Measures, error: BaseException | None) -> float | None:
