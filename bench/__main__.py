@@ -15,32 +15,41 @@ from pathlib import Path
 from bench import (
     api_writes,
     apply_to_workflow,
+    archive_scale,
     archived_runs,
     create_to_finished,
     etcd_bytes,
     large_workflow,
     many_runs,
     mirror_lag,
+    peer_operator,
     run_metrics,
+    table,
+    throughput,
 )
 from bench.cluster import Bench, open_bench
+from bench.table import Row
 
-MEASUREMENTS: dict[str, Callable[[Bench, int | None], Awaitable[bool]]] = {
+ON_THE_CLUSTER: dict[str, Callable[[Bench, int | None], Awaitable[list[Row]]]] = {
+    "create_to_finished": create_to_finished.measure,
+    "throughput": throughput.measure,
     "apply_to_workflow": apply_to_workflow.measure,
     "api_writes": api_writes.measure,
-    "create_to_finished": create_to_finished.measure,
     "archived_runs": archived_runs.measure,
     "run_metrics": run_metrics.measure,
 }
 
-
-ON_A_STAGE: dict[str, Callable[[int | None], Awaitable[bool]]] = {
-    "etcd_bytes": etcd_bytes.measure,
-    "large_workflow": large_workflow.measure,
+ON_A_STAGE: dict[str, Callable[[int | None], Awaitable[list[Row]]]] = {
     "many_runs": many_runs.measure,
     "mirror_lag": mirror_lag.measure,
+    "etcd_bytes": etcd_bytes.measure,
+    "archive_scale": archive_scale.measure,
+    "large_workflow": large_workflow.measure,
+    "peer_operator": peer_operator.measure,
 }
 """Those that bring an API server and an operator of their own (bench/stage.py), and need no cluster."""
+
+NAMES = (*ON_THE_CLUSTER, *ON_A_STAGE)
 
 
 def machine() -> str:
@@ -53,45 +62,48 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, {memory:.0f} GiB, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
 
 
-async def run(names: list[str], count: int | None) -> bool:
-    """Measure; true if every goal is met."""
-    print(f"machine: {machine()}")
+async def run(names: list[str], count: int | None, keeping: bool) -> dict[str, list[Row]]:
+    """Measure; gives the rows of each measurement, which are kept as data when all its rows are there."""
+    told = machine()
+    print(f"machine: {told}")
     print(f"command: python -m bench {shlex.join(sys.argv[1:])}".rstrip())
-    wanted = names or [*MEASUREMENTS, *ON_A_STAGE]
-    good = True
-    if any(name in MEASUREMENTS for name in wanted):
+    rows: dict[str, list[Row]] = {}
+
+    async def timed(name: str, measurement: Awaitable[list[Row]]) -> None:
+        start = time.monotonic()
+        print(f"\n{name}", flush=True)
+        rows[name] = await measurement
+        if keeping:
+            table.keep(name, rows[name], told, count)
+        print(f"  took {time.monotonic() - start:.0f} s", flush=True)
+
+    if wanted := [name for name in names if name in ON_THE_CLUSTER]:
         async with open_bench() as bench:
             print(f"cluster: {bench.version}, {bench.argo}", flush=True)
-            for name in (one for one in wanted if one in MEASUREMENTS):
-                good &= await timed(name, MEASUREMENTS[name](bench, count))
-    for name in (one for one in wanted if one in ON_A_STAGE):
-        good &= await timed(name, ON_A_STAGE[name](count))
-    return good
-
-
-async def timed(name: str, measurement: Awaitable[bool]) -> bool:
-    """Measure, and say how long it took."""
-    start = time.monotonic()
-    print(f"\n{name}", flush=True)
-    good = await measurement
-    print(f"  took {time.monotonic() - start:.0f} s", flush=True)
-    return good
+            for name in wanted:
+                await timed(name, ON_THE_CLUSTER[name](bench, count))
+    for name in (one for one in names if one in ON_A_STAGE):
+        await timed(name, ON_A_STAGE[name](count))
+    return rows
 
 
 def main() -> int:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join([*MEASUREMENTS, *ON_A_STAGE])}; default: all"
-    )
+    parser.add_argument("names", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(NAMES)}; default: all")
     parser.add_argument("--count", type=int, help="how many runs, or pairs of them; each measurement has its default")
+    parser.add_argument(
+        "--keep", action="store_true", help="write what was measured to bench/results, for docs and plots"
+    )
     options = parser.parse_args()
     for name in options.names:
-        if name not in MEASUREMENTS | ON_A_STAGE:
-            parser.error(f"there is no measurement {name!r}; there are {', '.join([*MEASUREMENTS, *ON_A_STAGE])}")
-    if options.count is not None and not 1 <= options.count <= 20000:
-        parser.error("--count: expected 1 to 20000")
-    return 0 if asyncio.run(run(options.names, options.count)) else 1
+        if name not in NAMES:
+            parser.error(f"there is no measurement {name!r}; there are {', '.join(NAMES)}")
+    if options.count is not None and not 1 <= options.count <= 200_000:
+        parser.error("--count: expected 1 to 200000")
+    rows = asyncio.run(run(options.names or list(NAMES), options.count, options.keep))
+    print(f"\n{table.table(rows)}")
+    return 0 if all(row.met for one in rows.values() for row in one) else 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import statistics
 import sys
 
 from bench.cluster import TIMEOUT, Bench
+from bench.table import Row
 from bench.workloads import NO_POD
 from tests.e2e.manifests import pipeline_run, workflow
 
@@ -17,8 +18,8 @@ COUNT = 100
 GOAL_SECONDS = 0.050
 
 
-async def measure(bench: Bench, count: int | None) -> bool:
-    """Print the percentiles; true if the goal is met."""
+async def measure(bench: Bench, count: int | None) -> list[Row]:
+    """The percentiles; the goal is of the median."""
     count = count or COUNT
     runs: list[float] = []
     direct: list[float] = []
@@ -41,14 +42,16 @@ async def measure(bench: Bench, count: int | None) -> bool:
             direct.append(took_direct)
         print(f"\r  {number} of {count}", end="", file=sys.stderr, flush=True)
     p50, p99, floor = percentile(runs, 50), percentile(runs, 99), statistics.median(direct)
-    met = p50 <= GOAL_SECONDS
     print(
-        f"\r  p50 {1000 * p50:.1f} ms (goal <= {1000 * GOAL_SECONDS:.0f} ms: {'met' if met else 'MISSED'}), "
-        f"p99 {1000 * p99:.1f} ms, {len(runs)} runs; a Workflow by itself: p50 {1000 * floor:.1f} ms, "
+        f"\r  p50 {1000 * p50:.1f} ms, p99 {1000 * p99:.1f} ms, {len(runs)} runs; a Workflow by itself: p50 {1000 * floor:.1f} ms, "
         f"p99 {1000 * percentile(direct, 99):.1f} ms; ratio of the p50 {p50 / floor:.2f}",
         flush=True,
     )
-    return met
+    against, goal = "a Workflow created by itself", 1000 * GOAL_SECONDS
+    return [
+        Row("create call to Workflow, p50", 1000 * p50, 1000 * floor, "ms", against, at_most=goal, absolute=True),
+        Row("create call to Workflow, p99", 1000 * p99, 1000 * percentile(direct, 99), "ms", against),
+    ]
 
 
 def percentile(values: list[float], percent: int) -> float:

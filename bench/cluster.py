@@ -145,11 +145,6 @@ async def open_bench() -> AsyncGenerator[Bench]:
             await bench.call("DELETE", f"/api/v1/namespaces/{bench.namespace}")
 
 
-def verdict(met: bool) -> str:
-    """Of a goal, in a word."""
-    return "met" if met else "MISSED"
-
-
 def kubeconfig() -> Path:
     """`KUBECONFIG`, or what `make cluster` left. Raises RuntimeError where there is neither."""
     path = Path(os.environ.get("KUBECONFIG") or REPOSITORY / ".cluster" / "kubeconfig")

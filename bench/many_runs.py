@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Awaitable, Callable
 
+from bench.argo_alone import argo_alone
 from bench.stage import Reading, Stage, open_stage
-from tests.e2e.manifests import instant, pipeline_run
+from bench.table import Row
+from tests.e2e.manifests import instant, pipeline_run, workflow
 
 COUNT = 10_000
 LIVE = 500
@@ -17,35 +20,54 @@ WATCHED = 1_000
 """Runs that go on at the same time, for the memory that they take."""
 
 
-async def measure(count: int | None) -> bool:
-    """Print what was found; there is no goal, so it is met."""
+async def measure(count: int | None) -> list[Row]:
+    """Speed beside the same Workflows by themselves, CPU and memory beside Argo's controller's; there is no goal."""
     count = count or COUNT
     async with open_stage() as stage:
         empty = stage.read()
-        began = time.perf_counter()
-        await drive(stage, count)
-        seconds = time.perf_counter() - began
+        seconds = await timed(drive(stage, count, with_run))
         used = stage.read()
         tell(count, seconds, empty, used)
-        await watched(stage, min(WATCHED, count))
-    return True
+        by_themselves = await timed(drive(stage, count, by_itself))
+        print(f"\r  {count} Workflows by themselves: {60 * count / by_themselves:.0f} a minute", flush=True)
+        watched_count = min(WATCHED, count)
+        memory = await watched(stage, watched_count)
+    argo = await argo_alone(watched_count)
+    cpu, made = 1000 * (used.cpu - empty.cpu) / count, (used.requests - empty.requests).total()
+    print(
+        f"\r  Argo's controller: {1000 * argo.cpu:.1f} ms of CPU a Workflow, {argo.watched:.1f} MiB for {watched_count}"
+    )
+    return [
+        Row(
+            "runs a minute, a stand-in for Argo",
+            60 * count / seconds,
+            60 * count / by_themselves,
+            "/min",
+            "no operator",
+        ),
+        Row("operator's CPU a run", cpu, 1000 * argo.cpu, "ms", "Argo's controller, a Workflow without pods"),
+        Row("API requests a run", made / count, None, ""),
+        Row(f"memory of {watched_count:,} live runs", memory, argo.watched, "MiB", "Argo's controller"),
+        Row("operator's memory at most", used.peak, empty.resident, "MiB", "itself without runs"),
+    ]
 
 
-async def drive(stage: Stage, count: int) -> None:
-    """Have runs created, carried out by the stand-in, and told of as finished, so many at a time."""
+async def timed(work: Awaitable[None]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+async def drive(stage: Stage, count: int, carry_out: Callable[[Stage, str], Awaitable[None]]) -> None:
+    """Have so many runs or Workflows carried out, some at a time."""
     turns = asyncio.Semaphore(LIVE)
     done = 0
 
     async def one(number: int) -> None:
         nonlocal done
-        name = f"run-{number}"
         async with turns:
-            created, finished = (stage.bench.expect(kind, name, what) for kind, what in MOMENTS)
-            await stage.bench.create("pipelineruns", pipeline_run({"spec": instant()}, name))
-            await created
-            await stage.move(name, "Running")
-            await stage.move(name, "Succeeded")
-            await finished
+            await carry_out(stage, f"run-{number}")
         done += 1
         if done % 100 == 0:
             print(f"\r  {done} of {count} runs", end="", file=sys.stderr, flush=True)
@@ -53,6 +75,27 @@ async def drive(stage: Stage, count: int) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             group.create_task(one(number))
+
+
+async def with_run(stage: Stage, name: str) -> None:
+    """A run, created, carried out by the stand-in, and told of as finished."""
+    created, finished = (stage.bench.expect(kind, name, what) for kind, what in MOMENTS)
+    await stage.bench.create("pipelineruns", pipeline_run({"spec": instant()}, name))
+    await created
+    await stage.move(name, "Running")
+    await stage.move(name, "Succeeded")
+    await finished
+
+
+async def by_itself(stage: Stage, name: str) -> None:
+    """The same Workflow without a run."""
+    name = f"by-itself-{name}"
+    created, finished = (stage.bench.expect("workflows", name, what) for what in ("created", "finished"))
+    await stage.bench.create("workflows", workflow(instant(), name))
+    await created
+    await stage.move(name, "Running")
+    await stage.move(name, "Succeeded")
+    await finished
 
 
 MOMENTS = (("workflows", "created"), ("pipelineruns", "finished"))
@@ -71,8 +114,8 @@ def tell(count: int, seconds: float, before: Reading, after: Reading) -> None:
     )
 
 
-async def watched(stage: Stage, count: int) -> None:
-    """What so many live runs add to the operator's memory."""
+async def watched(stage: Stage, count: int) -> float:
+    """MiB that so many live runs add to the operator's memory."""
     before = stage.read()
     for first in range(0, count, 100):
         names = [f"live-{number}" for number in range(first, min(first + 100, count))]
@@ -84,3 +127,4 @@ async def watched(stage: Stage, count: int) -> None:
     await asyncio.sleep(5)
     after = stage.read()
     print(f"  {count} live runs: {after.resident - before.resident:+.1f} MiB beside {before.resident:.0f} MiB")
+    return after.resident - before.resident

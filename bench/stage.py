@@ -89,6 +89,13 @@ async def open_stage(*options: str) -> AsyncGenerator[Stage]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runwright-bench-")))
         plane = stack.enter_context(ControlPlane(folder, built))
+        yield await stack.enter_async_context(stage_on(plane, *options))
+
+
+@asynccontextmanager
+async def stage_on(plane: ControlPlane, *options: str) -> AsyncGenerator[Stage]:
+    """The same, on a control plane that is there and has no kinds yet."""
+    async with AsyncExitStack() as stack:
         install_kinds(plane)
         session = await stack.enter_async_context(session_for(plane.kubeconfig))
         bench = Bench(session, "default")

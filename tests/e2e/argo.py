@@ -49,6 +49,12 @@ class Argo:
             self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
 
     @property
+    def pid(self) -> int:
+        """Of the present process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None

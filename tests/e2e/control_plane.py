@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
 from pathlib import Path
@@ -207,6 +207,11 @@ class ControlPlane:
         end = after(prefix)
         reply: dict[str, Any] = self._etcd("range", {"key": base64_of(prefix), "range_end": base64_of(end)})
         return [json.loads(base64.b64decode(one["value"])) for one in reply.get("kvs", ())]
+
+    def put(self, values: Sequence[tuple[str, str]]) -> None:
+        """Put values under these keys in one transaction, past the API server."""
+        puts = [{"request_put": {"key": base64_of(key), "value": base64_of(value)}} for key, value in values]
+        self._etcd("txn", {"success": puts})
 
     def history(self, prefix: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Everything that etcd ever held under this prefix, in order: the rest of the key, and the object, None where it was deleted.

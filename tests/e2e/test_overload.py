@@ -26,7 +26,7 @@ from tests.e2e.manifests import instant, one_step, pipeline_run
 from tests.e2e.overload_probe import REQUESTS, Metrics, Probed, alert
 from tests.e2e.world import World
 
-RUNS_AT_ONCE = 1_500
+RUNS_AT_ONCE = 800
 AT_A_TIME = 64
 ARGO_DOWN_SECONDS = 10.0
 UNDER_WAY = 12

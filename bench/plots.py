@@ -1,0 +1,154 @@
+"""Draws what was kept in bench/results as SVG for the docs: `python -m bench.plots`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from bench.table import Row, figure, kept
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+WIDTH, LEFT, RIGHT, LINE, TOP = 860, 380, 110, 26, 46
+INK, FAINT, OURS, THEIRS, BAD = "#1f2430", "#8a93a5", "#2f6fdb", "#b9c2d3", "#c43d3d"
+
+Kept = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: ours, or what is beside it."""
+
+    label: str
+    value: float
+    text: str
+    ours: bool = True
+
+
+def ratios(rows: Sequence[Row], caption: str) -> str:
+    """Every row's ratio on a scale of powers: left of 1 we take less, right of it more; quartiles as a line, a goal as a tick."""
+    shown = [row for row in rows if row.ratio]
+    low = min(0.1, *(row.ratio or 1 for row in shown))
+    high = max(10.0, *(row.ratio or 1 for row in shown))
+
+    def at(ratio: float) -> float:
+        share = (math.log(ratio) - math.log(low)) / (math.log(high) - math.log(low))
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    parts = [line(at(1), TOP, at(1), TOP + LINE * len(shown), FAINT)]
+    parts.append(text(at(1), TOP - 6, "1: the same as without us, or as the peer", FAINT, "middle"))
+    for number, row in enumerate(shown):
+        y, ratio = TOP + LINE * number + LINE / 2, row.ratio or 1
+        parts.append(text(LEFT - 10, y + 4, row.what, INK, "end"))
+        if row.low and row.high:
+            parts.append(line(at(row.low), y, at(row.high), y, OURS, 2))
+        for goal in (row.at_most, row.at_least):
+            if goal is not None and not row.absolute:
+                parts.append(line(at(goal), y - 8, at(goal), y + 8, BAD, 2))
+        parts.append(f'<circle cx="{at(ratio):.1f}" cy="{y:.1f}" r="5" fill="{OURS if row.met else BAD}"/>')
+        parts.append(text(WIDTH - RIGHT + 14, y + 4, f"{ratio:.3g}", INK))
+    return drawing("What Runwright takes, as a ratio to the same work without it", len(shown), parts, caption)
+
+
+def bars(title: str, shown: Sequence[Bar], caption: str) -> str:
+    """Lengths beside each other, from nought."""
+    longest = max(bar.value for bar in shown)
+    parts: list[str] = []
+    for number, bar in enumerate(shown):
+        y, length = TOP + LINE * number, bar.value / longest * (WIDTH - LEFT - RIGHT)
+        colour = OURS if bar.ours else THEIRS
+        parts.append(text(LEFT - 10, y + LINE / 2 + 4, bar.label, INK, "end"))
+        parts.append(f'<rect x="{LEFT}" y="{y + 4}" width="{length:.1f}" height="{LINE - 8}" rx="2" fill="{colour}"/>')
+        parts.append(text(LEFT + length + 8, y + LINE / 2 + 4, bar.text, INK))
+    return drawing(title, len(shown), parts, caption)
+
+
+def drawing(title: str, lines: int, parts: list[str], caption: str) -> str:
+    """The whole picture, on a ground of its own, so that it can be read on a dark page too."""
+    height = TOP + LINE * lines + 34
+    head = text(16, 22, title, INK, weight="600", size=14)
+    foot = text(16, height - 10, caption, FAINT, size=10)
+    body = "\n".join([head, *parts, foot])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(title)}">\n'
+        f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>\n{body}\n</svg>\n'
+    )
+
+
+def text(
+    x: float, y: float, words: str, colour: str, anchor: str = "start", *, weight: str = "400", size: int = 12
+) -> str:
+    """Words at a place."""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}" '
+        f'font-size="{size}">{escape(words)}</text>'
+    )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 1) -> str:
+    """A straight line."""
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"/>'
+
+
+def pairs(rows: Sequence[Row]) -> list[Bar]:
+    """Of each row, ours and what is beside it, which is shown once where it is the same."""
+    found: list[Bar] = []
+    seen: set[tuple[str, float]] = set()
+    for row in rows:
+        found.append(Bar(row.what, row.ours, figure(row.ours, row.unit)))
+        if row.beside is not None and (row.against, row.beside) not in seen:
+            seen.add((row.against, row.beside))
+            found.append(Bar(row.against, row.beside, figure(row.beside, row.unit), ours=False))
+    return found
+
+
+def caption(*documents: dict[str, Any]) -> str:
+    """Which commits, and which machine."""
+    commits = ", ".join(sorted({document["commit"] for document in documents}))
+    machines = "; ".join(sorted({document["machine"].rpartition(", load")[0] for document in documents}))
+    return f"commit {commits} on {machines}"
+
+
+def pictures(found: Kept) -> dict[str, str]:
+    """The SVGs, by file name; without those of what was not measured."""
+    drawn: dict[str, str] = {}
+    if found:
+        rows = [row for document in found.values() for row in document["rows"]]
+        drawn["bench-ratios.svg"] = ratios(rows, caption(*found.values()))
+    for name, file, title in (
+        ("etcd_bytes", "bench-etcd-bytes.svg", "Bytes in etcd, of a run and all that belongs to it"),
+        ("mirror_lag", "bench-mirror-lag.svg", "From a Workflow's end to that of its run, milliseconds"),
+    ):
+        if name in found:
+            drawn[file] = bars(title, pairs(found[name]["rows"]), caption(found[name]))
+    if "archive_scale" in found:
+        document = found["archive_scale"]
+        for unit, file, title in (
+            ("s", "bench-restart.svg", "Restart of the operator, seconds until it rests"),
+            ("MiB", "bench-memory.svg", "Memory of the operator after its start, MiB"),
+        ):
+            chosen = [row for row in document["rows"] if row.unit == unit and row.beside is not None]
+            drawn[file] = bars(title, scale(chosen), caption(document))
+    return drawn
+
+
+def scale(rows: Sequence[Row]) -> list[Bar]:
+    """No runs, and then each row."""
+    none = Bar(rows[0].against, rows[0].beside or 0, figure(rows[0].beside, rows[0].unit), ours=False)
+    return [none] + [Bar(row.what, row.ours, figure(row.ours, row.unit)) for row in rows]
+
+
+def main() -> None:
+    """Draw them all."""
+    IMAGES.mkdir(exist_ok=True)
+    for name, picture in pictures(kept()).items():
+        (IMAGES / name).write_text(picture)
+        print(f"docs/images/{name}")
+
+
+if __name__ == "__main__":
+    main()
