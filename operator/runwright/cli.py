@@ -25,7 +25,6 @@ from runwright.process import OperatorOptions, run_operator
 from runwright.runtime.election import LEASE_SECONDS
 from runwright.runtime.resync import RESYNC_SECONDS
 from runwright.runtime.workers import WORKERS
-from runwright.serve import ServeOptions, run_serve
 from runwright.service.dispatch import Limits
 from runwright.service.run_service import RunOptions
 from runwright.term import TermOptions
@@ -322,6 +321,9 @@ def serve(
     for. Stateless: any number of replicas.
     """
     configure(cast(LogFormat, log_format), log_level)
+    # gRPC is in this alone: an operator that does not serve would hold 15 MiB of it.
+    from runwright.serve import ServeOptions, run_serve
+
     options = ServeOptions(
         **given,
         runs=RunOptions(default_service_account, max_artifact_bytes),

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 from kubernetes.aio import client
 from kubernetes.aio.client.models import (
-    CoreV1Event,
     V1DeleteOptions,
-    V1EventSource,
-    V1ObjectMeta,
-    V1ObjectReference,
     V1Preconditions,
 )
 from typing_extensions import override
 
+from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api import retentionpolicy, workflowsnapshot
 from runwright.api.model import API_VERSION, GROUP, VERSION
@@ -59,7 +56,7 @@ class KubernetesCluster(Cluster):
     def __init__(self, api: client.ApiClient, namespaces: tuple[str, ...] = (), shard: Shard = EVERYTHING) -> None:
         """`namespaces` are the ones whose objects are listed; none means all. Runs of another shard are not there."""
         self._custom = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
+        self._core = CoreObjects(api)
         self._namespaces = namespaces
         self._shard = shard
 
@@ -89,17 +86,13 @@ class KubernetesCluster(Cluster):
             case "ClusterWorkflowTemplate":
                 return await found(self._custom.get_cluster_custom_object, *ARGO, "clusterworkflowtemplates", ref.name)
             case "ConfigMap":
-                return await read(
-                    self._core.read_namespaced_config_map_without_preload_content, ref.name, ref.namespace
-                )
+                return await read(self._core.get, "configmaps", ref.namespace, ref.name)
             case "ServiceAccount":
-                return await read(
-                    self._core.read_namespaced_service_account_without_preload_content, ref.name, ref.namespace
-                )
+                return await read(self._core.get, "serviceaccounts", ref.namespace, ref.name)
 
     @override
     async def get_secret(self, namespace: str, name: str) -> Json | None:
-        return await read(self._core.read_namespaced_secret_without_preload_content, name, namespace)
+        return await read(self._core.get, "secrets", namespace, name)
 
     @override
     async def create_workflow(self, workflow: Json) -> Json:
@@ -166,9 +159,7 @@ class KubernetesCluster(Cluster):
     async def list_leftovers(self, key: Key) -> list[Leftover]:
         """Two requests, or two for each page: nothing in Kubernetes lists objects of two kinds at once."""
         of_workflow = f"{WORKFLOW_LABEL}={key.name}"
-        pods = list_metadata(
-            self._core.list_namespaced_pod_without_preload_content, key.namespace, label_selector=of_workflow
-        )
+        pods = list_metadata(self._core.list, "pods", key.namespace, label_selector=of_workflow)
         results = list_metadata(
             self._custom.list_namespaced_custom_object_without_preload_content,
             *ARGO,
@@ -187,9 +178,7 @@ class KubernetesCluster(Cluster):
         key, options = leftover.key, only(leftover.uid)
         try:
             if leftover.kind == "Pod":
-                await read(
-                    self._core.delete_namespaced_pod_without_preload_content, key.name, key.namespace, body=options
-                )
+                await read(self._core.delete, "pods", key.namespace, key.name, body=options)
             else:
                 await found(
                     self._custom.delete_namespaced_custom_object,
@@ -282,27 +271,24 @@ class KubernetesCluster(Cluster):
 
     @override
     async def post_event(self, run: RunRecord, notice: Notice, now: datetime) -> None:
-        event = CoreV1Event(
-            metadata=V1ObjectMeta(name=event_name(run, notice), namespace=run.key.namespace),
-            involved_object=V1ObjectReference(
-                api_version=API_VERSION,
-                kind=KIND,
-                name=run.key.name,
-                namespace=run.key.namespace,
-                uid=run.uid,
-                resource_version=run.resource_version,
-            ),
-            type=notice.type,
-            reason=notice.reason,
-            message=notice.message[:1024],
-            source=V1EventSource(component=COMPONENT),
-            reporting_component=f"{GROUP}/{COMPONENT}",
-            first_timestamp=now,
-            last_timestamp=now,
-            count=1,
-        )
+        at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        about = {"apiVersion": API_VERSION, "kind": KIND, "name": run.key.name, "namespace": run.key.namespace}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": event_name(run, notice), "namespace": run.key.namespace},
+            "involvedObject": {**about, "uid": run.uid, "resourceVersion": run.resource_version},
+            "type": notice.type,
+            "reason": notice.reason,
+            "message": notice.message[:1024],
+            "source": {"component": COMPONENT},
+            "reportingComponent": f"{GROUP}/{COMPONENT}",
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        }
         try:
-            await call(self._core.create_namespaced_event, run.key.namespace, event)
+            await read(self._core.create, "events", run.key.namespace, event)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from kubernetes.aio import client
 from typing_extensions import override
 
+from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import COMPONENT, MERGE_PATCH, OWN, only
 from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api.pipelinerun import PLURAL
@@ -21,7 +22,7 @@ class KubernetesObjects(OwnObjects):
     def __init__(self, api: client.ApiClient, namespaces: tuple[str, ...] = ()) -> None:
         """`namespaces` are the ones whose ConfigMaps are listed; none means all."""
         self._custom = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
+        self._core = CoreObjects(api)
         self._namespaces = namespaces
 
     @override
@@ -78,24 +79,21 @@ class KubernetesObjects(OwnObjects):
 
     @override
     async def get_config_map(self, key: Key) -> Json | None:
-        return await read(self._core.read_namespaced_config_map_without_preload_content, key.name, key.namespace)
+        return await read(self._core.get, "configmaps", key.namespace, key.name)
 
     @override
     async def create_config_map(self, body: Json) -> Json:
-        made = await read(
-            self._core.create_namespaced_config_map_without_preload_content,
-            key_of(body).namespace,
-            dict(body),
-            field_manager=COMPONENT,
-        )
+        namespace = key_of(body).namespace
+        made = await read(self._core.create, "configmaps", namespace, dict(body), field_manager=COMPONENT)
         return made or {}
 
     @override
     async def patch_config_map(self, key: Key, patch: Json) -> Json | None:
         return await read(
-            self._core.patch_namespaced_config_map_without_preload_content,
-            key.name,
+            self._core.patch,
+            "configmaps",
             key.namespace,
+            key.name,
             dict(patch),
             field_manager=COMPONENT,
             _content_type=MERGE_PATCH,
@@ -103,20 +101,10 @@ class KubernetesObjects(OwnObjects):
 
     @override
     async def delete_config_map(self, key: Key, uid: str, version: str) -> None:
-        await read(
-            self._core.delete_namespaced_config_map_without_preload_content,
-            key.name,
-            key.namespace,
-            body=only(uid, version),
-        )
+        await read(self._core.delete, "configmaps", key.namespace, key.name, body=only(uid, version))
 
     @override
     async def list_config_maps(self, selector: str) -> AsyncIterator[Json]:
-        for namespace in self._namespaces:
-            method = self._core.list_namespaced_config_map_without_preload_content
-            async for item in list_metadata(method, namespace, label_selector=selector):
-                yield item
-        if not self._namespaces:
-            method = self._core.list_config_map_for_all_namespaces_without_preload_content
-            async for item in list_metadata(method, label_selector=selector):
+        for namespace in self._namespaces or ("",):
+            async for item in list_metadata(self._core.list, "configmaps", namespace, label_selector=selector):
                 yield item

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from kubernetes.aio import client
 
+from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import COMPONENT
 from runwright.adapters.requests import read
 from runwright.core.observe import Json, mapping
@@ -40,13 +41,13 @@ class SharedKey:
     """A random key that all replicas share, in a Secret that the first of them makes."""
 
     def __init__(self, api: client.ApiClient, secret: Key) -> None:
-        self._core = client.CoreV1Api(api)
+        self._core = CoreObjects(api)
         self._secret = secret
 
     async def get_or_create(self, new: bytes) -> bytes:
         """The key in the Secret; `new`, where there was none. Raises ApiError."""
         name, namespace = self._secret.name, self._secret.namespace
-        found = await read(self._core.read_namespaced_secret_without_preload_content, name, namespace)
+        found = await read(self._core.get, "secrets", namespace, name)
         if found is None:
             body = {
                 "apiVersion": "v1",
@@ -55,12 +56,11 @@ class SharedKey:
                 "data": {"key": base64.b64encode(new).decode()},
             }
             try:
-                create = self._core.create_namespaced_secret_without_preload_content
-                found = await read(create, namespace, body, field_manager=COMPONENT)
+                found = await read(self._core.create, "secrets", namespace, body, field_manager=COMPONENT)
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
-                found = await read(self._core.read_namespaced_secret_without_preload_content, name, namespace)
+                found = await read(self._core.get, "secrets", namespace, name)
         held = mapping((found or {}).get("data")).get("key")
         key = base64.b64decode(held) if isinstance(held, str) else b""
         if len(key) < len(new):

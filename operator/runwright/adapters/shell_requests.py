@@ -8,6 +8,7 @@ from typing import Any, cast
 import aiohttp
 from kubernetes.aio import client
 
+from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import MERGE_PATCH, OWN, only
 from runwright.adapters.requests import METADATA_ONLY, PAGE, REQUEST_TIMEOUT, api_error, call, found, read, unreachable
 from runwright.api.pipelinerun import PLURAL
@@ -30,7 +31,7 @@ class ShellRequests:
 
     def __init__(self, api: client.ApiClient) -> None:
         self._custom = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
+        self._core = CoreObjects(api)
 
     # ------------------------------------------------------------------------------------------------------------ runs
     async def pages(self, namespace: str, accept: str = "application/json", **selectors: str) -> AsyncIterator[Json]:
@@ -99,9 +100,9 @@ class ShellRequests:
     async def log(self, pod: Key, container: str, *, follow: bool, **options: Any) -> AsyncIterator[bytes]:
         """What a container has written, as it comes; with `follow`, until it ends."""
         try:
-            response = await self._core.read_namespaced_pod_log_without_preload_content(
-                pod.name,
+            response = await self._core.log(
                 pod.namespace,
+                pod.name,
                 container=container,
                 follow=follow,
                 _request_timeout=LOG_SECONDS if follow else REQUEST_TIMEOUT * 30,

@@ -10,6 +10,7 @@ from typing import Any, cast
 import aiohttp
 from kubernetes.aio import client
 
+from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import OWN
 from runwright.adapters.requests import PAGE, api_error, read, unreachable
 from runwright.core.observe import mapping, text
@@ -83,7 +84,7 @@ class Watching:
 
     def _method(self) -> tuple[Any, ...]:
         if self._plural == "pods":
-            return client.CoreV1Api(self._api).list_namespaced_pod_without_preload_content, self._namespace
+            return CoreObjects(self._api).list, "pods", self._namespace
         if self._plural == "leases":
             return client.CoordinationV1Api(self._api).list_namespaced_lease_without_preload_content, self._namespace
         custom = client.CustomObjectsApi(self._api)
