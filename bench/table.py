@@ -123,12 +123,11 @@ def kept(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
 
 
 def commit() -> str:
-    """What was measured: the commit, and whether anything beside it was changed."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        cwd=RESULTS.parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
+    """What was measured: the commit, and `-dirty` where what it measures was changed since."""
+    here = RESULTS.parent.parent
+    named = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() or "unknown"
+    changed = ["git", "diff", "--quiet", "HEAD", "--", "operator", "bench", ":!bench/results"]
+    dirty = subprocess.run(changed, cwd=here, capture_output=True, check=False).returncode == 1
+    return (named.stdout.strip() or "unknown") + ("-dirty" if dirty else "")
