@@ -66,15 +66,17 @@ class Bench:
     async def follow(self, kind: str, ready: asyncio.Event) -> None:
         """Watch a kind for as long as the measurement lasts."""
         listed = await self.call("GET", f"{self.path(kind)}?limit=1")
-        path = (
-            f"{self.path(kind)}?watch=true&resourceVersion={listed['metadata']['resourceVersion']}&timeoutSeconds=3600"
-        )
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
-        async with self._session.get(path, timeout=timeout) as reply:
-            reply.raise_for_status()
-            ready.set()
-            async for line in reply.content:
-                self._tell(kind, json.loads(line))
+        since, timeout = listed["metadata"]["resourceVersion"], aiohttp.ClientTimeout(total=None, sock_read=None)
+        while True:
+            # The API server ends a watch that is read too slowly: it goes on where it ended.
+            path = f"{self.path(kind)}?watch=true&resourceVersion={since}&timeoutSeconds=3600"
+            async with self._session.get(path, timeout=timeout) as reply:
+                reply.raise_for_status()
+                ready.set()
+                async for line in reply.content:
+                    event = json.loads(line)
+                    self._tell(kind, event)
+                    since = event["object"]["metadata"]["resourceVersion"]
 
     def _tell(self, kind: str, event: Object) -> None:
         now, found = time.perf_counter(), event["object"]
