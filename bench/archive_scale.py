@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.archived_runs import REST_SECONDS, cpu, resident, until_at_rest
-from bench.cluster import Bench
+from bench.archived_runs import cpu, resident, until_at_rest
+from bench.cluster import TIMEOUT, Bench
 from bench.etcd_bytes import SHAPES, archive, finish_run, live
 from bench.stage import Stage, stage_on
 from bench.table import Row
 from tests.e2e.control_plane import ControlPlane, programs
-from tests.e2e.processes import Operator
+from tests.e2e.processes import Operator, free_port
 
 ARCHIVED = 200_000
 LIVE_SHARE = 20
@@ -44,9 +46,9 @@ class Start:
     """Of an operator."""
 
     seconds: float
-    """Until it rests."""
+    """Until it knows all live runs, and none of them waits for a worker."""
     cpu: float
-    """Seconds until then."""
+    """Seconds until it rests."""
     memory: float
     """MiB that it then holds."""
 
@@ -56,15 +58,15 @@ async def measure(count: int | None) -> list[Row]:
     archived = count or ARCHIVED
     lively = max(1, archived // LIVE_SHARE)
     async with open_filled() as (plane, seeds):
-        starts: dict[str, Start] = {"none": await start(plane)}
+        starts: dict[str, Start] = {"none": await start(plane, 0)}
         await asyncio.to_thread(fill, plane, seeds["live"], lively, f"{lively:,} live runs")
-        starts["live"] = await start(plane)
+        starts["live"] = await start(plane, lively)
         await asyncio.to_thread(fill, plane, seeds["archived"], archived, f"{archived:,} archived runs")
-        starts["both"] = await start(plane)
+        starts["both"] = await start(plane, lively)
         size = plane.bytes_in_use() / 2**20
     for what, one in starts.items():
         print(
-            f"\r  {what}: at rest after {one.seconds:.1f} s and {one.cpu:.1f} s of CPU, {one.memory:.0f} MiB{' ' * 20}"
+            f"\r  {what}: knows all after {one.seconds:.1f} s, {one.cpu:.1f} s of CPU, {one.memory:.0f} MiB{' ' * 20}"
         )
     print(f"  etcd holds {size:,.0f} MiB")
     none, alone, both = (starts[what] for what in ("none", "live", "both"))
@@ -78,14 +80,34 @@ async def measure(count: int | None) -> list[Row]:
     ]
 
 
-async def start(plane: ControlPlane) -> Start:
-    """Start an operator, and wait until it rests."""
-    began = time.monotonic()
-    with Operator(plane.kubeconfig) as operator:
+async def start(plane: ControlPlane, lively: int) -> Start:
+    """Start an operator, and wait until it knows so many runs besides the one that was there, and rests."""
+    began, probe = time.monotonic(), f"127.0.0.1:{free_port()}"
+    with Operator(plane.kubeconfig, f"--probe-address={probe}") as operator:
         await asyncio.to_thread(operator.start)
+        await asyncio.to_thread(until_known, probe, lively)
+        seconds = time.monotonic() - began
         await until_at_rest(operator.pid)
-        seconds = time.monotonic() - began - REST_SECONDS
         return Start(seconds, cpu(operator.pid), resident(operator.pid))
+
+
+def until_known(probe: str, lively: int) -> None:
+    """Return once it knows more runs than these. Raises TimeoutError where it never does."""
+    deadline = time.monotonic() + TIMEOUT
+    while known(probe) <= lively:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the operator does not know {lively:,} runs after {TIMEOUT:.0f} s")
+        time.sleep(0.1)
+
+
+def known(probe: str) -> int:
+    """The runs that the operator knows; 0 while any waits for a worker."""
+    with urllib.request.urlopen(f"http://{probe}/metrics", timeout=60) as reply:
+        text = reply.read().decode()
+    waiting = re.search(r"^runwright_workqueue_depth (\S+)$", text, re.MULTILINE)
+    if waiting is None or float(waiting[1]):
+        return 0
+    return int(sum(float(one) for one in re.findall(r"^runwright_runs\{[^}]*\} (\S+)$", text, re.MULTILINE)))
 
 
 @dataclass(frozen=True)
