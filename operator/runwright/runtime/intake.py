@@ -13,6 +13,10 @@ from runwright.runtime.store import Store
 
 DELETED = "DELETED"
 
+LISTS_SECONDS = 10.0
+"""How long a run that is first told of waits for the list of Workflows to tell of its own: both are read at the same time, and to
+ask for each Workflow would be two requests a run (20,000 at a start with 10,000 runs)."""
+
 
 class Intake:
     """Takes the events of the watch streams."""
@@ -32,10 +36,15 @@ class Intake:
         if event == DELETED:
             self._store.left_watch(run.key, run.uid)
             self._series.drop(run.key)
+            self._queue.add(run.key, patient=True)
+            return
+        self._store.put_run(run)
+        self._series.put(run.key, body)
+        under_way = run.status.workflow is not None and not run.finished
+        if event is None and under_way and not self._store.has_workflow(run.key):
+            self._queue.add_after(run.key, LISTS_SECONDS)
         else:
-            self._store.put_run(run)
-            self._series.put(run.key, body)
-        self._queue.add(run.key, patient=event == DELETED)
+            self._queue.add(run.key)
 
     def workflow(self, event: str | None, body: Json) -> None:
         """An event about a Workflow that carries the run label."""

@@ -22,6 +22,35 @@ async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
     assert await it.queue.get() == KEY
 
 
+TOLD = {"phase": "Running", "workflow": {"name": KEY.name, "uid": "workflow-uid"}}
+
+
+async def test_a_run_of_the_first_list_waits_for_the_list_of_workflows() -> None:
+    it = Bench()
+    it.intake.pipelinerun(None, run_body(status=TOLD))
+    assert (len(it.queue), it.queue.delayed) == (0, 1), "its Workflow is about to be told of"
+    it.intake.workflow(None, workflow_body())
+    assert (len(it.queue), it.queue.delayed) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("event", "status"), [("MODIFIED", TOLD), (None, {}), (None, {**TOLD, "phase": "Succeeded"})], ids=str
+)
+async def test_no_other_run_waits_for_it(event: str | None, status: dict[str, object]) -> None:
+    it = Bench()
+    it.intake.pipelinerun(event, run_body(status=status))
+    assert (len(it.queue), it.queue.delayed) == (1, 0)
+
+
+async def test_a_run_whose_workflow_is_known_waits_for_nothing() -> None:
+    it = Bench()
+    it.intake.workflow(None, workflow_body())
+    await it.queue.get()
+    it.queue.done(KEY)
+    it.intake.pipelinerun(None, run_body(status=TOLD))
+    assert (len(it.queue), it.queue.delayed) == (1, 0)
+
+
 async def test_a_deleted_run_is_forgotten_and_looked_at() -> None:
     it = Bench()
     it.store.put_run(run())
