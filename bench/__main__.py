@@ -9,6 +9,7 @@ import platform
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -62,19 +63,30 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, {memory:.0f} GiB, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
 
 
-async def run(names: list[str], count: int | None, keeping: bool) -> dict[str, list[Row]]:
-    """Measure; gives the rows of each measurement, which are kept as data when all its rows are there."""
+async def run(names: list[str], count: int | None, keeping: bool) -> tuple[dict[str, list[Row]], dict[str, Exception]]:
+    """Measure; gives the rows of each measurement, and the errors of those that failed. One that fails stops no other.
+
+    The rows are kept as data when all of a measurement are there. Raises RuntimeError where the cluster lacks a part.
+    """
     told = machine()
     print(f"machine: {told}")
     print(f"command: python -m bench {shlex.join(sys.argv[1:])}".rstrip())
     rows: dict[str, list[Row]] = {}
+    failed: dict[str, Exception] = {}
+    # This process goes on with the code that it has loaded, but the operators that it starts load theirs each time.
+    loaded = table.commit()
 
     async def timed(name: str, measurement: Awaitable[list[Row]]) -> None:
         start = time.monotonic()
         print(f"\n{name}", flush=True)
-        rows[name] = await measurement
+        try:
+            rows[name] = await measurement
+        except Exception as error:
+            traceback.print_exc()
+            failed[name] = error
+            return
         if keeping:
-            table.keep(name, rows[name], told, count)
+            table.keep(name, rows[name], told, table.span(loaded, table.commit()), count)
         print(f"  took {time.monotonic() - start:.0f} s", flush=True)
 
     if wanted := [name for name in names if name in ON_THE_CLUSTER]:
@@ -84,7 +96,7 @@ async def run(names: list[str], count: int | None, keeping: bool) -> dict[str, l
                 await timed(name, ON_THE_CLUSTER[name](bench, count))
     for name in (one for one in names if one in ON_A_STAGE):
         await timed(name, ON_A_STAGE[name](count))
-    return rows
+    return rows, failed
 
 
 def main() -> int:
@@ -101,9 +113,11 @@ def main() -> int:
             parser.error(f"there is no measurement {name!r}; there are {', '.join(NAMES)}")
     if options.count is not None and not 1 <= options.count <= 200_000:
         parser.error("--count: expected 1 to 200000")
-    rows = asyncio.run(run(options.names or list(NAMES), options.count, options.keep))
+    rows, failed = asyncio.run(run(options.names or list(NAMES), options.count, options.keep))
     print(f"\n{table.table(rows)}")
-    return 0 if all(row.met for one in rows.values() for row in one) else 1
+    for name, error in failed.items():
+        print(f"not measured: {name}: {type(error).__name__}: {error}")
+    return 0 if not failed and all(row.met for one in rows.values() for row in one) else 1
 
 
 if __name__ == "__main__":

@@ -70,15 +70,20 @@ async def measure(bench: Bench, count: int | None) -> list[Row]:
     for one in (none, available, archived, dated):
         print(f"\r  {one.told(none)}", flush=True)
     writes = writes_in(archiving) / count
-    print(
-        f"  {count} runs without a Workflow were archived in {took:.0f} s ({count / took:.0f}/s), {writes:.2f} writes each"
-    )
+    print(f"  {count} runs without a Workflow were archived in {took:.0f} s ({count / took:.0f}/s)")
     against = "an operator without runs"
     rows = [
         Row(f"memory with {count:,} archived runs", archived.memory, none.memory, "MiB", against, at_most=GOAL),
-        Row(f"calls at its start, {count:,} archived", archived.start_calls, none.start_calls, "", against, at_most=1),
         Row(f"runs it is told of, {count:,} archived", archived.objects, None, "", at_most=0),
         Row(f"memory with {count:,} finished runs", available.memory, none.memory, "MiB", against),
+    ]
+    if audit_log() is None:
+        # No call would be counted, and every goal of calls be met.
+        print("  calls: not measured, since this machine has no audit log of the cluster: AUDIT_LOG names it")
+        return rows
+    print(f"  archiving a run without a Workflow took {writes:.2f} writes")
+    rows += [
+        Row(f"calls at its start, {count:,} archived", archived.start_calls, none.start_calls, "", against, at_most=1),
         Row("writes to archive a run without a Workflow", writes, None, "", at_most=GOAL_WRITES),
     ]
     return rows + await calls_of_one(bench)
@@ -143,9 +148,6 @@ async def costs(bench: Bench, what: str) -> Costs:
 
 async def calls_of_one(bench: Bench) -> list[Row]:
     """What archiving a run with a Workflow, and bringing it back, asks of the API server."""
-    if audit_log() is None:
-        print("  calls: not measured, since this machine has no audit log of the cluster: AUDIT_LOG names it")
-        return []
     names = [f"new-{number}" for number in range(WITH_WORKFLOW)]
     for name in names:
         end = bench.expect("pipelineruns", name, "finished")

@@ -64,7 +64,7 @@ async def measure(count: int | None) -> list[Row]:
             used = await fill(stage, names, acts, "run, ")
         for what, value in used.items():
             beside = "live" if what == "live" else "finished"
-            against = f"a {beside} Workflow alone"
+            against = f"a {beside} Workflow alone, {shape.nodes} node{'s' if shape.nodes > 1 else ''}"
             rows.append(Row(f"etcd, {what} run, {shape.what}", value, alone[shape.nodes][beside], "B", against))
     return rows
 

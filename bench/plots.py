@@ -1,4 +1,4 @@
-"""Draws what was kept in bench/results as SVG for the docs: `python -m bench.plots`."""
+"""Draws what was kept in bench/results as SVG for the docs, and writes its table there: `python -m bench.plots`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from bench.table import Row, figure, kept
+from bench.table import Row, figure, kept, markdown
 
-IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+IMAGES, PAGE = DOCS / "images", DOCS / "benchmarks.md"
+BEGIN, END = "<!-- written by python -m bench.plots -->\n", "\n<!-- so far -->"
+ORDER = (
+    *("create_to_finished", "throughput", "apply_to_workflow", "api_writes", "many_runs", "peer_operator"),
+    *("mirror_lag", "large_workflow", "etcd_bytes", "archive_scale", "archived_runs", "run_metrics"),
+)
 WIDTH, LEFT, RIGHT, LINE, TOP = 860, 380, 110, 26, 46
-INK, FAINT, OURS, THEIRS, BAD = "#1f2430", "#8a93a5", "#2f6fdb", "#b9c2d3", "#c43d3d"
+INK, FAINT, OURS, THEIRS, BAD = "#1f2430", "#5d6678", "#2f6fdb", "#b9c2d3", "#c43d3d"
 
 Kept = dict[str, dict[str, Any]]
 
@@ -31,8 +37,8 @@ class Bar:
 def ratios(rows: Sequence[Row], caption: str) -> str:
     """Every row's ratio on a scale of powers: left of 1 we take less, right of it more; quartiles as a line, a goal as a tick."""
     shown = [row for row in rows if row.ratio]
-    low = min(0.1, *(row.ratio or 1 for row in shown))
-    high = max(10.0, *(row.ratio or 1 for row in shown))
+    marks = [mark for row in shown for mark in (row.ratio, row.low, row.high) if mark]
+    low, high = min([0.1, *marks]), max([10.0, *marks])
 
     def at(ratio: float) -> float:
         share = (math.log(ratio) - math.log(low)) / (math.log(high) - math.log(low))
@@ -109,30 +115,32 @@ def pairs(rows: Sequence[Row]) -> list[Bar]:
 def caption(*documents: dict[str, Any]) -> str:
     """Which commits, and which machine."""
     commits = ", ".join(sorted({document["commit"] for document in documents}))
-    machines = "; ".join(sorted({document["machine"].rpartition(", load")[0] for document in documents}))
+    machines = "; ".join(sorted({document["machine"].partition(", load")[0] for document in documents}))
     return f"commit {commits} on {machines}"
 
 
 def pictures(found: Kept) -> dict[str, str]:
     """The SVGs, by file name; without those of what was not measured."""
     drawn: dict[str, str] = {}
-    if found:
-        rows = [row for document in found.values() for row in document["rows"]]
-        drawn["bench-ratios.svg"] = ratios(rows, caption(*found.values()))
+    beside = [document for document in found.values() if any(row.ratio for row in document["rows"])]
+    if beside:
+        rows = [row for document in beside for row in document["rows"]]
+        drawn["bench-ratios.svg"] = ratios(rows, caption(*beside))
     for name, file, title in (
         ("etcd_bytes", "bench-etcd-bytes.svg", "Bytes in etcd, of a run and all that belongs to it"),
         ("mirror_lag", "bench-mirror-lag.svg", "From a Workflow's end to that of its run, milliseconds"),
     ):
-        if name in found:
+        if name in found and found[name]["rows"]:
             drawn[file] = bars(title, pairs(found[name]["rows"]), caption(found[name]))
     if "archive_scale" in found:
         document = found["archive_scale"]
         for unit, file, title in (
-            ("s", "bench-restart.svg", "Restart of the operator, seconds until it rests"),
+            ("s", "bench-restart.svg", "Restart of the operator, seconds until it knows all live runs"),
             ("MiB", "bench-memory.svg", "Memory of the operator after its start, MiB"),
         ):
             chosen = [row for row in document["rows"] if row.unit == unit and row.beside is not None]
-            drawn[file] = bars(title, scale(chosen), caption(document))
+            if chosen:
+                drawn[file] = bars(title, scale(chosen), caption(document))
     return drawn
 
 
@@ -142,12 +150,21 @@ def scale(rows: Sequence[Row]) -> list[Bar]:
     return [none] + [Bar(row.what, row.ours, figure(row.ours, row.unit)) for row in rows]
 
 
+def with_table(page: str, found: Kept) -> str:
+    """The page, with what was kept as its table. Raises ValueError where the page has no place for it."""
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{markdown([found[name] for name in ORDER if name in found])}\n{END}{after}"
+
+
 def main() -> None:
     """Draw them all."""
     IMAGES.mkdir(exist_ok=True)
     for name, picture in pictures(kept()).items():
         (IMAGES / name).write_text(picture)
         print(f"docs/images/{name}")
+    PAGE.write_text(with_table(PAGE.read_text(), kept()))
+    print("docs/benchmarks.md")
 
 
 if __name__ == "__main__":

@@ -97,14 +97,34 @@ def table(measured: Mapping[str, Sequence[Row]]) -> str:
     )
 
 
-def keep(name: str, rows: Sequence[Row], machine: str, count: int | None, folder: Path = RESULTS) -> Path:
-    """Write what was measured as data, with the commit and the machine; gives the file."""
+def markdown(documents: Sequence[dict[str, Any]]) -> str:
+    """What was kept, as the table of the docs."""
+    lines = ["| what | ours | beside it | ratio | goal |", "| --- | --- | --- | --- | --- |"]
+    for document in documents:
+        for row in document["rows"]:
+            beside = f"{figure(row.beside, row.unit)}: {row.against}" if row.beside is not None else ""
+            ratio = "" if row.ratio is None else f"**{row.ratio:.3g}**"
+            if row.low and row.high:
+                ratio += f" ({row.low:.3f} to {row.high:.3f})"
+            lines.append(f"| {row.what} | {figure(row.ours, row.unit)} | {beside} | {ratio} | {row.goal} |")
+        lines.append(f"| | *`{document['command']}`, commit {document['commit']}, {document['date'][:10]}* | | | |")
+    return "\n".join(lines)
+
+
+def keep(
+    name: str, rows: Sequence[Row], machine: str, measured: str, count: int | None, folder: Path = RESULTS
+) -> Path:
+    """Write what was measured as data, with the machine and the commit, that of `span`; gives the file.
+
+    `count` is what was asked for; None stands for the measurement's default.
+    """
     document: dict[str, Any] = {
         "measurement": name,
-        "commit": commit(),
+        "commit": measured,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "command": f"python -m bench {name}" + (f" --count {count}" if count else ""),
+        "count": count,
         "rows": [asdict(row) for row in rows],
     }
     folder.mkdir(exist_ok=True)
@@ -122,8 +142,13 @@ def kept(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return found
 
 
+def span(before: str, after: str) -> str:
+    """What was measured, from the commits at its start and at its end: both, where somebody has changed it meanwhile."""
+    return before if before == after else f"{before} to {after}"
+
+
 def commit() -> str:
-    """What was measured: the commit, and `-dirty` where what it measures was changed since."""
+    """The commit as it is now, and `-dirty` where what is measured, or measures, was changed since."""
     here = RESULTS.parent.parent
     named = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False

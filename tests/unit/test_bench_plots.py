@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.plots import pictures
+from bench.plots import BEGIN, END, LEFT, ORDER, PAGE, pictures, with_table
 from bench.table import Row, kept
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -39,12 +39,45 @@ def test_the_longest_bar_is_the_largest_figure_and_nothing_leaves_the_picture():
     assert all(float(one.get("x", 0)) + float(one.get("width", 0)) <= float(root.get("width", 0)) for one in bars)
 
 
+def test_quartiles_stay_in_the_picture():
+    row = Row("wide", 1.0, 1.0, "s", "alone", low=0.01, high=40.0)
+    root = ElementTree.fromstring(pictures({"one": document("one", row)})["bench-ratios.svg"])
+    places = [float(one.get(end, -1)) for one in root.iter(f"{SVG}line") for end in ("x1", "x2")]
+    assert all(LEFT <= place <= float(root.get("width", 0)) for place in places)
+
+
+def test_a_restart_is_drawn_beside_that_without_runs():
+    rows = [
+        Row("restart, 10 live", 2.0, 1.0, "s", "no runs"),
+        Row("restart, 10 live + 200 archived", 4.0, 2.0, "s", "the live ones alone"),
+        Row("etcd, 10 live + 200 archived", 8.0, None, "MiB"),
+    ]
+    drawn = pictures({"archive_scale": document("archive_scale", *rows)})
+    assert set(drawn) == {"bench-ratios.svg", "bench-restart.svg"}
+    root = ElementTree.fromstring(drawn["bench-restart.svg"])
+    lengths = [float(one.get("width", 0)) for one in root.iter(f"{SVG}rect") if one.get("x")]
+    assert lengths == [max(lengths) / 4, max(lengths) / 2, max(lengths)]
+    assert "no runs" in words(drawn["bench-restart.svg"])
+
+
 def test_what_was_not_measured_is_not_drawn():
     assert pictures({}) == {}
+    assert pictures({"api_writes": document("api_writes", Row("writes", 4.0, None, ""))}) == {}
+    assert pictures({"etcd_bytes": document("etcd_bytes"), "archive_scale": document("archive_scale")}) == {}
     assert set(pictures({"mirror_lag": document("mirror_lag", Row("p50", 9, 3, "ms", "a write"))})) == {
         "bench-ratios.svg",
         "bench-mirror-lag.svg",
     }
+
+
+def test_the_table_of_the_page_is_what_was_kept():
+    assert with_table(PAGE.read_text(), kept()) == PAGE.read_text(), "it is old: python -m bench.plots"
+    assert set(kept()) <= set(ORDER)
+    row = Row("create to finished", 1.0, 2.0, "s", "Argo alone", at_most=1.05)
+    told = document("throughput", row) | {"command": "python -m bench throughput", "date": "2026-11-27T01:02:03"}
+    page = with_table(f"# Head\n{BEGIN}old{END}\nrest", {"throughput": told})
+    assert "| create to finished | 1.000 s | 2.000 s: Argo alone | **0.5** | ≤ 1.05: met |" in page
+    assert "old" not in page and page.startswith("# Head") and page.endswith("rest")
 
 
 def test_what_is_in_the_docs_is_what_was_kept():

@@ -3,7 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bench.table import Row, figure, keep, kept, table
+import pytest
+
+from bench import __main__ as program
+from bench import table as table_module
+from bench.table import Row, figure, keep, kept, span, table
 
 ROW = Row("create to finished, one step", 6.1, 6.0, "s", "the Workflow by itself", at_most=1.05)
 
@@ -46,9 +50,47 @@ def test_figures():
 
 
 def test_what_is_kept_is_found_again(tmp_path: Path):
-    path = keep("one", [ROW], "a machine", 7, tmp_path)
+    path = keep("one", [ROW], "a machine", "abc-dirty", 7, tmp_path)
     found = kept(tmp_path)
     assert path.name == "one.json"
     assert found["one"]["rows"] == [ROW]
     assert found["one"]["command"] == "python -m bench one --count 7"
-    assert found["one"]["commit"] != "unknown"
+    assert found["one"]["count"] == 7
+    assert found["one"]["commit"] == "abc-dirty"
+
+
+def test_what_was_changed_meanwhile_is_told():
+    assert span("abc", "abc") == "abc"
+    assert span("abc", "def-dirty") == "abc to def-dirty"
+
+
+async def of_rows(count: int | None) -> list[Row]:
+    return [ROW]
+
+
+async def fails(count: int | None) -> list[Row]:
+    raise RuntimeError("etcd is not built here")
+
+
+@pytest.mark.parametrize("ours, code", [(6.1, 0), (9.0, 1)])
+def test_the_exit_code_is_of_the_goals(ours: float, code: int, monkeypatch: pytest.MonkeyPatch):
+    async def measured(count: int | None) -> list[Row]:
+        return [replace(ROW, ours=ours)]
+
+    monkeypatch.setattr(program, "ON_A_STAGE", {"mirror_lag": measured})
+    monkeypatch.setattr("sys.argv", ["bench", "mirror_lag"])
+    assert program.main() == code
+
+
+def test_a_measurement_that_fails_stops_no_other_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    kept_rows: list[str] = []
+    monkeypatch.setattr(table_module, "keep", lambda name, *_: kept_rows.append(name))
+    monkeypatch.setattr(program, "ON_A_STAGE", {"many_runs": fails, "mirror_lag": of_rows})
+    monkeypatch.setattr("sys.argv", ["bench", "--keep", "many_runs", "mirror_lag"])
+    assert program.main() == 1
+    said = capsys.readouterr().out
+    assert "python -m bench mirror_lag" in said
+    assert "not measured: many_runs: RuntimeError: etcd is not built here" in said
+    assert kept_rows == ["mirror_lag"]
