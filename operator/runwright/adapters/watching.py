@@ -71,7 +71,12 @@ class Watching:
             if response.status >= 300:
                 raise api_error(response.status, (await response.read()).decode(errors="replace"))
             yield "OPENED", {}
-            while line := await asyncio.wait_for(response.content.readline(), SILENCE_SECONDS):
+            while True:
+                # Not wait_for: in Python 3.11 it can swallow a cancellation, such as Ctrl-C, that comes with a line.
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    line = await response.content.readline()
+                if not line:
+                    return
                 event = mapping(json.loads(line))
                 kind, body = text(event.get("type")), mapping(event.get("object"))
                 if kind == "ERROR":
