@@ -10,21 +10,19 @@ import asyncio
 import json
 import re
 import sys
-import tempfile
 import time
 import urllib.request
 import uuid
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.archived_runs import cpu, resident, until_at_rest
 from bench.cluster import TIMEOUT, Bench
 from bench.etcd_bytes import SHAPES, archive, finish_run, live
-from bench.stage import Stage, stage_on
+from bench.stage import Stage, open_plane, stage_on
 from bench.table import Row
-from tests.e2e.control_plane import ControlPlane, programs
+from tests.e2e.control_plane import ControlPlane
 from tests.e2e.processes import Operator, free_port
 
 ARCHIVED = 200_000
@@ -144,16 +142,8 @@ def fill(plane: ControlPlane, seed: Seed, count: int, what: str) -> None:
 
 @asynccontextmanager
 async def open_filled() -> AsyncGenerator[tuple[ControlPlane, dict[str, Seed]]]:
-    """Within it, a control plane without an operator, and what it holds of one run of each kind.
-
-    Raises RuntimeError where the programs of a control plane are not built on this machine.
-    """
-    built = programs()
-    if built is None:
-        raise RuntimeError("etcd and kube-apiserver are not built here: run `make cluster` without KUBECONFIG first")
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runwright-bench-")))
-        plane = stack.enter_context(ControlPlane(folder, built, etcd_options=ETCD))
+    """Within it, a control plane without an operator, and what it holds of one run of each kind. Raises RuntimeError as `open_plane`."""
+    with open_plane(ETCD) as (plane, _):
         async with stage_on(plane) as stage:
             await make_both(stage)
         yield plane, {"live": seed(plane, "live", (RUNS, WORKFLOWS)), "archived": seed(plane, "old", (RUNS, SNAPSHOTS))}

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.archived_runs import cpu, resident, until_at_rest
 from bench.cluster import Bench, follow_both, session_for
-from bench.stage import install_kinds
+from bench.stage import install_kinds, open_plane
 from tests.e2e.argo import Argo, install_argo
-from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.manifests import instant, suspended, workflow
 
 AT_A_TIME = 50
@@ -59,13 +56,9 @@ async def for_each(count: int, do: Callable[[int], Awaitable[object]]) -> None:
 
 @asynccontextmanager
 async def open_argo() -> AsyncGenerator[tuple[Bench, int]]:
-    """Within it, Argo's controller on a control plane of its own; gives its pid. Raises RuntimeError where nothing is built."""
-    built = programs()
-    if built is None:
-        raise RuntimeError("etcd and kube-apiserver are not built here: run `make cluster` without KUBECONFIG first")
+    """Within it, Argo's controller on a control plane of its own; gives its pid. Raises RuntimeError as `open_plane`."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runwright-bench-")))
-        plane = stack.enter_context(ControlPlane(folder, built))
+        plane, folder = stack.enter_context(open_plane())
         install_kinds(plane)
         install_argo(plane)
         session = await stack.enter_async_context(session_for(plane.kubeconfig))

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from bench.argo_alone import argo_alone
 from bench.stage import Reading, Stage, open_stage
@@ -25,10 +26,10 @@ async def measure(count: int | None) -> list[Row]:
     count = count or COUNT
     async with open_stage() as stage:
         empty = stage.read()
-        seconds = await timed(drive(stage, count, with_run))
+        seconds = await timed(drive(count, partial(with_run, stage)))
         used = stage.read()
         tell(count, seconds, empty, used)
-        by_themselves = await timed(drive(stage, count, by_itself))
+        by_themselves = await timed(drive(count, partial(by_itself, stage)))
         print(f"\r  {count} Workflows by themselves: {60 * count / by_themselves:.0f} a minute", flush=True)
         watched_count = min(WATCHED, count)
         memory = await watched(stage, watched_count)
@@ -59,15 +60,15 @@ async def timed(work: Awaitable[None]) -> float:
     return time.perf_counter() - began
 
 
-async def drive(stage: Stage, count: int, carry_out: Callable[[Stage, str], Awaitable[None]]) -> None:
-    """Have so many runs or Workflows carried out, some at a time."""
+async def drive(count: int, carry_out: Callable[[str], Awaitable[None]]) -> None:
+    """Have so many runs, or what stands for them, carried out, some at a time."""
     turns = asyncio.Semaphore(LIVE)
     done = 0
 
     async def one(number: int) -> None:
         nonlocal done
         async with turns:
-            await carry_out(stage, f"run-{number}")
+            await carry_out(f"run-{number}")
         done += 1
         if done % 100 == 0:
             print(f"\r  {done} of {count} runs", end="", file=sys.stderr, flush=True)

@@ -6,14 +6,13 @@ it moves the Workflows. Tekton's own limit of requests a second is lifted; with 
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
-from bench.many_runs import LIVE, drive, with_run
+from bench.many_runs import drive, with_run
 from bench.peer import program
-from bench.peer.tekton import TektonStage, open_tekton
+from bench.peer.tekton import open_tekton
 from bench.stage import Reading, open_stage
 from bench.table import Row
 
@@ -54,12 +53,12 @@ async def measure(count: int | None) -> list[Row]:
     count = count or COUNT
     async with open_stage() as stage:
         before, began = stage.read(), time.perf_counter()
-        await drive(stage, count, with_run)
+        await drive(count, partial(with_run, stage))
         ours = Found(time.perf_counter() - began, before, stage.read())
     print(f"\r  Runwright: {ours.told(count)}", flush=True)
     async with open_tekton(*OPTIONS) as peer:
         before, began = peer.read(), time.perf_counter()
-        await drive_peer(peer, count)
+        await drive(count, peer.carry_out)
         theirs = Found(time.perf_counter() - began, before, peer.read())
     version = program.version()
     print(f"\r  Tekton {version}: {theirs.told(count)}", flush=True)
@@ -70,20 +69,3 @@ async def measure(count: int | None) -> list[Row]:
         Row("API requests a run", ours.requests / count, theirs.requests / count, "", against),
         Row("operator's memory at most", ours.after.peak, theirs.after.peak, "MiB", against),
     ]
-
-
-async def drive_peer(peer: TektonStage, count: int) -> None:
-    """Have TaskRuns created and carried out, so many at a time as of our runs."""
-    turns, done = asyncio.Semaphore(LIVE), 0
-
-    async def one(number: int) -> None:
-        nonlocal done
-        async with turns:
-            await peer.carry_out(f"run-{number}")
-        done += 1
-        if done % 100 == 0:
-            print(f"\r  {done} of {count} TaskRuns", end="", file=sys.stderr, flush=True)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            group.create_task(one(number))

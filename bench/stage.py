@@ -12,8 +12,8 @@ import re
 import tempfile
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,14 @@ class Reading:
     """By verb and resource, such as `patch pipelineruns/status`, without the watches."""
 
 
+def read_process(pid: int, requests: Counter[str]) -> Reading:
+    """What a process has used so far; of its requests it has told itself."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    status = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
+    seconds = (int(fields[11]) + int(fields[12])) / TICK
+    return Reading(seconds, int(status["VmRSS"]) / 1024, int(status["VmHWM"]) / 1024, requests)
+
+
 class Stage:
     """The operator, and what it works on."""
 
@@ -56,16 +64,12 @@ class Stage:
 
     def read(self) -> Reading:
         """What the operator has used so far."""
-        pid = self.operator.pid
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        status = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
         with urllib.request.urlopen(f"http://{self._probe}/metrics", timeout=30) as reply:
             text = reply.read().decode()
         requests: Counter[str] = Counter()
         for resource, verb, count in REQUEST.findall(text):
             requests[f"{verb} {resource}"] += int(float(count))
-        seconds = (int(fields[11]) + int(fields[12])) / TICK
-        return Reading(seconds, int(status["VmRSS"]) / 1024, int(status["VmHWM"]) / 1024, requests)
+        return read_process(self.operator.pid, requests)
 
     async def move(self, name: str, phase: str, **status: object) -> None:
         """Write into a Workflow's status what Argo's controller would."""
@@ -77,19 +81,27 @@ class Stage:
         await self.bench.call("PATCH", path, {"status": told | status})
 
 
-@asynccontextmanager
-async def open_stage(*options: str) -> AsyncGenerator[Stage]:
-    """Within it, an operator with these options that has nothing to do yet.
+@contextmanager
+def open_plane(etcd_options: tuple[str, ...] = ()) -> Iterator[tuple[ControlPlane, Path]]:
+    """Within it, an etcd and an API server without any kind of ours, and the folder that they and others may write to.
 
-    Raises RuntimeError where the programs of a control plane are not built on this machine.
+    Raises RuntimeError where their programs are not built on this machine.
     """
     built = programs()
     if built is None:
         raise RuntimeError("etcd and kube-apiserver are not built here: run `make cluster` without KUBECONFIG first")
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runwright-bench-")))
-        plane = stack.enter_context(ControlPlane(folder, built))
-        yield await stack.enter_async_context(stage_on(plane, *options))
+    with tempfile.TemporaryDirectory(prefix="runwright-bench-") as name:
+        folder = Path(name)
+        with ControlPlane(folder, built, etcd_options=etcd_options) as plane:
+            yield plane, folder
+
+
+@asynccontextmanager
+async def open_stage(*options: str) -> AsyncGenerator[Stage]:
+    """Within it, an operator with these options that has nothing to do yet. Raises RuntimeError as `open_plane`."""
+    with open_plane() as (plane, _):
+        async with stage_on(plane, *options) as stage:
+            yield stage
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import subprocess
-import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
@@ -25,9 +24,9 @@ import yaml
 from bench.cluster import Bench, session_for
 from bench.peer import program
 from bench.peer.pods import pod_of, running, succeeded, task_run
-from bench.stage import TICK, Reading
+from bench.stage import Reading, open_plane, read_process
 from tests.e2e.cluster import Object, ended
-from tests.e2e.control_plane import ControlPlane, free_port, programs
+from tests.e2e.control_plane import ControlPlane, free_port
 
 HOME = "tekton-pipelines"
 """The namespace of Tekton's ConfigMaps; TaskRuns are in another."""
@@ -70,14 +69,8 @@ class TektonStage:
 
     def read(self) -> Reading:
         """What the controller has used so far; of its requests only the HTTP method is known."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        status = dict(
-            re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", Path(f"/proc/{self._pid}/status").read_text(), re.MULTILINE)
-        )
         with urllib.request.urlopen(self._metrics, timeout=30) as reply:
-            requests = requests_in(reply.read().decode())
-        seconds = (int(fields[11]) + int(fields[12])) / TICK
-        return Reading(seconds, int(status["VmRSS"]) / 1024, int(status["VmHWM"]) / 1024, requests)
+            return read_process(self._pid, requests_in(reply.read().decode()))
 
     async def carry_out(self, name: str) -> None:
         """Create a TaskRun, carry out its Pod as the kubelet would, and return once the TaskRun is told of as succeeded."""
@@ -96,13 +89,9 @@ async def open_tekton(*options: str) -> AsyncGenerator[TektonStage]:
 
     Raises RuntimeError where the programs of a control plane are not built on this machine, or the controller cannot be.
     """
-    built = programs()
-    if built is None:
-        raise RuntimeError("etcd and kube-apiserver are not built here: run `make cluster` without KUBECONFIG first")
     executable = await asyncio.to_thread(program.controller)
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="runwright-bench-")))
-        plane = stack.enter_context(ControlPlane(folder, built))
+        plane, folder = stack.enter_context(open_plane())
         await asyncio.to_thread(install, plane)
         session = await stack.enter_async_context(session_for(plane.kubeconfig))
         bench = TaskBench(session, "default")

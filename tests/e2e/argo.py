@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from pathlib import Path
 
 from deploy.local.localcluster import binaries, pins
 from tests.e2e.control_plane import ControlPlane
+from tests.e2e.processes import Mortal
 
 CONFIGURATION = "workflow-controller-configmap"
 CRDS = Path("manifests") / "base" / "crds" / "minimal"
@@ -30,7 +30,7 @@ def install_argo(plane: ControlPlane) -> None:
     plane.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(configuration))
 
 
-class Argo:
+class Argo(Mortal):
     """The controller, which can die at any moment and be started again; it looks after the namespace `default`."""
 
     def __init__(self, kubeconfig: Path, log: Path) -> None:
@@ -38,7 +38,6 @@ class Argo:
         self._command = [str(program), "--kubeconfig", str(kubeconfig), "--namespaced", "--loglevel=warn"]
         self._command += [f"--configmap={CONFIGURATION}", "--executor-image=none"]
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False
 
     def start(self) -> None:
@@ -49,36 +48,11 @@ class Argo:
             self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
 
     @property
-    def pid(self) -> int:
-        """Of the present process."""
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
     def ended(self) -> bool:
         """Whether it ended by itself, as where it cannot reach the API server when it starts; a Deployment starts it again."""
         return self._wanted and not self.alive
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL; it is not to be started again before somebody starts it."""
         self._wanted = False
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def freeze(self) -> None:
-        """Stop it in its tracks."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
-        if self._process is not None and self.alive:
-            self._process.send_signal(number)
+        super().kill()

@@ -60,20 +60,10 @@ class Lines:
                 self._changed.wait(left)
 
 
-class Program:
-    """A command of `runwright` as a process of this machine, which can die at any moment and be started again."""
+class Mortal:
+    """A process of this machine that can die at any moment, or be stopped in its tracks."""
 
-    def __init__(self, command: str, kubeconfig: Path, *options: str) -> None:
-        self._command = [sys.executable, "-m", "runwright", command, "--kubeconfig", str(kubeconfig), *options]
-        self._command += ["--log-format", "json"]
-        self._process: subprocess.Popen[str] | None = None
-        self._logs: list[Lines] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+    _process: subprocess.Popen[Any] | None = None
 
     @property
     def pid(self) -> int:
@@ -86,23 +76,9 @@ class Program:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, until: str) -> None:
-        """Start it, and return once it has logged these words."""
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
-        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=environment)
-        assert self._process.stderr is not None
-        self._logs.append(Lines(self._process.stderr))
-        self.wait_log(until)
-
     def kill(self) -> None:
         """End it as the kernel does: SIGKILL, without a chance to tidy up."""
         self._signal(signal.SIGKILL)
-
-    def stop(self, seconds: float = 20) -> int:
-        """Ask it to end, and give its exit code."""
-        assert self._process is not None
-        self._process.terminate()
-        return self._process.wait(seconds)
 
     def freeze(self) -> None:
         """Stop it in its tracks: it holds its connections and reads nothing from them."""
@@ -117,6 +93,35 @@ class Program:
             self._process.send_signal(number)
             if number == signal.SIGKILL:
                 self._process.wait()
+
+
+class Program(Mortal):
+    """A command of `runwright` as a process of this machine, which can die at any moment and be started again."""
+
+    def __init__(self, command: str, kubeconfig: Path, *options: str) -> None:
+        self._command = [sys.executable, "-m", "runwright", command, "--kubeconfig", str(kubeconfig), *options]
+        self._command += ["--log-format", "json"]
+        self._logs: list[Lines] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self, until: str) -> None:
+        """Start it, and return once it has logged these words."""
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
+        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=environment)
+        assert self._process.stderr is not None
+        self._logs.append(Lines(self._process.stderr))
+        self.wait_log(until)
+
+    def stop(self, seconds: float = 20) -> int:
+        """Ask it to end, and give its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(seconds)
 
     def wait_log(self, words: str, timeout: float = 60, since: int = 0) -> dict[str, Any]:
         """The first line of the present process, from number `since` on, whose message holds these words."""
