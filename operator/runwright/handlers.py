@@ -21,8 +21,6 @@ ARGO_GROUP = "argoproj.io"
 ARGO_VERSION = "v1alpha1"
 WORKFLOWS = "workflows"
 
-"""What the operator watches: a run that is archived leaves it, and one that is brought back enters it."""
-
 
 class NoDiffBase(kopf.DiffBaseStorage):
     """Kopf's memory of what it last handled, switched off.

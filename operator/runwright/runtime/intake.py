@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from runwright.api.retentionpolicy import POLICY_NAME
 from runwright.core.observe import key_of, run_record, workflow_record
 from runwright.core.records import Key
@@ -14,8 +16,9 @@ from runwright.runtime.store import Store
 DELETED = "DELETED"
 
 LISTS_SECONDS = 10.0
-"""How long a run that is first told of waits for the list of Workflows to tell of its own: both are read at the same time, and to
-ask for each Workflow would be two requests a run (20,000 at a start with 10,000 runs)."""
+"""Once the first lists have told nothing for so long, they are taken to be over. Until then a run waits for the list of Workflows to
+tell of its own, and a Workflow for its run: both lists are read at the same time, and to ask for what is about to be told would be
+two requests a run (20,000 at a start with 10,000 runs)."""
 
 
 class Intake:
@@ -26,12 +29,16 @@ class Intake:
         self._queue = queue
         self._policies = policies
         self._series = series
+        self._awaited: set[Key] = set()
+        self._listed_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def pipelinerun(self, event: str | None, body: Json) -> None:
         """An event about a PipelineRun; `event` is the watch's type, None for what the initial list told.
 
         A run that is labelled out of the watch's selection arrives as DELETED, as it was before (Kubernetes 1.34).
         """
+        self._note(event)
         run = run_record(body)
         if event == DELETED:
             self._store.left_watch(run.key, run.uid)
@@ -41,22 +48,45 @@ class Intake:
         self._store.put_run(run)
         self._series.put(run.key, body)
         under_way = run.status.workflow is not None and not run.finished
-        if event is None and under_way and not self._store.has_workflow(run.key):
-            self._queue.add_after(run.key, LISTS_SECONDS)
-        else:
-            self._queue.add(run.key)
+        self._add(event, run.key, alone=under_way and not self._store.has_workflow(run.key))
 
     def workflow(self, event: str | None, body: Json) -> None:
         """An event about a Workflow that carries the run label."""
+        self._note(event)
         workflow = workflow_record(body)
         if event == DELETED:
             self._store.deleted_workflow(workflow)
         else:
             self._store.put_workflow(workflow)
-        self._queue.add(workflow.key)
+        self._add(event, workflow.key, alone=not workflow.finished and self._store.run(workflow.key) is None)
 
     def policy(self, event: str | None, body: Json) -> None:
         """An event about a RetentionPolicy."""
         key = key_of(body)
         if key.name == POLICY_NAME:
             self._policies.told(key.namespace, None if event == DELETED else body)
+
+    def _note(self, event: str | None) -> None:
+        if event is None:
+            self._listed_at = asyncio.get_running_loop().time()
+
+    def _add(self, event: str | None, key: Key, *, alone: bool) -> None:
+        """Have the run looked at: at once, or when the lists are over, where they have told only of it, or only of its Workflow."""
+        if event is None and alone:
+            self._awaited.add(key)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(LISTS_SECONDS, self._end_lists)
+        else:
+            self._awaited.discard(key)
+            self._queue.add(key)
+
+    def _end_lists(self) -> None:
+        loop = asyncio.get_running_loop()
+        over_at = self._listed_at + LISTS_SECONDS
+        if self._awaited and loop.time() < over_at:
+            self._timer = loop.call_at(over_at, self._end_lists)
+            return
+        self._timer = None
+        for key in self._awaited:
+            self._queue.add(key)
+        self._awaited.clear()

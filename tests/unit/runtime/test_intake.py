@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
+from runwright.runtime.intake import LISTS_SECONDS
+from tests.unit.fake.virtual_time import run_virtually
 from tests.unit.runtime.bench import Bench
 from tests.unit.runtime.records import KEY, run, run_body, workflow, workflow_body
 
@@ -25,12 +29,41 @@ async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
 TOLD = {"phase": "Running", "workflow": {"name": KEY.name, "uid": "workflow-uid"}}
 
 
-async def test_a_run_of_the_first_list_waits_for_the_list_of_workflows() -> None:
+async def test_a_run_and_its_workflow_of_the_first_lists_wait_for_each_other() -> None:
+    for first, second in (("pipelinerun", "workflow"), ("workflow", "pipelinerun")):
+        it = Bench()
+        bodies = {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}
+        getattr(it.intake, first)(None, bodies[first])
+        assert len(it.queue) == 0, f"the {second} is about to be told of"
+        getattr(it.intake, second)(None, bodies[second])
+        assert len(it.queue) == 1
+
+
+@pytest.mark.parametrize("kind", ["pipelinerun", "workflow"])
+def test_what_is_alone_is_looked_at_once_the_lists_are_over(kind: str) -> None:
+    async def lists() -> None:
+        it = Bench()
+        alone = {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}[kind]
+        getattr(it.intake, kind)(None, alone)
+        for number in range(5):
+            await asyncio.sleep(0.9 * LISTS_SECONDS)
+            it.intake.pipelinerun(None, {"metadata": run_body()["metadata"] | {"name": f"other-{number}"}})
+        assert KEY not in await it.take(), "the lists still go on"
+        await asyncio.sleep(LISTS_SECONDS)
+        assert await it.take() == {KEY}
+        await asyncio.sleep(3 * LISTS_SECONDS)
+        assert await it.take() == set(), "it is looked at once"
+        getattr(it.intake, kind)(None, alone)
+        await asyncio.sleep(1.1 * LISTS_SECONDS)
+        assert await it.take() == {KEY}, "so it is in the next lists"
+
+    run_virtually(lists())
+
+
+async def test_a_workflow_that_has_ended_waits_for_no_run() -> None:
     it = Bench()
-    it.intake.pipelinerun(None, run_body(status=TOLD))
-    assert (len(it.queue), it.queue.delayed) == (0, 1), "its Workflow is about to be told of"
-    it.intake.workflow(None, workflow_body())
-    assert (len(it.queue), it.queue.delayed) == (1, 0)
+    it.intake.workflow(None, workflow_body(phase="Succeeded"))
+    assert len(it.queue) == 1
 
 
 @pytest.mark.parametrize(
@@ -39,16 +72,15 @@ async def test_a_run_of_the_first_list_waits_for_the_list_of_workflows() -> None
 async def test_no_other_run_waits_for_it(event: str | None, status: dict[str, object]) -> None:
     it = Bench()
     it.intake.pipelinerun(event, run_body(status=status))
-    assert (len(it.queue), it.queue.delayed) == (1, 0)
+    assert len(it.queue) == 1
 
 
 async def test_a_run_whose_workflow_is_known_waits_for_nothing() -> None:
     it = Bench()
-    it.intake.workflow(None, workflow_body())
-    await it.queue.get()
-    it.queue.done(KEY)
+    it.intake.workflow("ADDED", workflow_body())
+    await it.take()
     it.intake.pipelinerun(None, run_body(status=TOLD))
-    assert (len(it.queue), it.queue.delayed) == (1, 0)
+    assert len(it.queue) == 1
 
 
 async def test_a_deleted_run_is_forgotten_and_looked_at() -> None:
