@@ -18,7 +18,10 @@ DELETED = "DELETED"
 LISTS_SECONDS = 10.0
 """Once the first lists have told nothing for so long, they are taken to be over. Until then a run waits for the list of Workflows to
 tell of its own, and a Workflow for its run: both lists are read at the same time, and to ask for what is about to be told would be
-two requests a run (20,000 at a start with 10,000 runs)."""
+two requests a run (20,000 at a start with 10,000 runs). A later list tells of little that is not known: nothing waits for that."""
+
+LISTS_AT_MOST = 300.0
+"""Seconds after which they are taken to be over in any case: a watch that breaks again and again begins them anew each time."""
 
 
 class Intake:
@@ -31,6 +34,8 @@ class Intake:
         self._series = series
         self._awaited: set[Key] = set()
         self._listed_at = 0.0
+        self._lists_end_by = 0.0
+        self._lists_over = False
         self._timer: asyncio.TimerHandle | None = None
 
     def pipelinerun(self, event: str | None, body: Json) -> None:
@@ -67,26 +72,33 @@ class Intake:
             self._policies.told(key.namespace, None if event == DELETED else body)
 
     def _note(self, event: str | None) -> None:
-        if event is None:
-            self._listed_at = asyncio.get_running_loop().time()
+        """Notice that the first lists go on; that they are over, where a watch tells of something before they told of anything."""
+        if self._lists_over:
+            return
+        if event is not None:
+            self._lists_over = self._timer is None
+            return
+        loop = asyncio.get_running_loop()
+        self._listed_at = loop.time()
+        if self._timer is None:
+            self._lists_end_by = self._listed_at + LISTS_AT_MOST
+            self._timer = loop.call_later(LISTS_SECONDS, self._end_lists)
 
     def _add(self, event: str | None, key: Key, *, alone: bool) -> None:
-        """Have the run looked at: at once, or when the lists are over, where they have told only of it, or only of its Workflow."""
-        if event is None and alone:
+        """Have the run looked at: at once, or once the first lists are over, where they have told of it or its Workflow alone."""
+        if event is None and alone and not self._lists_over:
             self._awaited.add(key)
-            if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(LISTS_SECONDS, self._end_lists)
         else:
             self._awaited.discard(key)
             self._queue.add(key)
 
     def _end_lists(self) -> None:
         loop = asyncio.get_running_loop()
-        over_at = self._listed_at + LISTS_SECONDS
-        if self._awaited and loop.time() < over_at:
+        over_at = min(self._listed_at + LISTS_SECONDS, self._lists_end_by)
+        if loop.time() < over_at:
             self._timer = loop.call_at(over_at, self._end_lists)
             return
-        self._timer = None
+        self._lists_over = True
         for key in self._awaited:
             self._queue.add(key)
         self._awaited.clear()

@@ -8,7 +8,7 @@ import pytest
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.records import Key
-from runwright.runtime.intake import LISTS_SECONDS
+from runwright.runtime.intake import LISTS_AT_MOST, LISTS_SECONDS
 from tests.unit.fake.virtual_time import run_virtually
 from tests.unit.runtime.bench import Bench
 from tests.unit.runtime.records import KEY, run, run_body, workflow, workflow_body
@@ -54,10 +54,31 @@ def test_what_is_alone_is_looked_at_once_the_lists_are_over(kind: str) -> None:
         await asyncio.sleep(3 * LISTS_SECONDS)
         assert await it.take() == set(), "it is looked at once"
         getattr(it.intake, kind)(None, alone)
-        await asyncio.sleep(1.1 * LISTS_SECONDS)
-        assert await it.take() == {KEY}, "so it is in the next lists"
+        assert await it.take() == {KEY}, "a later list is not waited for"
 
     run_virtually(lists())
+
+
+def test_lists_that_begin_again_and_again_are_not_waited_for_without_end() -> None:
+    async def lists() -> None:
+        it = Bench()
+        began = asyncio.get_running_loop().time()
+        it.intake.pipelinerun(None, run_body(status=TOLD))
+        while KEY not in await it.take():
+            await asyncio.sleep(0.5 * LISTS_SECONDS)
+            it.intake.pipelinerun(None, {"metadata": run_body()["metadata"] | {"name": "other"}})
+        assert asyncio.get_running_loop().time() - began <= LISTS_AT_MOST + LISTS_SECONDS
+
+    run_virtually(lists())
+
+
+@pytest.mark.parametrize("kind", ["pipelinerun", "workflow"])
+async def test_nothing_waits_for_lists_that_were_empty(kind: str) -> None:
+    it = Bench()
+    it.intake.pipelinerun("ADDED", {"metadata": run_body()["metadata"] | {"name": "other"}})
+    await it.take()
+    getattr(it.intake, kind)(None, {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}[kind])
+    assert await it.take() == {KEY}
 
 
 async def test_a_workflow_that_has_ended_waits_for_no_run() -> None:
