@@ -304,7 +304,7 @@ def alerts_of_failed_writes(moments: list[Metrics]) -> None:
 
 # -------------------------------------------------------------------------------------------------------------- no Argo
 @pytest.mark.serial
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_nobody_looks_after_the_workflows(stage: ControlPlane):
     """No Argo: the runs wait, and the operator with them. Once it is back, all of them end."""
     stage.kubectl("create", "namespace", "no-argo")
