@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from bench.archived_runs import cpu, resident, until_at_rest
 from bench.cluster import TIMEOUT, Bench, session_for
-from bench.cluster import WORKFLOWS as ARGO
 from bench.etcd_bytes import SHAPES, archive, finish_run, live
 from bench.stage import Stage, open_plane, stage_on
 from bench.table import Row
@@ -121,11 +120,12 @@ async def caught_up(plane: ControlPlane) -> None:
     """
     async with session_for(plane.kubeconfig) as session, asyncio.timeout(CATCH_UP_SECONDS):
         bench = Bench(session, "default")
-        for path in (bench.path("pipelineruns"), f"{ARGO}/namespaces/default/workflows"):
+        for path in map(bench.path, ("pipelineruns", "workflows")):
             newest = await version(bench, f"{path}?limit=1")
             # Nothing has this label; version 0 is what the cache holds.
             while await version(bench, f"{path}?labelSelector=none%3Dnone&resourceVersion=0") < newest:
                 await asyncio.sleep(0.5)
+                # It is this read that makes the API server ask etcd how far it is, where nothing changes any more.
                 await version(bench, f"{path}?limit=1")
 
 

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cluster import WORKFLOWS, Bench, follow_both, session_for
+from bench.cluster import Bench, follow_both, session_for
 from deploy.local.localcluster import binaries
 from tests.e2e.cluster import Object
 from tests.e2e.control_plane import ControlPlane, programs
@@ -77,8 +77,7 @@ class Stage:
         told: Object = {"phase": phase, "startedAt": moment, "progress": "0/1"}
         if phase != "Running":
             told |= {"finishedAt": "2026-11-26T12:00:07Z", "progress": "1/1"}
-        path = f"{WORKFLOWS}/namespaces/{self.bench.namespace}/workflows/{name}"
-        await self.bench.call("PATCH", path, {"status": told | status})
+        await self.bench.call("PATCH", f"{self.bench.path('workflows')}/{name}", {"status": told | status})
 
 
 @contextmanager

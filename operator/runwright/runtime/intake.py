@@ -34,9 +34,8 @@ class Intake:
         self._series = series
         self._awaited: set[Key] = set()
         self._listed_at = 0.0
-        self._lists_end_by = 0.0
+        self._lists_end_by: float | None = None
         self._lists_over = False
-        self._timer: asyncio.TimerHandle | None = None
 
     def pipelinerun(self, event: str | None, body: Json) -> None:
         """An event about a PipelineRun; `event` is the watch's type, None for what the initial list told.
@@ -76,13 +75,13 @@ class Intake:
         if self._lists_over:
             return
         if event is not None:
-            self._lists_over = self._timer is None
+            self._lists_over = self._lists_end_by is None
             return
         loop = asyncio.get_running_loop()
         self._listed_at = loop.time()
-        if self._timer is None:
+        if self._lists_end_by is None:
             self._lists_end_by = self._listed_at + LISTS_AT_MOST
-            self._timer = loop.call_later(LISTS_SECONDS, self._end_lists)
+            loop.call_later(LISTS_SECONDS, self._end_lists, self._lists_end_by)
 
     def _add(self, event: str | None, key: Key, *, alone: bool) -> None:
         """Have the run looked at: at once, or once the first lists are over, where they have told of it or its Workflow alone."""
@@ -92,11 +91,11 @@ class Intake:
             self._awaited.discard(key)
             self._queue.add(key)
 
-    def _end_lists(self) -> None:
+    def _end_lists(self, end_by: float) -> None:
         loop = asyncio.get_running_loop()
-        over_at = min(self._listed_at + LISTS_SECONDS, self._lists_end_by)
+        over_at = min(self._listed_at + LISTS_SECONDS, end_by)
         if loop.time() < over_at:
-            self._timer = loop.call_at(over_at, self._end_lists)
+            loop.call_at(over_at, self._end_lists, end_by)
             return
         self._lists_over = True
         for key in self._awaited:

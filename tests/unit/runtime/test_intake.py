@@ -93,15 +93,16 @@ async def test_a_workflow_that_has_ended_waits_for_no_run() -> None:
 async def test_no_other_run_waits_for_it(event: str | None, status: dict[str, object]) -> None:
     it = Bench()
     it.intake.pipelinerun(event, run_body(status=status))
-    assert len(it.queue) == 1
+    assert (len(it.queue), it.queue.delayed) == (1, 0)
 
 
 async def test_a_run_whose_workflow_is_known_waits_for_nothing() -> None:
     it = Bench()
+    it.intake.pipelinerun(None, {"metadata": run_body()["metadata"] | {"name": "other"}})
     it.intake.workflow("ADDED", workflow_body())
     await it.take()
     it.intake.pipelinerun(None, run_body(status=TOLD))
-    assert len(it.queue) == 1
+    assert (len(it.queue), it.queue.delayed) == (1, 0)
 
 
 async def test_a_deleted_run_is_forgotten_and_looked_at() -> None:
