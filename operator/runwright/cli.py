@@ -13,21 +13,21 @@ from typing_extensions import override
 from runwright import __version__
 from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
-from runwright.backup import BackupOptions, export, import_
-from runwright.core.records import Key
-from runwright.core.series import DEFAULT_LABELS
+from runwright.controller.election import LEASE_SECONDS
+from runwright.controller.process import OperatorOptions, run_operator
+from runwright.controller.resync import RESYNC_SECONDS
+from runwright.controller.term import TermOptions
+from runwright.controller.workers import WORKERS
+from runwright.core.metrics.series import DEFAULT_LABELS
 from runwright.core.shard import shard_of
+from runwright.kube.objects import Key
+from runwright.kubectl.backup import BackupOptions, export, import_
 from runwright.kubectl.commands import COMMANDS, CONTEXT
+from runwright.kubectl.migrate import MigrateOptions, migrate
 from runwright.kubectl.session import fail
 from runwright.log import LogFormat, configure
-from runwright.migrate import MigrateOptions, migrate
-from runwright.process import OperatorOptions, run_operator
-from runwright.runtime.election import LEASE_SECONDS
-from runwright.runtime.resync import RESYNC_SECONDS
-from runwright.runtime.workers import WORKERS
 from runwright.service.dispatch import Limits
 from runwright.service.run_service import RunOptions
-from runwright.term import TermOptions
 
 
 class DurationType(click.ParamType[str]):
@@ -322,7 +322,7 @@ def serve(
     """
     configure(cast(LogFormat, log_format), log_level)
     # gRPC is in this alone: an operator that does not serve would hold 15 MiB of it.
-    from runwright.serve import ServeOptions, run_serve
+    from runwright.service.server import ServeOptions, run_serve
 
     options = ServeOptions(
         **given,

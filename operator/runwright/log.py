@@ -13,7 +13,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from runwright.core.records import Key
+from runwright.kube.objects import Key
 
 current_run: ContextVar[Key | None] = ContextVar("current_run", default=None)
 

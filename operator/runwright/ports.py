@@ -5,32 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from runwright.api.pipelinerun import Shutdown
 from runwright.core.decision import Notice
-from runwright.core.records import Key, RunRecord, WorkflowRecord
-from runwright.core.workflow import ObjectRef
-
-Json = Mapping[str, Any]
-
-
-class ApiError(Exception):
-    """The API server refused a request, or could not be reached (`code` 0)."""
-
-    def __init__(
-        self, code: int, reason: str, message: str, causes: tuple[str, ...] = (), wait: float | None = None
-    ) -> None:
-        super().__init__(f"{code} {reason}: {message}")
-        self.code = code
-        """HTTP status; 0 where there was no reply: whether the request was carried out is then unknown."""
-        self.reason = reason
-        """The `reason` of Kubernetes' Status, such as AlreadyExists, Conflict, NotFound, Invalid."""
-        self.message = message
-        self.wait = wait
-        """Seconds after which it is worth another try, where that is known."""
-        self.causes = causes
-        """The `reason` of each of the Status' causes, such as NamespaceTerminating."""
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.objects import Json, Key
 
 
 @dataclass(frozen=True, slots=True)

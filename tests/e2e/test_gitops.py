@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runwright.core.patch import merge_patch
+from runwright.core.status.patch import merge_patch
 from tests.e2e.cluster import Kubectl, Object, condition, finished, stalled
 from tests.e2e.conftest import REPOSITORY, Apply, WaitRun
 from tests.e2e.manifests import instant, of_spec, one_step, pipeline_run, shell, suspended, workflow

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runwright.core.retry import Retried, retried
+from runwright.core.retry.reset import Retried, retried
 from tests.e2e.cluster import Kubectl, Object, condition, finished, stalled
 from tests.e2e.conftest import WaitRun
 from tests.e2e.manifests import instant, shell, suspended, workflow

@@ -25,7 +25,7 @@ from tests.e2e.straight import assert_mirrored
 
 SECONDS = 240.0
 CORPUS = os.environ.get("RETRY_CORPUS", "")
-"""Where to record each case, for the unit tests: `RETRY_CORPUS=tests/unit/core/retry_corpus`."""
+"""Where to record each case, for the unit tests: `RETRY_CORPUS=tests/unit/core/retry/retry_corpus`."""
 FULL_NAME = "workflows.argoproj.io"
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from runwright.core.observe import run_status
-from runwright.runtime.reconciler import status_json
+from runwright.controller.reconciler import status_json
+from runwright.core.run_record import run_status
 from tests.unit.fake import archive_scenarios, metrics_scenarios, retention_scenarios, retry_scenarios, scenarios
 from tests.unit.fake.faults import Fault
 from tests.unit.fake.rules import condition_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runwright.core.records import Key
+from runwright.kube.objects import Key
 from runwright.log import (
     JsonFormatter,
     RepetitionFilter,

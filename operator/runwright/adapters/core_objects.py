@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from kubernetes.aio import client
 
-from runwright.ports import Json
+from runwright.kube.objects import Json
 
 
 class CoreObjects:

@@ -28,11 +28,22 @@ from runwright.api.pipelinerun import (
     StorageState,
 )
 from runwright.core.decision import Notice, event_name
-from runwright.core.observe import key_of, mapping, text
-from runwright.core.records import Key, RunRecord, WorkflowRecord
+from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shard import EVERYTHING, Shard
-from runwright.core.workflow import ObjectRef
-from runwright.ports import ApiError, Cluster, Identity, Json, Leftover
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import (
+    Json,
+    Key,
+    annotations_of,
+    as_mapping,
+    as_text,
+    key_of,
+    labels_of,
+    metadata_of,
+    uid_of,
+)
+from runwright.ports import Cluster, Identity, Leftover
 
 OWN = (GROUP, VERSION)
 ARGO = ("argoproj.io", "v1alpha1")
@@ -63,7 +74,7 @@ class KubernetesCluster(Cluster):
     @override
     async def get_run(self, key: Key) -> Json | None:
         run = await found(self._custom.get_namespaced_custom_object, *OWN, key.namespace, PLURAL, key.name)
-        labels = mapping(mapping((run or {}).get("metadata")).get("labels"))
+        labels = labels_of(run or {})
         return run if self._shard.mine(labels) else None
 
     @override
@@ -366,22 +377,17 @@ def only(uid: str, version: str | None = None) -> V1DeleteOptions:
     )
 
 
-def uid_of(item: Json) -> str:
-    """The uid of an object."""
-    return text(mapping(item.get("metadata")).get("uid"))
-
-
 def node_of(pod: Json) -> str:
     """The node that a pod is for; empty where it does not say."""
-    return text(mapping(mapping(pod.get("metadata")).get("annotations")).get(NODE_ANNOTATION))
+    return as_text(annotations_of(pod).get(NODE_ANNOTATION))
 
 
 def identity_of(item: Json) -> Identity:
     """Which version of which object the metadata is of."""
-    known = mapping(item.get("metadata"))
+    known = metadata_of(item)
     return Identity(
         key_of(item),
-        text(known.get("uid")),
-        text(known.get("resourceVersion")),
-        text(mapping(known.get("labels")).get(DELETE_ON_LABEL)),
+        as_text(known.get("uid")),
+        as_text(known.get("resourceVersion")),
+        as_text(as_mapping(known.get("labels")).get(DELETE_ON_LABEL)),
     )

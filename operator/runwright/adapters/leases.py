@@ -9,9 +9,9 @@ from typing_extensions import override
 
 from runwright.adapters.requests import read
 from runwright.adapters.watching import Watching
-from runwright.core.observe import key_of
-from runwright.core.records import Key
-from runwright.ports import ApiError, Json, Leases
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, key_of
+from runwright.ports import Leases
 
 
 class KubernetesLeases(Leases):

@@ -11,9 +11,8 @@ from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import COMPONENT, MERGE_PATCH, OWN, only
 from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api.pipelinerun import PLURAL
-from runwright.core.observe import key_of
-from runwright.core.records import Key
-from runwright.ports import Json, OwnObjects
+from runwright.kube.objects import Json, Key, key_of
+from runwright.ports import OwnObjects
 
 
 class KubernetesObjects(OwnObjects):

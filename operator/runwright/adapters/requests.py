@@ -10,8 +10,8 @@ from typing import Any, cast
 import aiohttp
 from kubernetes.aio.client.exceptions import ApiException
 
-from runwright.core.observe import mapping, text
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, as_mapping, as_text, metadata_of
 
 REQUEST_TIMEOUT = 20.0
 """Seconds that one request may take: retries belong to the queue, not to a hanging call."""
@@ -28,7 +28,7 @@ Method = Callable[..., Awaitable[Any]]
 async def call(method: Method, *arguments: object, **options: object) -> Json:
     """Make the request; its reply, as it was sent. Raises ApiError for every reply that is not a success."""
     try:
-        return mapping(await method(*arguments, **options, _request_timeout=REQUEST_TIMEOUT))
+        return as_mapping(await method(*arguments, **options, _request_timeout=REQUEST_TIMEOUT))
     except ApiException as error:
         reply = cast(Any, error)
         raise api_error(int(reply.status or 0), str(reply.body or reply.reason)) from error
@@ -57,7 +57,7 @@ async def read(method: Method, *arguments: object, **options: object) -> Json | 
         return None
     if response.status >= 300:
         raise api_error(response.status, body.decode(errors="replace"))
-    return mapping(json.loads(body))
+    return as_mapping(json.loads(body))
 
 
 async def list_metadata(method: Method, *arguments: object, **selectors: str) -> AsyncIterator[Json]:
@@ -71,7 +71,7 @@ async def list_metadata(method: Method, *arguments: object, **selectors: str) ->
         page = await read(method, *arguments, **more, limit=PAGE, _headers={"Accept": METADATA_ONLY})
         for item in cast(list[Json], (page or {}).get("items") or []):
             yield item
-        token = text(mapping((page or {}).get("metadata")).get("continue"))
+        token = as_text(metadata_of(page or {}).get("continue"))
         if not token:
             return
 
@@ -80,13 +80,13 @@ def api_error(code: int, body: str) -> ApiError:
     """The error for a reply that is not a success; its body is a Kubernetes Status where the API server wrote it."""
     status: Json = {}
     with contextlib.suppress(ValueError):
-        status = mapping(json.loads(body))
-    causes = cast(list[object], mapping(status.get("details")).get("causes") or [])
+        status = as_mapping(json.loads(body))
+    causes = cast(list[object], as_mapping(status.get("details")).get("causes") or [])
     return ApiError(
         code,
-        text(status.get("reason")) or "Unknown",
-        text(status.get("message")) or body[:500],
-        tuple(text(mapping(cause).get("reason")) for cause in causes),
+        as_text(status.get("reason")) or "Unknown",
+        as_text(status.get("message")) or body[:500],
+        tuple(as_text(as_mapping(cause).get("reason")) for cause in causes),
     )
 
 

@@ -11,9 +11,8 @@ from kubernetes.aio import client
 from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import COMPONENT
 from runwright.adapters.requests import read
-from runwright.core.observe import Json, mapping
-from runwright.core.records import Key
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_mapping, status_of
 
 
 class Reviews:
@@ -28,13 +27,13 @@ class Reviews:
         spec: dict[str, Any] = {"token": token} | ({"audiences": [*audiences]} if audiences else {})
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
         reply = await read(cast(Any, self._tokens).create_token_review_without_preload_content, body)
-        return mapping((reply or {}).get("status"))
+        return status_of(reply or {})
 
     async def access(self, spec: Mapping[str, Any]) -> bool:
         """Whether a SubjectAccessReview of this spec is allowed. Raises ApiError."""
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": dict(spec)}
         reply = await read(cast(Any, self._access).create_subject_access_review_without_preload_content, body)
-        return mapping((reply or {}).get("status")).get("allowed") is True
+        return status_of(reply or {}).get("allowed") is True
 
 
 class SharedKey:
@@ -61,7 +60,7 @@ class SharedKey:
                 if error.reason != "AlreadyExists":
                     raise
                 found = await read(self._core.get, "secrets", namespace, name)
-        held = mapping((found or {}).get("data")).get("key")
+        held = as_mapping((found or {}).get("data")).get("key")
         key = base64.b64decode(held) if isinstance(held, str) else b""
         if len(key) < len(new):
             raise ApiError(

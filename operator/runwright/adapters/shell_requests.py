@@ -12,9 +12,8 @@ from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import MERGE_PATCH, OWN, only
 from runwright.adapters.requests import METADATA_ONLY, PAGE, REQUEST_TIMEOUT, api_error, call, found, read, unreachable
 from runwright.api.pipelinerun import PLURAL
-from runwright.core.observe import mapping, text
-from runwright.core.records import Key
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_mapping, as_text, metadata_of, namespace_of
 
 MANAGER = "kubectl-runwright"
 """Who set a field (`metadata.managedFields`)."""
@@ -47,7 +46,7 @@ class ShellRequests:
             if page is None:
                 raise ApiError(404, "NotFound", f"{PLURAL}.{OWN[0]} are not served by this cluster: install the CRDs")
             yield page
-            token = text(mapping(page.get("metadata")).get("continue"))
+            token = as_text(metadata_of(page).get("continue"))
             if not token:
                 return
 
@@ -62,14 +61,17 @@ class ShellRequests:
             _headers={"Accept": METADATA_ONLY},
             **selectors,
         )
-        return [text(mapping(one["metadata"]).get("name")) for one in cast(list[Json], (page or {}).get("items") or [])]
+        return [
+            as_text(as_mapping(one["metadata"]).get("name"))
+            for one in cast(list[Json], (page or {}).get("items") or [])
+        ]
 
     async def create(self, run: Json, *, dry_run: bool) -> Json:
         """Create a run; a field that the kind does not have is refused, by its name."""
         return await call(
             self._custom.create_namespaced_custom_object,
             *OWN,
-            text(mapping(run.get("metadata")).get("namespace")),
+            namespace_of(run),
             PLURAL,
             dict(run),
             field_manager=MANAGER,
@@ -79,7 +81,7 @@ class ShellRequests:
 
     async def patch(self, key: Key, version: str, patch: Json) -> Json:
         """Merge `patch` into the run; 409 (Conflict) where it is no longer at that version."""
-        metadata = {**mapping(patch.get("metadata")), "resourceVersion": version}
+        metadata = {**metadata_of(patch), "resourceVersion": version}
         return await call(
             self._custom.patch_namespaced_custom_object,
             *OWN,

@@ -9,9 +9,8 @@ from kubernetes.aio import client
 from runwright.adapters.kubernetes_api import MERGE_PATCH
 from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api.model import GROUP
-from runwright.core.observe import key_of, mapping, text
-from runwright.core.records import Key
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, key_of, version_of
 
 
 class StoredObjects:
@@ -47,7 +46,7 @@ class StoredObjects:
 
     async def set_stored_versions(self, plural: str, crd: Json, version: str) -> None:
         """Say that objects of this version only are stored, if the CRD is still as it was read (else Conflict)."""
-        metadata = {"resourceVersion": text(mapping(crd.get("metadata")).get("resourceVersion"))}
+        metadata = {"resourceVersion": version_of(crd)}
         await call(
             self._extensions.patch_custom_resource_definition_status,
             f"{plural}.{GROUP}",

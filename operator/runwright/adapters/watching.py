@@ -13,8 +13,8 @@ from kubernetes.aio import client
 from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.kubernetes_api import OWN
 from runwright.adapters.requests import PAGE, api_error, read, unreachable
-from runwright.core.observe import mapping, text
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, as_mapping, as_text, metadata_of
 
 WATCH_SECONDS = 300
 """How long one watch lasts: the API server ends it, and it is begun anew where it ended."""
@@ -41,9 +41,9 @@ class Watching:
             page = await read(*self._method(), limit=PAGE, **self._options, **more)
             if page is None:
                 raise ApiError(404, "NotFound", f"{self._plural} are not served: install the CRDs")
-            metadata = mapping(page.get("metadata"))
-            yield cast(list[Json], page.get("items") or []), text(metadata.get("resourceVersion"))
-            token = text(metadata.get("continue"))
+            metadata = metadata_of(page)
+            yield cast(list[Json], page.get("items") or []), as_text(metadata.get("resourceVersion"))
+            token = as_text(metadata.get("continue"))
             if not token:
                 return
 
@@ -77,8 +77,8 @@ class Watching:
                     line = await response.content.readline()
                 if not line:
                     return
-                event = mapping(json.loads(line))
-                kind, body = text(event.get("type")), mapping(event.get("object"))
+                event = as_mapping(json.loads(line))
+                kind, body = as_text(event.get("type")), as_mapping(event.get("object"))
                 if kind == "ERROR":
                     raise api_error(int(body.get("code") or 0), json.dumps(body))
                 yield kind, body

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
-from runwright.core.collect import NOTHING_COLLECTED, STILL_READING, Collected, uncollected, with_metrics
-from runwright.core.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find, set_condition
-from runwright.core.mirror import urgency
+from runwright.core.metrics.collect import NOTHING_COLLECTED, STILL_READING, Collected, uncollected, with_metrics
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
+from runwright.core.status.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find, set_condition
+from runwright.core.status.mirror import urgency
 
 FIRST_WRITE_DELAY = timedelta(seconds=2)
 """How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write.

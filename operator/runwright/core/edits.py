@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
-from runwright.core.observe import Json, mapping, text
+from runwright.kube.objects import Json, as_mapping, as_text, labels_of, spec_of, status_of
 
 FAILED_PHASES = (Phase.FAILED, Phase.ERROR)
 ENDED_PHASES = tuple(phase for phase in Phase if phase.finished)
@@ -33,7 +33,7 @@ Decision = Callable[[Json], Edit]
 
 def phase_of(run: Json) -> str:
     """The run's phase; empty before the first one."""
-    return text(mapping(run.get("status")).get("phase"))
+    return as_text(status_of(run).get("phase"))
 
 
 def retry_is_due(run: Json) -> bool:
@@ -49,7 +49,7 @@ def ended(run: Json) -> bool:
 
 def archived(run: Json) -> bool:
     """Whether the run is to be archived."""
-    labels = mapping(mapping(run.get("metadata")).get("labels"))
+    labels = labels_of(run)
     return labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED
 
 
@@ -57,7 +57,7 @@ def terminate(how: Shutdown) -> Decision:
     """End the run early; `Stop` can become `Terminate`, nothing else."""
 
     def decide(run: Json) -> Edit:
-        now = text(mapping(run.get("spec")).get("shutdown"))
+        now = as_text(spec_of(run).get("shutdown"))
         if ended(run):
             if now:
                 return Edit(f"unchanged: it was terminated and has ended as {phase_of(run)}")
@@ -82,7 +82,7 @@ def retry(run: Json) -> Edit:
     spec: dict[str, Any] = {"retries": number}
     patch: dict[str, Any] = {"spec": spec}
     said = f"retried (retry {number})"
-    if mapping(run.get("spec")).get("shutdown"):
+    if spec_of(run).get("shutdown"):
         spec["shutdown"] = None
     if archived(run):
         patch["metadata"] = {"labels": {STORAGE_STATE_LABEL: None}}
@@ -107,5 +107,5 @@ def unarchive(run: Json) -> Edit:
 
 def counter_of(run: Json, part: str) -> int:
     """`retries` of the spec or the status; 0 where it is absent."""
-    value = mapping(run.get(part)).get("retries")
+    value = as_mapping(run.get(part)).get("retries")
     return value if isinstance(value, int) else 0

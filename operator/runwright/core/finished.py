@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL, StorageState
-from runwright.core.archive import POLL, archive, drop, own, unarchive
-from runwright.core.attempt import retry, retry_due
+from runwright.core.archive.storage import POLL, archive, drop, own, unarchive
 from runwright.core.decision import NOTHING, Decision, Delete, DeleteRun, Label, Look, Memory, write
-from runwright.core.ownership import STRAY, begun, stray
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention import Terms, day_of, passed, times_of
+from runwright.core.retention.periods import Terms, day_of, passed, times_of
+from runwright.core.retry.attempt import retry, retry_due
+from runwright.core.workflow.ownership import STRAY, begun, stray
 
 
 def finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> Decision:

@@ -8,16 +8,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import Phase
-from runwright.core.conditions import (
-    MESSAGE_LIMIT,
-    STALLED,
-    SUCCEEDED,
-    WORKFLOW_DELETED,
-    WORKFLOW_REFUSED,
-    cleared,
-    find,
-    set_condition,
-)
 from runwright.core.decision import (
     NO_MEMORY,
     NOTHING,
@@ -33,12 +23,22 @@ from runwright.core.decision import (
     write,
 )
 from runwright.core.finished import finished
-from runwright.core.mirror import begin_status, duration, mirror, refused_by_argo
-from runwright.core.ownership import STRAY, behind, foreign, stray
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention import NO_TERMS, Terms
+from runwright.core.retention.periods import NO_TERMS, Terms
 from runwright.core.shutdown import NOT_STARTED, TERMINATED, shutdown_due
-from runwright.core.sizes import shorten
+from runwright.core.status.conditions import (
+    MESSAGE_LIMIT,
+    STALLED,
+    SUCCEEDED,
+    WORKFLOW_DELETED,
+    WORKFLOW_REFUSED,
+    cleared,
+    find,
+    set_condition,
+)
+from runwright.core.status.mirror import begin_status, duration, mirror, refused_by_argo
+from runwright.core.status.sizes import shorten
+from runwright.core.workflow.ownership import STRAY, behind, foreign, stray
 
 WATCH_LAG = timedelta(seconds=10)
 """When to look again at a Workflow that is told as it was before the present attempt: its event is under way."""

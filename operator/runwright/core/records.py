@@ -7,17 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from runwright.api.pipelinerun import NodeStatus, Outputs, PipelineRunStatus, Shutdown
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
-    """Which run: what queue, store and log lines go by."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+from runwright.kube.objects import Key
 
 
 class Source(StrEnum):

@@ -13,8 +13,8 @@ from typing_extensions import override
 from runwright import __version__
 from runwright.api.pipelinerun import Shutdown
 from runwright.core import edits
-from runwright.core.records import Key
-from runwright.download import DownloadOptions, download
+from runwright.kube.objects import Key
+from runwright.kubectl.artifact import DownloadOptions, download
 from runwright.kubectl.completion import answer, run_names, script
 from runwright.kubectl.editing import delete_runs, edit_runs
 from runwright.kubectl.listing import ListOptions, list_runs

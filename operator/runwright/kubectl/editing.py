@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 from runwright.adapters.requests import METADATA_ONLY
 from runwright.core.edits import Decision
-from runwright.core.observe import key_of, mapping, text
-from runwright.core.records import Key
-from runwright.kubectl.follow import version_of
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key, key_of, uid_of, version_of
 from runwright.kubectl.listing import read_all, selectors
 from runwright.kubectl.output import reference, say
 from runwright.kubectl.session import FAILED, CommandError, Exit, Session, Target, complain, no_run, session
-from runwright.ports import ApiError
 
 AT_ONCE = 8
 """Runs that are edited at a time."""
@@ -49,7 +47,7 @@ async def delete_runs(chosen: Chosen, *, ignore_missing: bool) -> None:
 
     async def one(here: Session, key: Key) -> None:
         run = await here.cluster.get_run(key)
-        gone = run is not None and await here.requests.delete(key, text(mapping(run.get("metadata")).get("uid")))
+        gone = run is not None and await here.requests.delete(key, uid_of(run))
         if gone:
             say(f"{reference(key.name)} deleted\n")
         elif not ignore_missing:

@@ -8,9 +8,8 @@ from contextlib import aclosing
 from typing import Any
 
 from runwright.adapters.watching import Watching
-from runwright.core.observe import key_of, mapping, text
-from runwright.core.records import Key
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, key_of, version_of
 
 SYNCED = "SYNCED"
 """Follows what is there when following begins."""
@@ -86,8 +85,3 @@ async def stop(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def version_of(item: Json) -> str:
-    """The object's resourceVersion."""
-    return text(mapping(item.get("metadata")).get("resourceVersion"))

@@ -12,11 +12,11 @@ from runwright.adapters.requests import METADATA_ONLY
 from runwright.adapters.shell_requests import TABLE
 from runwright.adapters.watching import Watching
 from runwright.api.pipelinerun import ARCHIVED_RUNS, AVAILABLE_RUNS, PLURAL, Phase
-from runwright.core.observe import Json, key_of, mapping, text
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, as_mapping, as_text, key_of, version_of
 from runwright.kubectl.output import printed_list, say
 from runwright.kubectl.session import Session, Target, session
 from runwright.kubectl.tables import cells_of, column_widths, columns, header_of, newest_first
-from runwright.ports import ApiError
 
 TRIES = 3
 """How often a list is begun whose pages have grown too old meanwhile."""
@@ -94,13 +94,13 @@ async def list_runs(options: ListOptions) -> None:
         cells = [row_cells(table, row, options) for row in rows]
         say("\n".join(columns([header, *cells])) + "\n")
         if options.watch:
-            version = text(mapping(table.get("metadata")).get("resourceVersion"))
+            version = version_of(table)
             await watch(here, options, chosen, table, version, column_widths([header, *cells]))
 
 
 def row_cells(table: Json, row: Json, options: ListOptions) -> list[str]:
     """What is printed of a row."""
-    lead = [key_of(mapping(row.get("object"))).namespace] if options.target.all_namespaces else []
+    lead = [key_of(as_mapping(row.get("object"))).namespace] if options.target.all_namespaces else []
     return lead + cells_of(table, row, wide=options.output == "wide")
 
 
@@ -115,6 +115,9 @@ async def watch(
                 # The API server sends the columns with the first Table only.
                 definitions = body if body.get("columnDefinitions") else table
                 for row in cast(list[Json], body.get("rows") or []):
-                    since = text(mapping(mapping(row.get("object")).get("metadata")).get("resourceVersion")) or since
+                    since = (
+                        as_text(as_mapping(as_mapping(row.get("object")).get("metadata")).get("resourceVersion"))
+                        or since
+                    )
                     if kind in ("ADDED", "MODIFIED", "DELETED"):
                         say(columns([row_cells(definitions, row, options)], widths)[0] + "\n")

@@ -11,16 +11,16 @@ from typing import Any, cast
 
 from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
 from runwright.adapters.watching import Watching
-from runwright.core.artifacts import node_named
+from runwright.artifacts.locate import node_named
+from runwright.artifacts.places import ArtifactError
+from runwright.artifacts.reader import Artifacts
+from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import ended
-from runwright.core.observe import Json, key_of, mapping, node_status, text, workflow_nodes
-from runwright.core.places import ArtifactError
-from runwright.core.records import Key
+from runwright.core.workflow.record import node_status, workflow_nodes
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of, status_of, uid_of
 from runwright.kubectl.follow import SYNCED, follow, stop
 from runwright.kubectl.session import FAILED, CommandError, Exit, Session, Target, complain, no_run, session
-from runwright.ports import ApiError
-from runwright.runtime.artifacts import Artifacts
-from runwright.runtime.snapshots import kept_workflow
 
 ARCHIVED_LOGS = "main-logs"
 """What Argo calls the logs that it keeps of a pod (`archiveLogs`; Argo 3.7)."""
@@ -64,28 +64,28 @@ class PodLog:
 
 def pod_log(pod: Json, container: str) -> PodLog:
     """What is to be known of a pod."""
-    metadata, status = mapping(pod.get("metadata")), mapping(pod.get("status"))
-    annotations, key = mapping(metadata.get("annotations")), key_of(pod)
-    run = text(mapping(metadata.get("labels")).get(WORKFLOW_LABEL))
-    path = text(annotations.get(NODE_NAME_ANNOTATION))
+    metadata, status = metadata_of(pod), status_of(pod)
+    annotations, key = as_mapping(metadata.get("annotations")), key_of(pod)
+    run = as_text(as_mapping(metadata.get("labels")).get(WORKFLOW_LABEL))
+    path = as_text(annotations.get(NODE_NAME_ANNOTATION))
     label = path.removeprefix(run).lstrip(".") if path.startswith(run) else path
     states = [
-        mapping(mapping(one).get("state"))
+        as_mapping(as_mapping(one).get("state"))
         for name in ("containerStatuses", "initContainerStatuses")
         for one in cast(list[object], status.get(name) or [])
-        if mapping(one).get("name") == container
+        if as_mapping(one).get("name") == container
     ]
     ready = any("running" in state or "terminated" in state for state in states)
-    node = text(annotations.get(NODE_ANNOTATION))
-    return PodLog(key, node, label or path or key.name, text(metadata.get("creationTimestamp")), ready)
+    node = as_text(annotations.get(NODE_ANNOTATION))
+    return PodLog(key, node, label or path or key.name, as_text(metadata.get("creationTimestamp")), ready)
 
 
 def gone(workflow: Json, present: Iterable[str]) -> list[tuple[str, str]]:
     """Id and name of the pod nodes that have archived logs and no pod, the oldest first."""
     there = set(present)
-    nodes = {id: mapping(node) for id, node in workflow_nodes(mapping(workflow.get("status"))).items()}
+    nodes = {id: as_mapping(node) for id, node in workflow_nodes(status_of(workflow)).items()}
     found = [(id, node) for id, node in nodes.items() if id not in there and has_logs(node)]
-    found.sort(key=lambda one: (text(one[1].get("startedAt")), one[0]))
+    found.sort(key=lambda one: (as_text(one[1].get("startedAt")), one[0]))
     return [(id, node_status(id, node).name) for id, node in found]
 
 
@@ -93,8 +93,8 @@ def has_logs(node: Json) -> bool:
     """Whether Argo kept the logs of the node's main container."""
     if node.get("type") != "Pod":
         return False
-    artifacts = cast(list[object], mapping(node.get("outputs")).get("artifacts") or [])
-    return any(mapping(one).get("name") == ARCHIVED_LOGS for one in artifacts)
+    artifacts = cast(list[object], as_mapping(node.get("outputs")).get("artifacts") or [])
+    return any(as_mapping(one).get("name") == ARCHIVED_LOGS for one in artifacts)
 
 
 @dataclass(slots=True)
@@ -209,7 +209,7 @@ class Reader:
                     return
 
     async def _workflow(self, run: Json) -> Json:
-        uid = text(mapping(run.get("metadata")).get("uid"))
+        uid = uid_of(run)
         return await kept_workflow(self._here.cluster, self._key, uid) or {}
 
     async def _stream(self, pod: PodLog, *, follow: bool) -> None:

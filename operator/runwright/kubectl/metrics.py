@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, cast
 
-from runwright.core.observe import Json, mapping, text
+from runwright.kube.objects import Json, as_mapping, as_text, status_of
 from runwright.kubectl.output import dumped, say
 from runwright.kubectl.session import Target, session
 from runwright.kubectl.tables import columns
@@ -18,7 +18,7 @@ def metric_rows(run: Json) -> list[tuple[str, str, str]]:
     metrics = metrics_of(run)
     names = node_names(run)
     rows = [
-        (text(one.get("name")), shown(one), names.get(text(one.get("nodeID")), text(one.get("nodeID"))))
+        (as_text(one.get("name")), shown(one), names.get(as_text(one.get("nodeID")), as_text(one.get("nodeID"))))
         for one in metrics
     ]
     return [HEADER, *rows] if rows else []
@@ -26,13 +26,13 @@ def metric_rows(run: Json) -> list[tuple[str, str, str]]:
 
 def metrics_of(run: Json) -> list[Json]:
     """What stands in the run's status."""
-    return [mapping(one) for one in cast(list[object], mapping(run.get("status")).get("metrics") or [])]
+    return [as_mapping(one) for one in cast(list[object], status_of(run).get("metrics") or [])]
 
 
 def node_names(run: Json) -> dict[str, str]:
     """What people call the nodes that the run's status keeps."""
-    nodes = [mapping(one) for one in cast(list[object], mapping(run.get("status")).get("nodes") or [])]
-    return {text(one.get("id")): text(one.get("name")) for one in nodes}
+    nodes = [as_mapping(one) for one in cast(list[object], status_of(run).get("nodes") or [])]
+    return {as_text(one.get("id")): as_text(one.get("name")) for one in nodes}
 
 
 def shown(metric: Json) -> str:

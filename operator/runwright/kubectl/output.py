@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from runwright.api.model import API_VERSION, GROUP
-from runwright.core.observe import Json, key_of
+from runwright.kube.objects import Json, key_of
 
 FORMATS = ("json", "yaml", "name", "wide")
 

@@ -14,13 +14,13 @@ from kubernetes.aio import client
 
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.login import configure, namespace_of
 from runwright.adapters.shell_requests import ShellRequests
 from runwright.adapters.watching import Watching
 from runwright.api.pipelinerun import PLURAL
-from runwright.core.places import ArtifactError
-from runwright.core.records import Key
-from runwright.ports import ApiError, Json
+from runwright.artifacts.places import ArtifactError
+from runwright.kube.errors import ApiError
+from runwright.kube.login import configure, default_namespace
+from runwright.kube.objects import Json, Key
 
 FAILED, ENDED_BADLY, TIMED_OUT, INTERRUPTED = 1, 3, 4, 130
 """Exit codes: it could not be done; the run ended as Failed or Error; the time was over; Ctrl-C. click's own is 2: usage."""
@@ -97,7 +97,7 @@ def no_run(key: Key) -> ApiError:
 async def session(target: Target) -> AsyncGenerator[Session]:
     """A connection, closed at the end. Raises kubernetes' ConfigException."""
     configuration = await configure(target.kubeconfig, target.context)
-    namespace = target.namespace or namespace_of(target.kubeconfig, target.context)
+    namespace = target.namespace or default_namespace(target.kubeconfig, target.context)
     async with client.ApiClient(configuration) as api:
         api.user_agent = f"kubectl-runwright/{__version__}"
         yield Session(api, namespace, target.all_namespaces)

@@ -10,18 +10,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import ended
-from runwright.core.mirror import duration
-from runwright.core.observe import Json, key_of, mapping, moment, run_status, text
-from runwright.core.records import Key
+from runwright.core.run_record import run_status
+from runwright.core.status.mirror import duration
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import (
+    Json,
+    Key,
+    as_mapping,
+    as_text,
+    as_time,
+    key_of,
+    metadata_of,
+    spec_of,
+    status_of,
+    uid_of,
+)
 from runwright.kubectl.follow import SYNCED, follow, stop
 from runwright.kubectl.metrics import metric_rows
 from runwright.kubectl.output import printed_object, reference, say
 from runwright.kubectl.session import Session, Target, no_run, session
 from runwright.kubectl.tables import columns, one_line
 from runwright.kubectl.tree import Tree, changes, lines_of, rows_of, tree_of_status, tree_of_workflow
-from runwright.ports import ApiError
-from runwright.runtime.snapshots import kept_workflow
 
 LIVE_SECONDS = 1.0
 """How often a live tree is drawn for its durations alone; nothing is asked of the cluster for that."""
@@ -64,7 +75,7 @@ async def tree_of(here: Session, run: Json, *, brief: bool) -> Tree:
     key = key_of(run)
     if not brief:
         try:
-            workflow = await kept_workflow(here.cluster, key, text(mapping(run.get("metadata")).get("uid")))
+            workflow = await kept_workflow(here.cluster, key, uid_of(run))
         except ApiError as error:
             if error.code not in (403, 404):
                 raise
@@ -80,12 +91,12 @@ async def tree_of(here: Session, run: Json, *, brief: bool) -> Tree:
 # ------------------------------------------------------------------------------------------------------------ rendering
 def described(run: Json, tree: Tree, at: datetime, *, wide: bool = False) -> list[str]:
     """All that is told of a run, as lines."""
-    spec, status = mapping(run.get("spec")), mapping(run.get("status"))
+    spec, status = spec_of(run), status_of(run)
     lines = [*summary(run, at), ""]
     lines += columns([("CONDITION", "STATUS", "REASON", "MESSAGE"), *condition_rows(status)])
     for title, rows in (
         ("PARAMETER", value_rows(spec.get("parameters"))),
-        ("OUTPUT", value_rows(mapping(status.get("outputs")).get("parameters"))),
+        ("OUTPUT", value_rows(as_mapping(status.get("outputs")).get("parameters"))),
     ):
         if rows:
             lines += ["", *columns([(title, "VALUE"), *rows])]
@@ -97,35 +108,35 @@ def described(run: Json, tree: Tree, at: datetime, *, wide: bool = False) -> lis
 
 def summary(run: Json, at: datetime) -> list[str]:
     """Names, phase and times."""
-    spec, status, key = mapping(run.get("spec")), mapping(run.get("status")), key_of(run)
-    begun, finished = moment(status.get("startedAt")), moment(status.get("finishedAt"))
+    spec, status, key = spec_of(run), status_of(run), key_of(run)
+    begun, finished = as_time(status.get("startedAt")), as_time(status.get("finishedAt"))
     known = {
         "Name": key.name,
         "Namespace": key.namespace,
-        "Display name": text(spec.get("displayName")),
-        "Phase": text(status.get("phase")) or "none yet",
-        "Message": text(status.get("message")),
-        "Progress": text(status.get("progress")),
-        "Created": text(mapping(run.get("metadata")).get("creationTimestamp")),
-        "Started": text(status.get("startedAt")),
-        "Finished": text(status.get("finishedAt")),
-        "Duration": text(status.get("duration")) or duration(begun, finished or at) or "",
+        "Display name": as_text(spec.get("displayName")),
+        "Phase": as_text(status.get("phase")) or "none yet",
+        "Message": as_text(status.get("message")),
+        "Progress": as_text(status.get("progress")),
+        "Created": as_text(metadata_of(run).get("creationTimestamp")),
+        "Started": as_text(status.get("startedAt")),
+        "Finished": as_text(status.get("finishedAt")),
+        "Duration": as_text(status.get("duration")) or duration(begun, finished or at) or "",
         "Retries": str(status.get("retries") or ""),
-        "Storage": text(status.get("storageState")),
+        "Storage": as_text(status.get("storageState")),
     }
     return columns([(f"{name}:", value) for name, value in known.items() if value])
 
 
 def condition_rows(status: Json) -> list[tuple[str, ...]]:
     """The run's conditions."""
-    found = [mapping(one) for one in cast(list[object], status.get("conditions") or [])]
-    return [tuple(text(one.get(field)) for field in ("type", "status", "reason", "message")) for one in found]
+    found = [as_mapping(one) for one in cast(list[object], status.get("conditions") or [])]
+    return [tuple(as_text(one.get(field)) for field in ("type", "status", "reason", "message")) for one in found]
 
 
 def value_rows(values: object) -> list[tuple[str, str]]:
     """Names and values of parameters."""
-    found = [mapping(one) for one in cast(list[object], values or [])]
-    return [(text(one.get("name")), text(one.get("value"))) for one in found]
+    found = [as_mapping(one) for one in cast(list[object], values or [])]
+    return [(as_text(one.get("name")), as_text(one.get("value"))) for one in found]
 
 
 def tree_lines(tree: Tree, at: datetime, limit: int, *, wide: bool = False) -> list[str]:
@@ -218,8 +229,8 @@ class Journal:
 
     def show(self, run: Json, tree: Tree, at: datetime) -> None:
         """Print what is new since the last time."""
-        status = mapping(run.get("status"))
-        said = f"{self._name}  {text(status.get('phase')) or 'none yet'}  {text(status.get('progress'))}".rstrip()
+        status = status_of(run)
+        said = f"{self._name}  {as_text(status.get('phase')) or 'none yet'}  {as_text(status.get('progress'))}".rstrip()
         lines = [said] if said != self._run else []
         self._run = said
         shown, _ = lines_of(tree, MAX_PRINTED)

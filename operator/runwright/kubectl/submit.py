@@ -13,17 +13,17 @@ from pydantic import ValidationError
 
 from runwright.api.model import API_VERSION
 from runwright.api.pipelinerun import KIND, MAX_MANIFEST, MAX_NAME, PipelineRun
-from runwright.core.expect import Refused
-from runwright.core.kube_yaml import UnreadableError, load_yaml
-from runwright.core.manifest import read_manifest
-from runwright.core.observe import Json, key_of, mapping, text
 from runwright.core.records import Refusal
-from runwright.core.workflow import BuildOptions, Needs, ObjectRef, build_workflow
+from runwright.core.workflow.build import BuildOptions, Needs, ObjectRef, build_workflow
+from runwright.core.workflow.expect import Refused
+from runwright.core.workflow.kube_yaml import UnreadableError, load_yaml
+from runwright.core.workflow.manifest import read_manifest
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, spec_of
 from runwright.kubectl.output import printed_object, reference, say
 from runwright.kubectl.session import CommandError, Exit, Session, Target, session
 from runwright.kubectl.show import watch_run
 from runwright.kubectl.waiting import END, code_of, outcome, until
-from runwright.ports import ApiError
 
 TEMPLATES = {
     "workflowtemplate": False,
@@ -73,8 +73,8 @@ def run_of_text(given: str, where: str) -> dict[str, Any]:
         workflow = read_manifest(given, where)
     except Refused as refused:
         raise CommandError(refused.refusal.message) from refused
-    metadata = mapping(workflow.get("metadata"))
-    base = text(metadata.get("generateName")) or text(metadata.get("name"))
+    metadata = metadata_of(workflow)
+    base = as_text(metadata.get("generateName")) or as_text(metadata.get("name"))
     return {"metadata": naming(base or Path(where).stem), "spec": {"workflow": {"manifest": given}}}
 
 
@@ -84,7 +84,7 @@ def document_of(given: str) -> Json | None:
         documents = load_yaml(given)
     except UnreadableError:
         return None
-    return mapping(documents[0]) if len(documents) == 1 else None
+    return as_mapping(documents[0]) if len(documents) == 1 else None
 
 
 def run_of_template(given: str) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def naming(base: str) -> dict[str, Any]:
 
 def submitted(run: Mapping[str, Any], options: SubmitOptions, namespace: str) -> dict[str, Any]:
     """The run with what the command line says of it, which comes before what the file says. Raises CommandError."""
-    metadata, spec = dict(mapping(run.get("metadata"))), dict(mapping(run.get("spec")))
-    named = text(metadata.get("namespace"))
+    metadata, spec = dict(metadata_of(run)), dict(spec_of(run))
+    named = as_text(metadata.get("namespace"))
     if options.target.namespace and named and named != options.target.namespace:
         raise CommandError(f"metadata.namespace is {named!r}, and --namespace {options.target.namespace!r}")
     metadata["namespace"] = options.target.namespace or named or namespace
@@ -115,9 +115,9 @@ def submitted(run: Mapping[str, Any], options: SubmitOptions, namespace: str) ->
         metadata.pop("generateName", None)
         metadata["name"] = options.name
     if not metadata.get("name") and not metadata.get("generateName"):
-        metadata |= naming(text(spec.get("displayName")) or "run")
+        metadata |= naming(as_text(spec.get("displayName")) or "run")
     if options.labels:
-        metadata["labels"] = {**mapping(metadata.get("labels")), **pairs(options.labels, "--label")}
+        metadata["labels"] = {**as_mapping(metadata.get("labels")), **pairs(options.labels, "--label")}
     if options.display_name:
         spec["displayName"] = options.display_name
     if options.service_account:
@@ -129,7 +129,9 @@ def submitted(run: Mapping[str, Any], options: SubmitOptions, namespace: str) ->
 
 def with_parameters(there: object, given: dict[str, str]) -> list[dict[str, Any]]:
     """Parameters of the file, and those of the command line in their place or after them."""
-    kept = [dict(mapping(one)) for one in cast(list[object], there or []) if mapping(one).get("name") not in given]
+    kept = [
+        dict(as_mapping(one)) for one in cast(list[object], there or []) if as_mapping(one).get("name") not in given
+    ]
     return kept + [{"name": name, "value": value} for name, value in given.items()]
 
 

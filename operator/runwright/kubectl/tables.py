@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from runwright.core.observe import Json, mapping, text
+from runwright.kube.objects import Json, as_mapping, as_text
 
 GAP = 3
 """Blanks between columns."""
@@ -35,7 +35,7 @@ def one_line(cell: str) -> str:
 
 def header_of(table: Json, *, wide: bool) -> list[str]:
     """The columns of the API server's Table, in kubectl's capitals."""
-    return [text(column.get("name")).upper() for column in shown_columns(table, wide=wide)]
+    return [as_text(column.get("name")).upper() for column in shown_columns(table, wide=wide)]
 
 
 def shown_columns(table: Json, *, wide: bool) -> list[Json]:
@@ -56,7 +56,7 @@ def newest_first(rows: Iterable[Json]) -> list[Json]:
     """Rows by the creation of their objects, the newest first; by name where that is the same second."""
 
     def when(row: Json) -> tuple[str, str, str]:
-        metadata = mapping(mapping(row.get("object")).get("metadata") or row.get("metadata"))
-        return tuple(text(metadata.get(field)) for field in ("creationTimestamp", "namespace", "name"))  # pyright: ignore[reportReturnType]
+        metadata = as_mapping(as_mapping(row.get("object")).get("metadata") or row.get("metadata"))
+        return tuple(as_text(metadata.get(field)) for field in ("creationTimestamp", "namespace", "name"))  # pyright: ignore[reportReturnType]
 
     return sorted(rows, key=when, reverse=True)

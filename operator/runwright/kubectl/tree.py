@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runwright.api.pipelinerun import NodeStatus
-from runwright.core.mirror import duration
-from runwright.core.node_graph import NodeGraph
-from runwright.core.nodes import age
-from runwright.core.observe import Json, key_of, mapping, node_status, workflow_nodes
+from runwright.core.retry.node_graph import NodeGraph
+from runwright.core.status.mirror import duration
+from runwright.core.workflow.nodes import age
+from runwright.core.workflow.record import node_status, workflow_nodes
+from runwright.kube.objects import Json, key_of, status_of
 
 HEADER = ("NODE", "PHASE", "DURATION", "MESSAGE")
 WIDE_HEADER = ("NODE", "PHASE", "DURATION", "TYPE", "ID", "MESSAGE")
@@ -50,7 +51,7 @@ def tree_of_status(run_name: str, nodes: Iterable[NodeStatus], omitted: int) -> 
 
 def tree_of_workflow(workflow: Json) -> Tree:
     """All nodes of a Workflow; hooks and exit handlers stand under what they hang on."""
-    graph = NodeGraph.of(workflow_nodes(mapping(workflow.get("status"))))
+    graph = NodeGraph.of(workflow_nodes(status_of(workflow)))
     nodes = {id: node_status(id, node) for id, node in graph.nodes.items()}
     within: dict[str, list[str]] = {}
     roots: list[str] = []

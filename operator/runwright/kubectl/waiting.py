@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from runwright.api.pipelinerun import Phase
 from runwright.core.edits import ENDED_PHASES, FAILED_PHASES, archived, ended, phase_of
-from runwright.core.observe import Json, mapping, text
-from runwright.core.records import Key
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_text, status_of
 from runwright.kubectl.editing import Chosen, keys_of
 from runwright.kubectl.follow import SYNCED, follow
 from runwright.kubectl.output import reference, say
@@ -24,7 +24,6 @@ from runwright.kubectl.session import (
     no_run,
     session,
 )
-from runwright.ports import ApiError
 
 END, ARCHIVED = "end", "archived"
 GOALS = (END, *(phase.value.lower() for phase in Phase), ARCHIVED)
@@ -35,7 +34,7 @@ def reached(run: Json, goal: str) -> bool:
     if goal == END:
         return ended(run)
     if goal == ARCHIVED:
-        return archived(run) and mapping(run.get("status")).get("storageState") == "Archived"
+        return archived(run) and status_of(run).get("storageState") == "Archived"
     phase = phase_of(run)
     return phase.lower() == goal and (phase not in ENDED_PHASES or ended(run))
 
@@ -64,7 +63,7 @@ async def until(here: Session, key: Key, goal: str) -> Json:
 
 def outcome(run: Json) -> str:
     """What became of the run, in few words."""
-    message = text(mapping(run.get("status")).get("message"))
+    message = as_text(status_of(run).get("message"))
     said = f"it has ended as {phase_of(run)}" if ended(run) else f"it is {phase_of(run) or 'not begun'}"
     return f"{said}: {' '.join(message.split())}" if message else said
 

@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from runwright.core.observe import Json, mapping, text
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, as_mapping, as_text
 from runwright.service.calls import Access, Caller
 from runwright.service.errors import Code, ServiceError, unavailable
 
@@ -141,8 +141,8 @@ def caller_of(status: Json, audiences: Sequence[str] = ()) -> Caller | None:
 
     A reviewer that knows no audiences names none in its status, and has looked at its own only (Kubernetes, TokenReview).
     """
-    user = mapping(status.get("user"))
-    name = text(user.get("username"))
+    user = as_mapping(status.get("user"))
+    name = as_text(user.get("username"))
     if status.get("authenticated") is not True or not name:
         return None
     good_for = status.get("audiences")
@@ -151,10 +151,10 @@ def caller_of(status: Json, audiences: Sequence[str] = ()) -> Caller | None:
     groups = user.get("groups")
     extra = {
         str(key): tuple(str(value) for value in cast(list[object], values))
-        for key, values in mapping(user.get("extra")).items()
+        for key, values in as_mapping(user.get("extra")).items()
         if isinstance(values, list)
     }
-    return Caller(name, text(user.get("uid")), tuple(map(str, cast(list[object], groups or ()))), extra)
+    return Caller(name, as_text(user.get("uid")), tuple(map(str, cast(list[object], groups or ()))), extra)
 
 
 def review_spec(caller: Caller, access: Access) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from runwright.api.model import API_VERSION, GROUP
 from runwright.api.pipelinerun import KIND, PipelineRun
-from runwright.core.observe import mapping
-from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
+from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow
+from runwright.kube.objects import spec_of
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import Relationship, ResourceReference, ResourceType
 from runwright.service.contract.run_pb2 import Run
@@ -230,4 +230,4 @@ def slug(name: str, limit: int = 40) -> str:
 
 def service_account_of(workflow: dict[str, Any]) -> str:
     """Who the pods of a Workflow run as; empty where it leaves that to its namespace."""
-    return written(mapping(workflow.get("spec")).get("serviceAccountName"))
+    return written(spec_of(workflow).get("serviceAccountName"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
 from runwright.service.calls import Authorizer, Call, Caller, Methods
 from runwright.service.errors import Code, ServiceError, invalid, unavailable
 from runwright.service.measures import ServiceMeasures

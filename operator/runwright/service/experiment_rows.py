@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from runwright.core.observe import Json, key_of, mapping
-from runwright.core.records import Key
+from runwright.kube.objects import Json, Key, key_of, metadata_of, spec_of
 from runwright.service.contract.experiment_pb2 import Experiment
 from runwright.service.contract.resource_reference_pb2 import OWNER, ResourceKey, ResourceReference, ResourceType
 from runwright.service.index import Scope, Value
-from runwright.service.present import archived, name_of, seconds, written
-from runwright.service.rows import ALL, version_of
+from runwright.service.present import archived, display_name_of, seconds, written
+from runwright.service.rows import ALL, numeric_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +43,13 @@ class ExperimentRow:
 
 def experiment_row(body: Json) -> ExperimentRow:
     """The row of a PipelineExperiment."""
-    metadata = mapping(body.get("metadata"))
+    metadata = metadata_of(body)
     return ExperimentRow(
         id=written(metadata.get("uid")),
         key=key_of(body),
-        version=version_of(body),
-        name=name_of(body),
-        description=written(mapping(body.get("spec")).get("description")),
+        version=numeric_version(body),
+        name=display_name_of(body),
+        description=written(spec_of(body).get("description")),
         created_at=seconds(metadata.get("creationTimestamp")),
         storage_state=f"STORAGESTATE_{'ARCHIVED' if archived(body) else 'AVAILABLE'}",
     )

@@ -12,9 +12,9 @@ from runwright.api.model import API_VERSION
 from runwright.api.pipelineexperiment import KIND, PLURAL
 from runwright.api.pipelinerun import PLURAL as RUNS
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, StorageState
-from runwright.core.observe import Json, mapping, text
-from runwright.core.records import Key
-from runwright.ports import ApiError, OwnObjects
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, uid_of
+from runwright.ports import OwnObjects
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.experiment_pb2 import (
     ArchiveExperimentRequest,
@@ -186,7 +186,7 @@ class Experiments:
 
     async def _read(self, row: ExperimentRow) -> Json:
         body = await self._objects.get(PLURAL, row.key)
-        if body is None or text(mapping(body.get("metadata")).get("uid")) != row.id:
+        if body is None or uid_of(body) != row.id:
             raise not_found("Experiment", row.id)
         return body
 

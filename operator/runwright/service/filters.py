@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote_plus
 
-from runwright.core.observe import moment
+from runwright.kube.objects import as_time
 from runwright.service.contract.filter_pb2 import Filter, Predicate
 from runwright.service.errors import ServiceError, invalid
 from runwright.service.index import Row, Value
@@ -121,7 +121,7 @@ def converted(key: str, value: str | int, of_number: bool) -> str | int:
         return value
     if value.removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
-    at = moment(value)
+    at = as_time(value)
     if at is None:
         raise invalid(
             f"predicate on key {key!r}: expected a time (RFC 3339) or seconds since 1970, found {value[:60]!r}"

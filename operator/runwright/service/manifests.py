@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import NoReturn
 
 from runwright.api.model import GROUP
-from runwright.core.manifest import digest_of
-from runwright.core.observe import Json, key_of, mapping, moment, text
-from runwright.core.records import Key
-from runwright.ports import ApiError, Clock, OwnObjects
+from runwright.core.workflow.manifest import digest_of
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_mapping, as_text, as_time, key_of, metadata_of
+from runwright.ports import Clock, OwnObjects
 from runwright.service.errors import Code, ServiceError
 from runwright.service.present import ManifestRef
 
@@ -68,7 +68,7 @@ class Manifests:
         there = await self._objects.get_config_map(key)
         if there is None:
             there = await self._create(ref, manifest)
-        if digest_of(text(mapping(there.get("data")).get(KEY))) != ref.digest:
+        if digest_of(as_text(as_mapping(there.get("data")).get(KEY))) != ref.digest:
             raise ServiceError(
                 Code.FAILED_PRECONDITION,
                 f"ConfigMap {key}: expected the manifest with digest {ref.digest} under {KEY!r}; delete it, it is not ours",
@@ -100,8 +100,8 @@ class Manifests:
         return await self._objects.get_config_map(Key(ref.namespace, ref.name)) or {}
 
     async def _renew(self, key: Key, there: Json) -> None:
-        metadata, now = mapping(there.get("metadata")), self._clock.now()
-        used = moment(mapping(metadata.get("annotations")).get(USED_AT))
+        metadata, now = metadata_of(there), self._clock.now()
+        used = as_time(as_mapping(metadata.get("annotations")).get(USED_AT))
         if used is None or not timedelta() <= now - used < RENEWED:
             patch = {"metadata": {"uid": metadata.get("uid"), "annotations": {USED_AT: now.isoformat()}}}
             if await self._objects.patch_config_map(key, patch) is None:
@@ -123,7 +123,7 @@ class Manifests:
 
     async def _fetch(self, ref: ManifestRef) -> str:
         found = await self._objects.get_config_map(Key(ref.namespace, ref.name))
-        manifest = text(mapping((found or {}).get("data")).get(ref.key))
+        manifest = as_text(as_mapping((found or {}).get("data")).get(ref.key))
         if ref.digest and manifest and digest_of(manifest) != ref.digest:
             return ""
         # Without a digest it may be edited at any time.
@@ -153,9 +153,9 @@ class Manifests:
         if used is None:
             return 0
         async for item in self._objects.list_config_maps(MANIFEST_LABEL):
-            key, metadata = key_of(item), mapping(item.get("metadata"))
-            at = moment(mapping(metadata.get("annotations")).get(USED_AT))
-            label = text(mapping(metadata.get("labels")).get(MANIFEST_LABEL))
+            key, metadata = key_of(item), metadata_of(item)
+            at = as_time(as_mapping(metadata.get("annotations")).get(USED_AT))
+            label = as_text(as_mapping(metadata.get("labels")).get(MANIFEST_LABEL))
             if key in used or at is None or self._clock.now() - at < UNUSED:
                 continue
             # What runs say of themselves is behind: the API server has the last word, and the version closes the gap.
@@ -163,7 +163,7 @@ class Manifests:
                 continue
             try:
                 await self._objects.delete_config_map(
-                    key, text(metadata.get("uid")), text(metadata.get("resourceVersion"))
+                    key, as_text(metadata.get("uid")), as_text(metadata.get("resourceVersion"))
                 )
             except ApiError as error:
                 if error.code != 409:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from runwright import __version__
-from runwright.runtime.measures import QUICK
+from runwright.kube.probes import QUICK
 from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.index import Index
 from runwright.service.rows import RunRow

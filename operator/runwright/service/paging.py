@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
-from runwright.core.observe import mapping, text
+from runwright.kube.objects import as_mapping, as_text
 from runwright.service.errors import invalid
 from runwright.service.index import Order, Position, Row, Scope, Value
 
@@ -59,11 +59,11 @@ class Pages:
         if not page_token:
             return Listing(scope, self.order(sort_by), filter, size)
         held = self._open(page_token)
-        order, wanted = self.order(text(held.get("s"))), text(held.get("f"))
+        order, wanted = self.order(as_text(held.get("s"))), as_text(held.get("f"))
         if held.get("q") != [*scope] or (sort_by and self.order(sort_by) != order) or (filter and filter != wanted):
             raise invalid(NOT_THIS_QUERY)
         value = cast(Value, held.get("v"))
-        return Listing(scope, order, wanted, size, order.at(value, text(held.get("i"))))
+        return Listing(scope, order, wanted, size, order.at(value, as_text(held.get("i"))))
 
     def token(self, listing: Listing, last: Row) -> str:
         """The token of the page after the one that ends with this row."""
@@ -108,7 +108,7 @@ class Pages:
         signature, payload = held[:SIGNATURE], held[SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(payload)):
             raise invalid("Invalid package token.")
-        return dict(mapping(json.loads(payload)))
+        return dict(as_mapping(json.loads(payload)))
 
 
 def page_size_of(asked: int) -> int:

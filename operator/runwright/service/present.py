@@ -10,8 +10,18 @@ from typing import Any, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, StorageState
-from runwright.core.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND
-from runwright.core.observe import Json, mapping, moment, text
+from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND
+from runwright.kube.objects import (
+    Json,
+    as_mapping,
+    as_text,
+    as_time,
+    labels_of,
+    metadata_of,
+    namespace_of,
+    spec_of,
+    status_of,
+)
 from runwright.service.contract.parameter_pb2 import Parameter
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import (
@@ -41,10 +51,10 @@ class ManifestRef:
 
 def run_message(run: Json, manifest: str = "") -> Run:
     """The run, with the manifest that was found for it."""
-    metadata, spec, status = (mapping(run.get(part)) for part in ("metadata", "spec", "status"))
+    metadata, spec, status = (as_mapping(run.get(part)) for part in ("metadata", "spec", "status"))
     return Run(
         id=written(metadata.get("uid")),
-        name=name_of(run),
+        name=display_name_of(run),
         storage_state=Run.STORAGESTATE_ARCHIVED if archived(run) else Run.STORAGESTATE_AVAILABLE,
         description=written(spec.get("description")),
         pipeline_spec=pipeline_spec(spec, manifest),
@@ -53,7 +63,7 @@ def run_message(run: Json, manifest: str = "") -> Run:
         created_at=timestamp(metadata.get("creationTimestamp")),
         scheduled_at=timestamp(status.get("scheduledAt")),
         finished_at=timestamp(status.get("finishedAt")),
-        status=status_of(run),
+        status=kfp_status(run),
         error=error_of(status),
         metrics=[one for one in map(metric, objects(status.get("metrics"))) if one is not None],
     )
@@ -61,7 +71,7 @@ def run_message(run: Json, manifest: str = "") -> Run:
 
 def pipeline_spec(spec: Json, manifest: str) -> PipelineSpec:
     """Where the run came from, and what was given to it."""
-    pipeline = mapping(spec.get("pipeline"))
+    pipeline = as_mapping(spec.get("pipeline"))
     return PipelineSpec(
         pipeline_id=written(pipeline.get("id")),
         pipeline_name=written(pipeline.get("name")),
@@ -74,22 +84,22 @@ def pipeline_spec(spec: Json, manifest: str) -> PipelineSpec:
     )
 
 
-def name_of(run: Json) -> str:
+def display_name_of(run: Json) -> str:
     """What people call the run."""
-    return written(mapping(run.get("spec")).get("displayName")) or written(mapping(run.get("metadata")).get("name"))
+    return written(spec_of(run).get("displayName")) or written(metadata_of(run).get("name"))
 
 
-def status_of(run: Json) -> str:
+def kfp_status(run: Json) -> str:
     """The phase, in the words of KFP's API; Pending before there is one."""
-    phase = written(mapping(run.get("status")).get("phase")) or Phase.PENDING.value
-    if phase not in FINISHED and mapping(run.get("spec")).get("shutdown"):
+    phase = written(status_of(run).get("phase")) or Phase.PENDING.value
+    if phase not in FINISHED and spec_of(run).get("shutdown"):
         return TERMINATING
     return phase
 
 
 def archived(run: Json) -> bool:
     """Whether the run is archived, as its label asks: KFP's clients see it at once."""
-    labels = mapping(mapping(run.get("metadata")).get("labels"))
+    labels = labels_of(run)
     return labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED.value
 
 
@@ -105,7 +115,7 @@ def error_of(status: Json) -> str:
 
 def reference(one: Json) -> ResourceReference | None:
     """What the run belongs to, or was made by; None for a type that the contract has not."""
-    kind, relation = text(one.get("type")), text(one.get("relationship")) or "OWNER"
+    kind, relation = as_text(one.get("type")), as_text(one.get("relationship")) or "OWNER"
     if kind not in ResourceType.keys() or relation not in Relationship.keys():  # noqa: SIM118 - an enum, no mapping
         return None
     return ResourceReference(
@@ -117,7 +127,7 @@ def reference(one: Json) -> ResourceReference | None:
 
 def metric(one: Json) -> RunMetric | None:
     """A metric that was reported; None where it is no number."""
-    value, form = one.get("value"), text(one.get("format")) or "UNSPECIFIED"
+    value, form = one.get("value"), as_text(one.get("format")) or "UNSPECIFIED"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -134,8 +144,8 @@ def metric(one: Json) -> RunMetric | None:
 
 def inline_manifest(run: Json) -> str:
     """The manifest that stands in the run itself; a WorkflowSpec as the Workflow that it stands for."""
-    workflow = mapping(mapping(run.get("spec")).get("workflow"))
-    if spec := mapping(workflow.get("spec")):
+    workflow = as_mapping(spec_of(run).get("workflow"))
+    if spec := spec_of(workflow):
         document = {"apiVersion": WORKFLOW_API_VERSION, "kind": WORKFLOW_KIND, "spec": spec}
         return written(json.dumps(document, separators=(",", ":")))
     return written(workflow.get("manifest"))
@@ -143,12 +153,12 @@ def inline_manifest(run: Json) -> str:
 
 def manifest_ref(run: Json) -> ManifestRef | None:
     """Where the run's manifest is, if it is not in the run itself."""
-    source = mapping(mapping(mapping(run.get("spec")).get("workflow")).get("manifestFrom"))
-    ref = mapping(source.get("configMapKeyRef"))
+    source = as_mapping(as_mapping(spec_of(run).get("workflow")).get("manifestFrom"))
+    ref = as_mapping(source.get("configMapKeyRef"))
     if not ref:
         return None
-    namespace = text(mapping(run.get("metadata")).get("namespace"))
-    return ManifestRef(namespace, text(ref.get("name")), text(ref.get("key")), text(source.get("digest")))
+    namespace = namespace_of(run)
+    return ManifestRef(namespace, as_text(ref.get("name")), as_text(ref.get("key")), as_text(source.get("digest")))
 
 
 def timestamp(value: object) -> Timestamp:
@@ -158,7 +168,7 @@ def timestamp(value: object) -> Timestamp:
 
 def seconds(value: object) -> int:
     """A time in seconds since 1970; 0 for none."""
-    found = moment(value)
+    found = as_time(value)
     return max(0, int((found - EPOCH).total_seconds())) if found else 0
 
 
@@ -167,7 +177,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 def written(value: object) -> str:
     """A text as protobuf can hold it; empty for what is none."""
-    return text(value).encode("utf-8", "replace").decode()
+    return as_text(value).encode("utf-8", "replace").decode()
 
 
 def objects(value: object) -> list[Json]:

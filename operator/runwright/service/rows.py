@@ -6,8 +6,7 @@ import sys
 from array import array
 from dataclasses import dataclass
 
-from runwright.core.observe import Json, key_of, mapping, text
-from runwright.core.records import Key
+from runwright.kube.objects import Json, Key, key_of, version_of
 from runwright.service.contract.resource_reference_pb2 import ResourceType
 from runwright.service.contract.run_pb2 import Run
 from runwright.service.index import Scope, Value
@@ -93,7 +92,7 @@ class Shared:
         return RunRow(
             id=message.id,
             key=Key(sys.intern(key.namespace), key.name),
-            version=version_of(run),
+            version=numeric_version(run),
             name=sys.intern(message.name),
             description=sys.intern(message.description),
             status=sys.intern(message.status),
@@ -111,7 +110,7 @@ class Shared:
         )
 
 
-def version_of(body: Json) -> int:
+def numeric_version(body: Json) -> int:
     """The resource version, which counts up (Kubernetes promises it since 1.35); 0 where it is no number."""
-    version = text(mapping(body.get("metadata")).get("resourceVersion"))
+    version = version_of(body)
     return int(version) if version.isdecimal() else 0

@@ -73,7 +73,7 @@ class RunLists:
         key = request.resource_reference_key
         if self._tenancy.names_nothing(key):
             return await self._all(call)
-        kind = name_of(key)
+        kind = resource_type_name(key)
         if kind not in ("EXPERIMENT", "NAMESPACE", "JOB", "PIPELINE_VERSION"):
             raise invalid(
                 f"Validating filter failed.: Unrecognized resource reference type.: Unsupported resource type: {kind}"
@@ -102,6 +102,6 @@ class RunLists:
         return ("NAMESPACE", namespace) if namespace else ALL
 
 
-def name_of(key: ResourceKey) -> str:
+def resource_type_name(key: ResourceKey) -> str:
     """The type as the contract spells it; its number where it has none."""
     return ResourceType.Name(key.type) if key.type in ResourceType.values() else str(key.type)

@@ -7,9 +7,9 @@ import logging
 import random
 from collections.abc import Sequence
 
-from runwright.core.metrics import Report, ReportStatus, Result, report
-from runwright.core.observe import run_record
-from runwright.ports import ApiError
+from runwright.core.metrics.reports import Report, ReportStatus, Result, report
+from runwright.core.run_record import run_record
+from runwright.kube.errors import ApiError
 from runwright.service.contract.run_pb2 import ReportRunMetricsResponse, RunMetric
 from runwright.service.errors import ServiceError, invalid
 from runwright.service.runs import TRIES, Found, Runs

@@ -13,15 +13,15 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from runwright.api.pipelinerun import Shutdown
-from runwright.core.artifacts import node_named
+from runwright.artifacts.locate import node_named
+from runwright.artifacts.places import ArtifactError
+from runwright.artifacts.reader import Artifacts
+from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import Decision, archive, retry, terminate, unarchive
-from runwright.core.observe import Json, mapping
-from runwright.core.places import ArtifactError
-from runwright.core.records import Key
-from runwright.core.workflow import Built, Needs, ObjectRef
-from runwright.ports import ApiError, Cluster
-from runwright.runtime.artifacts import Artifacts
-from runwright.runtime.snapshots import kept_workflow
+from runwright.core.workflow.build import Built, Needs, ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, annotations_of, metadata_of
+from runwright.ports import Cluster
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.run_pb2 import (
     ArchiveRunRequest,
@@ -174,7 +174,7 @@ class RunService:
         body = await self._cluster.get_run(key)
         if body is None:
             raise ServiceError(Code.ABORTED, f"PipelineRun {key} was deleted just now; try again")
-        annotations = mapping(mapping(body.get("metadata")).get("annotations"))
+        annotations = annotations_of(body)
         if annotations.get(REQUEST_DIGEST) != asked.digest:
             raise ServiceError(
                 Code.ALREADY_EXISTS, "idempotency-key: another request has been made with it; take a new one"
@@ -273,8 +273,8 @@ class RunService:
                 raise ServiceError(code, f"{failed}: {edit.said}")
             if edit.patch is None:
                 return Empty()
-            version = mapping(found.body.get("metadata")).get("resourceVersion")
-            metadata = {**mapping(edit.patch.get("metadata")), "resourceVersion": version}
+            version = metadata_of(found.body).get("resourceVersion")
+            metadata = {**metadata_of(edit.patch), "resourceVersion": version}
             try:
                 await self._runs.edit(found, {**edit.patch, "metadata": metadata})
                 return Empty()

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runwright.api.pipelinerun import PLURAL
-from runwright.core.observe import Json, mapping, text, workflow_nodes
-from runwright.core.records import Key
-from runwright.ports import ApiError, OwnObjects
+from runwright.core.workflow.record import workflow_nodes
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_text, metadata_of, status_of, uid_of
+from runwright.ports import OwnObjects
 from runwright.service.errors import Code, ServiceError, invalid, not_found, unavailable
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
@@ -54,7 +55,7 @@ class Runs:
     async def read(self, id: str, key: Key) -> Found:
         """The run as etcd has it now. Raises ServiceError (NOT_FOUND), ApiError."""
         body = await self._objects.get(PLURAL, key)
-        if body is None or text(mapping(body.get("metadata")).get("uid")) != id:
+        if body is None or uid_of(body) != id:
             raise not_found("Run", id)
         self.told(body)
         return Found(key, id, body)
@@ -70,7 +71,7 @@ class Runs:
 
     async def edit(self, found: Found, patch: Json, subresource: str = "") -> Json:
         """Merge a patch into this very run. Raises ServiceError (NOT_FOUND, what is refused), ApiError (Conflict)."""
-        metadata = {"uid": found.id, **mapping(patch.get("metadata"))}
+        metadata = {"uid": found.id, **metadata_of(patch)}
         try:
             changed = await self._objects.patch(PLURAL, found.key, {**patch, "metadata": metadata}, subresource)
         except ApiError as error:
@@ -124,8 +125,8 @@ async def workflow_text(workflow: Json) -> str:
 
 def readable(workflow: Json) -> str:
     """The same, at once."""
-    status = dict(mapping(workflow.get("status")))
-    if text(status.get("compressedNodes")) and (nodes := workflow_nodes(status)):
+    status = dict(status_of(workflow))
+    if as_text(status.get("compressedNodes")) and (nodes := workflow_nodes(status)):
         status.pop("compressedNodes")
         workflow = {**workflow, "status": {**status, "nodes": nodes}}
     return written(json.dumps(workflow, separators=(",", ":"), ensure_ascii=False))

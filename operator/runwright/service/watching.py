@@ -9,10 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, NoReturn, Protocol, TypeVar
 
-from runwright.core.observe import mapping, text
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, uid_of, version_of
 from runwright.service.index import Index, Row, Scope
-from runwright.service.rows import version_of
+from runwright.service.rows import numeric_version
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Reflector(Generic[R]):
                 if not since:
                     since = await self._list()
                 async for kind, body in self._source.events(since):
-                    since = text(mapping(body.get("metadata")).get("resourceVersion")) or since
+                    since = version_of(body) or since
                     self._take(kind, body)
                     self._sync(True, changed)
                     failures = 0
@@ -104,7 +104,7 @@ class Reflector(Generic[R]):
         if kind in ("ADDED", "MODIFIED"):
             self._index.apply(self._row(body))
         elif kind == "DELETED":
-            self._index.remove(text(mapping(body.get("metadata")).get("uid")), version_of(body))
+            self._index.remove(uid_of(body), numeric_version(body))
 
     def _sync(self, synced: bool, changed: Callable[[], None]) -> None:
         if synced != self.synced:

@@ -13,9 +13,11 @@ from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.requests import api_error
 from runwright.api.pipelinerun import Shutdown
 from runwright.core.decision import Notice
-from runwright.core.records import Key, RunRecord, WorkflowRecord
-from runwright.core.workflow import ObjectRef
-from runwright.ports import ApiError, Identity, Leftover
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from runwright.ports import Identity, Leftover
 from tests.unit.adapters.scripted import Server, status
 
 KEY = Key("team", "train")

@@ -8,8 +8,8 @@ import pytest
 from kubernetes.aio import client
 
 from runwright.adapters.reviews import Reviews, SharedKey
-from runwright.core.records import Key
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
 from tests.unit.adapters.scripted import Server, status
 
 SECRETS = "/api/v1/namespaces/system/secrets"

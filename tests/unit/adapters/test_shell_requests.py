@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from runwright.adapters.login import namespace_of
 from runwright.adapters.shell_requests import TABLE, ShellRequests
-from runwright.core.records import Key
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
+from runwright.kube.login import default_namespace
+from runwright.kube.objects import Key
 
 KEY = Key("team", "train")
 RUNS = "/apis/runwright.dev/v1alpha1/namespaces/team/pipelineruns"
@@ -108,7 +108,7 @@ def test_the_namespace_of_a_context(tmp_path: Any):
         " users: [{name: u, user: {}}], contexts: [{name: a, context: {cluster: c, user: u, namespace: ml}},"
         " {name: b, context: {cluster: c, user: u}}]}"
     )
-    assert namespace_of(str(config), None) == "ml"
-    assert namespace_of(str(config), "b") == "default"
+    assert default_namespace(str(config), None) == "ml"
+    assert default_namespace(str(config), "b") == "default"
     with pytest.raises(Exception, match="there is no context 'd'"):
-        namespace_of(str(config), "d")
+        default_namespace(str(config), "d")

@@ -19,11 +19,11 @@ from runwright.api.pipelinerun import (
     StorageState,
     WorkflowReference,
 )
-from runwright.core.conditions import ARCHIVED, STALLED, SUCCEEDED, find
 from runwright.core.decision import Decision
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention import NO_TERMS, Terms
+from runwright.core.retention.periods import NO_TERMS, Terms
+from runwright.core.status.conditions import ARCHIVED, STALLED, SUCCEEDED, find
 from tests.unit.core.strategies import KEY, NOW, RUN_UID, WORKFLOW_UID
 
 ENDED = NOW - timedelta(hours=2)

@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, Shutdown, StorageState, WorkflowReference
-from runwright.core.conditions import STALLED, SUCCEEDED, WORKFLOW_DELETED, WORKFLOW_REFUSED
 from runwright.core.decision import Memory
-from runwright.core.observe import workflow_record
-from runwright.core.records import Absent, Kept, Key, NotSeen, Periods, Refusal, RunRecord, Seen, Source, WorkflowRecord
-from runwright.core.retention import Terms
+from runwright.core.records import Absent, Kept, NotSeen, Periods, Refusal, RunRecord, Seen, Source, WorkflowRecord
+from runwright.core.retention.periods import Terms
+from runwright.core.status.conditions import STALLED, SUCCEEDED, WORKFLOW_DELETED, WORKFLOW_REFUSED
+from runwright.core.workflow.record import workflow_record
+from runwright.kube.objects import Key
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KEY = Key("team", "train")

@@ -25,7 +25,7 @@ from runwright.core.decision import (
 )
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention import Terms
+from runwright.core.retention.periods import Terms
 from tests.unit.core.strategies import KEY, MEMORIES, NOW, RUN_UID, RUNS, SEEN, TERMS, workflows
 
 STEPS = 40

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from runwright.api.pipelinerun import PipelineRun
-from runwright.core.workflow import BuildOptions, Built, Needs, ObjectRef, build_workflow
+from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CASES = sorted(path.name.removesuffix(".run.yaml") for path in GOLDEN.glob("*.run.yaml"))

@@ -11,18 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
-from runwright.core.observe import (
-    MAX_NODES_BYTES,
-    controller_run,
-    key_of,
-    moment,
-    run_record,
-    run_status,
-    source_digest,
-    workflow_nodes,
-    workflow_record,
-)
-from runwright.core.records import Key, Source
+from runwright.core.records import Source
+from runwright.core.run_record import run_record, run_status, source_digest
+from runwright.core.workflow.record import MAX_NODES_BYTES, controller_run, workflow_nodes, workflow_record
+from runwright.kube.objects import Key, as_time, key_of
 from tests.unit.core.strategies import JSON, NODES, WORKFLOW_STATUSES
 
 OBJECTS = st.dictionaries(st.text(max_size=8), JSON, max_size=4)
@@ -231,14 +223,14 @@ class TestCompressedNodes:
     ],
 )
 def test_moment(text: Any, expected: datetime | None) -> None:
-    found = moment(text)
+    found = as_time(text)
     assert found == expected
     assert found is None or found.tzinfo is UTC
 
 
 @given(st.datetimes(timezones=st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours)))))
 def test_every_moment_is_in_utc(at: datetime) -> None:
-    found = moment(at.isoformat())
+    found = as_time(at.isoformat())
     assert found is None or (found == at and found.tzinfo is UTC)
 
 

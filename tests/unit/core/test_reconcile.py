@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 
 from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, Shutdown, WorkflowReference
-from runwright.core.attempt import retry_due
-from runwright.core.conditions import STALLED, SUCCEEDED, find
 from runwright.core.decision import (
     FIRST_WRITE_DELAY,
     MAX_RETRY,
@@ -30,11 +28,13 @@ from runwright.core.decision import (
     ShutDown,
     retry_delay,
 )
-from runwright.core.mirror import mirror
-from runwright.core.ownership import STRAY
 from runwright.core.reconcile import OUTDATED, reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention import Terms
+from runwright.core.retention.periods import Terms
+from runwright.core.retry.attempt import retry_due
+from runwright.core.status.conditions import STALLED, SUCCEEDED, find
+from runwright.core.status.mirror import mirror
+from runwright.core.workflow.ownership import STRAY
 from tests.unit.core.strategies import (
     KEY,
     MEMORIES,

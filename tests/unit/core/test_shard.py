@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.core.shard import EVERYTHING, requirements_of, shard_of
-from runwright.core.workflow import in_shard
+from runwright.core.workflow.build import in_shard
 from tests.unit.fake.apiserver import selects
 
 LABELS: list[dict[str, str]] = [{}, {"team": "a"}, {"team": "b"}, {"team": ""}, {"team": "a", "x.dev/tier": "gold"}]

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from runwright.api.pipelinerun import Phase, Shutdown
-from runwright.core.mirror import phase_of
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shutdown import reason_of, shutdown_due
+from runwright.core.status.mirror import phase_of
 from tests.unit.core.strategies import KEY, NOW
 
 RUN = RunRecord(key=KEY, uid="u", resource_version="1", generation=1, created_at=NOW)

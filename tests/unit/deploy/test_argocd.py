@@ -15,9 +15,9 @@ from lupa import lua51
 
 from argocd.argocd_cm import CONFIG_MAP, CUSTOMIZATIONS, config_map
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
-from runwright.core.conditions import PREVIOUS_WORKFLOW, STALLED, SUCCEEDED
-from runwright.core.observe import OWNER_ANNOTATIONS, OWNER_LABELS
-from runwright.core.patch import merge_patch
+from runwright.core.run_record import OWNER_ANNOTATIONS, OWNER_LABELS
+from runwright.core.status.conditions import PREVIOUS_WORKFLOW, STALLED, SUCCEEDED
+from runwright.core.status.patch import merge_patch
 from tests.unit.core.strategies import STATUSES
 from tests.unit.deploy.argocd_vm import LuaReturnError, Object, act, discover, health, paths
 

@@ -15,16 +15,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.monitoring import COLUMNS, DASHBOARD, ROWS, RULE_OBJECT, RULES, dashboard, rule_object
 from runwright.api.pipelinerun import Phase
-from runwright.core.records import Key
-from runwright.core.series import RUN_LABELS
-from runwright.ports import ApiError
-from runwright.runtime.finished import FinishedRuns
-from runwright.runtime.measures import Measures
-from runwright.runtime.queue import WorkQueue
-from runwright.runtime.series import RunSeries
-from runwright.runtime.store import Store
-from tests.unit.runtime.records import KEY, run
-from tests.unit.runtime.test_measures import at, seconds
+from runwright.controller.finished import FinishedRuns
+from runwright.controller.measures import Measures
+from runwright.controller.queue import WorkQueue
+from runwright.controller.series import RunSeries
+from runwright.controller.store import Store
+from runwright.core.metrics.series import RUN_LABELS
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from tests.unit.controller.records import KEY, run
+from tests.unit.controller.test_measures import at, seconds
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGE = (REPOSITORY / "docs" / "metrics.md").read_text()

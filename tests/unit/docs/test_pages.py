@@ -78,15 +78,15 @@ def test_every_reason_of_a_stalled_run_is_explained():
     """On the page for those whose run does not run, or on that of what a run can be made from."""
     core = REPOSITORY / "operator" / "runwright" / "core"
     found: set[str] = set()
-    for path in core.glob("*.py"):
+    for path in core.rglob("*.py"):
         if path.stem in (
             "refusals",
-            "workflow",
+            "build",
             "parameters",
             "manifest",
             "ownership",
             "reconcile",
-            "retry",
+            "reset",
             "attempt",
         ):
             found |= {one or other for one, other in REASON.findall(path.read_text())}

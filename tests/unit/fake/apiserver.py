@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
 
 Json = Mapping[str, Any]
 ARGOS_KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "WorkflowTaskResult")

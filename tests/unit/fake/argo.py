@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
-from runwright.core.observe import attempt_of, workflow_nodes
-from runwright.core.retry import COMPLETED_LABEL, PHASE_LABEL
-from runwright.ports import ApiError
+from runwright.core.retry.reset import COMPLETED_LABEL, PHASE_LABEL
+from runwright.core.workflow.record import attempt_of, workflow_nodes
+from runwright.kube.errors import ApiError
 from tests.unit.fake.apiserver import ApiServer, Change, labels_of, timestamp
 from tests.unit.fake.scripts import MOST_PODS, packed, script_of, timed
 

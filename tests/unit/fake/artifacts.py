@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from runwright.ports import Json
+from runwright.kube.objects import Json
 
 READ_SECONDS = 0.02
 

@@ -22,10 +22,11 @@ from runwright.adapters.kubernetes_api import (
 from runwright.api.pipelinerun import ARCHIVED_RUNS, AVAILABLE_RUNS, DELETE_ON_LABEL, RUN_LABEL, Shutdown
 from runwright.api.retentionpolicy import POLICY_NAME
 from runwright.core.decision import Notice, event_name
-from runwright.core.observe import key_of
-from runwright.core.records import Key, RunRecord, WorkflowRecord
-from runwright.core.workflow import ObjectRef
-from runwright.ports import ApiError, Cluster, Identity, Json, Leftover
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, key_of
+from runwright.ports import Cluster, Identity, Leftover
 from tests.unit.fake.faults import LATE_SECONDS, Process
 
 CALL_SECONDS = 0.002

@@ -10,19 +10,19 @@ from collections import deque
 from collections.abc import Callable
 
 from runwright.api.pipelinerun import AVAILABLE_RUNS, RUN_LABEL
-from runwright.core.records import Key
-from runwright.core.workflow import BuildOptions
-from runwright.ports import ApiError, Json
-from runwright.runtime.intake import Intake
-from runwright.runtime.measures import Measures
-from runwright.runtime.policies import Policies
-from runwright.runtime.queue import WorkQueue
-from runwright.runtime.reconciler import Reconciler
-from runwright.runtime.resync import RESYNC_SECONDS, Resync
-from runwright.runtime.series import RunSeries
-from runwright.runtime.store import Store
-from runwright.runtime.sweep import Sweep
-from runwright.runtime.workers import work
+from runwright.controller.intake import Intake
+from runwright.controller.measures import Measures
+from runwright.controller.policies import Policies
+from runwright.controller.queue import WorkQueue
+from runwright.controller.reconciler import Reconciler
+from runwright.controller.resync import RESYNC_SECONDS, Resync
+from runwright.controller.series import RunSeries
+from runwright.controller.store import Store
+from runwright.controller.sweep import Sweep
+from runwright.controller.workers import work
+from runwright.core.workflow.build import BuildOptions
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key
 from tests.unit.fake.apiserver import Change, select
 from tests.unit.fake.cluster import FaultyCluster
 from tests.unit.fake.faults import LATE_SECONDS, Fault, Surroundings

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL
-from runwright.core.observe import attempt_of, owned_elsewhere
-from runwright.core.snapshot import unpack
+from runwright.core.archive.snapshot import unpack
+from runwright.core.run_record import owned_elsewhere
+from runwright.core.workflow.record import attempt_of
 from tests.unit.fake.apiserver import FINISHED, ApiServer, Change, labels_of
 from tests.unit.fake.argo import ENDED, nodes_of, pods_of, set_going
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.core.retention import NO_POLICY
+from runwright.core.retention.periods import NO_POLICY
 from tests.unit.fake.world import Play
 
 Ends = tuple[str, str, str]

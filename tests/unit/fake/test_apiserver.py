@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
 from tests.unit.fake.apiserver import ApiServer
 
 LABEL = "runwright.dev/run"

@@ -15,7 +15,7 @@ from runwright.api.model import API_VERSION
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.finished import settled
-from runwright.core.retry import Retried, retried
+from runwright.core.retry.reset import Retried, retried
 from tests.unit.fake.apiserver import ApiServer, Change
 from tests.unit.fake.argo import Argo
 from tests.unit.fake.artifacts import FakeArtifacts

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from runwright import cli
+from runwright.kube.errors import ApiError
 from runwright.kubectl import completion, session
 from runwright.kubectl.commands import COMMANDS, kubectl
 from runwright.kubectl.session import CommandError, Exit, run_command
-from runwright.ports import ApiError
 
 
 @pytest.mark.parametrize("group", [cli.main, kubectl], ids=["runwright", "kubectl"])

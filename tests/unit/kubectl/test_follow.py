@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from kubernetes.aio import client
 
 from runwright.adapters.watching import Watching
-from runwright.core.records import Key
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
 from runwright.kubectl import follow as module
 from runwright.kubectl.follow import SYNCED, differences, follow
-from runwright.ports import ApiError
 
 Object = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from google.protobuf.message import Message
 
+from runwright.artifacts.reader import Artifacts
 from runwright.ports import Cluster
-from runwright.runtime.artifacts import Artifacts
 from runwright.service.calls import Access, Caller
 from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import Code, ServiceError

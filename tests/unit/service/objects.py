@@ -7,10 +7,9 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from runwright.core.observe import key_of
-from runwright.core.records import Key
-from runwright.core.workflow import ObjectRef
-from runwright.ports import ApiError, Json
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, key_of
 from tests.unit.fake.apiserver import merged, selects
 
 

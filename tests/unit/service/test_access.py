@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
 from runwright.service.access import BAD_SECONDS, GOOD_SECONDS, KubernetesAccess, review_spec
 from runwright.service.calls import Access, Caller
 from runwright.service.errors import Code, ServiceError

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from runwright.ports import ApiError
+from runwright.kube.errors import ApiError
 from runwright.service.bindings import Binding, bindings, is_repeated, reply_class, request_class
 from runwright.service.calls import Call
 from runwright.service.contract.error_pb2 import Error

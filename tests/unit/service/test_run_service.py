@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.core.metrics import MAX_OF_A_RUN
-from runwright.core.records import Key
-from runwright.ports import ApiError
+from runwright.core.metrics.reports import MAX_OF_A_RUN
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceReference
 from runwright.service.contract.run_pb2 import (

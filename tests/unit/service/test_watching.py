@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from runwright.ports import ApiError, Json
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json
 from runwright.service import watching
 from runwright.service.index import Index
 from runwright.service.rows import ALL, RunRow, Shared

@@ -1,0 +1,270 @@
+"""Where an output artifact of a node is: from a Workflow to a place in an object store, to what must be read first, or to
+an ArtifactError that says what is not there, or which field was expected to hold what.
+
+The rules are those of Argo 3.7: `Artifact`, `ArtifactLocation.Relocate`, and `getArtifactAndDriver` of its server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from runwright.artifacts.packing import Packing, packing_of
+from runwright.artifacts.places import MAX_TOLD, OBJECT_NAME, ArtifactError, Place, place, quoted, told
+from runwright.core.workflow.build import Needs, ObjectRef
+from runwright.core.workflow.kube_yaml import UnreadableError, load_yaml
+from runwright.core.workflow.record import workflow_nodes
+from runwright.kube.objects import Json, annotations_of, as_mapping, as_text, key_of, spec_of, status_of
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where an artifact is, and how it is packed there."""
+
+    place: Place
+    packing: Packing
+
+
+def locate(workflow: Json, node_id: str, name: str, objects: Mapping[ObjectRef, Json | None]) -> Located | Needs:
+    """The place of the node's output artifact. Call again with what `Needs` names; None stands for what is not there.
+
+    Raises:
+        ArtifactError: there is no such node or artifact, it was collected, or where it is cannot be told or read.
+    """
+    node = node_of(workflow, node_id)
+    artifact = artifact_of(workflow, node_id, node, name)
+    if artifact.get("deleted") is True:
+        raise ArtifactError(
+            "ArtifactCollected", "it was deleted from the object store, as the Workflow's artifactGC says"
+        )
+    kind = kind_of(artifact, KINDS)
+    if kind and complete(kind, as_mapping(artifact[kind])):
+        return Located(place(kind, as_mapping(artifact[kind]), "the node's outputs"), packing_of(artifact))
+    key = as_text(as_mapping(artifact.get(kind)).get(KEY_FIELDS.get(kind, "")))
+    if not key:
+        raise ArtifactError("ArtifactNotFound", "Argo has recorded no place for it: it was not saved")
+    found = elsewhere(workflow, node, objects)
+    if isinstance(found, Needs):
+        return found
+    origin, kind, fields = found
+    return Located(place(kind, {**fields, KEY_FIELDS.get(kind, "key"): key}, origin), packing_of(artifact))
+
+
+# ------------------------------------------------------------------------------------------------- nodes and artifacts
+def node_of(workflow: Json, node_id: str) -> Json:
+    """The node of this id. Raises ArtifactError."""
+    status = status_of(workflow)
+    nodes = workflow_nodes(status)
+    if node_id in nodes:
+        return as_mapping(nodes[node_id])
+    if not nodes and status.get("offloadNodeStatusVersion"):
+        raise ArtifactError("Unsupported", "Argo keeps the nodes of this Workflow in a database of its own")
+    raise ArtifactError("NodeNotFound", f"the run has no node {quoted(node_id)}{some_nodes(nodes)}")
+
+
+def node_named(workflow: Json, wanted: str) -> str:
+    """The id of the node that a person means: by its id, its name, its pod's name, or what is shown for it.
+
+    Raises:
+        ArtifactError: there is none, or several are called so.
+    """
+    nodes = workflow_nodes(status_of(workflow))
+    if wanted in nodes:
+        return wanted
+    # Argo's pods are called WORKFLOW-TEMPLATE-NUMBER and their nodes WORKFLOW-NUMBER (3.4 to 3.7, POD_NAMES=v2).
+    workflow_name, number = key_of(workflow).name, wanted.rpartition("-")[2]
+    if wanted.startswith(f"{workflow_name}-") and f"{workflow_name}-{number}" in nodes:
+        return f"{workflow_name}-{number}"
+    for field in ("name", "displayName"):
+        called = [id for id, node in nodes.items() if as_mapping(node).get(field) == wanted]
+        # Each attempt of a node with retries has a name of its own, but a node that calls itself stands there again.
+        if len(called) == 1:
+            return called[0]
+        if called:
+            ids = ", ".join(called[:MAX_TOLD])
+            raise ArtifactError(
+                "NodeNotFound", f"{len(called)} nodes are called {quoted(wanted)}; name one by its id: {ids}"
+            )
+    node_of(workflow, wanted)
+    return wanted
+
+
+def artifact_of(workflow: Json, node_id: str, node: Json, name: str) -> Json:
+    """The output artifact of the node, or of the last attempt that has it; for the root node, also of the Workflow.
+
+    A node with retries gets outputs only with the end of its last attempt. Raises ArtifactError.
+    """
+    status = status_of(workflow)
+    nodes = workflow_nodes(status)
+    candidates = [as_mapping(node.get("outputs"))]
+    if node_id == key_of(workflow).name:
+        candidates.append(as_mapping(status.get("outputs")))
+    if node.get("type") == "Retry":
+        candidates += [
+            as_mapping(as_mapping(nodes.get(id)).get("outputs")) for id in reversed(texts(node.get("children")))
+        ]
+    for outputs in candidates:
+        for artifact in artifacts(outputs):
+            if artifact.get("name") == name:
+                return artifact
+    there = list(dict.fromkeys(found for outputs in candidates for found in names(outputs)))
+    others = [
+        shown(id, other) for id, other in nodes.items() if name in names(as_mapping(as_mapping(other).get("outputs")))
+    ]
+    hint = f"; it has {told(there)}" if there else "; it has none"
+    hint += f"; {quoted(name)} is one of {told(others)}" if others else ""
+    raise ArtifactError("ArtifactNotFound", f"the node has no output artifact {quoted(name)}{hint}")
+
+
+def artifacts(outputs: Json) -> list[Json]:
+    """The artifacts of outputs."""
+    there = outputs.get("artifacts")
+    return [as_mapping(artifact) for artifact in cast("list[object]", there)] if isinstance(there, list) else []
+
+
+def names(outputs: Json) -> list[str]:
+    """What the artifacts of outputs are called."""
+    return [as_text(artifact.get("name")) for artifact in artifacts(outputs)]
+
+
+def some_nodes(nodes: Json) -> str:
+    """Nodes to choose from, for a message: those with artifacts first."""
+    order = sorted(nodes, key=lambda id: not artifacts(as_mapping(as_mapping(nodes[id]).get("outputs"))))
+    return f"; it has {told([shown(id, nodes[id]) for id in order])}"
+
+
+def shown(node_id: str, node: object) -> str:
+    """A node in a message: its id, and what people know it by."""
+    name = as_text(as_mapping(node).get("displayName"))
+    return f"{node_id} ({name})" if name and name != node_id else node_id
+
+
+# ------------------------------------------------------------------------------------------------------------ location
+KINDS = ("artifactory", "azure", "git", "gcs", "hdfs", "http", "oss", "raw", "s3")
+"""What an artifact can be in, in the order in which Argo looks (`ArtifactLocation.Get`)."""
+
+REPOSITORY_KINDS = ("artifactory", "azure", "gcs", "hdfs", "oss", "s3")
+"""As above, of an artifact repository (`ArtifactRepository.Get`)."""
+
+KEY_FIELDS = {"azure": "blob", "gcs": "key", "oss": "key", "s3": "key", "hdfs": "path", "artifactory": "url"}
+
+COMPLETE = {
+    "artifactory": ("url",),
+    "azure": ("endpoint", "container", "blob"),
+    "git": ("repo",),
+    "gcs": ("bucket", "key"),
+    "hdfs": ("addresses",),
+    "http": ("url",),
+    "oss": ("endpoint", "bucket", "key"),
+    "raw": (),
+    "s3": ("endpoint", "bucket", "key"),
+}
+"""Fields that a location must have to be one; else Argo takes all but the key from elsewhere (`HasLocation`)."""
+
+DEFAULT_CONFIG_MAP = "artifact-repositories"
+DEFAULT_KEY_ANNOTATION = "workflows.argoproj.io/default-artifact-repository"
+
+
+def kind_of(location: Json, kinds: tuple[str, ...]) -> str:
+    """The kind of a location, or an empty string."""
+    return next((kind for kind in kinds if location.get(kind) is not None), "")
+
+
+def complete(kind: str, fields: Json) -> bool:
+    """Whether the location says all."""
+    return all(fields.get(field) for field in COMPLETE[kind])
+
+
+def elsewhere(workflow: Json, node: Json, objects: Mapping[ObjectRef, Json | None]) -> tuple[str, str, Json] | Needs:
+    """Where artifacts of the node are of which only the key is known: who says so, the kind, and its fields.
+
+    The template's `archiveLocation`, else the artifact repository that Argo found for the Workflow; for a Workflow that
+    does not tell it, what Argo would look for. Raises ArtifactError.
+    """
+    location = as_mapping(template_of(workflow, node).get("archiveLocation"))
+    kind = kind_of(location, KINDS)
+    if kind and complete(kind, as_mapping(location[kind])):
+        return f"archiveLocation of template {quoted(template_name(node))}", kind, as_mapping(location[kind])
+    status, spec = status_of(workflow), spec_of(workflow)
+    resolved = as_mapping(status.get("artifactRepositoryRef"))
+    if resolved.get("artifactRepository") is not None:
+        return repository("status.artifactRepositoryRef.artifactRepository", as_mapping(resolved["artifactRepository"]))
+    if resolved.get("default") is True:
+        raise ArtifactError("Unsupported", "Argo has no artifact repository for this Workflow, and recorded only a key")
+    asked = as_mapping(spec.get("artifactRepositoryRef") or stored_spec(workflow).get("artifactRepositoryRef"))
+    ref = resolved or asked
+    namespace = as_text(resolved.get("namespace")) or key_of(workflow).namespace
+    config_map = ObjectRef("ConfigMap", as_text(ref.get("configMap")) or DEFAULT_CONFIG_MAP, namespace)
+    if not OBJECT_NAME.fullmatch(config_map.name) or not OBJECT_NAME.fullmatch(namespace):
+        raise ArtifactError(
+            "Unsupported", f"artifactRepositoryRef: expected the name of a ConfigMap, found {config_map}"
+        )
+    if config_map not in objects:
+        return Needs((config_map,))
+    return repository_in(config_map, objects[config_map], as_text(ref.get("key")))
+
+
+def repository_in(ref: ObjectRef, config_map: Json | None, key: str) -> tuple[str, str, Json]:
+    """The artifact repository that a ConfigMap gives, by a key, or by the one that its annotation names."""
+    if config_map is None:
+        raise ArtifactError(
+            "Unsupported", f"only the artifact's key is known, and {ref}, which would name the bucket, is not there"
+        )
+    annotations = annotations_of(config_map)
+    key = key or as_text(annotations.get(DEFAULT_KEY_ANNOTATION))
+    data = as_mapping(config_map.get("data"))
+    if not key:
+        raise ArtifactError(
+            "Unsupported", f"{ref}: expected the annotation {DEFAULT_KEY_ANNOTATION} to name one of its keys"
+        )
+    # No more is told of a ConfigMap, which may be in a namespace that the reader has no right to.
+    origin = f"{ref}, data[{quoted(key)}]"
+    if key not in data:
+        raise ArtifactError("Unsupported", f"{origin}: expected an artifact repository, found no such key")
+    try:
+        documents = load_yaml(as_text(data[key]))
+    except UnreadableError:
+        raise ArtifactError("Unsupported", f"{origin}: expected YAML, found what cannot be read as such") from None
+    return repository(origin, as_mapping(documents[0] if documents else None))
+
+
+def repository(origin: str, fields: Json) -> tuple[str, str, Json]:
+    """What an artifact repository says of all its artifacts."""
+    kind = kind_of(fields, REPOSITORY_KINDS)
+    if not kind:
+        raise ArtifactError("Unsupported", f"{origin}: expected one of {', '.join(REPOSITORY_KINDS)}, found none")
+    return origin, kind, as_mapping(fields[kind])
+
+
+def template_name(node: Json) -> str:
+    """The template that a node runs, as Argo names it (`GetTemplateFromNode`)."""
+    return as_text(as_mapping(node.get("templateRef")).get("template")) or as_text(node.get("templateName"))
+
+
+def template_of(workflow: Json, node: Json) -> Json:
+    """The node's template as Argo has stored it, or an empty one."""
+    stored = as_mapping(status_of(workflow).get("storedTemplates"))
+    ref, name = as_mapping(node.get("templateRef")), template_name(node)
+    if ref:
+        scope = "cluster" if ref.get("clusterScope") is True else "namespaced"
+        return as_mapping(stored.get(f"{scope}/{as_text(ref.get('name'))}/{name}"))
+    scope = as_text(node.get("templateScope"))
+    if f"{scope}/{name}" in stored:
+        return as_mapping(stored[f"{scope}/{name}"])
+    for spec in (spec_of(workflow), stored_spec(workflow)):
+        there = spec.get("templates")
+        for template in cast("list[object]", there) if isinstance(there, list) else []:
+            if name and as_mapping(template).get("name") == name:
+                return as_mapping(template)
+    return {}
+
+
+def stored_spec(workflow: Json) -> Json:
+    """The spec of the WorkflowTemplate that a Workflow was made from, as Argo has stored it."""
+    return as_mapping(status_of(workflow).get("storedWorkflowTemplateSpec"))
+
+
+def texts(value: Any) -> list[str]:
+    """The strings of a list."""
+    return [as_text(one) for one in cast("list[object]", value)] if isinstance(value, list) else []

@@ -1,0 +1,92 @@
+"""How Argo packs an artifact, undone: from the bytes of the object to those that the user's program wrote.
+
+Argo 3.7 packs by the artifact's `archive` (`stageArchiveFile` of its executor): `tar`, or nothing said, is a gzipped tar
+of the file or directory; `zip` a zip of it; `none` the file as it is.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from runwright.artifacts.unpacker import AsItIs, Chain, Gunzip, PackingError, Unpacker
+from runwright.artifacts.untar import BLOCK, MAX_NOTE, Untar, tar_entry
+from runwright.artifacts.unzip import Unzip
+from runwright.kube.objects import Json, as_mapping
+
+
+class Packing(StrEnum):
+    """What `archive` of an artifact says."""
+
+    TAR = "tar"
+    ZIP = "zip"
+    NONE = "none"
+    UNSAID = "unsaid"
+    """Argo packs it as tar, and undoes it where it finds one: the object may have been put there by something else."""
+
+
+def packing_of(artifact: Json) -> Packing:
+    """How an artifact of a node's outputs is packed. Where several are named, the order is that of Argo's executor."""
+    archive = as_mapping(artifact.get("archive"))
+    for packing in (Packing.NONE, Packing.TAR, Packing.ZIP):
+        if archive.get(packing) is not None:
+            return packing
+    return Packing.UNSAID
+
+
+def unpacker(packing: Packing, inflated: Callable[[int], None] = lambda _: None) -> Unpacker:
+    """Undoes the packing. `inflated` is told of every piece that is decompressed, wanted or not; it may raise."""
+    match packing:
+        case Packing.NONE:
+            return AsItIs()
+        case Packing.TAR:
+            return Chain(Gunzip(inflated), Untar())
+        case Packing.ZIP:
+            return Unzip(inflated)
+        case Packing.UNSAID:
+            return Detect(inflated)
+
+
+class Detect(Unpacker):
+    """Undoes a gzipped tar, and leaves alone what is none, as Argo does where `archive` says nothing."""
+
+    def __init__(self, inflated: Callable[[int], None]) -> None:
+        self._inflated = inflated
+        self._seen = b""
+        self._chosen: Unpacker | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Nothing, until it is clear what this is."""
+        if self._chosen is not None:
+            yield from self._chosen.feed(data)
+            return
+        self._seen += data
+        is_tar = begins_as_tar(self._seen)
+        if is_tar is not None:
+            yield from self._choose(is_tar)
+
+    def end(self) -> Iterator[bytes]:
+        """The end of what it is."""
+        if self._chosen is None:
+            yield from self._choose(False)
+        if self._chosen is not None:
+            yield from self._chosen.end()
+
+    def _choose(self, is_tar: bool) -> Iterator[bytes]:
+        self._chosen = unpacker(Packing.TAR if is_tar else Packing.NONE, self._inflated)
+        seen, self._seen = self._seen, b""
+        yield from self._chosen.feed(seen)
+
+
+def begins_as_tar(data: bytes) -> bool | None:
+    """Whether an object that begins so is a gzipped tar; None where that cannot be told yet."""
+    if not b"\x1f\x8b".startswith(data[:2]):
+        return False
+    try:
+        head = zlib.decompressobj(wbits=31).decompress(data, BLOCK)
+        if len(head) < BLOCK:
+            return None if len(data) < MAX_NOTE else False
+        return tar_entry(head) is not None
+    except (zlib.error, PackingError):
+        return False

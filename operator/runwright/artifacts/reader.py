@@ -1,0 +1,216 @@
+"""Reading the output artifacts of runs: resolved, fetched from the object store, unpacked, never whole in memory.
+
+KFP's ReadArtifact gives the object as it is in the bucket (run.proto: `ReadArtifactResponse.data`): that is `raw=True`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator
+from contextlib import aclosing, contextmanager
+
+from runwright.artifacts.blobs import Blobs, Opened, StorePlace
+from runwright.artifacts.locate import Located, locate
+from runwright.artifacts.packing import Packing, unpacker
+from runwright.artifacts.places import ArtifactError, RawPlace, SecretKey, quoted
+from runwright.artifacts.unpacker import PackingError
+from runwright.artifacts.untar import MAX_PADDING, TAR_END, tar_header, tar_padding
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, as_mapping, as_text, key_of
+from runwright.ports import Cluster
+
+__all__ = ["ArtifactError", "Artifacts"]
+
+
+class Artifacts:
+    """The output artifacts of Workflows.
+
+    Its methods raise ArtifactError and nothing else for what is not there, refused or damaged; also in the middle of the
+    bytes. The Workflow is as the API server has it, or out of a WorkflowSnapshot.
+    """
+
+    def __init__(self, cluster: Cluster, own_identity_for: Collection[str] | None = None) -> None:
+        """`own_identity_for` are the buckets, as HOST/BUCKET, that may be read with the identity of this very process.
+
+        None means all, which is right where that identity is the user's. Anybody who may write a Workflow may name any
+        bucket in it: a service that reads for others would give them what only it may see.
+        """
+        self._cluster = cluster
+        self._own_identity_for = own_identity_for
+
+    async def read(self, workflow: Json, node_id: str, name: str, *, raw: bool = False) -> AsyncGenerator[bytes]:
+        """The artifact's bytes as the user's program wrote them.
+
+        A file is given as it was; a directory as a tar of it, or as the zip where it was saved as one. With `raw`, the
+        object as it is in the bucket. Close it (`aclosing`) where not all is read.
+        """
+        with told(workflow, node_id, name):
+            located, source = await self._open(workflow, node_id, name)
+            packing = Packing.NONE if raw else located.packing
+            async with aclosing(unpacked(source.chunks, packing)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def read_small(self, workflow: Json, node_id: str, name: str, limit: int) -> bytes:
+        """All of an artifact as `read` gives it; TooLarge where it has more than `limit` bytes, packed or unpacked."""
+        with told(workflow, node_id, name):
+            located, source = await self._open(workflow, node_id, name)
+            if source.size > limit:
+                raise too_large(limit)
+            inflated = 0
+
+            def count(more: int) -> None:
+                nonlocal inflated
+                inflated += more
+                if inflated > limit + MAX_PADDING:
+                    raise too_large(limit)
+
+            whole = bytearray()
+            async with aclosing(unpacked(source.chunks, located.packing, count)) as pieces:
+                async for piece in pieces:
+                    whole += piece
+                    if len(whole) > limit:
+                        raise too_large(limit)
+            return bytes(whole)
+
+    async def _open(self, workflow: Json, node_id: str, name: str) -> tuple[Located, Opened]:
+        located = await self._locate(workflow, node_id, name)
+        place = located.place
+        if isinstance(place, RawPlace):
+            data = place.data.encode("utf-8", "surrogatepass")
+            # Argo packs nothing that the Workflow itself holds.
+            return Located(place, Packing.NONE), Opened(len(data), of_one(data))
+        if place.own_identity and self._own_identity_for is not None and place.store not in self._own_identity_for:
+            raise ArtifactError(
+                "Refused",
+                f"no Secret is named for bucket {place.store}, and it is none of those that may be read with the "
+                f"identity of the reader itself",
+            )
+        blobs = Blobs(place, await self._secrets(key_of(workflow).namespace, place))
+        if not place.key.endswith("/"):
+            try:
+                return located, await blobs.open(place.key)
+            except ArtifactError as error:
+                # Argo saves a directory with `archive: none` as objects of their own, under the key.
+                if error.reason != "ObjectNotFound" or located.packing != Packing.NONE:
+                    raise
+                missing = error
+        else:
+            missing = ArtifactError("ObjectNotFound", f"bucket {place.store} has nothing under {quoted(place.key)}")
+        there = [entry async for entry in blobs.list(place.key)]
+        if not there:
+            raise missing
+        whole = sum(size for _, size in there)
+        return Located(place, Packing.NONE), Opened(whole, directory(blobs, place, there))
+
+    async def _locate(self, workflow: Json, node_id: str, name: str) -> Located:
+        objects: dict[ObjectRef, Json | None] = {}
+        while True:
+            found = await asyncio.to_thread(locate, workflow, node_id, name, objects)
+            if isinstance(found, Located):
+                return found
+            for ref in found.objects:
+                objects[ref] = await self._config_map(ref)
+
+    async def _config_map(self, ref: ObjectRef) -> Json | None:
+        try:
+            return await self._cluster.get_object(ref)
+        except ApiError as error:
+            raise refused(f"{ref}, which names the bucket", error) from error
+
+    async def _secrets(self, namespace: str, place: StorePlace) -> dict[str, str]:
+        secrets: dict[str, Json | None] = {}
+        values: dict[str, str] = {}
+        for field, wanted in place.secrets.items():
+            if wanted.name not in secrets:
+                try:
+                    secrets[wanted.name] = await self._cluster.get_secret(namespace, wanted.name)
+                except ApiError as error:
+                    raise refused(f"Secret {quoted(wanted.name)}, which {field} names", error) from error
+            values[field] = secret_value(field, wanted, namespace, secrets[wanted.name])
+        return values
+
+
+def secret_value(field: str, wanted: SecretKey, namespace: str, secret: Json | None) -> str:
+    """The text under a key of a Secret. Raises ArtifactError."""
+    where = f"{field}: Secret {quoted(wanted.name)} in namespace {quoted(namespace)}"
+    if secret is None:
+        raise ArtifactError("Refused", f"{where} is not there")
+    data = as_mapping(secret.get("data"))
+    if wanted.key not in data:
+        raise ArtifactError("Refused", f"{where} has no key {quoted(wanted.key)}")
+    try:
+        return base64.b64decode(as_text(data[wanted.key])).decode()
+    except (binascii.Error, ValueError):
+        raise ArtifactError("Refused", f"{where}, key {quoted(wanted.key)}: expected text") from None
+
+
+def refused(what: str, error: ApiError) -> ArtifactError:
+    """The error for what the API server does not give."""
+    if error.code == 403:
+        return ArtifactError("Refused", f"not allowed to read {what}: {error.message}")
+    return ArtifactError("Unreachable", f"the API server does not give {what}: {error}")
+
+
+def too_large(limit: int) -> ArtifactError:
+    """The error for more than is wanted."""
+    return ArtifactError("TooLarge", f"it has more than {limit} bytes")
+
+
+@contextmanager
+def told(workflow: Json, node_id: str, name: str) -> Generator[None]:
+    """Say in each error which artifact it is about."""
+    key = key_of(workflow)
+    try:
+        yield
+    except ArtifactError as error:
+        about = f"run {key.namespace}/{key.name}, node {quoted(node_id)}, artifact {quoted(name)}"
+        raise ArtifactError(error.reason, f"{about}: {error.message}") from error
+
+
+async def of_one(data: bytes) -> AsyncIterator[bytes]:
+    """A stream of bytes that are there."""
+    yield data
+
+
+async def unpacked(
+    chunks: AsyncIterator[bytes], packing: Packing, inflated: Callable[[int], None] = lambda _: None
+) -> AsyncGenerator[bytes]:
+    """What a stream of an object's bytes stands for. Each piece is made in a thread: a megabyte takes milliseconds."""
+    if packing == Packing.NONE:
+        async for chunk in chunks:
+            yield chunk
+        return
+    undo = unpacker(packing, inflated)
+    try:
+        async for chunk in chunks:
+            made = undo.feed(chunk)
+            while (piece := await asyncio.to_thread(next, made, None)) is not None:
+                yield piece
+        rest = undo.end()
+        while (piece := await asyncio.to_thread(next, rest, None)) is not None:
+            yield piece
+    except PackingError as error:
+        raise ArtifactError("Unsupported", str(error)) from error
+
+
+async def directory(blobs: Blobs, place: StorePlace, there: list[tuple[str, int]]) -> AsyncIterator[bytes]:
+    """A tar of the objects under the place's key, each by its name under the directory's."""
+    folder = place.key.rstrip("/")
+    top = folder.rpartition("/")[2]
+    for key, size in there:
+        name = key.removeprefix(folder)
+        if not name.startswith("/") or any(part in ("", ".", "..") for part in name[1:].split("/")):
+            raise ArtifactError("Unsupported", f"the directory holds an object that is no file of it: {quoted(key)}")
+        yield tar_header(f"{top}{name}", size)
+        opened, given = await blobs.open(key), 0
+        async for chunk in opened.chunks:
+            given += len(chunk)
+            yield chunk
+        if given != size:
+            raise ArtifactError("Unreachable", f"the object {quoted(key)} was changed while it was read")
+        yield tar_padding(size)
+    yield TAR_END

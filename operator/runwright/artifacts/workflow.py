@@ -1,0 +1,26 @@
+"""The Workflow of a run, wherever it is kept: in the cluster, or in the run's snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runwright.core.archive.snapshot import unpack
+from runwright.core.workflow.record import controller_run
+from runwright.kube.objects import Json, Key, as_text, metadata_of
+from runwright.ports import Cluster
+
+
+async def kept_workflow(cluster: Cluster, key: Key, uid: str) -> Json | None:
+    """The Workflow of the run with this uid: as it is in the cluster, else out of its snapshot; None where neither is."""
+    workflow = await cluster.get_workflow(key)
+    if workflow is not None and owner_uid(workflow) == uid:
+        return workflow
+    snapshot = await cluster.get_snapshot(key)
+    if snapshot is not None and owner_uid(snapshot) == uid:
+        return await asyncio.to_thread(unpack, snapshot)
+    return None
+
+
+def owner_uid(body: Json) -> str:
+    """The uid of the run that an object belongs to."""
+    return as_text(controller_run(metadata_of(body)).get("uid"))

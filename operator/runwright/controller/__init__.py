@@ -1,0 +1,1 @@
+"""The operator: Kopf's handlers, cache, queue, reconciler, actions, process."""

@@ -1,0 +1,347 @@
+"""Carries out one action of a decision, and tells what came of it. What is decided stands in `core`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from runwright.api.pipelinerun import SHARD_LABEL, PipelineRun
+from runwright.controller.collector import Collector
+from runwright.controller.leftovers import clear_leftovers
+from runwright.controller.measures import Measures
+from runwright.controller.snapshots import Snapshots
+from runwright.controller.store import Store
+from runwright.core.decision import (
+    Action,
+    CollectMetrics,
+    Create,
+    Delete,
+    DeleteRun,
+    FindSnapshot,
+    Keep,
+    Label,
+    Look,
+    Memory,
+    PutBack,
+    Restart,
+    Retry,
+    ShutDown,
+)
+from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
+from runwright.core.retry.attempt import retry_due
+from runwright.core.retry.reset import has_claims, retried
+from runwright.core.run_record import run_record
+from runwright.core.status.refusals import invalid_run, no_retry, refusal_of, unreadable
+from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
+from runwright.core.workflow.ownership import begun
+from runwright.core.workflow.record import ATTEMPT_ANNOTATION, GENERATION_ANNOTATION, SOURCE_ANNOTATION, workflow_record
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_mapping
+from runwright.ports import Clock, Cluster
+
+logger = logging.getLogger(__name__)
+
+MAX_READS = 8
+"""Rounds of reading what a Workflow is made from at most."""
+
+LONG_MANIFEST = 20_000
+"""Characters of a manifest that is read in a thread: YAML takes a second for each million, and the event loop waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A run and its Workflow as they are known now; no run where it is gone."""
+
+    run: RunRecord | None
+    seen: Seen
+
+
+GONE = Observation(None, Absent())
+
+
+class Actions:
+    """The writes that a decision can ask for, and the reads that go before them."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        clock: Clock,
+        options: BuildOptions,
+        memory: dict[Key, Memory],
+        measures: Measures,
+        collector: Collector,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._clock = clock
+        self._options = options
+        self._memory = memory
+        self._snapshots = Snapshots(cluster)
+        self._measures = measures
+        self._collector = collector
+
+    async def carry_out(self, run: RunRecord, seen: Seen, action: Action) -> Observation:
+        """Do it. Raises ApiError where the API server refuses or cannot be reached: the caller tries again later."""
+        match action:
+            case Look():
+                return await self.look(run.key)
+            case Create():
+                return await self._create(run)
+            case Delete():
+                return await self._delete(run, action)
+            case ShutDown():
+                return await self._shut_down(run, action)
+            case CollectMetrics(workflow, nodes):
+                self._collector.begin(workflow, nodes)
+                return Observation(run, seen)
+            case Retry(workflow):
+                return await self._if_allowed(run, self._retry(run, workflow))
+            case Restart():
+                return await self._if_allowed(run, self._restart(run))
+            case Keep(workflow):
+                return await self._keep_snapshot(run, workflow)
+            case FindSnapshot():
+                return Observation(run, Absent(snapshot=await self._snapshots.there(run)))
+            case PutBack():
+                return await self._put_back(run)
+            case Label() | DeleteRun():
+                return await self._change_run(run, seen, action)
+
+    # --------------------------------------------------------------------------------------------------------- reads
+
+    async def look(self, key: Key) -> Observation:
+        """The run and its Workflow as the API server has them now."""
+        # First the run, then the Workflow: the other way round, a Workflow that is created and recorded between the
+        # two reads would look like one that was deleted.
+        run = await self.read_run(key)
+        body = await self._cluster.get_workflow(key) if run else None
+        if run is None or body is None:
+            return Observation(run, Absent())
+        workflow = self._kept(body)
+        shard = self._options.shard
+        if shard and workflow.shard != shard and workflow.owner_uid == run.uid and not workflow.finished:
+            # The run came from another shard, and this one's watch does not tell of its Workflow yet.
+            body = await self._cluster.label_workflow(workflow, {SHARD_LABEL: shard})
+            if body is None:
+                return Observation(run, Absent())
+            logger.info("Workflow %s belongs to shard %s now", key, shard)
+            workflow = self._kept(body)
+        return Observation(run, workflow)
+
+    async def read_run(self, key: Key) -> RunRecord | None:
+        """The run as the API server has it now."""
+        body = await self._cluster.get_run(key)
+        return self.keep_run(body) if body is not None else None
+
+    def keep_run(self, body: Json) -> RunRecord:
+        """The run's record, which is then in the store too."""
+        run = run_record(body)
+        self._store.put_run(run)
+        return run
+
+    def _kept(self, body: Json) -> WorkflowRecord:
+        workflow = workflow_record(body)
+        self._store.put_workflow(workflow)
+        return workflow
+
+    # ----------------------------------------------------------------------------------------------------- a Workflow
+
+    async def _create(self, known: RunRecord) -> Observation:
+        """Create the run's first Workflow from the run as etcd has it now, not as the watch told."""
+        body = await self._cluster.get_run(known.key)
+        if body is None:
+            return GONE
+        run = self.keep_run(body)
+        if run.uid != known.uid or run.finished or run.deleting or run.status.workflow or run.shutdown:
+            return Observation(run, NotSeen())
+        built = await self._build(run, body)
+        return self._refused(run, built) if isinstance(built, Refusal) else await self._create_workflow(run, built)
+
+    async def _create_workflow(self, run: RunRecord, workflow: Json) -> Observation:
+        try:
+            created = await self._cluster.create_workflow(in_shard(workflow, self._options.shard))
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                # Ours from before a crash, or somebody else's: its owner tells.
+                return await self.look(run.key)
+            refusal = refusal_of(error.code, error.reason, error.message, error.causes)
+            if refusal is None:
+                raise
+            return self._refused(run, refusal)
+        logger.info("created Workflow %s", run.key)
+        return Observation(run, self._kept(created))
+
+    async def _delete(self, run: RunRecord, action: Delete) -> Observation:
+        workflow = action.workflow
+        logger.info("deleting Workflow %s (uid %s): %s", workflow.key, workflow.uid, action.why)
+        if run.finished:
+            # Before the request: its last event may be here before the reply.
+            self._store.expect_deletion(workflow)
+        try:
+            await self._cluster.delete_workflow(workflow)
+        except BaseException:
+            self._store.expect_no_deletion(workflow)
+            raise
+        self._memory.pop(run.key, None)
+        self._store.drop_workflow(workflow.key, workflow.uid)
+        return Observation(run, Absent() if run.finished else NotSeen())
+
+    async def _shut_down(self, run: RunRecord, action: ShutDown) -> Observation:
+        workflow = action.workflow
+        logger.info("shutting down Workflow %s: %s", workflow.key, action.how.value)
+        body = await self._cluster.shut_down_workflow(workflow, action.how)
+        if body is None:
+            self._store.drop_workflow(workflow.key, workflow.uid)
+            return Observation(run, NotSeen())
+        return Observation(run, self._kept(body))
+
+    async def _build(self, record: RunRecord, body: Json) -> Json | Refusal:
+        try:
+            run = PipelineRun.model_validate(body)
+        except ValidationError as error:
+            return invalid_run(error)
+        objects: dict[ObjectRef, Json | None] = {}
+        for _ in range(MAX_READS):
+            match await self._try_build(run, objects):
+                case Needs(refs):
+                    for ref in refs:
+                        try:
+                            objects[ref] = await self._cluster.get_object(ref)
+                        except ApiError as error:
+                            if error.code == 403:
+                                return unreadable(ref, error.message)
+                            raise
+                case Built(workflow):
+                    annotations = workflow["metadata"].setdefault("annotations", {})
+                    annotations[GENERATION_ANNOTATION] = str(record.generation)
+                    annotations[SOURCE_ANNOTATION] = record.source_digest
+                    annotations[ATTEMPT_ANNOTATION] = str(record.retries)
+                    return workflow
+                case Refusal() as refusal:
+                    return refusal
+        raise ApiError(0, "TooManyReads", f"the Workflow of PipelineRun {record.key} needs objects without end")
+
+    async def _try_build(self, run: PipelineRun, objects: dict[ObjectRef, Json | None]) -> Needs | Built | Refusal:
+        source = run.spec.workflow
+        if source.manifest_from or len(source.manifest or "") > LONG_MANIFEST:
+            return await asyncio.to_thread(build_workflow, run, objects, self._options)
+        return build_workflow(run, objects, self._options)
+
+    def _refused(self, run: RunRecord, refusal: Refusal) -> Observation:
+        self._memory[run.key] = replace(
+            self._memory.get(run.key, Memory()),
+            refused_at=self._clock.now(),
+            refused_generation=run.generation,
+            refusal_heals=refusal.heals,
+        )
+        return Observation(run, refusal)
+
+    # ------------------------------------------------------------------------------------------------ a further attempt
+
+    async def _if_allowed(self, run: RunRecord, attempt: Awaitable[Observation]) -> Observation:
+        """What came of the attempt; a refusal where the operator lacks a right for it."""
+        try:
+            return await attempt
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            return self._refused(run, no_retry(error.message))
+
+    async def _retry(self, run: RunRecord, known: WorkflowRecord) -> Observation:
+        """Set the Workflow back and number the attempt, in one write that fails if anybody else wrote it meanwhile."""
+        body = await self._cluster.get_workflow(run.key)
+        if body is None:
+            self._store.drop_workflow(known.key, known.uid)
+            return Observation(run, Absent())
+        workflow = self._kept(body)
+        if workflow.uid != known.uid or begun(run, workflow) or workflow.phase not in ("Failed", "Error"):
+            return Observation(run, workflow)
+        reset = await asyncio.to_thread(retried, body, self._clock.now())
+        if isinstance(reset, Refusal):
+            return self._refused(run, reset)
+        await clear_leftovers(self._cluster, run.key, reset.removed)
+        reset_workflow = in_shard(numbered(reset.workflow, run), self._options.shard)
+        written = await self._cluster.replace_workflow(reset_workflow)
+        if written is None:
+            return Observation(run, Absent())
+        logger.info("retrying Workflow %s: attempt %d, %d nodes anew", run.key, run.retries, len(reset.removed))
+        return Observation(run, self._kept(written))
+
+    async def _restart(self, known: RunRecord) -> Observation:
+        """The Workflow has gone: begin the attempt with what was kept of it, else from the beginning."""
+        body = await self._cluster.get_run(known.key)
+        if body is None:
+            return GONE
+        run = self.keep_run(body)
+        if run.uid != known.uid or run.deleting or run.archived or not retry_due(run):
+            return Observation(run, NotSeen())
+        removed: frozenset[str] | None = None
+        workflow: Json | Refusal | None = await self._snapshots.last_workflow(run)
+        if workflow is not None and has_claims(workflow):
+            logger.info("the volumes of Workflow %s went with it: beginning anew", run.key)
+            workflow = None
+        if workflow is not None:
+            reset = await asyncio.to_thread(retried, workflow, self._clock.now())
+            if isinstance(reset, Refusal):
+                return self._refused(run, reset)
+            workflow, removed = reset.workflow, reset.removed
+        else:
+            workflow = await self._build(run, body)
+            if isinstance(workflow, Refusal):
+                return self._refused(run, workflow)
+        await clear_leftovers(self._cluster, run.key, removed)
+        return await self._create_workflow(run, numbered(workflow, run))
+
+    # ---------------------------------------------------------------------------------------------------------- archive
+
+    async def _keep_snapshot(self, run: RunRecord, known: WorkflowRecord) -> Observation:
+        body = await self._cluster.get_workflow(run.key)
+        if body is None:
+            self._store.drop_workflow(known.key, known.uid)
+            return Observation(run, Absent())
+        workflow = self._kept(body)
+        if workflow.uid != known.uid or not workflow.finished:
+            return Observation(run, workflow)
+        try:
+            size = await self._snapshots.keep(run, body)
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            logger.warning("Workflow %s stays: %s", run.key, error)
+            return Observation(
+                run, Kept(workflow, f"the Workflow stays: the operator may not keep it ({error.message})")
+            )
+        if size:
+            self._measures.snapshot_size.observe(size)
+            return Observation(run, Kept(workflow))
+        logger.warning("Workflow %s is too large for a snapshot, and stays", run.key)
+        return Observation(run, Kept(workflow, "the Workflow is too large for a WorkflowSnapshot, and stays as it is"))
+
+    async def _put_back(self, run: RunRecord) -> Observation:
+        workflow = await self._snapshots.finished_workflow(run)
+        if workflow is None:
+            return Observation(run, Absent(snapshot=False))
+        return await self._create_workflow(run, workflow)
+
+    async def _change_run(self, run: RunRecord, seen: Seen, action: Label | DeleteRun) -> Observation:
+        if isinstance(action, DeleteRun):
+            logger.info("deleting the run: its retention says so")
+            await self._cluster.delete_run(run)
+            return GONE
+        labels = dict(action.labels)
+        logger.info("labelling the run: %s", ", ".join(f"{name}={value or '(none)'}" for name, value in labels.items()))
+        body = await self._cluster.label_run(run, labels)
+        return GONE if body is None else Observation(self.keep_run(body), seen)
+
+
+def numbered(workflow: Json, run: RunRecord) -> dict[str, Any]:
+    """The Workflow as that of the attempt which the run asks for."""
+    metadata: dict[str, Any] = dict(workflow["metadata"])
+    annotations = {**as_mapping(metadata.get("annotations")), ATTEMPT_ANNOTATION: str(run.retries)}
+    return {**workflow, "metadata": {**metadata, "annotations": annotations}}

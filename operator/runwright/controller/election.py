@@ -1,0 +1,180 @@
+"""Has at most one of several operators act: the one that holds the Lease. How a Lease is read is in `core.lease`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from datetime import datetime
+
+from runwright.controller.workers import cut_off
+from runwright.kube.errors import ApiError
+from runwright.kube.fence import Fence
+from runwright.kube.lease import FENCE_SHARE, RENEW_SHARE, LeaseRecord, claimed, lease_record, released, renewed
+from runwright.kube.objects import Json, Key
+from runwright.ports import Clock, Leases
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 12.0
+"""How long after the death of the leader another one takes over, at most; a second or two of starting come on top."""
+
+POLL_SECONDS = 1.0
+"""Between two attempts while the API server does not answer."""
+
+
+class Election:
+    """One candidate. What it has won it must `hold`, and may `release`."""
+
+    def __init__(
+        self, leases: Leases, key: Key, identity: str, clock: Clock, fence: Fence, seconds: float = LEASE_SECONDS
+    ) -> None:
+        """`identity` is of this process alone: one that comes back under the same name is another candidate."""
+        self._leases = leases
+        self._key = key
+        self._identity = identity
+        self._clock = clock
+        self._fence = fence
+        self._seconds = seconds
+        self._body: Json = {}
+        self._seen: tuple[str, float] = ("", 0.0)
+        self._told = ""
+
+    async def win(self) -> None:
+        """Return once the Lease is ours."""
+        while True:
+            try:
+                async with asyncio.timeout(self._patience):
+                    body = await self._leases.get(self._key)
+                if body is None:
+                    await self._claim(None)
+                    return
+                record = lease_record(body)
+                # Ours where the reply to the claim was lost.
+                wait = 0.0 if record.holder == self._identity else self._wait(record)
+                if wait <= 0:
+                    await self._claim(body)
+                    return
+                self._tell(f"stands by: {record.holder} holds Lease {self._key}")
+                await self._watch(record, wait)
+            except ApiError as error:
+                if error.code != 409:  # another one was faster
+                    self._tell(f"waiting for Lease {self._key}: {error}", logging.WARNING)
+                    await asyncio.sleep(POLL_SECONDS)
+            except TimeoutError:
+                self._tell(f"waiting for Lease {self._key}: no reply from the API server", logging.WARNING)
+
+    async def hold(self, lost: asyncio.Event) -> None:
+        """Renew until it is another's; then sets `lost`. Until it can be renewed again, the fence is closed."""
+        failing = False
+        pause = self._seconds * RENEW_SHARE
+        while True:
+            try:
+                await asyncio.sleep(pause)
+                pause = self._seconds * RENEW_SHARE
+                async with asyncio.timeout(self._patience):
+                    if not await self._renew():
+                        break
+                if failing:
+                    logger.warning("Lease %s is renewed again", self._key)
+                failing = False
+            except asyncio.CancelledError:
+                if not cut_off():
+                    raise
+                pause = 0.0
+            except (ApiError, TimeoutError) as error:
+                if not failing:
+                    why = str(error) or "no reply in time"
+                    logger.warning("Lease %s was not renewed: %s; soon nothing is written until it is", self._key, why)
+                failing, pause = True, POLL_SECONDS
+        self._fence.close()
+        logger.warning("Lease %s was lost: another operator has taken it, or somebody deleted it", self._key)
+        lost.set()
+
+    async def release(self) -> None:
+        """Give it back, where it is still ours: a candidate that waits takes it at once."""
+        self._fence.close()
+        if not self._body:
+            # Without a version, the API server would write it over whoever holds it.
+            return
+        with suppress(ApiError, TimeoutError):
+            async with asyncio.timeout(self._patience):
+                if await self._write(released) is not None:
+                    logger.info("released Lease %s", self._key)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that one request about the Lease may take."""
+        return self._seconds * RENEW_SHARE * 1.5
+
+    def _wait(self, record: LeaseRecord) -> float:
+        """Seconds after which the Lease is free, if nobody writes it until then."""
+        if record.released:
+            return 0.0
+        if self._seen[0] != record.resource_version:
+            self._seen = (record.resource_version, self._fence.now())
+        return self._seen[1] + record.seconds - self._fence.now()
+
+    async def _watch(self, record: LeaseRecord, wait: float) -> None:
+        """Return when the Lease may be free; it is then read anew."""
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(wait) as limit,
+                aclosing(self._leases.events(self._key, record.resource_version)) as events,
+            ):
+                async for kind, body in events:
+                    if kind == "DELETED":
+                        return
+                    if kind in ("ADDED", "MODIFIED"):
+                        wait = self._wait(lease_record(body))
+                        if wait <= 0:
+                            return
+                        limit.reschedule(loop.time() + wait)
+
+    async def _claim(self, body: Json | None) -> None:
+        sent = self._fence.now()
+        claim = claimed(body, self._key, self._identity, self._seconds, self._clock.now())
+        async with asyncio.timeout(self._patience):
+            self._body = await (self._leases.create(claim) if body is None else self._leases.replace(claim))
+        self._open(sent)
+        logger.info("holds Lease %s as %s", self._key, self._identity)
+        self._told = ""
+
+    async def _renew(self) -> bool:
+        """Whether the Lease is still ours."""
+        sent = await self._write(renewed)
+        if sent is not None:
+            self._open(sent)
+        return sent is not None
+
+    async def _write(self, change: Callable[[Json, Key, datetime], Json]) -> float | None:
+        """Write the Lease; when that was sent, or None where it is not ours any more."""
+        sent = self._fence.now()
+        try:
+            self._body = await self._leases.replace(change(self._body, self._key, self._clock.now()))
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+            body = await self._leases.get(self._key)
+            if body is None or self._term(body) != self._term(self._body):
+                return None
+            # Ours still: the reply to a renewal was lost, or somebody else edited it.
+            sent = self._fence.now()
+            self._body = await self._leases.replace(change(body, self._key, self._clock.now()))
+        return sent
+
+    def _open(self, sent: float) -> None:
+        # From when it was sent: the API server may have written it then, and others count from what they see.
+        self._fence.open_until(sent + self._seconds * FENCE_SHARE)
+
+    def _term(self, body: Json) -> tuple[str, int]:
+        record = lease_record(body)
+        return record.holder, record.transitions
+
+    def _tell(self, message: str, level: int = logging.INFO) -> None:
+        """Log it, unless it was the last that was logged."""
+        if message != self._told:
+            logger.log(level, "%s", message)
+            self._told = message

@@ -1,0 +1,229 @@
+"""What an admin watches: the operator's own metrics, in Prometheus' words and units. docs/metrics.md lists them.
+
+No label names a run: the number of series is bounded by namespaces, phases, reasons, and the kinds of request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from runwright import __version__
+from runwright.api.pipelinerun import Phase
+from runwright.controller.finished import FinishedRuns
+from runwright.controller.queue import WorkQueue
+from runwright.controller.series import RunSeries
+from runwright.controller.store import Store
+from runwright.core.records import RunRecord
+from runwright.core.status.conditions import SUCCEEDED, find
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from runwright.kube.probes import QUICK
+
+RUNS_LAST = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400)
+"""Seconds: from a run of one step to one that takes a day."""
+
+SIZES = (1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 1.4e6)
+
+# fmt: off
+REASONS = frozenset({
+    "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "Gone", "Invalid", "ServerTimeout",
+    "StorageReadError", "Timeout", "TooManyRequests", "BadRequest", "MethodNotAllowed", "NotAcceptable",
+    "RequestEntityTooLarge", "UnsupportedMediaType", "InternalError", "Expired", "ServiceUnavailable", "Unknown",
+    "Unreachable", "TooManyReads",
+})
+# fmt: on
+"""The reasons of an ApiError that have a series of their own: Kubernetes' (1.34, `StatusReason`), and the operator's.
+
+An admission webhook may put any text in their place.
+"""
+
+Reconcile = Callable[[Key], Awaitable[float | None]]
+
+
+class Measures:
+    """The metrics of one operator process, in a registry of its own."""
+
+    def __init__(self, shard: str = "", leads: Callable[[], bool] = lambda: True) -> None:
+        """`leads` tells whether this process is the one that looks after the runs."""
+        # When a series began would be a second one beside each; Prometheus 2 makes nothing of it.
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._finished = Counter(
+            "runwright_runs_finished",
+            "Runs that have ended, once for each attempt.",
+            ("namespace", "phase", "reason"),
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "runwright_run_duration_seconds",
+            "From the start of a run's Workflow to the end of the run.",
+            ("phase",),
+            buckets=RUNS_LAST,
+            registry=self.registry,
+        )
+        self._queued = Histogram(
+            "runwright_run_queue_seconds",
+            "From the creation of a run to the start of its Workflow, in whole seconds as Kubernetes keeps them.",
+            buckets=RUNS_LAST,
+            registry=self.registry,
+        )
+        self._lag = Histogram(
+            "runwright_mirror_lag_seconds",
+            "From being told of a Workflow's new phase to having written it to its run.",
+            buckets=QUICK,
+            registry=self.registry,
+        )
+        self._reconciles = Histogram(
+            "runwright_reconcile_duration_seconds",
+            "Time that reconciling a run once took.",
+            ("result",),
+            buckets=QUICK,
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "runwright_reconcile_errors",
+            "Reconciles that failed and are tried again; conflicts are a matter of course.",
+            ("reason",),
+            registry=self.registry,
+        )
+        leader = Gauge(
+            "runwright_leader",
+            "1 while this process is the one that looks after the runs: it holds the Lease, or has none to hold.",
+            ("shard",),
+            registry=self.registry,
+        )
+        leader.labels(shard).set_function(lambda: int(leads()))
+        self._requests = Histogram(
+            "runwright_api_request_duration_seconds",
+            "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
+            ("verb", "resource", "code"),
+            buckets=QUICK,
+            registry=self.registry,
+        )
+        self.watch_restarts = Counter(
+            "runwright_watch_restarts", "Times that the watches ended and were begun anew.", registry=self.registry
+        )
+        self.snapshot_size = Histogram(
+            "runwright_snapshot_size_bytes",
+            "Size of the compressed Workflows that were put into a WorkflowSnapshot.",
+            buckets=SIZES,
+            registry=self.registry,
+        )
+        build = Gauge("runwright_build_info", "1, with the version as a label.", ("version",), registry=self.registry)
+        build.labels(__version__).set(1)
+
+    def watch_over(
+        self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key], series: RunSeries
+    ) -> Callable[[], None]:
+        """Tell what is in them whenever somebody asks, until the function that is given back is called."""
+        present = Present(store, finished, queue)
+        for collector in (present, series):
+            self.registry.register(collector)
+
+        def unregister() -> None:
+            for collector in (present, series):
+                self.registry.unregister(collector)
+
+        return unregister
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def written(self, before: RunRecord, after: RunRecord, lag: float | None) -> None:
+        """The status of a run was written; `lag` in seconds where that told of a Workflow's new phase."""
+        if lag is not None:
+            self._lag.observe(lag)
+        status = after.status
+        if status.started_at is not None and before.status.started_at is None:
+            self._queued.observe(max(0.0, (status.started_at - after.created_at).total_seconds()))
+        if not after.finished or before.finished or status.phase is None:
+            return
+        verdict = find(status.conditions, SUCCEEDED)
+        self._finished.labels(after.key.namespace, status.phase.value, verdict.reason if verdict else "").inc()
+        if status.started_at is not None and status.finished_at is not None:
+            seconds = (status.finished_at - status.started_at).total_seconds()
+            self._duration.labels(status.phase.value).observe(max(0.0, seconds))
+
+    def request(self, verb: str, resource: str, code: int, seconds: float) -> None:
+        """A request to the API server has ended."""
+        self._requests.labels(verb, resource, str(code)).observe(seconds)
+
+    def timed(self, reconcile: Reconcile) -> Reconcile:
+        """The same, with its time and its errors counted."""
+
+        async def measured(key: Key) -> float | None:
+            began, result = time.perf_counter(), "error"
+            try:
+                again = await reconcile(key)
+                result = "success"
+            except BaseException as error:
+                self._errors.labels(reason_of(error)).inc()
+                raise
+            finally:
+                self._reconciles.labels(result).observe(time.perf_counter() - began)
+            return again
+
+        return measured
+
+
+def reason_of(error: BaseException) -> str:
+    """A word for the error, out of finitely many."""
+    if not isinstance(error, ApiError):
+        return type(error).__name__
+    return error.reason if error.reason in REASONS else "Other"
+
+
+class Present(Collector):
+    """What is there at the moment: runs by namespace and phase, and what waits."""
+
+    def __init__(self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key]) -> None:
+        self._store = store
+        self._finished = finished
+        self._queue = queue
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        runs = GaugeMetricFamily("runwright_runs", "Runs that are not archived.", labels=("namespace", "phase"))
+        live = [(run.key.namespace, run.status.phase) for run in self._store.runs() if not run.finished]
+        # A run that nobody has written to yet is Pending too, and one series has one sample.
+        phases = ((namespace, (phase or Phase.PENDING).value) for namespace, phase in (*live, *self._finished.phases()))
+        for labels, count in Tally(phases).items():
+            runs.add_metric(labels, count)
+        yield runs
+        yield GaugeMetricFamily("runwright_workqueue_depth", "Runs that wait for a worker.", value=len(self._queue))
+        yield GaugeMetricFamily(
+            "runwright_workqueue_oldest_seconds",
+            "How long the run that waits longest for a worker has waited.",
+            value=self._queue.oldest,
+        )
+        since = self._store.untouched_since()
+        yield GaugeMetricFamily(
+            "runwright_argo_oldest_seconds",
+            "How long the Workflow that waits longest for Argo to look at it has waited.",
+            value=max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0,
+        )
+        yield GaugeMetricFamily(
+            "runwright_workqueue_delayed", "Runs that are to be looked at later.", value=self._queue.delayed
+        )
+        yield CounterMetricFamily(
+            "runwright_workqueue_retries", "Failures that are tried again.", value=self._queue.retries
+        )

@@ -1,0 +1,94 @@
+"""The retention policy of each namespace: read when it is first asked for, and kept up by its watch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.core.retention.periods import with_defaults
+from runwright.kube.objects import Json, spec_of
+from runwright.ports import Cluster
+
+logger = logging.getLogger(__name__)
+
+REREAD_SECONDS = 600.0
+"""How long a policy is believed without having been told of: a watch event may be lost."""
+
+
+class Policies:
+    """What holds in each namespace where a finished run was seen."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        default: RetentionPolicySpec,
+        changed: Callable[[str], None],
+        begins: Callable[[str], None],
+    ) -> None:
+        """`changed` is told of each namespace where something else holds now than runs may have been settled by.
+
+        `begins` is told of each whose policy, known for the first time, deletes runs: it may be new. An empty name
+        stands for all, where the default deletes runs.
+        """
+        self._cluster = cluster
+        self._default = default
+        self._changed = changed
+        self._begins = begins
+        if default.delete_after is not None:
+            begins("")
+        self._known: dict[str, tuple[RetentionPolicySpec, float]] = {}
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def of(self, namespace: str) -> RetentionPolicySpec:
+        """The namespace's policy with the operator's defaults filled in. Raises ApiError where it cannot be read.
+
+        Never a guess: what is deleted under the wrong policy is gone.
+        """
+        if self._believed(namespace) is None:
+            # One read for all who ask at the same time, such as every worker at the start.
+            async with self._reading[namespace]:
+                if self._believed(namespace) is None:
+                    await self._read(namespace)
+        return self._known[namespace][0]
+
+    def _believed(self, namespace: str) -> RetentionPolicySpec | None:
+        known = self._known.get(namespace)
+        fresh = known is not None and asyncio.get_running_loop().time() - known[1] <= REREAD_SECONDS
+        return known[0] if known is not None and fresh else None
+
+    async def _read(self, namespace: str) -> None:
+        known = self._known.get(namespace)
+        body = await self._cluster.get_policy(namespace)
+        # Else its watch has told of it meanwhile, and goes on telling: what was read may be from before that.
+        if self._known.get(namespace) is known:
+            self.told(namespace, body)
+
+    def told(self, namespace: str, body: Json | None) -> None:
+        """Take in the namespace's policy, or that it has none."""
+        policy = policy_in(namespace, body, self._default) if body is not None else self._default
+        before = self._known.get(namespace)
+        self._known[namespace] = policy, asyncio.get_running_loop().time()
+        if before is None and policy.delete_after not in (None, self._default.delete_after):
+            self._begins(namespace)
+        if before is not None and before[0] != policy:
+            self._changed(namespace)
+
+
+def policy_in(namespace: str, body: Json, default: RetentionPolicySpec) -> RetentionPolicySpec:
+    """What holds by the policy in an object. Where a field of it cannot be read, nothing does: no default is meant there."""
+    spec = dict(spec_of(body))
+    try:
+        return with_defaults(RetentionPolicySpec.model_validate(spec), default)
+    except ValidationError as error:
+        bad = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
+        logger.warning(
+            "RetentionPolicy of namespace %s: left out, since they cannot be read: %s", namespace, sorted(bad)
+        )
+    readable = RetentionPolicySpec.model_validate({name: value for name, value in spec.items() if name not in bad})
+    unread = [name for name, field in RetentionPolicySpec.model_fields.items() if field.alias in bad]
+    return with_defaults(readable, default.model_copy(update=dict.fromkeys(unread)))

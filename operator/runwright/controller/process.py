@@ -1,0 +1,195 @@
+"""The operator's process: what runs in it, in which order it starts, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import kopf
+
+from runwright import __version__
+from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.leases import KubernetesLeases
+from runwright.controller.election import LEASE_SECONDS, Election
+from runwright.controller.measures import Measures
+from runwright.controller.term import Term, TermOptions
+from runwright.core.metrics.series import chosen_labels
+from runwright.kube.clock import SystemClock
+from runwright.kube.connection import operator_client
+from runwright.kube.errors import ApiError
+from runwright.kube.fence import Fence
+from runwright.kube.login import bearer_token, configure
+from runwright.kube.objects import Key
+from runwright.kube.probes import health_endpoint
+from runwright.kube.signals import pass_on, stop_on_signals
+from runwright.kube.traffic import fence_writes, observe_requests
+
+logger = logging.getLogger(__name__)
+
+
+START_SECONDS = 10.0
+"""How long the API server may be away when the operator starts."""
+
+START_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOptions:
+    """What an admin can choose."""
+
+    term: TermOptions = field(default_factory=TermOptions)
+    kubeconfig: str | None = None
+    context: str | None = None
+    lease: Key | None = None
+    """The Lease that this operator competes for with others; None: there is no other."""
+    lease_seconds: float = LEASE_SECONDS
+    probe_address: str = ""
+    """HOST:PORT of the probes and the metrics; empty for none."""
+
+
+async def run_operator(options: OperatorOptions) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises kubernetes' ConfigException where there is no way to a cluster, ApiError where its API server does not answer
+    at the start, and ValueError or OSError for a probe address that cannot be used, or labels that there are not. An API
+    server that goes away later is waited for.
+    """
+    chosen_labels(options.term.run_metrics_labels)
+    configuration = await configure(options.kubeconfig, options.context)
+    fence = Fence(always=options.lease is None)
+    measures = Measures(options.term.shard.name, leads=lambda: fence.open)
+    observe_requests(configuration, measures.request)
+    fence_writes(configuration, fence.check)
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    async with operator_client(configuration) as api:
+        api.user_agent = f"runwright/{__version__} ({identity})"
+        cluster = KubernetesCluster(api, options.term.namespaces, options.term.shard)
+        await first_answer(cluster, configuration.host)
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        shard = options.term.shard
+        where = ", ".join(options.term.namespaces) or "all namespaces"
+        which = f" of shard {shard.name} ({shard.selector})" if shard.name else ""
+        operator = Operator(
+            lambda: Term(cluster, options.term, measures, lambda: connection_info(configuration)),
+            f"runwright {__version__} looks after PipelineRuns{which} in {where} of {configuration.host}",
+        )
+        async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.exposition):
+            if options.lease is None:
+                await operator.act(stop, stop)
+            else:
+                leases = KubernetesLeases(api)
+                election = Election(leases, options.lease, identity, SystemClock(), fence, options.lease_seconds)
+                await operator.compete(election, stop)
+        logger.info("stopped; what was under way is found again at the next start")
+
+
+class Operator:
+    """A process that acts, or stands by until it may."""
+
+    def __init__(self, new_term: Callable[[], Term], title: str) -> None:
+        self._new_term = new_term
+        self._title = title
+        self._term: Term | None = None
+        self._stands_by = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the watches run, or another operator's do and this one would follow it."""
+        return self._term.watching if self._term else self._stands_by
+
+    def report(self) -> dict[str, object]:
+        """What the probes tell."""
+        term = self._term
+        return {
+            "version": __version__,
+            "leader": term is not None,
+            "watching": term.watching if term else False,
+            "waiting": term.waiting if term else 0,
+        }
+
+    async def act(self, end: asyncio.Event, signalled: asyncio.Event) -> None:
+        """Look after the runs until `end` is set; a signal sets `signalled`."""
+        logger.info("%s", self._title)
+        self._term = self._new_term()
+        try:
+            await self._term.run(end, signalled)
+        finally:
+            self._term.close()
+            self._term = None
+
+    async def compete(self, election: Election, stop: asyncio.Event) -> None:
+        """Act while the Lease is held, and stand by while it is another's, until `stop` is set."""
+        while not stop.is_set():
+            self._stands_by = True
+            if not await unless(stop, election.win()):
+                break
+            lost, end = asyncio.Event(), asyncio.Event()
+            helpers = [
+                asyncio.create_task(election.hold(lost), name="lease"),
+                asyncio.create_task(pass_on(lost, end)),
+                asyncio.create_task(pass_on(stop, end)),
+            ]
+            try:
+                await self.act(end, stop)
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+                await asyncio.gather(*helpers, return_exceptions=True)
+                if not lost.is_set():
+                    await election.release()
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work was done before `stop` was set; it is cancelled then."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+            return True
+        return False
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+async def first_answer(cluster: KubernetesCluster, host: str) -> None:
+    """Return once the API server answers.
+
+    Raises ApiError where it does not within START_SECONDS, or does not know who we are: that is more likely a wrong
+    kubeconfig than an outage, and whoever started us should be told, instead of a log that only repeats itself.
+    """
+    loop = asyncio.get_running_loop()
+    began, told = loop.time(), False
+    while True:
+        try:
+            await cluster.missing_kinds()
+            return
+        except ApiError as error:
+            if error.code == 401 or loop.time() - began > START_SECONDS:
+                raise
+            if not told:
+                logger.warning("waiting for the API server %s: %s", host, error)
+                told = True
+        await asyncio.sleep(START_POLL_SECONDS)
+
+
+async def connection_info(configuration: Any) -> kopf.ConnectionInfo:
+    """Kopf's form of the client's credentials, as they are now: Kopf asks again when the API server refuses them."""
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        token=await bearer_token(configuration) or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+    )

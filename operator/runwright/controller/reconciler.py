@@ -1,0 +1,217 @@
+"""Carries decisions out: read, decide, act, write the status, post the Events. What is decided stands in `core`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.controller.actions import GONE, Actions, Observation
+from runwright.controller.collector import Collector, Reader
+from runwright.controller.finished import LONGEST_WAIT, FinishedRuns
+from runwright.controller.measures import Measures
+from runwright.controller.policies import Policies
+from runwright.controller.store import Store, later
+from runwright.core.archive.storage import POLL
+from runwright.core.decision import AT_ONCE, NOTHING, Decision, Memory
+from runwright.core.finished import settled
+from runwright.core.reconcile import reconcile
+from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
+from runwright.core.retention.periods import NO_TERMS, Terms, terms_of, times_of
+from runwright.core.status.patch import merge_patch
+from runwright.core.workflow.build import BuildOptions
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from runwright.ports import Clock, Cluster
+
+logger = logging.getLogger(__name__)
+
+MAX_STEPS = 8
+"""Decisions in one go at most. A run that needs more is being changed faster than it is read: the queue tries later."""
+
+RUN_LAG = 10.0
+"""Seconds in which the run of a finished Workflow is told of, where it is watched at all."""
+
+
+class Reconciler:
+    """Brings one run at a time to where its decision points. Holds no state that a restart would miss."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        clock: Clock,
+        options: BuildOptions,
+        policies: Policies,
+        wake: Callable[[Key], None],
+        measures: Measures,
+        reader: Reader,
+    ) -> None:
+        """`wake` puts a run into the queue: one that another's end has made superfluous, or whose metrics were read."""
+        self._cluster = cluster
+        self._store = store
+        self._clock = clock
+        self._policies = policies
+        self._wake = wake
+        self._measures = measures
+        self._memory: dict[Key, Memory] = {}
+        self._unclaimed: set[Key] = set()
+        self.collector = Collector(cluster, reader, self._memory, wake)
+        self._actions = Actions(cluster, store, clock, options, self._memory, measures, self.collector)
+        self.finished = FinishedRuns()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Do what there is to do for the run; gives the seconds after which to come back, or None.
+
+        Raises ApiError where the API server refuses or cannot be reached: the caller tries again later.
+        """
+        observed = await self._observe(key)
+        if not isinstance(observed, Observation):
+            return observed
+        for _ in range(MAX_STEPS):
+            run = observed.run
+            if run is None:
+                self._forget(key)
+                self.finished.drop(key)
+                return None
+            terms = await self._terms(run)
+            decision = reconcile(run, observed.seen, self._clock.now(), self._recall(key), terms)
+            if decision.action is not None:
+                observed = await self._actions.carry_out(run, observed.seen, decision.action)
+            elif decision.status is not None:
+                written = await self._write(run, decision, decision.status)
+                if written is None:
+                    return None
+                if decision.requeue_after != AT_ONCE and not written.archived:
+                    # The watch tells of the write, and the next decision is made then.
+                    return seconds(decision)
+                observed = Observation(written, observed.seen)
+            elif run.deleting or (run.finished and settled(run)):
+                return self._settle(run, observed.seen, terms, decision)
+            else:
+                if decision == NOTHING:
+                    # The status says already what was told of the Workflow: the lag of what comes next is its own.
+                    self._store.take_told(key)
+                return self._poll_archived(run, seconds(decision))
+        raise ApiError(409, "Conflict", f"PipelineRun {key} changes faster than it can be read")
+
+    async def _observe(self, key: Key) -> Observation | float | None:
+        """What is known of the run, read anew where the watches do not tell; else when to come back."""
+        run = self._store.run(key)
+        left = self._store.take_unwatched(key)
+        if run is not None and not run.archived:
+            return Observation(run, self._store.workflow(run) or NotSeen())
+        if run is not None or left or self._store.has_unfinished_workflow(key):
+            # It is not watched; or it was not told of yet, or has ended and should have no Workflow that runs.
+            return await self._look(key, left)
+        workflow = self._store.has_workflow(key)
+        wait = self.finished.seconds(key, workflow, self._clock.now())
+        if wait is None and not workflow:
+            return GONE
+        if wait is None:
+            # Its run is told of soon, or is archived and was left with it.
+            if key in self._unclaimed:
+                self._unclaimed.discard(key)
+                return await self._look(key, left)
+            self._unclaimed.add(key)
+            return RUN_LAG
+        if wait == 0.0:
+            return await self._look(key, left)
+        self._store.drop_workflow(key)
+        return min(wait, LONGEST_WAIT.total_seconds()) if wait != float("inf") else None
+
+    async def _look(self, key: Key, left: bool) -> Observation:
+        try:
+            return await self._actions.look(key)
+        except BaseException:
+            # Be it an error, or a request that was cut off: nothing else would lead back to the run.
+            if left:
+                self._store.look_again(key)
+            raise
+
+    def _poll_archived(self, run: RunRecord, wait: float | None) -> float | None:
+        """An archived run that has not ended is not watched: come back to look for edits of it."""
+        if not run.archived:
+            return wait
+        return min(wait, POLL.total_seconds()) if wait is not None else POLL.total_seconds()
+
+    async def _terms(self, run: RunRecord) -> Terms:
+        """How long the run is kept. Whoever is superfluous now that it has ended is looked at in its turn."""
+        if not run.finished or run.deleting:
+            self.finished.drop(run.key)
+            return NO_TERMS
+        policy = await self._policies.of(run.key.namespace)
+        if run.archived:
+            return terms_of(run, policy, surplus=False)
+        surplus, beyond = self.finished.put(run, policy)
+        if beyond is not None and self.finished.wake(beyond):
+            self._wake(beyond)
+        return terms_of(run, policy, surplus)
+
+    def _settle(self, run: RunRecord, seen: Seen, terms: Terms, decision: Decision) -> float | None:
+        """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""
+        told = self._store.run(run.key)
+        if told is not None and (told.uid != run.uid or later(told.resource_version, run.resource_version)):
+            # It was edited, or made anew, while this was decided: that is in the queue, and must not be forgotten.
+            return None
+        self._forget(run.key)
+        if run.deleting:
+            return None
+        now = self._clock.now()
+        known = None if isinstance(seen, NotSeen) else isinstance(seen, WorkflowRecord | Kept)
+        self.finished.wait(run, times_of(run, terms), known, now)
+        wait = self.finished.seconds(run.key, False, now)
+        if wait == 0.0 and known is not None:
+            # Something is due and cannot be done now.
+            wait = (decision.requeue_after or LONGEST_WAIT).total_seconds()
+        return min(wait, LONGEST_WAIT.total_seconds()) if wait not in (None, float("inf")) else None
+
+    def _forget(self, key: Key) -> None:
+        """Let go of what is remembered of a run that is gone or has ended, and of its Workflow."""
+        self._store.drop_run(key)
+        self._store.drop_workflow(key)
+        self._memory.pop(key, None)
+        self._unclaimed.discard(key)
+
+    def _recall(self, key: Key) -> Memory:
+        return self._memory.get(key, Memory())
+
+    async def _write(self, run: RunRecord, decision: Decision, status: PipelineRunStatus) -> RunRecord | None:
+        patch = merge_patch(status_json(run.status), status_json(status))
+        try:
+            written = await self._cluster.patch_run_status(run, patch)
+        except ApiError as error:
+            if error.code == 404:
+                self._forget(run.key)
+                return None
+            if error.code == 409:
+                # Somebody wrote the run since it was read: read it anew, and let the queue decide again.
+                await self._actions.read_run(run.key)
+            raise
+        record = self._actions.keep_run(written)
+        self._memory[run.key] = replace(self._recall(run.key), written_at=self._clock.now())
+        self._measures.written(run, record, self._store.take_told(run.key))
+        self._log(run, status)
+        for notice in decision.notices:
+            try:
+                await self._cluster.post_event(run, notice, self._clock.now())
+            except ApiError as error:
+                logger.warning("no Event %s for PipelineRun %s: %s", notice.reason, run.key, error)
+        return record
+
+    def _log(self, run: RunRecord, status: PipelineRunStatus) -> None:
+        if status.phase != run.status.phase:
+            logger.info("phase %s%s", status.phase, f": {status.message}" if status.message else "")
+        if status.storage_state not in (None, run.status.storage_state):
+            logger.info("storage state %s", status.storage_state)
+
+
+def seconds(decision: Decision) -> float | None:
+    """When to come back, as the queue takes it: within the hour, since the clock may have been set."""
+    return min(decision.requeue_after, LONGEST_WAIT).total_seconds() if decision.requeue_after else None
+
+
+def status_json(status: PipelineRunStatus) -> dict[str, object]:
+    """The status as it stands in etcd."""
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)

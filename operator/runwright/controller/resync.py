@@ -1,0 +1,98 @@
+"""Finds what the watches missed, by metadata-only lists.
+
+Kopf (1.45.2) never says DELETED of an object that vanished while its watch was disconnected, and an event may be lost
+between an API server and us. What is listed here is names and versions; only what differs is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from runwright.controller.queue import WorkQueue
+from runwright.controller.store import Store, later
+from runwright.controller.workers import cut_off
+from runwright.core.run_record import run_record
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from runwright.ports import Cluster
+
+logger = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 300.0
+"""Mean time between two looks."""
+
+
+class Resync:
+    """Compares the store with the API server, and puts what differs back into the queue."""
+
+    def __init__(self, cluster: Cluster, store: Store, queue: WorkQueue[Key]) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._queue = queue
+
+    async def forever(self, seconds: float) -> None:
+        """Look every so many seconds, with jitter, so that many operators do not list at once.
+
+        At the start, what the watches tell needs no look; what they leave out does.
+        """
+        look = self.half_archived
+        while True:
+            try:
+                found = await look()
+            except asyncio.CancelledError:
+                if not cut_off():
+                    raise
+                logger.warning("resync failed: a request was cut off")
+            except ApiError as error:
+                logger.warning("resync failed: %s", error)
+            else:
+                logger.debug("resync found %d runs that the watches had missed", len(found))
+            look = self.once
+            await asyncio.sleep(seconds * random.uniform(0.9, 1.1))
+
+    async def once(self) -> set[Key]:
+        """Look once; gives the runs that were put into the queue."""
+        return await self._workflows() | await self._runs() | await self.half_archived()
+
+    async def half_archived(self) -> set[Key]:
+        """Look for runs whose storage state is not yet what their label asks for: archived ones are in no watch."""
+        listed = {identity.key async for identity in self._cluster.list_half_archived_runs()}
+        for key in listed:
+            self._store.look_again(key)
+            self._queue.add(key, patient=True)
+        return listed
+
+    async def _workflows(self) -> set[Key]:
+        kept = {workflow.key: workflow for workflow in self._store.workflows()}
+        listed = {identity.key: identity async for identity in self._cluster.list_workflows()}
+        stale = {
+            key
+            for key, workflow in kept.items()
+            if key not in listed or later(listed[key].resource_version, workflow.resource_version)
+        }
+        unseen = {run.key for run in self._store.runs() if run.key in listed and run.key not in kept}
+        for key in stale:
+            # Without a record, the run's decision is to look at the API server itself.
+            self._store.drop_workflow(key)
+        for key in stale | unseen:
+            self._queue.add(key)
+        return stale | unseen
+
+    async def _runs(self) -> set[Key]:
+        kept = {run.key: run for run in self._store.runs()}
+        listed = {identity.key: identity async for identity in self._cluster.list_unfinished_runs()}
+        changed = {
+            key
+            for key in kept.keys() | listed.keys()
+            if key not in kept or key not in listed or later(listed[key].resource_version, kept[key].resource_version)
+        }
+        for key in changed:
+            body = await self._cluster.get_run(key)
+            if body is None:
+                self._store.drop_run(key)
+            else:
+                self._store.put_run(run_record(body))
+            self._queue.add(key)
+        return changed

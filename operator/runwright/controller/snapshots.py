@@ -1,0 +1,63 @@
+"""Snapshots of finished Workflows: made before a Workflow goes, read when it is wanted back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from runwright.core.archive.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored
+from runwright.core.records import RunRecord
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json
+from runwright.ports import Cluster
+
+
+class Snapshots:
+    """The WorkflowSnapshots of the runs, one each."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def keep(self, run: RunRecord, workflow: Json) -> int:
+        """See to it that there is a snapshot of this Workflow; gives its size in bytes, 0 where it would be too large.
+
+        Raises ApiError where the API server refuses or cannot be reached, and where another one is at it (Conflict).
+        """
+        snapshot = await asyncio.to_thread(pack, run, workflow)
+        if snapshot is None:
+            return 0
+        size = len(snapshot["data"])
+        try:
+            await self._cluster.create_snapshot(snapshot)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            there = await self._cluster.get_snapshot(run.key)
+            if there is not None and await asyncio.to_thread(holds, there, run, workflow):
+                return size
+            if there is not None and of_later_attempt(there, run, snapshot):
+                raise ApiError(409, "Conflict", "a snapshot of a later attempt is there") from error
+            # Of an earlier attempt, or of an earlier run of this name.
+            if there is not None:
+                await self._cluster.delete_snapshot(there)
+            await self._cluster.create_snapshot(snapshot)
+        return size
+
+    async def there(self, run: RunRecord) -> bool:
+        """Whether there is a snapshot of the attempt that the run's status tells of."""
+        snapshot = await self._cluster.get_snapshot(run.key)
+        return snapshot is not None and of_attempt(snapshot, run)
+
+    async def finished_workflow(self, run: RunRecord) -> dict[str, Any] | None:
+        """The Workflow of the run's last attempt as it is to be put back; None where no snapshot has it."""
+        snapshot = await self._cluster.get_snapshot(run.key)
+        if snapshot is None or not of_attempt(snapshot, run):
+            return None
+        return await asyncio.to_thread(restored, snapshot, run)
+
+    async def last_workflow(self, run: RunRecord) -> dict[str, Any] | None:
+        """The Workflow of the last attempt of which something was kept, which may be an earlier one."""
+        snapshot = await self._cluster.get_snapshot(run.key)
+        if snapshot is None or not belongs(snapshot, run):
+            return None
+        return await asyncio.to_thread(restored, snapshot, run)

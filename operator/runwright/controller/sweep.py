@@ -1,0 +1,123 @@
+"""Finds the archived runs for which something is to be done: they are in no watch, and nothing remembers them.
+
+By metadata-only lists with selectors that the API server evaluates, so what is not due costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from runwright.controller.queue import WorkQueue
+from runwright.controller.store import Store
+from runwright.controller.workers import cut_off
+from runwright.core.retention.periods import day_of
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from runwright.ports import Clock, Cluster, Identity
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 6 * 3600.0
+"""Time between two looks for archived runs that will be deleted today or tomorrow."""
+
+ONE_DAY = timedelta(days=1)
+
+RETRY_SECONDS = 30.0
+
+
+class Sweep:
+    """Puts archived runs into the queue when they are due, and all runs of a namespace whose policy has changed."""
+
+    def __init__(self, cluster: Cluster, store: Store, queue: WorkQueue[Key], clock: Clock) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+        self._swept_at: datetime | None = None
+        self._changed: set[str] = set()
+        self._begun: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def policy_changed(self, namespace: str) -> None:
+        """Look at the finished runs of the namespace again, archived ones too."""
+        self._changed.add(namespace)
+        self._wake.set()
+
+    def policy_begins(self, namespace: str) -> None:
+        """Look at the archived runs of the namespace that have no day of deletion, of all namespaces where it is empty.
+
+        Their policy may have come while no operator was there. Those that have been looked at have their day then.
+        """
+        self._begun.add(namespace)
+        self._wake.set()
+
+    async def forever(self) -> None:
+        """Sweep at the start, and whenever it is time. What fails is tried again."""
+        loop = asyncio.get_running_loop()
+        at = loop.time()
+        while True:
+            wait = RETRY_SECONDS
+            try:
+                if loop.time() >= at:
+                    found = await self.expiring()
+                    logger.debug("%d archived runs will be deleted by tomorrow", found)
+                    at = loop.time() + SWEEP_SECONDS
+                await self.changed()
+                wait = at - loop.time()
+            except asyncio.CancelledError:
+                if not cut_off():
+                    raise
+                logger.warning("no sweep: a request was cut off; trying again in %.0f s", wait)
+            except ApiError as error:
+                logger.warning("no sweep: %s; trying again in %.0f s", error, wait)
+            with suppress(TimeoutError):
+                # `wait_for` would make a task of it (Python 3.11), which Kopf cancels when it ends.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def expiring(self) -> int:
+        """Look for archived runs that will be deleted by tomorrow; gives how many.
+
+        At the start those of any day before too, and where the last look was long ago: nobody has come back for them.
+        """
+        now = self._clock.now()
+        days = tuple(day_of(now + timedelta(days=away)) for away in (-1, 0, 1))
+        overdue = self._swept_at is None or now - self._swept_at > ONE_DAY
+        listed = self._cluster.list_expiring_runs(() if overdue else days)
+        found = await self._look_at(listed, lambda run: run.delete_on <= days[-1])
+        self._swept_at = now
+        return found
+
+    async def changed(self) -> None:
+        """Look at the runs of the namespaces whose policy has changed."""
+        while self._begun:
+            namespace = self._begun.pop()
+            try:
+                found = await self._look_at(self._cluster.list_undated_runs(namespace), lambda _: True)
+            except BaseException:
+                self._begun.add(namespace)
+                raise
+            logger.debug("%d archived runs of %s had no day of deletion", found, namespace or "all namespaces")
+        while self._changed:
+            # Taken out first: it may change again while its runs are listed.
+            namespace = self._changed.pop()
+            try:
+                found = await self._look_at(self._cluster.list_runs(namespace), lambda _: True)
+            except BaseException:
+                self._changed.add(namespace)
+                raise
+            logger.info("the retention policy of namespace %s has changed: looking at its %d runs", namespace, found)
+
+    async def _look_at(self, listed: AsyncIterator[Identity], wanted: Callable[[Identity], bool]) -> int:
+        found = 0
+        async for run in listed:
+            if wanted(run):
+                found += 1
+                self._store.look_again(run.key)
+                self._queue.add(run.key, patient=True)
+        return found

@@ -1,0 +1,135 @@
+"""One term of an operator: what it builds when it begins to act, what runs meanwhile, and how it ends.
+
+Nothing is kept from one term to the next: somebody else may have written everything in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import kopf
+
+from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.artifacts.reader import Artifacts
+from runwright.controller.handlers import watch_registry
+from runwright.controller.intake import Intake
+from runwright.controller.measures import Measures
+from runwright.controller.policies import Policies
+from runwright.controller.queue import WorkQueue
+from runwright.controller.reconciler import Reconciler
+from runwright.controller.resync import RESYNC_SECONDS, Resync
+from runwright.controller.series import RunSeries
+from runwright.controller.store import Store
+from runwright.controller.sweep import Sweep
+from runwright.controller.watches import Watches
+from runwright.controller.workers import WORKERS, work
+from runwright.core.metrics.series import DEFAULT_LABELS, chosen_labels
+from runwright.core.shard import EVERYTHING, Shard
+from runwright.core.workflow.build import BuildOptions
+from runwright.kube.clock import SystemClock
+from runwright.kube.objects import Key
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 5.0
+"""How long the runs that are being reconciled may take to be done when the operator is asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermOptions:
+    """What an admin can choose about how runs are looked after."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to look after; none means all."""
+    shard: Shard = EVERYTHING
+    """Which runs of these namespaces."""
+    default_service_account: str = ""
+    default_retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
+    """What holds where neither a run nor its namespace's policy says anything."""
+    artifact_buckets: tuple[str, ...] = ()
+    """Buckets, as HOST/BUCKET, that may be read with the operator's own identity: for the metrics in them."""
+    run_metrics_limit: int = 0
+    """Series that Prometheus is told of the metrics of runs at most; 0 for none."""
+    run_metrics_labels: tuple[str, ...] = DEFAULT_LABELS
+    workers: int = WORKERS
+    resync_seconds: float = RESYNC_SECONDS
+
+
+class Term:
+    """One term. `run` it once."""
+
+    def __init__(
+        self,
+        cluster: KubernetesCluster,
+        options: TermOptions,
+        measures: Measures,
+        login: Callable[[], Awaitable[kopf.ConnectionInfo]],
+    ) -> None:
+        """Raises ValueError for labels of run metrics that there are not."""
+        self._options = options
+        self._store, self._queue, clock = Store(), WorkQueue[Key](), SystemClock()
+        self._sweep = Sweep(cluster, self._store, self._queue, clock)
+        self._resync = Resync(cluster, self._store, self._queue)
+        policies = Policies(cluster, options.default_retention, self._sweep.policy_changed, self._sweep.policy_begins)
+        self._reconciler = Reconciler(
+            cluster,
+            self._store,
+            clock,
+            BuildOptions(options.default_service_account, options.shard.name),
+            policies,
+            self._queue.add,
+            measures,
+            Artifacts(cluster, options.artifact_buckets),
+        )
+        self._reconcile = measures.timed(self._reconciler.reconcile)
+        series = RunSeries(chosen_labels(options.run_metrics_labels), options.run_metrics_limit)
+        self._unregister = measures.watch_over(self._store, self._reconciler.finished, self._queue, series)
+        registry = watch_registry(Intake(self._store, self._queue, policies, series))
+        register_login(registry, login)
+        self._watches = Watches(
+            registry, options.namespaces, options.shard, cluster.missing_kinds, measures.watch_restarts.inc
+        )
+
+    @property
+    def watching(self) -> bool:
+        """Whether the watches run."""
+        return self._watches.running
+
+    @property
+    def waiting(self) -> int:
+        """Runs in the queue."""
+        return len(self._queue)
+
+    async def run(self, end: asyncio.Event, signalled: asyncio.Event) -> None:
+        """Look after the runs until `end` is set; a signal sets `signalled`, and then what is under way is finished."""
+        background = [
+            asyncio.create_task(work(self._queue, self._reconcile, self._options.workers), name="workers"),
+            asyncio.create_task(self._resync.forever(self._options.resync_seconds), name="resync"),
+            asyncio.create_task(self._sweep.forever(), name="sweep"),
+        ]
+        try:
+            await self._watches.run(end, signalled)
+            if signalled.is_set():
+                await self._queue.drain(DRAIN_SECONDS)
+        finally:
+            self._queue.close()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await self._reconciler.collector.close()
+
+    def close(self) -> None:
+        """The runs of this term are measured no longer."""
+        self._unregister()
+
+
+def register_login(registry: kopf.OperatorRegistry, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> None:
+    """Kopf uses the same credentials as the rest of the operator."""
+
+    @kopf.on.login(registry=registry)
+    async def logged_in(**_: object) -> kopf.ConnectionInfo:
+        return await login()

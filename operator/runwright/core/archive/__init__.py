@@ -1,0 +1,1 @@
+"""Archiving: storage states, snapshots, and the format of exports."""

@@ -1,0 +1,104 @@
+"""Read a PipelineRun into a RunRecord.
+
+Nothing here raises on an odd object: an older or newer version may have written the status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
+
+from runwright.api.duration import duration_of
+from runwright.api.pipelinerun import (
+    DELETE_ON_LABEL,
+    IMPORTED_ANNOTATION,
+    STORAGE_STATE_LABEL,
+    PipelineRunStatus,
+    Shutdown,
+    StorageState,
+)
+from runwright.core.records import Periods, RunRecord, Source
+from runwright.kube.objects import Json, as_mapping, as_text, as_time, key_of, metadata_of, spec_of
+
+SOURCE_FIELDS = ("workflow", "parameters", "serviceAccountName")
+
+
+def run_record(body: Json) -> RunRecord:
+    """What the decision needs of a PipelineRun."""
+    metadata, spec = metadata_of(body), spec_of(body)
+    workflow = as_mapping(spec.get("workflow"))
+    sources = [source for source in Source if source and workflow.get(source) is not None]
+    shutdown = as_text(spec.get("shutdown"))
+    status = run_status(body.get("status"))
+    generation, retries = metadata.get("generation"), spec.get("retries")
+    labels = as_mapping(metadata.get("labels"))
+    return RunRecord(
+        key=key_of(body),
+        uid=as_text(metadata.get("uid")),
+        resource_version=as_text(metadata.get("resourceVersion")),
+        generation=generation if isinstance(generation, int) else 0,
+        created_at=as_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
+        status=status,
+        source=sources[0] if len(sources) == 1 else Source.INVALID,
+        deleting=metadata.get("deletionTimestamp") is not None,
+        source_digest="" if status.workflow else source_digest(spec),
+        shutdown=Shutdown(shutdown) if shutdown in list(Shutdown) else None,
+        retries=retries if isinstance(retries, int) else 0,
+        archived=labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED,
+        delete_on=as_text(labels.get(DELETE_ON_LABEL)),
+        periods=periods(as_mapping(spec.get("retention"))),
+        imported=IMPORTED_ANNOTATION in as_mapping(metadata.get("annotations")),
+        owned_elsewhere=owned_elsewhere(labels, as_mapping(metadata.get("annotations"))),
+    )
+
+
+def periods(retention: Json) -> Periods:
+    """`spec.retention`; what is no duration is left out."""
+    known: dict[str, timedelta] = {}
+    for name in ("archiveAfter", "deleteAfter", "keepWorkflow"):
+        with contextlib.suppress(ValueError):
+            known[name] = duration_of(as_text(retention.get(name)))
+    return Periods(known.get("archiveAfter"), known.get("deleteAfter"), known.get("keepWorkflow"))
+
+
+OWNER_LABELS = (
+    "app.kubernetes.io/instance",
+    "argocd.argoproj.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+)
+
+
+OWNER_ANNOTATIONS = ("argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name")
+
+
+def owned_elsewhere(labels: Json, annotations: Json) -> bool:
+    """Whether Argo CD, Flux or Helm has put its mark on the object."""
+    return any(name in labels for name in OWNER_LABELS) or any(name in annotations for name in OWNER_ANNOTATIONS)
+
+
+def source_digest(spec: Json) -> str:
+    """A digest of what a Workflow is made from: two specs with the same one make the same Workflow."""
+    source = json.dumps([spec.get(name) for name in SOURCE_FIELDS], sort_keys=True)
+    return hashlib.sha256(source.encode()).hexdigest()[:32]
+
+
+def run_status(value: object) -> PipelineRunStatus:
+    """A run's status, without those of its fields that cannot be read: a newer version may have written them.
+
+    What is left still tells whether the run has had a Workflow and whether it has ended, so it is not started again.
+    """
+    fields = dict(as_mapping(value))
+    try:
+        return PipelineRunStatus.model_validate(fields)
+    except ValidationError as error:
+        for field in {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}:
+            fields.pop(field, None)
+    try:
+        return PipelineRunStatus.model_validate(fields)
+    except ValidationError:
+        return PipelineRunStatus()

@@ -1,0 +1,146 @@
+"""What the status of a run says of its Workflow, and how urgent it is to write it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus, WorkflowReference
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.shutdown import reason_of
+from runwright.core.status.conditions import (
+    MESSAGE_LIMIT,
+    SUCCEEDED,
+    ConditionStatus,
+    cleared,
+    set_condition,
+)
+from runwright.core.status.sizes import shorten
+
+REFUSED_PREFIX = "invalid spec: "
+"""How Argo 3.7 begins the message of a Workflow that failed its one-time validation (operator.go, setExecWorkflow)."""
+
+SUCCEEDED_STATUS: dict[Phase, ConditionStatus] = {
+    Phase.PENDING: "Unknown",
+    Phase.RUNNING: "Unknown",
+    Phase.SUCCEEDED: "True",
+    Phase.SKIPPED: "True",
+    Phase.FAILED: "False",
+    Phase.ERROR: "False",
+}
+
+
+def refused_by_argo(workflow: WorkflowRecord) -> bool:
+    """Whether Argo ended the Workflow at its validation, before any node."""
+    return workflow.finished and not workflow.nodes and workflow.message.startswith(REFUSED_PREFIX)
+
+
+def phase_of(workflow: WorkflowRecord) -> Phase:
+    """The run's phase for a Workflow. Argo's words are the same, but for the empty one before it has looked.
+
+    A Workflow that was shut down has failed, though Argo (3.7) may call it an Error where its exit handler was killed.
+    """
+    if workflow.shutdown and workflow.phase == Phase.ERROR:
+        return Phase.FAILED
+    return Phase(workflow.phase) if workflow.phase in list(Phase) else Phase.PENDING
+
+
+def begin_status(run: RunRecord) -> PipelineRunStatus:
+    """The run's status with what holds whatever its Workflow does."""
+    return run.status.model_copy(
+        update={
+            "observed_generation": run.generation,
+            "scheduled_at": run.status.scheduled_at or run.created_at,
+            "retries": run.retries if run.status.retries is None else run.status.retries,
+        }
+    )
+
+
+def mirror(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> PipelineRunStatus:
+    """The status of a run whose Workflow this is. Says only what was seen, never what was asked for."""
+    phase = phase_of(workflow)
+    conditions = set_condition(
+        run.status.conditions,
+        SUCCEEDED,
+        SUCCEEDED_STATUS[phase],
+        reason_of(workflow, phase),
+        outcome_message(workflow, phase),
+        now=now,
+        generation=run.generation,
+    )
+    conditions = cleared(conditions, now=now, generation=run.generation)
+    finished_at = (workflow.finished_at or now.replace(microsecond=0)) if phase.finished else None
+    return begin_status(run).model_copy(
+        update={
+            "phase": phase,
+            "message": shorten(workflow.message, MESSAGE_LIMIT) or None,
+            "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),
+            "started_at": workflow.started_at,
+            "finished_at": finished_at,
+            "duration": duration(workflow.started_at, finished_at),
+            "progress": workflow.progress or None,
+            "nodes": list(workflow.nodes) or None,
+            "nodes_omitted": workflow.nodes_omitted or None,
+            "outputs": workflow.outputs,
+            "conditions": conditions,
+        }
+    )
+
+
+def outcome_message(workflow: WorkflowRecord, phase: Phase) -> str:
+    """What a person reads first: Argo's message, and for a failed run the node that it comes from."""
+    if phase not in (Phase.FAILED, Phase.ERROR):
+        return workflow.message
+    node = failed_node(workflow.nodes)
+    if node is None or (node.message and node.message in workflow.message):
+        return workflow.message
+    told = f"node {node.name} ({node.id}): {node.message or node.phase}"
+    return f"{workflow.message}; {told}" if workflow.message else told
+
+
+def failed_node(nodes: tuple[NodeStatus, ...]) -> NodeStatus | None:
+    """The first node that failed by itself: a Pod before the groups that failed with it."""
+    failed = [node for node in nodes if node.phase in ("Failed", "Error")]
+    return next((node for node in failed if node.type == "Pod"), failed[0] if failed else None)
+
+
+def duration(start: datetime | None, end: datetime | None) -> str | None:
+    """Time between the two as people write it (`42s`, `1m12s`, `3h5m`), or None where one is missing."""
+    if start is None or end is None:
+        return None
+    seconds = max(0, round((end - start).total_seconds()))
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+class Urgency(Enum):
+    """How long a change of the status may wait after the last write of it."""
+
+    NOW = timedelta(0)
+    PROGRESS = timedelta(seconds=2)
+    DETAIL = timedelta(seconds=10)
+
+
+def urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | None:
+    """How soon the new status must be written; None where it says the same as the old one.
+
+    A phase, a condition and the Workflow's identity are written at once: people and programs wait for them. Progress
+    and what else a running Workflow tells is coalesced, since every write is one for etcd and one for every watcher.
+    """
+    if old == new:
+        return None
+    if any(
+        getattr(old, name) != getattr(new, name) for name in ("observed_generation", "phase", "workflow", "retries")
+    ):
+        return Urgency.NOW
+    if verdicts(old) != verdicts(new):
+        return Urgency.NOW
+    return Urgency.PROGRESS if (old.progress, old.message) != (new.progress, new.message) else Urgency.DETAIL
+
+
+def verdicts(status: PipelineRunStatus) -> list[tuple[str, str, str]]:
+    """What the conditions say, without their messages and times."""
+    return [(c.type, c.status, c.reason) for c in status.conditions or ()]

@@ -1,0 +1,53 @@
+"""Which errors of the API server mean that a Workflow cannot be created, and what to tell about them."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from runwright.core.records import Refusal
+from runwright.core.status.conditions import ARGO_NOT_INSTALLED
+from runwright.core.workflow.build import ObjectRef
+
+NAMESPACE_TERMINATING = "NamespaceTerminating"
+WORKFLOW_INVALID = "WorkflowInvalid"
+WORKFLOW_TOO_LARGE = "WorkflowTooLarge"
+FORBIDDEN = "Forbidden"
+RUN_INVALID = "RunInvalid"
+
+
+def refusal_of(code: int, reason: str, message: str, causes: tuple[str, ...]) -> Refusal | None:
+    """The refusal that a failed creation of a Workflow is; None where it is a passing fault to be tried again."""
+    if NAMESPACE_TERMINATING in causes:
+        return Refusal(NAMESPACE_TERMINATING, f"the namespace is being deleted: {message}", heals=True)
+    if code == 413 or "request is too large" in message or "Request entity too large" in message:
+        return Refusal(WORKFLOW_TOO_LARGE, f"the Workflow is too large for etcd: {message}")
+    match code:
+        case 404:
+            return Refusal(
+                ARGO_NOT_INSTALLED,
+                "the cluster has no workflows.argoproj.io: install Argo Workflows; the run starts when it is there",
+                heals=True,
+            )
+        case 403:
+            return Refusal(FORBIDDEN, f"creating the Workflow is not allowed: {message}", heals=True)
+        case 400 | 422:
+            return Refusal(WORKFLOW_INVALID, f"the API server does not take the Workflow: {message}")
+        case _:
+            return None
+
+
+def invalid_run(error: ValidationError) -> Refusal:
+    """The refusal of a run that was stored before its schema became stricter, or past it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return Refusal(RUN_INVALID, f"{field}: {first['msg']}")
+
+
+def no_retry(message: str) -> Refusal:
+    """The refusal of a further attempt for which the operator lacks a right."""
+    return Refusal(FORBIDDEN, f"the operator may not retry runs: {message}", heals=True)
+
+
+def unreadable(what: ObjectRef, message: str) -> Refusal:
+    """The refusal of a run that names an object which the operator may not read."""
+    return Refusal(FORBIDDEN, f"the operator may not read {what}: {message}", heals=True)

@@ -1,0 +1,1 @@
+"""From a run to its Workflow, and what a Workflow says."""

@@ -1,0 +1,373 @@
+"""A PipelineRun to the Workflow that carries it out, or to what must be read first, or to why there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from runwright.api.model import API_VERSION, GROUP
+from runwright.api.pipelinerun import (
+    KIND,
+    MAX_NAME,
+    RUN_LABEL,
+    SHARD_LABEL,
+    ManifestFrom,
+    PipelineRun,
+    WorkflowSource,
+)
+from runwright.core.records import Refusal
+from runwright.core.workflow import kfp
+from runwright.core.workflow.expect import (
+    Refused,
+    healing,
+    kind_of,
+    listed,
+    mapping,
+    object_name,
+    quoted,
+    sequence,
+    text,
+)
+from runwright.core.workflow.kube_yaml import UnreadableError, check_depth
+from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND, digest_of, read_manifest
+from runwright.core.workflow.parameters import set_parameters
+
+MAX_WORKFLOW = 1_400_000
+"""Bytes of a Workflow as JSON; etcd refuses an object over 1.5 MiB, and Argo's status must fit beside it."""
+
+Object = Mapping[str, Any]
+ObjectKind = Literal["ConfigMap", "ServiceAccount", "WorkflowTemplate", "ClusterWorkflowTemplate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """An object that must be read before the Workflow can be built."""
+
+    kind: ObjectKind
+    name: str
+    namespace: str = ""
+    """Empty for a cluster-scoped object."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {quoted(self.name)}" + (
+            f" in namespace {quoted(self.namespace)}" if self.namespace else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The Workflow cannot be built before these were read."""
+
+    objects: tuple[ObjectRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The complete Workflow, ready to be created."""
+
+    workflow: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What an installation sets for all runs."""
+
+    default_service_account: str = ""
+    """Who the pods of a run run as that names nobody; empty leaves it to Kubernetes (`default`)."""
+    shard: str = ""
+    """The shard whose runs these are; empty where there are no shards."""
+
+
+def build_workflow(
+    run: PipelineRun, objects: Mapping[ObjectRef, Object | None], options: BuildOptions
+) -> Built | Needs | Refusal:
+    """The Workflow of `run`, as far as it can be told from `objects` (None: the API server says there is no such one).
+
+    The same input gives the same Workflow: there is no clock and no chance in it. Nothing is raised, whatever the run
+    and the objects hold. Call again with what `Needs` names; three rounds are the most there can be.
+    """
+    try:
+        return _Build(run, objects, options).workflow()
+    except _Unread as unread:
+        return Needs(unread.refs)
+    except Refused as refused:
+        return refused.refusal
+
+
+class _Unread(Exception):  # noqa: N818 - asks for more, nothing went wrong
+    def __init__(self, refs: tuple[ObjectRef, ...]) -> None:
+        super().__init__(refs)
+        self.refs = refs
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    run: PipelineRun
+    objects: Mapping[ObjectRef, Object | None]
+    options: BuildOptions
+
+    def workflow(self) -> Built:
+        source = self.run.spec.workflow
+        given = [
+            name for name in ("manifest", "spec", "template_ref", "manifest_from") if getattr(source, name) is not None
+        ]
+        if len(given) != 1:
+            found = listed(WorkflowSource.model_fields[name].alias or name for name in given) or "none"
+            raise Refused(
+                "SourceInvalid",
+                f"spec.workflow: expected exactly one of manifest, spec, templateRef and manifestFrom, found {found}",
+            )
+        self._read(*self._named_by_the_run())
+        # What comes from a ConfigMap can be put right there, unless its digest is fixed.
+        from_config_map = source.manifest_from is not None and source.manifest_from.digest is None
+        with healing(from_config_map):
+            workflow = self._source(source)
+            spec = mapping(workflow.get("spec"), "spec")
+            is_kfp = kfp.is_compiled_by_kfp(mapping(workflow.get("metadata"), "metadata", "MetadataInvalid"))
+            template = self._template_spec(spec)
+            self._set_service_account(spec, template, is_kfp)
+        with healing(from_config_map or template is not None):
+            _check_entrypoint(spec, template)
+            set_parameters(spec, self.run.spec.parameters or (), template)
+            _keep_own_labels(spec)
+            workflow["metadata"] = self._metadata(workflow)
+            if is_kfp:
+                workflow = kfp.complete(workflow, self._own("uid"), self._run_name(), self._created_at())
+            _check_size(workflow)
+        return Built(workflow)
+
+    def _own(self, field: str) -> str:
+        value = self.run.metadata.get(field)
+        return value if isinstance(value, str) else ""
+
+    def _run_name(self) -> str:
+        return self.run.spec.display_name or self._own("name")
+
+    def _created_at(self) -> datetime | None:
+        try:
+            created_at = datetime.fromisoformat(self._own("creationTimestamp"))
+            return created_at.astimezone(UTC) if created_at.tzinfo else created_at.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    # ------------------------------------------------------------------------------------------------- other objects
+
+    def _read(self, *refs: ObjectRef) -> None:
+        unread = tuple(dict.fromkeys(ref for ref in refs if ref not in self.objects))
+        if unread:
+            raise _Unread(unread)
+
+    def _found(self, ref: ObjectRef, reason: str, path: str) -> Object:
+        self._read(ref)
+        found = self.objects[ref]
+        if found is None:
+            raise Refused(reason, f"{path}: there is no {ref}; expected one, create it or name another", heals=True)
+        return found
+
+    def _ref(self, kind: ObjectKind, name: str, path: str) -> ObjectRef:
+        namespace = "" if kind == "ClusterWorkflowTemplate" else self._own("namespace")
+        return ObjectRef(kind, object_name(name, path), namespace)
+
+    def _named_by_the_run(self) -> list[ObjectRef]:
+        """What the run itself names, so that it is asked for in one go."""
+        source, account = self.run.spec.workflow, self.run.spec.service_account_name
+        refs: list[ObjectRef] = []
+        if source.manifest_from:
+            path = "spec.workflow.manifestFrom.configMapKeyRef.name"
+            refs.append(self._ref("ConfigMap", source.manifest_from.config_map_key_ref.name, path))
+        if source.template_ref:
+            kind = "ClusterWorkflowTemplate" if source.template_ref.cluster_scope else "WorkflowTemplate"
+            refs.append(self._ref(kind, source.template_ref.name, "spec.workflow.templateRef.name"))
+        if account and account != "default":
+            refs.append(self._ref("ServiceAccount", account, "spec.serviceAccountName"))
+        return refs
+
+    # ------------------------------------------------------------------------------------------------------- sources
+
+    def _source(self, source: WorkflowSource) -> dict[str, Any]:
+        workflow: dict[str, Any] = {"apiVersion": WORKFLOW_API_VERSION, "kind": WORKFLOW_KIND, "metadata": {}}
+        if source.manifest is not None:
+            found = read_manifest(source.manifest, "spec.workflow.manifest")
+            return workflow | {"metadata": found.get("metadata") or {}, "spec": found["spec"]}
+        if source.manifest_from is not None:
+            found = self._from_config_map(source.manifest_from)
+            return workflow | {"metadata": found.get("metadata") or {}, "spec": found["spec"]}
+        if source.template_ref is not None:
+            reference = {"name": source.template_ref.name, "clusterScope": source.template_ref.cluster_scope}
+            # The label that `argo submit --from` sets (Argo v3.7).
+            scope = "cluster-workflow-template" if source.template_ref.cluster_scope else "workflow-template"
+            fits = len(source.template_ref.name) <= MAX_NAME  # a label's value
+            labels = {f"workflows.argoproj.io/{scope}": source.template_ref.name} if fits else {}
+            return workflow | {"metadata": {"labels": labels}, "spec": {"workflowTemplateRef": reference}}
+        return workflow | {"spec": _copy(source.spec, "spec.workflow.spec")}
+
+    def _from_config_map(self, source: ManifestFrom) -> dict[str, Any]:
+        path, key = "spec.workflow.manifestFrom", source.config_map_key_ref.key
+        ref = self._ref("ConfigMap", source.config_map_key_ref.name, f"{path}.configMapKeyRef.name")
+        data = self._found(ref, "ConfigMapNotFound", f"{path}.configMapKeyRef.name").get("data")
+        manifest = mapping(data, f"data of {ref}", "ConfigMapKeyNotFound").get(key)
+        if not isinstance(manifest, str):
+            raise Refused(
+                "ConfigMapKeyNotFound",
+                f"{path}.configMapKeyRef.key: {ref} has no key {quoted(key)} in data, only {listed(data or ()) or 'none'}",
+                heals=True,
+            )
+        if source.digest is not None and digest_of(manifest) != source.digest:
+            raise Refused(
+                "DigestMismatch",
+                f"{path}.digest: expected {source.digest}, but key {quoted(key)} of {ref} has {digest_of(manifest)}",
+                heals=True,
+            )
+        return read_manifest(manifest, f"key {quoted(key)} of {ref}")
+
+    def _template_spec(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The spec of the template that the Workflow runs, where it runs one."""
+        reference = mapping(spec.get("workflowTemplateRef"), "spec.workflowTemplateRef")
+        if not reference:
+            return None
+        path = (
+            "spec.workflow.templateRef.name" if self.run.spec.workflow.template_ref else "spec.workflowTemplateRef.name"
+        )
+        name = text(reference.get("name"), path)
+        kind = "ClusterWorkflowTemplate" if reference.get("clusterScope") is True else "WorkflowTemplate"
+        ref = self._ref(kind, name, path)
+        with healing(True):
+            return _copy(self._found(ref, "TemplateNotFound", path).get("spec"), f"spec of {ref}")
+
+    # ------------------------------------------------------------------------------------------------------ Workflow
+
+    def _set_service_account(self, spec: dict[str, Any], template: Mapping[str, Any] | None, is_kfp: bool) -> None:
+        """The run's own; else the manifest's or its template's; else the installation's default."""
+        own = text(spec.get("serviceAccountName"), "spec.serviceAccountName")
+        inherited = text((template or {}).get("serviceAccountName"), "the template's spec.serviceAccountName")
+        unnamed = not (own or inherited) or (is_kfp and own == kfp.SERVICE_ACCOUNT)
+        if self.run.spec.service_account_name:
+            name, path = self.run.spec.service_account_name, "spec.serviceAccountName"
+        elif unnamed and self.options.default_service_account:
+            name, path = self.options.default_service_account, "the operator's --default-service-account"
+        else:
+            name, path = own or inherited, "spec.serviceAccountName of the Workflow"
+        if not name:
+            return
+        if name != inherited or own:
+            spec["serviceAccountName"] = name
+        # `default` is made with the namespace; a name with a variable is known to Argo only.
+        if name != "default" and "{{" not in name:
+            self._found(self._ref("ServiceAccount", name, path), "ServiceAccountNotFound", path)
+
+    def _metadata(self, workflow: Mapping[str, Any]) -> dict[str, Any]:
+        """The Workflow's metadata: the manifest's labels and annotations, everything else from the run.
+
+        Nothing of the run's own labels and annotations goes along, and nothing that makes another controller act: by
+        Argo CD's tracking (`app.kubernetes.io/instance`, `argocd.argoproj.io/*`) it would prune the Workflow at once
+        (tektoncd/pipeline#3202), by `workflows.argoproj.io/completed` Argo would never start it.
+        """
+        metadata = mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
+        annotations = _kept(metadata.get("annotations"), "metadata.annotations")
+        labels = _kept(metadata.get("labels"), "metadata.labels")
+        built: dict[str, Any] = {
+            "name": self._own("name"),
+            "namespace": self._own("namespace"),
+            "labels": labels | {RUN_LABEL: self._own("name")},
+            "ownerReferences": [owner_reference(self._own("name"), self._own("uid"))],
+        }
+        return built | ({"annotations": annotations} if annotations else {})
+
+
+def in_shard(workflow: Mapping[str, Any], shard: str) -> dict[str, Any]:
+    """The Workflow as that of a run of this shard, by the label that the shard's operator watches; empty: of none."""
+    metadata: dict[str, Any] = dict(workflow["metadata"])
+    known: dict[str, Any] = metadata.get("labels") or {}
+    labels = {key: value for key, value in known.items() if key != SHARD_LABEL}
+    return {**workflow, "metadata": {**metadata, "labels": labels | ({SHARD_LABEL: shard} if shard else {})}}
+
+
+def owner_reference(name: str, uid: str) -> dict[str, Any]:
+    """The reference to a run by which the garbage collector takes what the run owns."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+_NOT_CARRIED = frozenset(
+    {
+        "app.kubernetes.io/instance",
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "workflows.argoproj.io/completed",
+        "workflows.argoproj.io/phase",
+        "workflows.argoproj.io/workflow-archiving-status",
+    }
+)
+_NOT_CARRIED_PREFIXES = ("argocd.argoproj.io/", f"{GROUP}/")
+
+
+def _kept(value: Any, path: str) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for key, item in mapping(value, path, "MetadataInvalid").items():
+        if not isinstance(item, str):
+            raise Refused(
+                "MetadataInvalid",
+                f"{path}: expected a string for {quoted(key)}, found {kind_of(item)}; put it in quotes",
+            )
+        if key not in _NOT_CARRIED and not key.startswith(_NOT_CARRIED_PREFIXES):
+            kept[key] = item
+    return kept
+
+
+def _keep_own_labels(spec: Mapping[str, Any]) -> None:
+    """Takes our labels out of `spec.workflowMetadata`, which Argo writes over the Workflow's own labels."""
+    metadata = mapping(spec.get("workflowMetadata"), "spec.workflowMetadata")
+    for part in ("labels", "labelsFrom"):
+        found = mapping(metadata.get(part), f"spec.workflowMetadata.{part}")
+        for label in (RUN_LABEL, SHARD_LABEL):
+            found.pop(label, None)
+
+
+def _check_entrypoint(spec: Mapping[str, Any], template: Mapping[str, Any] | None) -> None:
+    """Checks what Argo would only say after the Workflow was created."""
+    of, there = (spec, "spec") if template is None else (template, "the template's spec")
+    names: list[str] = []
+    for index, item in enumerate(sequence(of.get("templates"), f"{there}.templates")):
+        path = f"{there}.templates[{index}]"
+        names.append(text(mapping(item, path).get("name"), f"{path}.name"))
+    if not names:
+        raise Refused("TemplatesMissing", f"{there}.templates: expected at least one template, found none")
+    entrypoint = text(spec.get("entrypoint"), "spec.entrypoint")
+    if not entrypoint and template is not None:
+        entrypoint = text(template.get("entrypoint"), f"{there}.entrypoint")
+    if not entrypoint:
+        raise Refused("EntrypointMissing", f"spec.entrypoint: expected the name of a template: {listed(names)}")
+    if entrypoint not in names:
+        raise Refused(
+            "EntrypointMissing",
+            f"spec.entrypoint: there is no template {quoted(entrypoint)} in {there}.templates, only {listed(names)}",
+        )
+
+
+def _check_size(workflow: Mapping[str, Any]) -> None:
+    size = len(json.dumps(workflow, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    if size > MAX_WORKFLOW:
+        raise Refused(
+            "WorkflowTooLarge",
+            f"spec.workflow: the Workflow has {size} bytes, more than the {MAX_WORKFLOW} that fit into etcd; "
+            "move scripts and data out of it, or its templates into WorkflowTemplates",
+        )
+
+
+def _copy(value: Any, path: str) -> dict[str, Any]:
+    """A copy of a spec that may be changed, once it is known to nest within reason."""
+    if not isinstance(value, dict):
+        raise Refused("SpecInvalid", f"{path}: expected a mapping (Argo's WorkflowSpec), found {kind_of(value)}")
+    try:
+        check_depth(value)
+    except UnreadableError as error:
+        raise Refused("SpecInvalid", f"{path}: {error}") from None
+    return json.loads(json.dumps(value))

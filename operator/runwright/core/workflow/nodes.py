@@ -1,0 +1,58 @@
+"""Which nodes of a Workflow stand in the status of its run: a bounded choice, so that a run stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from runwright.api.pipelinerun import NodeStatus
+from runwright.core.status.sizes import json_bytes
+
+NODES_BUDGET = 3584
+"""Bytes of JSON that `status.nodes` may take: a run of any size stays under 8 KB in etcd."""
+
+NODE_OVERHEAD = 72
+"""Bytes of the field names and punctuation of one node."""
+
+TIME_BYTES = 36
+"""Bytes of one time with its field name."""
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def bounded_nodes(nodes: Iterable[NodeStatus]) -> tuple[tuple[NodeStatus, ...], int]:
+    """The nodes that fit the budget, oldest first, and how many were left out.
+
+    Kept first: what failed (that is what people look for), then what runs now, then the rest, each oldest first.
+    """
+    kept: list[NodeStatus] = []
+    omitted, left = 0, NODES_BUDGET
+    for node in sorted(nodes, key=lambda node: (urgency(node), *age(node))):
+        size = node_bytes(node)
+        if size <= left:
+            kept.append(node)
+            left -= size
+        else:
+            omitted += 1
+    return tuple(sorted(kept, key=age)), omitted
+
+
+def urgency(node: NodeStatus) -> int:
+    """Rank of a node for being kept: 0 failed, 1 running or pending, 2 everything else."""
+    if node.phase in ("Failed", "Error"):
+        return 0
+    return 1 if node.phase in ("Running", "Pending") else 2
+
+
+def age(node: NodeStatus) -> tuple[datetime, str]:
+    """Order of nodes by start; the id decides between equals, so that equal Workflows give equal statuses."""
+    return (node.started_at or EPOCH, node.id)
+
+
+def node_bytes(node: NodeStatus) -> int:
+    """An upper estimate of a node's JSON, without building it."""
+    words = sum(json_bytes(word) for word in (node.id, node.name, node.type, node.phase))
+    message = json_bytes(node.message) + 14 if node.message else 0
+    return (
+        NODE_OVERHEAD + words + message + TIME_BYTES * sum(at is not None for at in (node.started_at, node.finished_at))
+    )

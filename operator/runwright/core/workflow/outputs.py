@@ -1,0 +1,69 @@
+"""What of a Workflow's outputs stands in the status of its run: a bounded choice, so that a run stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from runwright.api.pipelinerun import OutputArtifact, OutputParameter, Outputs
+from runwright.core.status.sizes import json_bytes
+
+OUTPUTS_BUDGET = 1536
+"""Bytes of names, values and keys that `status.outputs` may take."""
+
+VALUE_LIMIT = 512
+"""Bytes of one output parameter's value; a longer one is left out and its name kept."""
+
+LOGS_ARTIFACT = "main-logs"
+"""The artifact that Argo adds to a node when it archives logs; not an output of the pipeline."""
+
+
+def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
+    """Parameters and artifacts of all given outputs (a later one replaces an earlier one of its name), or None."""
+    parameters: dict[str, OutputParameter] = {}
+    artifacts: dict[str, OutputArtifact] = {}
+    for output in outputs:
+        for name, item in named(output.get("parameters")):
+            value = item.get("value")
+            short = isinstance(value, str) and json_bytes(value) <= VALUE_LIMIT
+            parameters[name] = OutputParameter(name=name, value=cast(str, value) if short else None)
+        for name, item in named(output.get("artifacts")):
+            if name != LOGS_ARTIFACT:
+                artifacts[name] = OutputArtifact(name=name, key=artifact_key(item))
+    if not parameters and not artifacts:
+        return None
+    left, omitted = OUTPUTS_BUDGET, 0
+    kept: list[OutputParameter | OutputArtifact] = []
+    for item in [*parameters.values(), *artifacts.values()]:
+        content = item.value if isinstance(item, OutputParameter) else item.key
+        size = 24 + json_bytes(item.name) + json_bytes(content or "")
+        if size <= left:
+            kept.append(item)
+            left -= size
+        else:
+            omitted += 1
+    return Outputs(
+        parameters=[item for item in kept if isinstance(item, OutputParameter)] or None,
+        artifacts=[item for item in kept if isinstance(item, OutputArtifact)] or None,
+        omitted=omitted or None,
+    )
+
+
+def named(items: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The items of a list that are objects with a usable name."""
+    for item in cast(list[object], items) if isinstance(items, list) else []:
+        if isinstance(item, Mapping):
+            fields = cast(Mapping[str, Any], item)
+            name = fields.get("name")
+            if isinstance(name, str) and 0 < len(name) <= 253:
+                yield name, fields
+
+
+def artifact_key(artifact: Mapping[str, Any]) -> str | None:
+    """The key of an artifact in its store: Argo writes it under the store's own field (`s3.key`, `gcs.key` …)."""
+    for store in artifact.values():
+        if isinstance(store, Mapping):
+            key = cast(Mapping[str, Any], store).get("key")
+            if isinstance(key, str) and len(key) <= 1024:
+                return key
+    return None

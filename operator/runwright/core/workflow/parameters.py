@@ -1,0 +1,147 @@
+"""The run's parameters, set in the Workflow's arguments as `argo submit --parameter` sets them.
+
+Argo (v3.7) replaces a declared parameter by its name and new value and adds names that nobody declared. Runwright
+keeps what else was declared (default, enum, description), refuses names that nobody declared, and fills in a declared
+`default`, which Argo itself does not look at in a Workflow's arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+from runwright.api.pipelinerun import Parameter
+from runwright.core.workflow.expect import Refused, kind_of, listed, mapping, quoted, sequence, text
+
+
+def set_parameters(
+    spec: dict[str, Any], given: Sequence[Parameter], template_spec: Mapping[str, Any] | None = None
+) -> None:
+    """Sets `given` in `spec.arguments.parameters`, in place.
+
+    `template_spec` is the spec of the template that `spec.workflowTemplateRef` names: what it declares counts as
+    declared, and only what differs from it is written (Argo merges the two, the Workflow's own first).
+
+    Raises:
+        Refused: an unknown name, one without a value, a value that `enum` does not list, or a wrong shape.
+    """
+    own = declared(spec, "spec")
+    inherited = declared(template_spec or {}, "the template's spec")
+    values = {parameter.name: parameter.value for parameter in given}
+    _check_known(values, [*own, *(name for name in inherited if name not in own)])
+
+    missing: list[str] = []
+    added: list[dict[str, Any]] = []
+    for name in {**own, **inherited}:
+        effective = {**inherited.get(name, {}), **own.get(name, {})}
+        entry = own.get(name) or {"name": name}
+        if name in values:
+            _give(entry, values[name])
+        elif not _has_value(own.get(name) or inherited[name]):
+            default = _default(effective)
+            if default is not None:
+                _give(entry, default)
+            elif _has_value(effective):
+                entry["valueFrom"] = effective["valueFrom"]
+            else:
+                missing.append(name)
+                continue
+        elif name not in own:
+            continue
+        _check_enum(name, entry, effective)
+        if name not in own:
+            added.append(entry)
+    if missing:
+        raise Refused(
+            "ParameterMissing",
+            f"spec.parameters: {listed(missing)} must be given: declared without a value and without a default",
+        )
+    if added:
+        arguments = mapping(spec.get("arguments"), "spec.arguments")
+        arguments["parameters"] = [*own.values(), *added]
+        spec["arguments"] = arguments
+
+
+def declared(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
+    """The parameters in `spec.arguments`, by name, in their order: the very entries, not copies.
+
+    Raises:
+        Refused: they are not a list of mappings with a name and a plain value each.
+    """
+    arguments = mapping(spec.get("arguments"), f"{path}.arguments", "ParametersInvalid")
+    at = f"{path}.arguments.parameters"
+    found: dict[str, dict[str, Any]] = {}
+    for index, item in enumerate(sequence(arguments.get("parameters"), at, "ParametersInvalid")):
+        entry = mapping(item, f"{at}[{index}]", "ParametersInvalid")
+        name = text(entry.get("name"), f"{at}[{index}].name", "ParametersInvalid")
+        if not name:
+            raise Refused("ParametersInvalid", f"{at}[{index}].name: expected a name, found nothing")
+        if name in found:
+            raise Refused("ParametersInvalid", f"{at}[{index}].name: {quoted(name)} is declared twice")
+        for key in ("value", "default"):
+            if isinstance(entry.get(key), dict | list):
+                raise Refused(
+                    "ParametersInvalid",
+                    f"{at}[{index}].{key}: expected a string, number or boolean for {quoted(name)}, "
+                    f"found {kind_of(entry[key])}; write it as JSON text",
+                )
+        mapping(entry.get("valueFrom"), f"{at}[{index}].valueFrom", "ParametersInvalid")
+        sequence(entry.get("enum"), f"{at}[{index}].enum", "ParametersInvalid")
+        found[name] = entry
+    return found
+
+
+def any_string(value: Any) -> str:
+    """A plain value as the string that Argo makes of it (`AnyString`, Argo v3.7)."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+        case _:
+            return str(value)
+
+
+def _check_known(values: Mapping[str, str], known: Sequence[str]) -> None:
+    unknown = [name for name in values if name not in known]
+    if not unknown:
+        return
+    close = difflib.get_close_matches(unknown[0], known, n=1)
+    guess = f" Did you mean {quoted(close[0])}?" if close else ""
+    there = f"It declares {listed(known)}." if known else "It declares none."
+    raise Refused(
+        "ParameterUnknown",
+        f"spec.parameters: the Workflow declares no parameter {listed(unknown)} in spec.arguments.parameters."
+        f"{guess} {there}",
+    )
+
+
+def _has_value(entry: Mapping[str, Any]) -> bool:
+    """Whether Argo finds a value: `valueFrom.supplied` only says that somebody else is to give one."""
+    source = cast("dict[str, Any]", entry.get("valueFrom") or {})
+    return entry.get("value") is not None or bool(set(source) - {"supplied", "default"})
+
+
+def _default(entry: Mapping[str, Any]) -> Any:
+    source = cast("dict[str, Any]", entry.get("valueFrom") or {})
+    found = (entry.get("value"), entry.get("default"), source.get("default"))
+    return next((value for value in found if value is not None and not isinstance(value, dict | list)), None)
+
+
+def _give(entry: dict[str, Any], value: Any) -> None:
+    entry["value"] = value
+    # The value takes its place: Argo reads valueFrom only where there is no value, and refuses most of its forms here.
+    entry.pop("valueFrom", None)
+
+
+def _check_enum(name: str, entry: Mapping[str, Any], effective: Mapping[str, Any]) -> None:
+    allowed = cast("list[Any]", effective.get("enum") or [])
+    value = entry.get("value")
+    if allowed and value is not None and any_string(value) not in [any_string(one) for one in allowed]:
+        raise Refused(
+            "ParameterNotAllowed",
+            f"spec.parameters: {quoted(name)} is {quoted(any_string(value))}; "
+            f"expected one of {listed(any_string(one) for one in allowed)}",
+        )

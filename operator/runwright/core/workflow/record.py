@@ -1,0 +1,177 @@
+"""Read a Workflow into a WorkflowRecord.
+
+Nothing here raises on an odd object: anybody may write to a Workflow.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from itertools import islice
+from typing import cast
+
+from runwright.api.pipelinerun import KIND, SHARD_LABEL, NodeStatus
+from runwright.core.metrics.reports import MAX_OF_A_RUN, METRICS_OUTPUT
+from runwright.core.records import WorkflowRecord
+from runwright.core.status.sizes import shorten
+from runwright.core.workflow.nodes import bounded_nodes
+from runwright.core.workflow.outputs import bounded_outputs
+from runwright.kube.objects import (
+    Json,
+    annotations_of,
+    as_count,
+    as_mapping,
+    as_text,
+    as_time,
+    key_of,
+    metadata_of,
+    spec_of,
+    status_of,
+)
+
+GENERATION_ANNOTATION = "runwright.dev/generation"
+"""On a Workflow: the `metadata.generation` of the run that it was made from."""
+
+
+SOURCE_ANNOTATION = "runwright.dev/source-digest"
+"""On a Workflow: the digest of those fields of its run that it was made from."""
+
+
+ATTEMPT_ANNOTATION = "runwright.dev/attempt"
+"""On a Workflow: `spec.retries` of the run when it was made or last reset."""
+
+
+RESTORED_ANNOTATION = "runwright.dev/restored-from"
+"""On a Workflow that was put back from a snapshot: the uid of the one that it stands for."""
+
+
+MAX_NODES_BYTES = 64 * 1024 * 1024
+"""The most that `status.compressedNodes` may unpack to; more than an etcd object can hold of honest nodes."""
+
+
+NODE_MESSAGE_LIMIT = 256
+
+
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a character: in a pair it is one, alone it cannot be sent to the API server."""
+
+
+def workflow_record(body: Json) -> WorkflowRecord:
+    """What the decision needs of a Workflow."""
+    metadata, status = metadata_of(body), status_of(body)
+    owner = controller_run(metadata)
+    nodes = workflow_nodes(status)
+    kept, omitted = bounded_nodes([node_status(id, as_mapping(node)) for id, node in nodes.items()])
+    root = as_mapping(nodes.get(as_text(metadata.get("name"))))
+    annotations = as_mapping(metadata.get("annotations"))
+    return WorkflowRecord(
+        key=key_of(body),
+        uid=as_text(metadata.get("uid")),
+        resource_version=as_text(metadata.get("resourceVersion")),
+        owner_uid=as_text(owner.get("uid")),
+        owner_name=as_text(owner.get("name")),
+        generation=as_count(annotations.get(GENERATION_ANNOTATION)) or 0,
+        attempt=attempt_of(body),
+        restored_from=as_text(annotations.get(RESTORED_ANNOTATION)),
+        source_digest=as_text(annotations.get(SOURCE_ANNOTATION)),
+        shard=as_text(as_mapping(metadata.get("labels")).get(SHARD_LABEL)),
+        created_at=as_time(metadata.get("creationTimestamp")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        shutdown=as_text(spec_of(body).get("shutdown")),
+        phase=as_text(status.get("phase")),
+        message=as_text(status.get("message")),
+        progress=shorten(as_text(status.get("progress")), 32),
+        started_at=as_time(status.get("startedAt")),
+        finished_at=as_time(status.get("finishedAt")),
+        nodes=kept,
+        nodes_omitted=omitted,
+        metric_nodes=metric_nodes(nodes),
+        outputs=bounded_outputs(as_mapping(root.get("outputs")), as_mapping(status.get("outputs"))),
+    )
+
+
+def attempt_of(workflow: Json) -> int | None:
+    """Which attempt of its run a Workflow is, or None where it does not say."""
+    return as_count(annotations_of(workflow).get(ATTEMPT_ANNOTATION))
+
+
+def metric_nodes(nodes: Json) -> tuple[str, ...]:
+    """The nodes that have left metrics. Of pods only: a node above them repeats the outputs of its last child."""
+    ended = ("Succeeded", "Failed", "Error")
+    left = (
+        key
+        for key, node in nodes.items()
+        if node_has(as_mapping(node), "type", ("Pod",))
+        and node_has(as_mapping(node), "phase", ended)
+        and leaves_metrics(node)
+    )
+    return tuple(islice(left, MAX_OF_A_RUN))
+
+
+def node_has(node: Json, field: str, values: tuple[str, ...]) -> bool:
+    """Whether a field of a node has one of these values."""
+    return as_text(node.get(field)) in values
+
+
+def leaves_metrics(node: object) -> bool:
+    """Whether a node has the output, artifact or parameter, in which metrics are left."""
+    outputs = as_mapping(as_mapping(node).get("outputs"))
+    return any(output_of(outputs, kind) is not None for kind in ("artifacts", "parameters"))
+
+
+def output_of(outputs: Json, kind: str, name: str = METRICS_OUTPUT) -> Json | None:
+    """The output artifact or parameter of that name."""
+    found = outputs.get(kind)
+    entries = cast(list[object], found) if isinstance(found, list) else []
+    return next((as_mapping(entry) for entry in entries if as_mapping(entry).get("name") == name), None)
+
+
+def controller_run(metadata: Json) -> Json:
+    """The owner reference of the PipelineRun that controls an object, or an empty one."""
+    owners = metadata.get("ownerReferences")
+    for owner in cast(list[object], owners) if isinstance(owners, list) else []:
+        reference = as_mapping(owner)
+        if reference.get("kind") == KIND and reference.get("controller") is True:
+            return reference
+    return {}
+
+
+def workflow_nodes(status: Json) -> Json:
+    """A Workflow's nodes, by id.
+
+    Argo 3.7 moves `status.nodes` into `status.compressedNodes` (gzip, base64) when they near 1 MB; nodes that it
+    keeps in a database of its own, or packs in a way that is not gzip, are not readable here and come out empty.
+    """
+    packed = as_text(status.get("compressedNodes"))
+    return unpacked(packed) if packed else as_mapping(status.get("nodes"))
+
+
+def unpacked(packed: str) -> Json:
+    """The object that stands in a text as gzip in base64, or an empty one where it cannot be read."""
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        raw = unpacker.decompress(base64.b64decode(packed), MAX_NODES_BYTES)
+        found: object = json.loads(raw) if unpacker.eof else None
+        if SURROGATE.search(raw):
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+        return as_mapping(found)
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        return {}
+
+
+def node_status(node_id: str, node: Json) -> NodeStatus:
+    """One node, in short. The message only where it says what went wrong."""
+    phase = as_text(node.get("phase"))
+    message = as_text(node.get("message")) if phase not in ("Succeeded", "Running") else ""
+    return NodeStatus(
+        id=shorten(node_id, 253),
+        name=shorten(as_text(node.get("displayName")) or as_text(node.get("name")), 253),
+        type=shorten(as_text(node.get("type")), 32),
+        phase=shorten(phase, 32),
+        started_at=as_time(node.get("startedAt")),
+        finished_at=as_time(node.get("finishedAt")),
+        message=shorten(message, NODE_MESSAGE_LIMIT) or None,
+    )

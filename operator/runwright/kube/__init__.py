@@ -1,0 +1,1 @@
+"""Kubernetes for any controller: requests, watches, credentials, Leases. Knows nothing of runs."""

@@ -1,1 +1,0 @@
-"""What turns decisions into effects: queue, store, worker, resync."""

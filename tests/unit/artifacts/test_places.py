@@ -1,0 +1,154 @@
+"""The fields of a place: taken as Argo takes them, and refused where they would lead somewhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runwright.artifacts.places import ArtifactError, AzurePlace, S3Place, SecretKey, link_local, place, quoted
+
+S3 = {"endpoint": "minio:9000", "bucket": "b", "key": "k"}
+GCS = {"bucket": "b", "key": "k"}
+AZURE = {"endpoint": "https://acct.blob.core.windows.net", "container": "c", "blob": "k", "useSDKCreds": True}
+SECRET = {"name": "creds", "key": "a"}
+
+
+def refused(kind: str, fields: dict[str, Any]) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        place(kind, fields, "here")
+    assert caught.value.reason == "Unsupported"
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/",
+        "//",
+        "/k",
+        "k//",
+        "a//b",
+        ".",
+        "..",
+        "../k",
+        "a/../b",
+        "a/./b",
+        "a/..",
+        "a/../",
+        "a\0b",
+        "a\nb",
+        "\ud800",
+        "k" * 1025,
+    ],
+)
+def test_a_key_that_may_mean_another_one(key: str):
+    assert refused("s3", {**S3, "key": key}).startswith("here: s3.key: expected a key")
+    assert refused("gcs", {**GCS, "key": key}).startswith("here: gcs.key: expected a key")
+    assert refused("azure", {**AZURE, "blob": key}).startswith("here: azure.blob: expected a key")
+
+
+@pytest.mark.parametrize(
+    "key", ["k", "a/b", "dir/", "a b", "a%2e%2e/b", "...", "a..b/c", "é+?#&=", "-", "~", "a\\..\\b"]
+)
+def test_a_key_that_means_itself(key: str):
+    assert getattr(place("s3", {**S3, "key": key}, "here"), "key", "") == key
+
+
+@pytest.mark.parametrize("bucket", ["", "a/b", "..", ".", "a?x", "a#x", "-a", "a b", "{{inputs.parameters.b}}", "a@b"])
+def test_a_bucket_is_never_a_path(bucket: str):
+    assert "expected the name of a bucket or container" in refused("s3", {**S3, "bucket": bucket})
+    assert "expected the name of a bucket or container" in refused("gcs", {**GCS, "bucket": bucket})
+    assert "expected the name of a bucket or container" in refused("azure", {**AZURE, "container": bucket})
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "https://minio:9000", "minio:9000/path", "user@minio", "minio?", "a b", "minio:x"]
+)
+def test_an_endpoint_of_s3_is_a_host(endpoint: str):
+    assert "s3.endpoint: expected HOST or HOST:PORT without a scheme" in refused("s3", {**S3, "endpoint": endpoint})
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["minio", "minio.ns.svc:9000", "10.0.0.1:9000", "[2001:db8::1]:9000", "s3.amazonaws.com"]
+)
+def test_endpoints_of_s3(endpoint: str):
+    assert getattr(place("s3", {**S3, "endpoint": endpoint}, "here"), "endpoint", "") == endpoint
+
+
+METADATA = ["169.254.169.254", "169.254.169.254:80", "2852039166", "0xA9FEA9FE", "0251.0376.0251.0376", "169.254.43518"]
+METADATA_6 = ["[::ffff:169.254.169.254]:80", "[fd00:ec2::254]", "[fe80::1]"]
+
+
+@pytest.mark.parametrize("host", METADATA + METADATA_6)
+def test_a_metadata_service_is_no_object_store(host: str):
+    """It would answer with credentials of whoever reads, and the caller would get them as an artifact."""
+    assert link_local(host)
+    assert "expected the address of an object store" in refused("s3", {**S3, "endpoint": host, "insecure": True})
+    azure = {**AZURE, "endpoint": f"http://{host}", "useSDKCreds": False, "accountKeySecret": SECRET}
+    assert "expected the address of an object store" in refused("azure", azure)
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "minio", "1", "255.255.255.255.255", "[2001:db8::1]:80", "4294967296", "a.1"]
+)
+def test_other_addresses(host: str):
+    assert not link_local(host)
+
+
+def test_secrets_of_s3():
+    both = {"accessKeySecret": SECRET, "secretKeySecret": {"name": "creds", "key": "b"}}
+    found = place("s3", {**S3, **both, "caSecret": {"name": "ca", "key": "c"}, "roleARN": "arn"}, "here")
+    assert isinstance(found, S3Place)
+    assert found.secrets == {
+        "accessKeySecret": SecretKey("creds", "a"),
+        "secretKeySecret": SecretKey("creds", "b"),
+        "caSecret": SecretKey("ca", "c"),
+    }
+    assert not found.own_identity
+    # Argo takes a Secret without a name for none, and a token only with its keys.
+    found = place(
+        "s3", {**S3, "accessKeySecret": {"name": ""}, "sessionTokenSecret": SECRET, "caSecret": SECRET}, "here"
+    )
+    assert isinstance(found, S3Place)
+    assert list(found.secrets) == ["caSecret"]
+    assert found.own_identity
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"accessKeySecret": SECRET}, "s3.secretKeySecret: expected a Secret, as accessKeySecret names one"),
+        ({"caSecret": {"name": "ca"}}, 's3.caSecret.key: expected the key in Secret "ca"'),
+        ({"caSecret": {"name": "../x", "key": "a"}}, 's3.caSecret.name: expected the name of a Secret, found "../x"'),
+        ({"roleARN": "arn:aws:iam::1:role/r"}, "roles are not assumed"),
+        ({"encryptionOptions": {"serverSideCustomerKeySecret": SECRET}}, "no key of a customer's own (SSE-C)"),
+    ],
+)
+def test_what_s3_is_not_read_with(fields: dict[str, Any], message: str):
+    assert message in refused("s3", {**S3, **fields})
+
+
+def test_azure():
+    found = place("azure", {**AZURE, "useSDKCreds": False, "accountKeySecret": SECRET}, "here")
+    assert isinstance(found, AzurePlace)
+    assert (found.account, found.container, found.key) == ("acct", "c", "k")
+    assert (found.store, found.own_identity) == ("acct.blob.core.windows.net/c", False)
+    local = {**AZURE, "endpoint": "http://127.0.0.1:10000/dev", "useSDKCreds": False, "accountKeySecret": SECRET}
+    assert getattr(place("azure", local, "here"), "account", "") == "dev"
+    assert "expected a Secret, or useSDKCreds: true" in refused("azure", {**AZURE, "useSDKCreds": False})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://evil.example", "http://acct.blob.core.windows.net", "https://acct.blob.core.windows.net.evil.example",
+     "https://evil.example/acct.blob.core.windows.net"],
+)  # fmt: skip
+def test_the_readers_own_token_goes_to_azure_alone(endpoint: str):
+    assert "expected an endpoint of Azure itself over https" in refused("azure", {**AZURE, "endpoint": endpoint})
+
+
+def test_names_in_messages_stay_on_their_line():
+    assert quoted("a\nb\x1b[31m") == '"a?b?[31m"'
+    assert len(quoted("a" * 5000)) == 255

@@ -1,0 +1,245 @@
+"""A reconciler that is called by hand, in a world on virtual time where no operator runs by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.controller.actions import Actions
+from runwright.controller.intake import Intake
+from runwright.controller.measures import Measures
+from runwright.controller.policies import Policies
+from runwright.controller.queue import WorkQueue
+from runwright.controller.reconciler import Reconciler
+from runwright.controller.resync import Resync
+from runwright.controller.series import RunSeries
+from runwright.controller.store import Store
+from runwright.controller.sweep import Sweep
+from runwright.core.metrics.series import DEFAULT_LABELS, chosen_labels
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.run_record import run_record
+from runwright.core.workflow.build import BuildOptions
+from runwright.core.workflow.record import workflow_record
+from runwright.kube.objects import Json, Key
+from tests.unit.fake.apiserver import selects, timestamp
+from tests.unit.fake.cluster import FaultyCluster
+from tests.unit.fake.faults import Surroundings
+from tests.unit.fake.virtual_time import run_virtually
+from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
+
+KEY = Key(NAMESPACE, RUN)
+
+
+class ByHand:
+    """A process that never crashes, and that the world's fault is not for."""
+
+    faulty = False
+
+    def __init__(self, world: World) -> None:
+        self.world: Surroundings = world
+
+    def crash(self) -> None:
+        raise AssertionError("it has no fault")
+
+    async def pause(self, seconds: float) -> None:
+        raise AssertionError("it has no fault")
+
+
+class Bench:
+    """The parts of an operator, each to be called by hand; nothing is told to it that the test does not tell."""
+
+    def __init__(self, world: World | None = None, default: RetentionPolicySpec | None = None) -> None:
+        self.world = world or World(collect_after=None)
+        self.server = self.world.server
+        self.cluster = FaultyCluster(ByHand(self.world))
+        self.store, self.queue = Store(), WorkQueue[Key]()
+        self.woken: list[Key] = []
+        self.sweep = Sweep(self.cluster, self.store, self.queue, self.world.clock)
+        self.policies = Policies(
+            self.cluster, default or RetentionPolicySpec(), self.sweep.policy_changed, self.sweep.policy_begins
+        )
+        self.reconciler = Reconciler(
+            self.cluster,
+            self.store,
+            self.world.clock,
+            BuildOptions(),
+            self.policies,
+            self.woken.append,
+            Measures(),
+            self.world.artifacts,
+        )
+        self.resync = Resync(self.cluster, self.store, self.queue)
+        self.series = RunSeries(chosen_labels(DEFAULT_LABELS), 100)
+        self.intake = Intake(self.store, self.queue, self.policies, self.series)
+        self._before: Counter[tuple[str, str]] = Counter()
+
+    # ------------------------------------------------------------------------------------------------------- its parts
+
+    @property
+    def actions(self) -> Actions:
+        return self.reconciler._actions
+
+    async def reconcile(self, name: str = RUN) -> float | None:
+        return await self.reconciler.reconcile(Key(NAMESPACE, name))
+
+    async def take(self) -> set[Key]:
+        """The keys that wait for a worker, taken out of the queue."""
+        keys: set[Key] = set()
+        while len(self.queue):
+            keys.add(key := await self.queue.get())
+            self.queue.done(key)
+        return keys
+
+    def calls(self) -> dict[str, int]:
+        """The calls that were made since `forget_calls`."""
+        made = self.server.calls - self._before
+        return {f"{verb} {resource}": number for (verb, resource), number in made.items()}
+
+    def forget_calls(self) -> None:
+        self._before = Counter(self.server.calls)
+
+    # ------------------------------------------------------------------------------------------------------ the watches
+
+    def tell(self, name: str = RUN) -> RunRecord:
+        """Tell of the run as it is now, as its watch would: one that is archived leaves that."""
+        body = self.world.run(name)
+        assert body is not None
+        archived = not selects("runwright.dev/storage-state!=Archived", body["metadata"].get("labels") or {})
+        self.intake.pipelinerun("DELETED" if archived else "MODIFIED", body)
+        return run_record(body)
+
+    def tell_workflow(self, name: str = RUN) -> WorkflowRecord:
+        body = self.world.workflow(name)
+        assert body is not None
+        self.intake.workflow("MODIFIED", body)
+        return workflow_record(body)
+
+    def run(self, name: str = RUN) -> RunRecord:
+        """The run as etcd has it."""
+        body = self.world.run(name)
+        assert body is not None
+        return run_record(body)
+
+    # -------------------------------------------------------------------------------------------------------- the plot
+
+    async def run_to_end(self, entrypoint: str = "flaky", name: str = RUN, **spec: Any) -> RunRecord:
+        """A run that has ended with its Workflow, and with which the operator is through."""
+        self.world.apply(manifest(entrypoint) | spec, name)
+        self.tell(name)
+        await self.reconcile(name)
+        await self.world.until(lambda: self.world.argo_phase(name) in ("Succeeded", "Failed", "Error"))
+        self.tell_workflow(name)
+        await self.reconcile(name)
+        self.tell(name)
+        await self.reconcile(name)
+        assert self.run(name).finished
+        return self.run(name)
+
+    def finished(
+        self, name: str = RUN, phase: str = "Succeeded", *, ago: timedelta = timedelta(0), **parts: Any
+    ) -> RunRecord:
+        """A run that ended without a Workflow some time ago; nobody is told of it."""
+        at = timestamp(self.world.clock.now() - ago)
+        status = {"phase": phase, "finishedAt": at, "observedGeneration": 1, "retries": 0, **parts.pop("status", {})}
+        spec = manifest() | parts.pop("spec", {})
+        self.server.create(
+            "PipelineRun",
+            {"metadata": {"namespace": NAMESPACE, "name": name, **parts}, "spec": spec, "status": status},
+        )
+        return self.run(name)
+
+    async def wait(self, wait: timedelta | float) -> datetime:
+        """Let time pass; gives what it is then."""
+        await self.world.sleep(wait.total_seconds() if isinstance(wait, timedelta) else wait)
+        return self.world.clock.now()
+
+
+def virtually(test: Callable[[Bench], Awaitable[None]], **options: Any) -> None:
+    """Run the test on a bench of its own; no rule of the world may be broken by it."""
+
+    async def main() -> None:
+        bench = Bench(**options)
+        await test(bench)
+        assert bench.world.problems == []
+
+    run_virtually(main())
+
+
+def status(bench: Bench) -> dict[str, Any]:
+    return dict((bench.world.run() or {}).get("status", {}))
+
+
+def remembered(bench: Bench) -> dict[str, Any]:
+    """All that the operator keeps in memory about runs."""
+    store, reconciler = bench.store, bench.reconciler
+    found = {
+        "runs": store.runs(),
+        "workflows": store.workflows(),
+        "told": store._told,
+        "unwatched": store._unwatched,
+        "finished": reconciler.finished._waiting,
+        "available": reconciler.finished._phases,
+        "last": reconciler.finished._last,
+        "memory": reconciler._memory,
+        "unclaimed": reconciler._unclaimed,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+async def settled(bench: Bench, entrypoint: str = "flaky", **spec: Any) -> None:
+    """A run that has ended, and for which there is nothing to be done now."""
+    await bench.run_to_end(entrypoint, **spec)
+    assert bench.store.runs() == [] and bench.store.workflows() == []
+    bench.forget_calls()
+
+
+async def ended(bench: Bench, entrypoint: str = "flaky") -> tuple[RunRecord, WorkflowRecord]:
+    """A run that has ended, and its Workflow."""
+    run = await bench.run_to_end(entrypoint)
+    bench.forget_calls()
+    return run, workflow_record(bench.world.workflow() or {})
+
+
+def there(bench: Bench) -> WorkflowRecord:
+    return workflow_record(bench.world.workflow() or {})
+
+
+def fails(error: BaseException) -> Any:
+    """A call of the cluster that fails."""
+
+    async def fail(*_: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def first(call: Any, before: Callable[[], object]) -> Any:
+    """A call of the cluster before which, once, something happens."""
+    done: list[object] = []
+
+    async def wrapped(*arguments: Any) -> Any:
+        if not done:
+            done.append(before() or True)
+        return await call(*arguments)
+
+    return wrapped
+
+
+def after(call: Any, then: Callable[[], object]) -> Any:
+    """A call of the cluster after which, once, something happens."""
+    done: list[object] = []
+
+    async def wrapped(*arguments: Any) -> Any:
+        result = await call(*arguments)
+        if not done:
+            done.append(then() or True)
+        return result
+
+    return wrapped
+
+
+def uid_of(body: Json | None) -> str:
+    return (body or {}).get("metadata", {}).get("uid", "")

@@ -1,0 +1,124 @@
+"""What the operator may not do is told by the run; and a Workflow of another shard becomes one of this."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from runwright.core.decision import Keep, Look, Restart, Retry
+from runwright.core.records import Kept, NotSeen, Refusal
+from runwright.core.workflow.build import BuildOptions
+from runwright.kube.errors import ApiError
+from tests.unit.controller.bench import Bench, ended, there, virtually
+from tests.unit.fake.world import RUN, manifest
+
+SHARD = "runwright.dev/shard"
+FORBIDDEN = ApiError(403, "Forbidden", "pods is forbidden: the operator cannot list them")
+
+
+def forbid(bench: Bench, *calls: str) -> None:
+    """The API server refuses these calls."""
+
+    async def refuse(*_: object) -> None:
+        raise FORBIDDEN
+
+    for name in calls:
+        setattr(bench.cluster, name, refuse)
+
+
+def in_shard(bench: Bench, name: str) -> None:
+    bench.actions._options = BuildOptions(shard=name)
+
+
+def labels(bench: Bench) -> dict[str, str]:
+    return cast(dict[str, Any], bench.world.workflow() or {})["metadata"].get("labels") or {}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_retry_that_is_not_allowed_is_a_refusal_that_heals(gone: bool) -> None:
+    async def test(bench: Bench) -> None:
+        _, workflow = await ended(bench)
+        bench.world.retry()
+        if gone:
+            bench.world.delete("Workflow")
+        run = bench.tell()
+        forbid(bench, "list_leftovers")
+        observed = await bench.actions.carry_out(run, NotSeen(), Restart() if gone else Retry(workflow))
+        assert observed.seen == Refusal(
+            "Forbidden", f"the operator may not retry runs: {FORBIDDEN.message}", heals=True
+        )
+        assert bench.run().retries == 1 and bench.run().status.retries == 0
+
+    virtually(test)
+
+
+def test_other_faults_of_a_retry_are_tried_again() -> None:
+    async def test(bench: Bench) -> None:
+        _, workflow = await ended(bench)
+        bench.world.retry()
+        run = bench.tell()
+
+        async def fail(*_: object) -> None:
+            raise ApiError(500, "InternalError", "no")
+
+        bench.cluster.list_leftovers = fail  # type: ignore[method-assign]
+        with pytest.raises(ApiError, match="500"):
+            await bench.actions.carry_out(run, NotSeen(), Retry(workflow))
+
+    virtually(test)
+
+
+def test_a_workflow_that_may_not_be_kept_stays() -> None:
+    async def test(bench: Bench) -> None:
+        run, workflow = await ended(bench)
+        forbid(bench, "create_snapshot")
+        observed = await bench.actions.carry_out(run, workflow, Keep(workflow))
+        assert observed.seen == Kept(
+            there(bench), f"the Workflow stays: the operator may not keep it ({FORBIDDEN.message})"
+        )
+
+    virtually(test)
+
+
+def test_a_run_from_another_shard_brings_its_workflow_along() -> None:
+    async def test(bench: Bench) -> None:
+        in_shard(bench, "gold")
+        bench.world.apply(manifest())
+        bench.tell()
+        await bench.reconcile()
+        assert labels(bench)[SHARD] == "gold"
+        in_shard(bench, "rest")
+        bench.forget_calls()
+        observed = await bench.actions.carry_out(bench.run(), NotSeen(), Look())
+        assert labels(bench)[SHARD] == "rest"
+        assert observed.seen == there(bench)
+        assert bench.calls() == {"get pipelineruns": 1, "get workflows": 1, "patch workflows": 1}
+        bench.forget_calls()
+        await bench.actions.carry_out(bench.run(), NotSeen(), Look())
+        assert "patch workflows" not in bench.calls(), "only once"
+
+    virtually(test)
+
+
+def test_what_has_ended_or_is_not_ours_is_not_labelled() -> None:
+    async def test(bench: Bench) -> None:
+        run, _ = await ended(bench)
+        in_shard(bench, "rest")
+        bench.forget_calls()
+        await bench.actions.carry_out(run, NotSeen(), Look())
+        assert "patch workflows" not in bench.calls()
+        assert SHARD not in labels(bench)
+
+    virtually(test)
+
+
+def test_without_shards_no_label_is_written_and_an_old_one_is_taken_off() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        await bench.reconcile()
+        assert SHARD not in labels(bench)
+        assert labels(bench)["runwright.dev/run"] == RUN
+
+    virtually(test)

@@ -1,0 +1,372 @@
+"""Of several candidates one acts: whoever dies, sleeps, or cannot reach the API server, and however late replies come."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from runwright.controller.election import LEASE_SECONDS, Election
+from runwright.kube.errors import ApiError
+from runwright.kube.fence import Fence
+from runwright.kube.objects import Json, Key
+from runwright.ports import Leases
+from tests.unit.fake.virtual_time import run_virtually
+
+KEY = Key("system", "operator")
+
+
+class Shared:
+    """One Lease, as an API server keeps it."""
+
+    def __init__(self) -> None:
+        self.body: Json | None = None
+        self.version = 0
+        self.writes = 0
+        self.changed = asyncio.Condition()
+
+    async def write(self, body: Json | None) -> Json | None:
+        async with self.changed:
+            self.version += 1
+            self.writes += 1
+            if body is not None:
+                body = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}}
+            self.body = body
+            self.changed.notify_all()
+        return body
+
+
+class Door(Leases):
+    """The way of one candidate to it: slow, cut, or shut."""
+
+    def __init__(self, shared: Shared, chance: random.Random | None = None) -> None:
+        self.shared = shared
+        self.chance = chance
+        self.shut = False
+        self.frozen = asyncio.Event()
+        self.frozen.set()
+        self.watches = 0
+
+    async def pass_through(self) -> None:
+        await self.frozen.wait()
+        if self.chance:
+            await asyncio.sleep(self.chance.choice((0.001, 0.05, 0.3, 1.0)))
+            await self.frozen.wait()
+        if self.shut:
+            raise ApiError(0, "Unreachable", "no reply")
+
+    @override
+    async def get(self, key: Key) -> Json | None:
+        await self.pass_through()
+        body = self.shared.body
+        await self.pass_through()
+        return body
+
+    @override
+    async def create(self, body: Json) -> Json:
+        await self.pass_through()
+        if self.shared.body is not None:
+            raise ApiError(409, "AlreadyExists", "there is one")
+        written = await self.shared.write(body)
+        await self.pass_through()
+        assert written
+        return written
+
+    @override
+    async def replace(self, body: Json) -> Json:
+        await self.pass_through()
+        there = self.shared.body
+        if there is None:
+            raise ApiError(404, "NotFound", "there is none")
+        if there["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", "it has changed")
+        written = await self.shared.write(body)
+        await self.pass_through()
+        assert written
+        return written
+
+    @override
+    async def events(self, key: Key, since: str) -> AsyncGenerator[tuple[str, Json]]:
+        self.watches += 1
+        await self.pass_through()
+        yield "OPENED", {}
+        known = int(since)
+        while True:
+            async with self.shared.changed:
+                while self.shared.version <= known:
+                    await self.shared.changed.wait()
+                known, body = self.shared.version, self.shared.body
+            await self.pass_through()
+            yield ("MODIFIED", body) if body is not None else ("DELETED", {})
+
+
+class Clock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 26, tzinfo=UTC)
+
+
+class Candidate:
+    """A process: it wins, holds, and begins anew when it has lost."""
+
+    def __init__(
+        self, name: str, shared: Shared, chance: random.Random | None = None, fence: Fence | None = None
+    ) -> None:
+        self.door = Door(shared, chance)
+        self.fence = fence or Fence(clock=asyncio.get_running_loop().time)
+        self.election = Election(self.door, KEY, name, Clock(), self.fence)
+        self.terms = 0
+        self.won = asyncio.Event()
+        self.task = asyncio.create_task(self.live())
+
+    async def live(self) -> None:
+        while True:
+            await self.election.win()
+            self.terms += 1
+            self.won.set()
+            await self.election.hold(asyncio.Event())
+            self.won.clear()
+
+    async def die(self) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+def test_the_first_one_acts_and_the_others_stand_by():
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second = Candidate("b", shared)
+        writes = shared.writes
+        await asyncio.sleep(60)
+        assert first.fence.open
+        assert not second.fence.open
+        assert 28 <= shared.writes - writes <= 31  # once in two seconds
+        assert second.door.watches == 1
+
+    run_virtually(scene())
+
+
+def test_a_dead_leader_is_followed_when_its_lease_has_run_out():
+    async def scene() -> None:
+        shared, loop = Shared(), asyncio.get_running_loop()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second = Candidate("b", shared)
+        await asyncio.sleep(31)
+        await first.die()
+        died = loop.time()
+        await second.won.wait()
+        assert LEASE_SECONDS - 2.1 <= loop.time() - died <= LEASE_SECONDS + 0.1
+
+    run_virtually(scene())
+
+
+def test_a_leader_that_ends_is_followed_at_once():
+    async def scene() -> None:
+        shared, loop = Shared(), asyncio.get_running_loop()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second = Candidate("b", shared)
+        await asyncio.sleep(7)
+        await first.die()
+        await first.election.release()
+        released = loop.time()
+        assert not first.fence.open
+        await second.won.wait()
+        assert loop.time() - released < 0.01
+
+    run_virtually(scene())
+
+
+@pytest.mark.parametrize("lost", ["reply", "request"])
+def test_it_is_given_back_although_the_last_renewal_was_cut_off(lost: str):
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        if lost == "reply":
+            assert shared.body
+            await shared.write(shared.body)
+        await first.die()
+        await first.election.release()
+        assert shared.body
+        assert shared.body["spec"]["holderIdentity"] == ""
+
+    run_virtually(scene())
+
+
+def test_what_another_one_holds_is_not_given_back():
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second = Candidate("b", shared)
+        await asyncio.sleep(1)
+        first.door.shut = True
+        await second.won.wait()
+        first.door.shut = False
+        await first.die()
+        await first.election.release()
+        assert shared.body
+        assert shared.body["spec"]["holderIdentity"] == "b"
+
+    run_virtually(scene())
+
+
+def test_a_sleeper_writes_nothing_when_it_wakes():
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second = Candidate("b", shared)
+        await asyncio.sleep(3)
+        first.door.frozen.clear()
+        await asyncio.sleep(8)
+        assert not first.fence.open
+        with pytest.raises(ApiError, match="not renewed in time"):
+            first.fence.check()
+        await second.won.wait()
+        first.door.frozen.set()
+        await asyncio.sleep(30)
+        assert not first.fence.open
+        assert second.fence.open
+        assert (first.terms, second.terms) == (1, 1)
+
+    run_virtually(scene())
+
+
+def test_an_api_server_that_is_away_ends_no_term_where_nobody_follows():
+    async def scene() -> None:
+        shared = Shared()
+        only = Candidate("a", shared)
+        await only.won.wait()
+        only.door.shut = True
+        await asyncio.sleep(600)
+        assert not only.fence.open
+        only.door.shut = False
+        await asyncio.sleep(3)
+        assert only.fence.open
+        assert only.terms == 1
+
+    run_virtually(scene())
+
+
+def test_a_lease_that_somebody_deletes_is_a_lost_one():
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        await shared.write(None)
+        await asyncio.sleep(5)
+        assert first.terms == 2
+        assert first.fence.open
+
+    run_virtually(scene())
+
+
+def test_an_edit_by_hand_of_something_else_ends_no_term():
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        assert shared.body
+        await shared.write({**shared.body, "metadata": {**shared.body["metadata"], "labels": {"seen": "yes"}}})
+        await asyncio.sleep(30)
+        assert first.terms == 1
+        assert shared.body
+        assert shared.body["metadata"]["labels"] == {"seen": "yes"}
+
+    run_virtually(scene())
+
+
+class Watched(Fence):
+    """A fence that may only be opened while no other one is open."""
+
+    def __init__(self, fences: list[Fence]) -> None:
+        super().__init__(clock=asyncio.get_running_loop().time)
+        self._fences = fences
+        fences.append(self)
+
+    @override
+    def open_until(self, until: float) -> None:
+        super().open_until(until)
+        if sum(one.open for one in self._fences) > 1:
+            self._fences.append(OVERLAP)
+
+
+OVERLAP = Fence()
+"""Stands in the list of fences for: two were open at once."""
+
+
+class Turmoil:
+    """Three candidates, and what befalls them."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.shared = Shared()
+        self.fences: list[Fence] = []
+        self.count = 0
+        self.candidates = [self.newcomer() for _ in range(3)]
+
+    def newcomer(self) -> Candidate:
+        self.count += 1
+        return Candidate(f"c{self.count}", self.shared, self.chance, Watched(self.fences))
+
+    async def befall(self, number: int, what: str) -> None:
+        one = self.candidates[number]
+        if what in ("freeze", "thaw"):
+            (one.door.frozen.clear if what == "freeze" else one.door.frozen.set)()
+        elif what in ("shut", "open"):
+            one.door.shut = what == "shut"
+        elif what in ("kill", "release"):
+            one.door.frozen.set()
+            await one.die()
+            if what == "release":
+                await one.election.release()
+            self.candidates[number] = self.newcomer()
+
+    async def over(self) -> bool:
+        """Let it be over; whether one of them acts then."""
+        for one in self.candidates:
+            one.door.frozen.set()
+            one.door.shut = False
+        for _ in range(40):
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            if any(one.fence.open for one in self.candidates):
+                return True
+        return False
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(["freeze", "thaw", "shut", "open", "kill", "release"]),
+            st.floats(0.01, 20),
+        ),
+        max_size=25,
+    ),
+)
+@settings(max_examples=100, deadline=None)
+def test_never_two_at_once_and_at_last_one(seed: int, steps: list[tuple[int, str, float]]):
+    """Whatever befalls three candidates, at most one may write; and when it is over, one does."""
+
+    async def scene() -> None:
+        turmoil = Turmoil(seed)
+        for number, what, pause in steps:
+            await turmoil.befall(number, what)
+            await asyncio.sleep(pause)
+        assert await turmoil.over()
+        assert OVERLAP not in turmoil.fences
+
+    run_virtually(scene())

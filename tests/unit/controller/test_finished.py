@@ -1,0 +1,184 @@
+"""What is remembered of finished runs, and when something is due for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from runwright.api.pipelinerun import Phase, PipelineRunStatus
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.controller.finished import FinishedRuns
+from runwright.core.records import RunRecord
+from runwright.core.retention.periods import NEVER, Times
+from runwright.kube.objects import Key
+from tests.unit.controller.records import KEY, NOW, run
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NEVER_SECONDS = float("inf")
+
+
+def ended(name: str = KEY.name, phase: Phase = Phase.SUCCEEDED, ago: timedelta = HOUR, **parts: object) -> RunRecord:
+    status = PipelineRunStatus(phase=phase, finished_at=NOW - ago)
+    return replace(run(key=Key("team", name)), status=status, **parts)
+
+
+def seconds(times: Times, *, workflow: bool = False, archived: bool = False) -> float | None:
+    """How long is waited for a run that was settled with these times."""
+    finished = FinishedRuns()
+    finished.wait(ended(archived=archived), times, workflow, NOW)
+    return finished.seconds(KEY, False, NOW)
+
+
+# ------------------------------------------------------------------------------------------------------ when what is due
+
+
+def test_nothing_is_known_of_a_run_that_was_not_settled() -> None:
+    assert FinishedRuns().seconds(KEY, True, NOW) is None
+
+
+def test_a_run_for_which_nothing_is_ever_due_is_known_all_the_same() -> None:
+    assert seconds(NEVER) == NEVER_SECONDS
+
+
+@pytest.mark.parametrize("field", ["archive_at", "delete_at"])
+def test_it_waits_for_what_is_due(field: str) -> None:
+    assert seconds(Times(**{field: NOW + HOUR})) == 3600
+    assert seconds(Times(**{field: NOW})) == 0
+    assert seconds(Times(**{field: NOW - DAY})) == 0
+
+
+def test_the_first_of_several_counts() -> None:
+    times = Times(archive_at=NOW + 2 * HOUR, delete_at=NOW + HOUR, drop_at=NOW + 3 * HOUR)
+    assert seconds(times, workflow=True) == 3600
+    assert seconds(replace(times, drop_at=NOW + timedelta(minutes=1)), workflow=True) == 60
+
+
+def test_the_time_of_the_workflow_counts_only_where_there_is_one() -> None:
+    assert seconds(Times(drop_at=NOW), workflow=False) == NEVER_SECONDS
+    assert seconds(Times(drop_at=NOW), workflow=True) == 0
+
+
+def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
+    finished = FinishedRuns()
+    finished.wait(ended(), Times(drop_at=NOW + HOUR), False, NOW)
+    assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
+    assert finished.seconds(KEY, True, NOW) == 3600
+    assert finished.seconds(KEY, False, NOW) == 3600, "it was told of, and nothing has told that it went"
+
+
+def test_where_nobody_looked_what_was_known_of_the_workflow_holds() -> None:
+    for known, expected in ((True, 3600), (False, NEVER_SECONDS)):
+        finished = FinishedRuns()
+        finished.wait(ended(), Times(drop_at=NOW + 2 * HOUR), known, NOW)
+        finished.wait(ended(), Times(drop_at=NOW + HOUR), None, NOW)
+        assert finished.seconds(KEY, False, NOW) == expected
+        finished.wait(ended(), Times(drop_at=NOW + HOUR), not known, NOW)
+        assert finished.seconds(KEY, False, NOW) != expected, "somebody has looked"
+
+
+def test_a_run_that_was_never_looked_at_has_no_workflow() -> None:
+    finished = FinishedRuns()
+    finished.wait(ended(), Times(drop_at=NOW), None, NOW)
+    assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
+
+
+def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
+    finished = FinishedRuns()
+    finished.wait(ended(), Times(delete_at=NOW + HOUR), False, NOW)
+    assert finished.seconds(KEY, False, NOW - DAY) == 25 * 3600
+
+
+# -------------------------------------------------------------------------------------------------------------- archived
+
+
+@pytest.mark.parametrize(
+    ("times", "workflow", "remembered"),
+    [
+        (NEVER, True, False),
+        (Times(delete_at=NOW + DAY + HOUR), False, False),
+        (Times(delete_at=NOW + DAY), False, True),
+        (Times(delete_at=NOW - HOUR), False, True),
+        (Times(drop_at=NOW - HOUR), False, False),
+        (Times(drop_at=NOW - HOUR), True, True),
+        # By no label is it found that a Workflow is still to go.
+        (Times(drop_at=NOW + 30 * DAY), True, True),
+        (Times(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), True, True),
+        (Times(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), False, False),
+    ],
+)
+def test_an_archived_run_is_remembered_only_where_nothing_else_leads_back_to_it(
+    times: Times, workflow: bool, remembered: bool
+) -> None:
+    finished = FinishedRuns()
+    finished.wait(ended(), NEVER, workflow, NOW)
+    finished.wait(ended(archived=True), times, workflow, NOW)
+    assert len(finished) == remembered
+    assert (finished.seconds(KEY, False, NOW) is not None) is remembered
+
+
+def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
+    finished = FinishedRuns()
+    for name in ("a", "b"):
+        finished.put(ended(name), KEEP_ONE)
+    finished.wait(ended("b", archived=True), Times(delete_at=NOW + HOUR), False, NOW)
+    assert finished.put(ended("a"), KEEP_ONE) == (False, None)
+
+
+# ------------------------------------------------------------------------------------------------------------------ wake
+
+
+def test_what_is_woken_is_due_until_it_is_settled_again() -> None:
+    finished = FinishedRuns()
+    finished.wait(ended(), NEVER, False, NOW)
+    assert finished.wake(KEY)
+    assert finished.seconds(KEY, False, NOW) == 0
+    assert not finished.wake(KEY), "it is in the queue already"
+    finished.wait(ended(), NEVER, False, NOW)
+    assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
+    assert finished.wake(KEY)
+
+
+def test_a_run_that_is_not_known_is_not_woken() -> None:
+    assert not FinishedRuns().wake(KEY)
+
+
+def test_a_run_that_is_dropped_is_not_known() -> None:
+    finished = FinishedRuns()
+    finished.put(ended(), KEEP_ONE)
+    finished.wait(ended(), NEVER, True, NOW)
+    finished.drop(KEY)
+    finished.drop(KEY)
+    assert len(finished) == 0 and not finished.wake(KEY)
+    assert finished.seconds(KEY, True, NOW) is None
+    assert list(finished.phases()) == []
+
+
+# --------------------------------------------------------------------------------------------------------------- surplus
+
+KEEP_ONE = RetentionPolicySpec(keep_succeeded=1)
+
+
+def test_a_run_that_ends_makes_the_one_before_the_last_ones_superfluous() -> None:
+    finished = FinishedRuns()
+    assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (False, None)
+    assert finished.put(ended("b", ago=2 * HOUR), KEEP_ONE) == (False, Key("team", "a"))
+    assert finished.put(ended("c", ago=HOUR), KEEP_ONE) == (False, Key("team", "b"))
+    assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (True, None)
+
+
+def test_namespaces_do_not_count_together() -> None:
+    finished = FinishedRuns()
+    finished.put(ended("a"), KEEP_ONE)
+    elsewhere = replace(ended("b"), key=Key("other", "b"))
+    assert finished.put(elsewhere, KEEP_ONE) == (False, None)
+
+
+def test_what_is_there_is_told_by_namespace_and_phase() -> None:
+    finished = FinishedRuns()
+    finished.put(ended("a"), KEEP_ONE)
+    finished.put(ended("b", Phase.FAILED), KEEP_ONE)
+    assert sorted(finished.phases()) == [("team", Phase.FAILED), ("team", Phase.SUCCEEDED)]
+    finished.drop(Key("team", "a"))
+    assert list(finished.phases()) == [("team", Phase.FAILED)]

@@ -1,0 +1,244 @@
+"""What holds in a namespace is read once, kept up by the watch, and never guessed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.controller.policies import REREAD_SECONDS, policy_in
+from runwright.kube.errors import ApiError
+from tests.unit.controller.bench import Bench, after, fails, first, virtually
+from tests.unit.fake.world import NAMESPACE
+
+DEFAULT = RetentionPolicySpec(delete_after="7d", keep_failed=5)
+READ = {"get retentionpolicies": 1}
+
+
+def body(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": NAMESPACE, "name": "default"}, "spec": spec}
+
+
+def test_it_is_read_when_it_is_first_asked_for_and_then_known() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.policy(archiveAfter="1h", keepFailed=0)
+        assert bench.calls() == {}, "nobody has asked"
+        for _ in range(3):
+            held = await bench.policies.of(NAMESPACE)
+            assert held == RetentionPolicySpec(archive_after="1h", delete_after="7d", keep_failed=0)
+        assert bench.calls() == READ
+        assert await bench.policies.of("other") == DEFAULT
+        assert bench.calls() == {"get retentionpolicies": 2}
+
+    virtually(test, default=DEFAULT)
+
+
+def test_where_there_is_none_the_operators_default_holds_and_that_is_known_too() -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(3):
+            assert await bench.policies.of(NAMESPACE) == DEFAULT
+        assert bench.calls() == READ
+
+    virtually(test, default=DEFAULT)
+
+
+def test_all_who_ask_at_the_same_time_share_one_read() -> None:
+    async def test(bench: Bench) -> None:
+        held = await asyncio.gather(*(bench.policies.of(NAMESPACE) for _ in range(16)))
+        assert held == [DEFAULT] * 16
+        assert bench.calls() == READ
+
+    virtually(test, default=DEFAULT)
+
+
+def test_it_is_believed_for_a_while_and_then_read_again() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.policies.of(NAMESPACE)
+        bench.world.policy(deleteAfter="1h")
+        await bench.wait(REREAD_SECONDS - 1)
+        assert await bench.policies.of(NAMESPACE) == DEFAULT, "its event was lost"
+        await bench.wait(2)
+        assert (await bench.policies.of(NAMESPACE)).delete_after == "1h"
+        assert bench.calls() == {"get retentionpolicies": 2}
+
+    virtually(test, default=DEFAULT)
+
+
+def test_what_is_told_is_believed_for_a_while_too() -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(3):
+            bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+            await bench.wait(REREAD_SECONDS - 1)
+            assert (await bench.policies.of(NAMESPACE)).delete_after == "1h"
+        assert bench.calls() == {}
+
+    virtually(test)
+
+
+def test_it_is_not_guessed_where_it_cannot_be_read() -> None:
+    async def test(bench: Bench) -> None:
+        read = bench.cluster.get_policy
+        bench.cluster.get_policy = fails(ApiError(500, "InternalError", "no"))
+        for _ in range(2):
+            with pytest.raises(ApiError):
+                await bench.policies.of(NAMESPACE)
+        bench.cluster.get_policy = read
+        assert await bench.policies.of(NAMESPACE) == DEFAULT
+        await bench.wait(REREAD_SECONDS + 1)
+        bench.cluster.get_policy = fails(ApiError(0, "Unreachable", "no"))
+        with pytest.raises(ApiError):
+            await bench.policies.of(NAMESPACE)
+
+    virtually(test, default=DEFAULT)
+
+
+def test_what_is_told_while_it_is_read_holds() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.policy(deleteAfter="1h")
+        read = bench.cluster.get_policy
+        bench.cluster.get_policy = after(read, lambda: bench.policies.told(NAMESPACE, body(deleteAfter="30d")))
+        assert (await bench.policies.of(NAMESPACE)).delete_after == "30d", "the read was overtaken by the watch"
+        bench.cluster.get_policy = first(read, lambda: bench.policies.told(NAMESPACE, None))
+        await bench.wait(REREAD_SECONDS + 1)
+        assert await bench.policies.of(NAMESPACE) == RetentionPolicySpec()
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_runs_of_a_namespace_are_looked_at_when_something_else_holds(told: bool) -> None:
+    async def test(bench: Bench) -> None:
+        async def holds(**spec: Any) -> set[str]:
+            if told:
+                bench.policies.told(NAMESPACE, body(**spec))
+            else:
+                bench.world.policy(**spec)
+                await bench.wait(REREAD_SECONDS + 1)
+                await bench.policies.of(NAMESPACE)
+            changed, bench.sweep._changed = bench.sweep._changed, set()
+            return changed
+
+        assert await holds(deleteAfter="1h") == set(), "no run was settled under another one"
+        assert await holds(deleteAfter="1h") == set()
+        assert await holds(deleteAfter="2h") == {NAMESPACE}
+        assert await holds(deleteAfter="2h", keepFailed=5) == set(), "the operator's default said so already"
+        assert await holds() == {NAMESPACE}
+
+    virtually(test, default=DEFAULT)
+
+
+def test_an_event_that_comes_after_its_policy_was_read_has_been_acted_on() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.policies.of(NAMESPACE)
+        await bench.wait(REREAD_SECONDS + 1)
+        bench.world.policy(deleteAfter="1h")
+        await bench.policies.of(NAMESPACE)
+        bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+        assert bench.sweep._changed == {NAMESPACE}
+
+    virtually(test)
+
+
+# --------------------------------------------------------------------------------------------------- policies that begin
+
+NO_DEFAULT, DELETES = RetentionPolicySpec(), RetentionPolicySpec(delete_after="7d")
+
+
+@pytest.mark.parametrize(
+    ("default", "spec", "begun"),
+    [
+        # What is archived may have no day of deletion under the policy that held when the operator was last there.
+        (NO_DEFAULT, {"deleteAfter": "1h"}, {NAMESPACE}),
+        (NO_DEFAULT, {"archiveAfter": "1h"}, set()),
+        (NO_DEFAULT, None, set()),
+        (DELETES, None, {""}),
+        (DELETES, {"keepFailed": 3}, {""}),
+        (DELETES, {"deleteAfter": "7d"}, {""}),
+        (DELETES, {"deleteAfter": "8d"}, {"", NAMESPACE}),
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+def test_a_policy_that_deletes_begins_where_it_is_first_known(
+    default: RetentionPolicySpec, spec: dict[str, Any] | None, begun: set[str], told: bool
+) -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(2):
+            if told:
+                bench.policies.told(NAMESPACE, body(**spec) if spec is not None else None)
+            elif spec is not None:
+                bench.world.policy(**spec)
+            await bench.policies.of(NAMESPACE)
+        assert bench.sweep._begun == begun and bench.sweep._changed == set()
+
+    virtually(test, default=default)
+
+
+def test_a_policy_that_comes_to_delete_is_a_change() -> None:
+    async def test(bench: Bench) -> None:
+        bench.policies.told(NAMESPACE, None)
+        bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+        assert bench.sweep._begun == set() and bench.sweep._changed == {NAMESPACE}
+
+    virtually(test)
+
+
+# ------------------------------------------------------------------------------------------------------ what can be read
+
+
+def test_a_field_that_cannot_be_read_removes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A newer version may know units that this one does not: its policy says no shorter time than the default does."""
+    with caplog.at_level(logging.WARNING):
+        held = policy_in(NAMESPACE, body(archiveAfter="1h", deleteAfter="3 fortnights", keepFailed=-1), DEFAULT)
+    assert held == RetentionPolicySpec(archive_after="1h")
+    assert "['deleteAfter', 'keepFailed']" in caplog.text and NAMESPACE in caplog.text
+
+
+@pytest.mark.parametrize("spec", [None, 7, [], "1h", {}])
+def test_an_object_without_a_policy_says_nothing(spec: Any) -> None:
+    assert policy_in(NAMESPACE, {"metadata": {}, "spec": spec}, DEFAULT) == DEFAULT
+
+
+def test_what_only_a_newer_version_has_is_left_out() -> None:
+    assert policy_in(NAMESPACE, body(keepLongest=3, archiveAfter="1h"), RetentionPolicySpec()) == RetentionPolicySpec(
+        archive_after="1h"
+    )
+
+
+DURATIONS = st.sampled_from(["0s", "90s", "1h30m", "7d"])
+COUNTS = st.integers(0, 3)
+ODD = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.just("1h"), max_size=2)
+)
+READABLE: dict[str, st.SearchStrategy[Any]] = {
+    "archiveAfter": DURATIONS,
+    "deleteAfter": DURATIONS,
+    "keepWorkflow": DURATIONS,
+    "keepSucceeded": COUNTS,
+    "keepFailed": COUNTS,
+}
+SPECS = st.fixed_dictionaries({}, optional={name: good | ODD for name, good in READABLE.items()})
+DEFAULTS = st.fixed_dictionaries({}, optional=READABLE).map(RetentionPolicySpec.model_validate)
+
+
+@given(SPECS, DEFAULTS)
+def test_each_field_is_the_policys_or_the_defaults_or_removes_nothing(
+    spec: dict[str, Any], default: RetentionPolicySpec
+) -> None:
+    held = policy_in(NAMESPACE, body(**spec), default).model_dump(by_alias=True)
+    otherwise = default.model_dump(by_alias=True)
+    for name in READABLE:
+        asked = spec.get(name)
+        if asked is None:
+            assert held[name] == otherwise[name]
+        else:
+            # What the API server lets through is of its type; anything else may be read or not.
+            assert held[name] in (asked, None) or str(held[name]) == str(asked)
+            if READABLE[name] is DURATIONS and asked in ("0s", "90s", "1h30m", "7d"):
+                assert held[name] == asked
+            if READABLE[name] is COUNTS and type(asked) is int and 0 <= asked <= 3:
+                assert held[name] == asked

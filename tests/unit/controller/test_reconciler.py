@@ -1,0 +1,380 @@
+"""How a decision is carried out, on the in-memory API server; that it survives every fault is in test_crash_sweep.py."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from runwright.controller.reconciler import MAX_STEPS
+from runwright.core.decision import Notice
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.workflow.build import ObjectRef
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key
+from tests.unit.controller.bench import KEY, Bench, fails, remembered, virtually
+from tests.unit.fake.rules import condition_of
+from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
+
+
+def test_an_unknown_run_needs_no_call() -> None:
+    async def test(bench: Bench) -> None:
+        assert await bench.reconcile() is None
+        assert bench.calls() == {}
+
+    virtually(test)
+
+
+def test_a_new_run_takes_two_calls_and_waits_a_moment_with_its_status() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        again = await bench.reconcile()
+        assert again is not None and 1 < again <= 2
+        assert bench.calls() == {"get pipelineruns": 1, "create workflows": 1}
+
+    virtually(test)
+
+
+def test_the_workflow_tells_which_run_and_which_spec_it_is_of() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        record = bench.tell()
+        await bench.reconcile()
+        metadata = (bench.world.workflow() or {})["metadata"]
+        assert metadata["labels"]["runwright.dev/run"] == RUN
+        assert metadata["annotations"] == {
+            "runwright.dev/attempt": "0",
+            "runwright.dev/generation": "1",
+            "runwright.dev/source-digest": record.source_digest,
+        }
+        assert [owner["uid"] for owner in metadata["ownerReferences"]] == [record.uid]
+
+    virtually(test)
+
+
+def test_a_run_that_is_gone_by_now_gets_none() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        bench.world.delete("PipelineRun")
+        assert await bench.reconcile() is None
+        assert bench.calls() == {"get pipelineruns": 1}
+        assert bench.store.runs() == []
+
+    virtually(test)
+
+
+def test_it_is_created_from_what_etcd_has_and_not_from_what_was_told() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        bench.world.apply(manifest("failing"))
+        await bench.reconcile()
+        assert (bench.world.workflow() or {})["spec"]["entrypoint"] == "failing"
+
+    virtually(test)
+
+
+def test_a_finished_run_leaves_no_trace_in_memory() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.until(lambda: bench.world.argo_phase() == "Succeeded")
+        bench.store.drop_workflow(KEY)
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": ref(bench.world)})
+        bench.tell()
+        await bench.reconcile()
+        assert bench.world.phase() == "Succeeded"
+        await bench.reconcile()
+        assert bench.store.runs() == [] and bench.store.workflows() == []
+        assert bench.reconciler._memory == {}
+
+    virtually(test)
+
+
+def ref(world: World) -> Json:
+    metadata = (world.workflow() or {})["metadata"]
+    return {"name": metadata["name"], "uid": metadata["uid"]}
+
+
+def test_a_run_that_somebody_else_wrote_is_read_anew_and_decided_later() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.tell()
+        stale = bench.cluster.get_run
+
+        async def read_then_label(key: Key) -> Json | None:
+            body = await stale(key)
+            bench.world.label(team="a")
+            return body
+
+        bench.cluster.get_run = read_then_label
+        with pytest.raises(ApiError) as error:
+            await bench.reconcile()
+        assert error.value.code == 409
+        found = bench.store.run(KEY)
+        assert found is not None
+        assert found.resource_version == (bench.world.run() or {})["metadata"]["resourceVersion"]
+        bench.cluster.get_run = stale
+        await bench.reconcile()
+        assert bench.world.stalled() != ""
+
+    virtually(test)
+
+
+def test_a_run_that_is_gone_when_its_status_is_written_is_forgotten() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.tell()
+        bench.cluster.patch_run_status = fails(ApiError(404, "NotFound", "gone"))
+        assert await bench.reconcile() is None
+        assert bench.store.runs() == []
+
+    virtually(test)
+
+
+def test_an_event_is_posted_after_the_status_and_its_failure_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.tell()
+        stalled_when_posted: list[str] = []
+
+        async def post(run: RunRecord, notice: Notice, now: datetime) -> None:
+            stalled_when_posted.append(bench.world.stalled())
+            raise ApiError(403, "Forbidden", "events are not for you")
+
+        bench.cluster.post_event = post
+        assert await bench.reconcile() is None
+        assert stalled_when_posted == [bench.world.stalled()] and stalled_when_posted[0]
+
+    with caplog.at_level(logging.WARNING):
+        virtually(test)
+    assert "events are not for you" in caplog.text
+
+
+def test_a_stored_run_that_is_not_valid_is_told_by_its_field() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": 7}})
+        bench.tell()
+        await bench.reconcile()
+        assert bench.world.stalled() == "RunInvalid"
+        message = condition_of((bench.world.run() or {})["status"], "Stalled")["message"]
+        assert message.startswith("spec.workflow.manifest: ")
+
+    virtually(test)
+
+
+def test_what_the_operator_may_not_read_is_told_and_tried_again() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "pipeline", "key": "wf"}}}})
+        bench.tell()
+        bench.cluster.get_object = fails(ApiError(403, "Forbidden", "configmaps are not for you"))
+        assert await bench.reconcile() == 1
+        assert bench.world.stalled() == "Forbidden"
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("code", [0, 429, 500, 503])
+def test_a_passing_fault_is_left_to_the_queue_and_says_nothing_of_the_run(code: int) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        bench.cluster.create_workflow = fails(ApiError(code, "Passing", "try again"))
+        with pytest.raises(ApiError):
+            await bench.reconcile()
+        assert (bench.world.run() or {}).get("status") is None
+
+    virtually(test)
+
+
+def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.sleep(5)
+        after_crash = Bench(bench.world)
+        after_crash.tell()
+        await after_crash.reconcile()
+        assert bench.world.phase() == "Running"
+        assert [change.type for change in bench.server.changes if change.kind == "Workflow"].count("ADDED") == 1
+
+    virtually(test)
+
+
+def test_the_lag_of_a_phase_counts_from_when_that_phase_was_told() -> None:
+    """Also behind a restart, whose first look tells of phases that were mirrored long ago."""
+
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.until(lambda: bench.world.argo_phase() == "Running")
+        bench.tell_workflow()
+        assert KEY in bench.store._told
+        await bench.reconcile()
+        assert bench.world.phase() == "Running"
+        assert KEY not in bench.store._told, "it was observed when the status was written"
+        restarted = Bench(bench.world)
+        restarted.tell()
+        restarted.tell_workflow()
+        assert KEY in restarted.store._told
+        await restarted.reconcile()
+        assert restarted.store.take_told(KEY) is None
+
+    virtually(test)
+
+
+def test_the_lag_of_a_status_that_may_wait_counts_on() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        again = await bench.reconcile()
+        assert again is not None
+        assert bench.store.take_told(KEY) is not None
+
+    virtually(test)
+
+
+def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": {"name": RUN, "uid": "the-first"}})
+        owner = {"kind": "PipelineRun", "controller": True, "uid": bench.tell().uid, "name": RUN}
+        deleted: list[str] = []
+
+        async def another(key: Key) -> Json:
+            metadata = {
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": f"stray-{len(deleted)}",
+                "ownerReferences": [owner],
+            }
+            return {"metadata": metadata}
+
+        async def delete(workflow: WorkflowRecord) -> None:
+            deleted.append(workflow.uid)
+
+        bench.cluster.get_workflow = another
+        bench.cluster.delete_workflow = delete
+        with pytest.raises(ApiError) as error:
+            await bench.reconcile()
+        assert error.value.code == 409
+        assert deleted == [f"stray-{number}" for number in range(MAX_STEPS // 2)]
+
+    virtually(test)
+
+
+@pytest.mark.parametrize(
+    "status", [{"phase": "Succeeded"}, {"phase": "Running", "workflow": {"name": RUN, "uid": "another"}}]
+)
+def test_a_run_that_somebody_else_has_started_meanwhile_gets_no_second_workflow(status: Json) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.tell()
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, status)
+        await bench.reconcile()
+        assert "create workflows" not in bench.calls()
+
+    virtually(test)
+
+
+def test_a_workflow_that_is_made_and_recorded_between_two_reads_is_not_taken_for_deleted() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        first = {"name": RUN, "uid": "the-first"}
+        bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"phase": "Running", "workflow": first})
+        bench.tell()
+        order: list[str] = []
+        for name in ("get_run", "get_workflow"):
+            bench.cluster.__dict__[name] = noted(name, getattr(bench.cluster, name), order)
+        await bench.reconcile()
+        assert order == ["get_run", "get_workflow"], "the other way round, it would look like one that was deleted"
+
+    virtually(test)
+
+
+def noted(name: str, call: Callable[[Key], Awaitable[Any]], order: list[str]) -> Any:
+    async def note(key: Key) -> Any:
+        order.append(name)
+        return await call(key)
+
+    return note
+
+
+def test_one_object_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.add("ServiceAccount", "trainer")
+        bench.world.apply({**manifest(), "serviceAccountName": "trainer"})
+        bench.tell()
+        read: list[ObjectRef] = []
+        get = bench.cluster.get_object
+
+        async def counted(what: ObjectRef) -> Json | None:
+            read.append(what)
+            return await get(what)
+
+        monkeypatch.setattr(bench.cluster, "get_object", counted)
+        await bench.reconcile()
+        assert read == [ObjectRef("ServiceAccount", "trainer", NAMESPACE)]
+        assert bench.world.workflow() is not None
+
+    virtually(test)
+
+
+def test_progress_is_written_no_oftener_than_every_two_seconds() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("slow"))
+        bench.tell()
+        await bench.reconcile()
+        await bench.world.until(lambda: bench.world.argo_phase() == "Running")
+        bench.tell_workflow()
+        assert await bench.reconcile() is None and bench.world.phase() == "Running"
+        bench.tell()
+        body = bench.world.workflow() or {}
+        bench.server.replace("Workflow", NAMESPACE, RUN, status={**body["status"], "progress": "1/7"})
+        bench.tell_workflow()
+        bench.forget_calls()
+        again = await bench.reconcile()
+        assert again is not None and 1.9 < again <= 2 and bench.calls() == {}
+        await bench.wait(again)
+        await bench.reconcile()
+        assert bench.calls() == {"patch pipelineruns/status": 1}
+        assert (bench.world.run() or {})["status"]["progress"] == "1/7"
+
+    virtually(test)
+
+
+def test_what_is_written_is_measured() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.run_to_end("flaky")
+        samples = bench.reconciler._measures.registry.get_sample_value
+        labels = {"namespace": NAMESPACE, "phase": "Failed", "reason": "Failed"}
+        assert samples("runwright_runs_finished_total", labels) == 1
+        assert samples("runwright_mirror_lag_seconds_count") == 1, "told once, and written with it"
+
+    virtually(test)
+
+
+def test_a_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
+    """With `kubectl delete --cascade=foreground` it is still there until its Workflow is gone."""
+
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        bench.tell_workflow()
+        body = bench.world.run() or {}
+        going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
+        bench.intake.pipelinerun("MODIFIED", going)
+        bench.forget_calls()
+        assert await bench.reconcile() is None
+        assert bench.calls() == {} and remembered(bench) == {}
+
+    virtually(test)

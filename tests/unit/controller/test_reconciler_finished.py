@@ -1,0 +1,366 @@
+"""Runs that have ended: when the operator looks at them, how it archives them, what it remembers and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.controller.finished import LONGEST_WAIT
+from runwright.controller.reconciler import RUN_LAG
+from runwright.core.archive import snapshot as packing
+from runwright.core.archive.storage import POLL
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json
+from tests.unit.controller.bench import KEY, Bench, fails, remembered, settled, status, virtually
+from tests.unit.fake.rules import condition_of
+from tests.unit.fake.world import RUN, manifest
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LOOK = {"get pipelineruns": 1, "get workflows": 1}
+
+
+def archived(bench: Bench) -> tuple[str, str]:
+    """The status of the condition Archived, and its reason."""
+    condition = condition_of(status(bench), "Archived")
+    return condition.get("status", ""), condition.get("reason", "")
+
+
+async def archive(bench: Bench) -> float | None:
+    """Label the run, tell of it, and have it archived."""
+    bench.world.archive()
+    bench.tell()
+    bench.forget_calls()
+    return await bench.reconcile()
+
+
+# ------------------------------------------------------------------------------------------------------ when it is looked
+
+
+def test_the_workflow_of_a_run_that_is_not_known_is_looked_at_after_a_while() -> None:
+    """Its run is told of soon, where it is watched; or it is archived, and was left with its Workflow by a crash."""
+
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        after_crash = Bench(bench.world)
+        after_crash.tell_workflow()
+        after_crash.forget_calls()
+        assert await after_crash.reconcile() == RUN_LAG
+        assert after_crash.calls() == {}
+        await after_crash.reconcile()
+        assert after_crash.calls() == LOOK | {"get retentionpolicies": 1}
+        assert set(remembered(after_crash)) == {"finished", "available", "last"}
+
+    virtually(test)
+
+
+def test_the_workflow_of_a_run_that_is_told_of_in_time_costs_no_look() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        after_crash = Bench(bench.world)
+        after_crash.tell_workflow()
+        assert await after_crash.reconcile() == RUN_LAG
+        after_crash.tell()
+        after_crash.forget_calls()
+        await after_crash.reconcile()
+        assert after_crash.calls() == {"get retentionpolicies": 1}
+        assert "unclaimed" not in remembered(after_crash)
+        assert await after_crash.reconcile() is None, "the delay has passed"
+        assert after_crash.calls() == {"get retentionpolicies": 1}
+
+    virtually(test)
+
+
+def test_the_workflow_of_a_run_that_is_gone_is_forgotten() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        after_crash = Bench(bench.world)
+        after_crash.tell_workflow()
+        bench.world.delete("PipelineRun")
+        after_crash.forget_calls()
+        assert [await after_crash.reconcile(), await after_crash.reconcile()] == [RUN_LAG, None]
+        assert after_crash.calls() == {"get pipelineruns": 1}
+        assert remembered(after_crash) == {}
+
+    virtually(test)
+
+
+def test_what_is_told_of_a_known_runs_workflow_costs_nothing() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        for _ in range(3):
+            bench.tell_workflow()
+            assert await bench.reconcile() is None
+        assert bench.calls() == {} and bench.store.workflows() == []
+
+    virtually(test)
+
+
+def test_a_workflow_that_somebody_has_set_going_again_is_looked_at() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        bench.world.argo_retry()
+        bench.tell_workflow()
+        bench.forget_calls()
+        await bench.reconcile()
+        assert bench.calls() == LOOK and bench.world.phase() == "Failed", "a finished run runs again only by a retry"
+
+    virtually(test)
+
+
+def test_a_run_that_is_deleted_is_forgotten() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        body = bench.world.run() or {}
+        bench.world.delete("PipelineRun")
+        bench.intake.pipelinerun("DELETED", body)
+        assert await bench.reconcile() is None
+        assert bench.calls() == {"get pipelineruns": 1} and remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_a_finished_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
+    """With `kubectl delete --cascade=foreground` it is still there until its Workflow is gone."""
+
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        body = bench.world.run() or {}
+        going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
+        bench.intake.pipelinerun("MODIFIED", going)
+        assert await bench.reconcile() is None
+        assert bench.calls() == {} and remembered(bench) == {}
+
+    virtually(test, default=RetentionPolicySpec(keep_failed=5))
+
+
+@pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError(), KeyError("odd")])
+def test_a_run_that_has_left_the_watch_is_not_forgotten_where_the_look_at_it_fails(error: BaseException) -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        bench.world.archive()
+        bench.tell()
+        bench.cluster.get_run = fails(error)
+        with pytest.raises(type(error)):
+            await bench.reconcile()
+        del bench.cluster.get_run
+        await bench.reconcile()
+        assert bench.world.archived() and remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -> None:
+    async def test(bench: Bench) -> None:
+        run = bench.finished(ago=2 * HOUR)
+        bench.tell()
+        bench.cluster.get_policy = fails(ApiError(500, "InternalError", "no"))
+        with pytest.raises(ApiError):
+            await bench.reconcile()
+        assert bench.world.run() is not None and bench.store.run(KEY) == run
+        del bench.cluster.get_policy
+        assert await bench.reconcile() is None
+        assert bench.world.run() is None
+
+    virtually(test, default=RetentionPolicySpec(delete_after="1h"))
+
+
+def test_an_edit_that_is_told_of_while_its_end_is_settled_is_not_forgotten() -> None:
+    """The first run of a namespace that ends waits for the policy to be read, and may be retried in that moment."""
+
+    async def test(bench: Bench) -> None:
+        bench.finished(phase="Failed")
+        bench.tell()
+        await bench.take()
+        read = bench.cluster.get_policy
+
+        async def slowly(namespace: str) -> Json | None:
+            found = await read(namespace)
+            bench.world.retry()
+            bench.tell()
+            return found
+
+        bench.cluster.get_policy = slowly
+        await bench.reconcile()
+        del bench.cluster.get_policy
+        kept = bench.store.run(KEY)
+        assert kept is not None and kept.retries == 1
+        assert len(bench.queue) == 1, "and it is looked at again"
+        await bench.reconcile()
+        assert bench.world.workflow() is not None
+
+    virtually(test)
+
+
+def test_a_run_that_has_not_ended_costs_no_read_of_a_policy() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        bench.tell_workflow()
+        await bench.reconcile()
+        assert "get retentionpolicies" not in bench.calls()
+
+    virtually(test)
+
+
+# --------------------------------------------------------------------------------------------------------------- archive
+
+
+def test_a_run_is_archived_in_one_go_and_costs_nothing_from_then_on() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        workflow = bench.world.workflow() or {}
+        assert await archive(bench) is None
+        assert bench.calls() == {
+            "get pipelineruns": 1,
+            "get workflows": 2,
+            "create workflowsnapshots": 1,
+            "patch pipelineruns/status": 1,
+            "delete workflows": 1,
+        }
+        assert status(bench)["storageState"] == "Archived" and archived(bench) == ("True", "WorkflowKept")
+        assert "nodes" not in status(bench) and status(bench)["phase"] == "Failed"
+        assert bench.world.workflow() is None and remembered(bench) == {}
+
+        bench.intake.workflow("DELETED", workflow)
+        bench.forget_calls()
+        assert await bench.reconcile() is None
+        assert bench.calls() == {} and remembered(bench) == {}
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("at", ["create_snapshot", "patch_run_status", "delete_workflow"])
+@pytest.mark.parametrize("done", [True, False])
+def test_archiving_goes_on_where_it_was_interrupted(at: str, done: bool) -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        call = getattr(bench.cluster, at)
+
+        async def unreachable(*arguments: Any) -> Any:
+            if done:
+                await call(*arguments)
+            raise ApiError(0, "Unreachable", "no reply")
+
+        setattr(bench.cluster, at, unreachable)
+        with pytest.raises(ApiError):
+            await archive(bench)
+        delattr(bench.cluster, at)
+        assert await bench.reconcile() is None
+        assert bench.world.archived() and bench.world.workflow() is None and remembered(bench) == {}
+        assert len(bench.server.list("WorkflowSnapshot")) == 1
+
+    virtually(test)
+
+
+def test_a_run_that_is_archived_before_it_has_ended_is_followed_and_then_archived() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("flaky"))
+        bench.tell()
+        await bench.reconcile()
+        bench.world.archive()
+        bench.tell()
+        looks = 0
+        while not bench.world.archived():
+            bench.forget_calls()
+            again = await bench.reconcile()
+            looks += 1
+            assert bench.calls().get("get pipelineruns") == 1, "its edits are told by no watch"
+            if bench.world.archived():
+                break
+            assert again is not None and 0 < again <= POLL.total_seconds()
+            await bench.wait(again)
+        assert looks < 6 and archived(bench) == ("True", "WorkflowKept")
+        assert status(bench)["phase"] == "Failed" and remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_an_edit_of_a_run_that_is_archived_and_has_not_ended_is_seen() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest("endless"))
+        bench.tell()
+        await bench.reconcile()
+        bench.world.archive()
+        bench.tell()
+        await bench.wait(3)
+        await bench.reconcile()
+        assert bench.world.phase() == "Running"
+        bench.world.apply(manifest("endless") | {"shutdown": "Terminate"})
+        await bench.wait(POLL)
+        await bench.reconcile()
+        assert (bench.world.workflow() or {})["spec"]["shutdown"] == "Terminate"
+
+    virtually(test)
+
+
+def test_a_workflow_that_is_too_large_stays_and_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "MAX_SNAPSHOT", 100)
+
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        assert await archive(bench) == LONGEST_WAIT.total_seconds()
+        assert archived(bench) == ("True", "WorkflowTooLarge")
+        assert bench.world.workflow() is not None and "nodes" in status(bench)
+
+    virtually(test)
+
+
+def test_a_workflow_that_is_kept_longer_than_its_run_is_available_goes_at_its_time() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        assert await archive(bench) == LONGEST_WAIT.total_seconds()
+        assert bench.world.archived() and bench.world.workflow() is not None
+        assert set(remembered(bench)) == {"finished"}
+        bench.forget_calls()
+        await bench.wait(2 * DAY)
+        assert await bench.reconcile() == LONGEST_WAIT.total_seconds() and bench.calls() == {}
+        await bench.wait(DAY)
+        assert await bench.reconcile() is None
+        assert bench.world.workflow() is None and remembered(bench) == {}
+
+    virtually(test, default=RetentionPolicySpec(keep_workflow="3d"))
+
+
+def test_a_run_that_is_brought_back_has_its_workflow_and_its_nodes_again() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        before = status(bench)
+        await archive(bench)
+        bench.world.unarchive()
+        bench.tell()
+        await bench.reconcile()
+        assert status(bench)["storageState"] == "Available" and archived(bench) == ("False", "Unarchived")
+        metadata = (bench.world.workflow() or {})["metadata"]
+        changed = {"workflow": {"name": RUN, "uid": metadata["uid"]}, "storageState": "Available"}
+        assert status(bench) == before | changed | {"conditions": status(bench)["conditions"]}
+        bench.tell()
+        bench.tell_workflow()
+        await bench.reconcile()
+        assert set(remembered(bench)) == {"finished", "available", "last"}
+
+    virtually(test)
+
+
+def test_a_workflow_that_may_not_be_put_back_leaves_the_run_archived_until_it_may() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        await archive(bench)
+        bench.world.unarchive()
+        bench.tell()
+        bench.cluster.create_workflow = fails(ApiError(403, "Forbidden", "exceeded quota: workflows"))
+        assert await bench.reconcile() == 1
+        assert bench.world.archived() and bench.world.stalled() == "Forbidden"
+        bench.tell()
+        again = await bench.reconcile()
+        assert again is not None and 0 < again <= 1, "it is known, and comes back"
+        del bench.cluster.create_workflow
+        await bench.wait(again)
+        await bench.reconcile()
+        assert not bench.world.archived() and bench.world.workflow() is not None and bench.world.stalled() == ""
+
+    virtually(test)

@@ -1,0 +1,236 @@
+"""Runs that have ended, under retention: what is done with them at its time, and how the last ones are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.controller.finished import LONGEST_WAIT
+from runwright.core.archive.storage import POLL
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from tests.unit.controller.bench import Bench, first, remembered, settled, status, virtually
+from tests.unit.fake.world import NAMESPACE
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LOOK = {"get pipelineruns": 1, "get workflows": 1}
+
+
+def test_it_comes_back_when_something_is_due_and_looks_at_nothing_before() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"archiveAfter": "150m"})
+        waits: list[float | None] = [await bench.reconcile()]
+        while (again := waits[-1]) is not None and bench.calls() == {}:
+            await bench.wait(again)
+            waits.append(await bench.reconcile())
+        assert waits[:2] == [3600, 3600] and 1700 < (waits[2] or 0) <= 1800 and len(waits) == 4
+        assert bench.world.archived() and remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_a_clock_that_was_set_back_makes_it_wait_no_longer_than_an_hour_for_the_next_look() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"deleteAfter": "1h"})
+        bench.world.clock.ahead = -2 * DAY
+        await bench.wait(HOUR)
+        assert await bench.reconcile() == 3600
+        bench.world.clock.ahead = timedelta(0)
+        await bench.wait(HOUR)
+        assert await bench.reconcile() is None and bench.world.run() is None
+
+    virtually(test)
+
+
+def test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and_forgotten() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"archiveAfter": "1h", "deleteAfter": "10d"})
+        await bench.wait(HOUR)
+        assert await bench.reconcile() is None
+        labels = (bench.world.run() or {})["metadata"]["labels"]
+        assert labels["runwright.dev/delete-on"] == "2026-12-04" and remembered(bench) == {}
+        await bench.wait(9 * DAY)
+        await bench.sweep.expiring()
+        (key,) = await bench.take()
+        assert await bench.reconcile(key.name) == LONGEST_WAIT.total_seconds(), "less than a day is left"
+        await bench.wait(DAY)
+        assert await bench.reconcile() is None and bench.world.run() is None and remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_a_run_whose_workflow_runs_again_is_neither_archived_nor_deleted_meanwhile() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"deleteAfter": "1h"})
+        await bench.wait(HOUR)
+        bench.world.argo_retry()
+        assert await bench.reconcile() == POLL.total_seconds()
+        await bench.wait(POLL)
+        assert bench.world.argo_phase() == "Failed" and bench.world.run() is not None
+        assert await bench.reconcile() is None and bench.world.run() is None
+
+    virtually(test)
+
+
+def test_a_run_that_was_written_just_before_it_is_deleted_is_looked_at_again() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"deleteAfter": "1h"})
+        await bench.wait(HOUR)
+        bench.cluster.delete_run = first(bench.cluster.delete_run, lambda: bench.world.label(keep="me"))
+        with pytest.raises(ApiError) as error:
+            await bench.reconcile()
+        assert error.value.code == 409 and bench.world.run() is not None
+        bench.tell()
+        assert await bench.reconcile() is None and bench.world.run() is None
+
+    virtually(test)
+
+
+def test_a_workflow_that_is_kept_no_longer_goes_and_its_run_stays() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"keepWorkflow": "1h"})
+        await bench.wait(HOUR)
+        before = status(bench)
+        assert await bench.reconcile() is None
+        assert bench.world.workflow() is None and status(bench) == before
+        assert len(bench.server.list("WorkflowSnapshot")) == 1
+        assert set(remembered(bench)) == {"finished", "available", "last"}
+
+    virtually(test)
+
+
+def test_an_edit_of_a_run_whose_workflow_is_due_makes_it_go_now() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={"keepWorkflow": "90m"})
+        await bench.wait(2 * HOUR)
+        bench.world.label(team="a")
+        bench.tell()
+        bench.forget_calls()
+        assert await bench.reconcile() == 0, "its Workflow is in no store, and may be there"
+        assert bench.calls() == {"get retentionpolicies": 1}
+        assert await bench.reconcile() is None and bench.world.workflow() is None
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("due", ["archive", "delete"])
+def test_a_due_run_that_is_gone_by_then_is_forgotten(due: str) -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench, retention={f"{due}After": "1h"})
+        await bench.wait(HOUR)
+        bench.world.delete("PipelineRun")
+        assert await bench.reconcile() is None and remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_what_was_carried_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and_forgotten()
+    told = [record.getMessage() for record in caplog.records]
+    assert "labelling the run: runwright.dev/storage-state=Archived, runwright.dev/delete-on=2026-12-04" in told
+    assert told.count("phase Failed") == 1 and told.count("storage state Archived") == 1
+    assert "deleting the run: its retention says so" in told
+
+
+# ----------------------------------------------------------------------------------------------------------- the last ones
+
+KEEP_ONE = RetentionPolicySpec(keep_succeeded=1)
+
+
+async def ends(bench: Bench, name: str, **parts: Any) -> float | None:
+    bench.finished(name, **parts)
+    bench.tell(name)
+    return await bench.reconcile(name)
+
+
+def test_the_end_of_a_run_wakes_those_that_it_makes_superfluous() -> None:
+    async def test(bench: Bench) -> None:
+        assert await ends(bench, "first") is None and bench.woken == []
+        await bench.wait(HOUR)
+        assert await ends(bench, "second") is None
+        assert bench.woken == [Key(NAMESPACE, "first")] and bench.world.run("first") is not None
+        assert await bench.reconcile("first") is None
+        assert bench.world.run("first") is None and bench.world.run("second") is not None
+        await bench.wait(HOUR)
+        await ends(bench, "failed", phase="Failed")
+        assert bench.woken == [Key(NAMESPACE, "first")], "of another kind"
+
+    virtually(test, default=KEEP_ONE)
+
+
+def test_a_run_that_is_superfluous_when_it_is_told_of_goes_at_once() -> None:
+    """As at the start of the operator: in whatever order they are told, it is the older ones that go."""
+
+    async def test(bench: Bench) -> None:
+        await ends(bench, "last")
+        await ends(bench, "before", ago=HOUR)
+        assert bench.world.run("before") is None and bench.world.run("last") is not None
+        assert bench.woken == []
+
+    virtually(test, default=KEEP_ONE)
+
+
+def test_a_superfluous_run_of_a_gitops_tool_is_archived() -> None:
+    async def test(bench: Bench) -> None:
+        await ends(bench, "last")
+        await ends(bench, "owned", ago=HOUR, annotations={"argocd.argoproj.io/tracking-id": "a"})
+        assert bench.world.archived("owned")
+
+    virtually(test, default=KEEP_ONE)
+
+
+def test_a_run_that_stays_after_all_waits_on() -> None:
+    async def test(bench: Bench) -> None:
+        await ends(bench, "first")
+        await bench.wait(HOUR)
+        await ends(bench, "second")
+        bench.world.delete("PipelineRun", "second")
+        bench.intake.pipelinerun("DELETED", {"metadata": {"namespace": NAMESPACE, "name": "second"}})
+        await bench.reconcile("second")
+        bench.forget_calls()
+        assert await bench.reconcile("first") is None and bench.world.run("first") is not None
+        assert bench.calls() == LOOK
+        assert await bench.reconcile("first") is None and bench.calls() == LOOK, "it is awake no more"
+
+    virtually(test, default=KEEP_ONE)
+
+
+@pytest.mark.parametrize(
+    "leaves", [lambda bench: bench.world.delete("PipelineRun"), lambda bench: bench.world.archive()]
+)
+def test_a_run_that_is_gone_or_archived_counts_no_more(leaves: Callable[[Bench], object]) -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        body = bench.world.run() or {}
+        leaves(bench)
+        bench.intake.pipelinerun("DELETED", body)
+        await bench.reconcile()
+        assert remembered(bench) == {}
+
+    virtually(test)
+
+
+def test_a_run_that_runs_again_counts_no_more() -> None:
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        bench.world.delete("Workflow")
+        bench.world.retry()
+        bench.tell()
+        while not bench.world.workflow():
+            with suppress(ApiError):
+                await bench.reconcile()
+            await bench.wait(2)
+        await bench.reconcile()
+        assert not bench.run().finished
+        bench.tell()
+        await bench.reconcile()
+        assert not {"finished", "available", "last"} & remembered(bench).keys()
+
+    virtually(test)

@@ -1,0 +1,52 @@
+"""The series of runs come and go with them."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from runwright.controller.series import RunSeries
+from runwright.core.metrics.series import chosen_labels
+from tests.unit.controller.bench import Bench
+from tests.unit.controller.records import KEY, run_body
+
+
+def reporting(version: str = "1", **metrics: float):
+    body = run_body(version)
+    told = [{"name": name, "nodeID": "n", "value": value} for name, value in metrics.items()]
+    return body | {"status": {**body.get("status", {}), "metrics": told}}
+
+
+def exposition(series: RunSeries) -> list[str]:
+    registry = CollectorRegistry()
+    registry.register(series)
+    return [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
+
+
+async def test_they_follow_what_the_watch_tells() -> None:
+    it = Bench()
+    it.intake.pipelinerun("ADDED", run_body("1"))
+    assert exposition(it.series) == ["runwright_run_metrics_left_out 0.0"]
+    it.intake.pipelinerun("MODIFIED", reporting("2", accuracy=0.5, loss=2))
+    one = f'metric="{{}}",namespace="{KEY.namespace}",node="n",run="{KEY.name}"'
+    assert [sorted(line.partition("}")[0].partition("{")[2].split(",")) for line in exposition(it.series)[:2]] == [
+        one.format(name).split(",") for name in ("accuracy", "loss")
+    ]
+    assert [line.split()[-1] for line in exposition(it.series)] == ["0.5", "2.0", "0.0"]
+    it.intake.pipelinerun("DELETED", reporting("3", accuracy=0.5))
+    assert exposition(it.series) == ["runwright_run_metrics_left_out 0.0"]
+
+
+def test_a_limit_of_none_remembers_and_tells_nothing() -> None:
+    series = RunSeries(chosen_labels(("run",)), 0)
+    series.put(KEY, reporting(accuracy=1))
+    assert exposition(series) == []
+    assert series._samples == {}
+
+
+def test_what_is_beyond_the_limit_is_counted() -> None:
+    series = RunSeries(chosen_labels(("run",)), 1)
+    series.put(KEY, reporting(a=1, b=2))
+    assert exposition(series) == [
+        f'runwright_run_metric{{metric="a",run="{KEY.name}"}} 1.0',
+        "runwright_run_metrics_left_out 1.0",
+    ]

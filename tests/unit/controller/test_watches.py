@@ -1,0 +1,148 @@
+"""Kopf is started again when it ends, and when a kind comes that was missing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import kopf
+import pytest
+
+from runwright.controller import watches
+from runwright.controller.watches import Watches
+from runwright.controller.workers import work
+from runwright.core.shard import EVERYTHING
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from tests.unit.controller.bench import Bench
+from tests.unit.fake.virtual_time import run_virtually
+
+
+class Starts:
+    """Stands in for Kopf: each start does the next thing of the script."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *script: str) -> None:
+        self.script = list(script)
+        self.count = 0
+        self.started = asyncio.Event()
+        monkeypatch.setattr(kopf, "spawn_tasks", self.spawn)
+        monkeypatch.setattr(kopf, "run_tasks", self.run)
+
+    async def spawn(self, *, stop_flag: asyncio.Event, ready_flag: asyncio.Event, **_: Any) -> asyncio.Event:
+        ready_flag.set()
+        # As Kopf does: the signals are its own from here on.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
+        return stop_flag
+
+    async def run(self, stop_flag: asyncio.Event, *, ignored: set[asyncio.Task[Any]]) -> None:
+        assert asyncio.current_task() in ignored
+        self.count += 1
+        step = self.script.pop(0) if self.script else "wait"
+        if not self.script:
+            self.started.set()
+        if step == "fail":
+            raise RuntimeError("list failed")
+        if step == "wait":
+            await stop_flag.wait()
+
+
+async def served() -> tuple[str, ...]:
+    return ()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "MAX_BACKOFF", 0.001)
+    monkeypatch.setattr(watches, "POLL_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch, "fail", "end", "fail", "wait")
+    stop = asyncio.Event()
+    restarts: list[int] = []
+    running = Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, lambda: restarts.append(starts.count))
+    task = asyncio.create_task(running.run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    assert running.running
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert starts.count == 4
+    assert restarts == [1, 2, 3], "each start but the first is told of, and the end is none"
+    assert not running.running
+
+
+async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch, "fail")
+    stop = asyncio.Event()
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert starts.count == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_namespaced_operator_watches_anew_when_a_kind_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[str, ...] | None] = [("workflows.argoproj.io",), None, ("workflows.argoproj.io",), ()]
+
+    async def missing() -> tuple[str, ...]:
+        answer = answers.pop(0) if answers else ()
+        if answer is None:
+            raise ApiError(0, "Unreachable", "away")
+        return answer
+
+    starts = Starts(monkeypatch, "wait", "wait")
+    stop = asyncio.Event()
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), ("team-a",), EVERYTHING, missing).run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    stop.set()
+    await asyncio.wait_for(task, 5)
+    assert starts.count == 2
+
+
+async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch, "wait")
+    stop = asyncio.Event()
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
+    await asyncio.wait_for(starts.started.wait(), 5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(task, 5)
+    assert stop.is_set()
+    assert starts.count == 1
+
+
+def test_what_runs_beside_kopf_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it ends, Kopf (1.45.2) cancels every task that is not one of those it was told of."""
+
+    async def spawn(*, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
+        ready_flag.set()
+        return [asyncio.create_task(asyncio.sleep(60))]
+
+    async def main() -> None:
+        monkeypatch.setattr(kopf, "spawn_tasks", spawn)
+        bench, reconciled = Bench(), list[Key]()
+
+        async def reconcile(key: Key) -> None:
+            reconciled.append(key)
+
+        beside = [
+            asyncio.create_task(work(bench.queue, reconcile, workers=2)),
+            asyncio.create_task(bench.sweep.forever()),
+            asyncio.create_task(bench.resync.forever(300)),
+        ]
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(1000, stop.set)
+        # Not as a task: all of those that are beside it must then have begun.
+        await Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop)
+        assert [task.done() for task in beside] == [False] * 3
+        bench.queue.add(Key("team", "a"))
+        bench.queue.add(Key("team", "b"))
+        bench.sweep.policy_changed("team")
+        await asyncio.sleep(1)
+        assert reconciled == [Key("team", "a"), Key("team", "b")]
+        assert not bench.sweep._changed
+
+    run_virtually(main())

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+
+import pytest
+
+from runwright.controller.queue import WorkQueue
+from runwright.controller.workers import work
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
+from runwright.log import current_run
+from tests.unit.fake.virtual_time import run_virtually
+
+A, B = Key("team", "a"), Key("team", "b")
+
+
+class Recorder:
+    """What the workers were given, when; answers what it is told to."""
+
+    def __init__(self, *answers: float | Exception | None) -> None:
+        self.answers = list(answers)
+        self.calls: list[tuple[float, Key]] = []
+        self.contexts: list[Key | None] = []
+
+    async def reconcile(self, key: Key) -> float | None:
+        self.calls.append((asyncio.get_running_loop().time(), key))
+        self.contexts.append(current_run.get())
+        await asyncio.sleep(1)
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def worked(recorder: Recorder, *keys: Key, workers: int = 2, seconds: float = 1000) -> list[float]:
+    """Work on these keys for so long; gives when each call began."""
+
+    async def main() -> None:
+        queue = WorkQueue[Key]()
+        for key in keys:
+            queue.add(key)
+        task = asyncio.create_task(work(queue, recorder.reconcile, workers))
+        await asyncio.sleep(seconds)
+        assert not task.done(), "nothing ends a worker"
+        task.cancel()
+
+    run_virtually(main())
+    return [at for at, _ in recorder.calls]
+
+
+def test_what_has_nothing_to_come_back_for_is_done_once() -> None:
+    assert worked(Recorder(None), A) == [0]
+
+
+def test_it_comes_back_when_it_is_told_to() -> None:
+    assert worked(Recorder(30.0, 5.0, None), A) == [0, 31, 37]
+
+
+def test_an_error_of_the_api_server_is_tried_again_with_back_off() -> None:
+    starts = worked(Recorder(*[ApiError(500, "InternalError", "no")] * 3, None), A)
+    assert len(starts) == 4
+    waits = [after - before - 1 for before, after in itertools.pairwise(starts)]
+    assert waits[0] < waits[1] < waits[2]
+
+
+def test_an_unexpected_error_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    assert len(worked(Recorder(KeyError("surprise"), None), A)) == 2
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info is not None and "surprise" in str(record.exc_info[1])
+
+
+@pytest.mark.parametrize(("code", "level"), [(409, logging.DEBUG), (500, logging.WARNING), (0, logging.WARNING)])
+def test_a_conflict_is_no_warning(code: int, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    worked(Recorder(ApiError(code, "Why", "because"), None), A)
+    assert [record.levelno for record in caplog.records if "because" in record.getMessage()] == [level]
+
+
+def test_a_request_that_is_cut_off_is_tried_again_and_ends_no_worker() -> None:
+    """Kopf cancels every task it does not know when it ends: those too that a request is made of."""
+
+    async def cut_off() -> None:
+        request = asyncio.create_task(asyncio.sleep(1))
+        asyncio.get_running_loop().call_later(0.5, request.cancel)
+        await request
+
+    starts = list[float]()
+
+    async def main() -> None:
+        async def reconcile(_: Key) -> None:
+            starts.append(asyncio.get_running_loop().time())
+            if len(starts) < 3:
+                await cut_off()
+
+        queue = WorkQueue[Key]()
+        queue.add(A)
+        task = asyncio.create_task(work(queue, reconcile, 1))
+        await asyncio.sleep(100)
+        assert len(starts) == 3 and not task.done()
+        queue.add(B)
+        await asyncio.sleep(1)
+        assert len(starts) == 4
+        task.cancel()
+        await asyncio.sleep(1)
+        assert task.cancelled()
+
+    run_virtually(main())
+
+
+def test_a_success_ends_the_back_off() -> None:
+    error = ApiError(500, "InternalError", "no")
+    starts = worked(Recorder(error, error, error, error, 10.0, error, None), A)
+    assert starts[6] - starts[5] - 1 <= 0.1
+
+
+def test_runs_are_worked_on_side_by_side() -> None:
+    assert worked(Recorder(), A, B, workers=2) == [0, 0]
+    assert worked(Recorder(), A, B, workers=1) == [0, 1]
+
+
+def test_every_line_that_is_logged_meanwhile_names_the_run() -> None:
+    recorder = Recorder()
+    worked(recorder, A, B)
+    assert set(recorder.contexts) == {A, B}
+    assert current_run.get() is None
+
+
+def test_what_says_when_it_is_worth_another_try_has_no_back_off() -> None:
+    async def main() -> list[float]:
+        queue, at = WorkQueue[Key](), list[float]()
+        done = asyncio.Event()
+
+        async def reconcile(key: Key) -> float | None:
+            at.append(asyncio.get_running_loop().time())
+            if len(at) < 5:
+                raise ApiError(409, "Conflict", "pods are still being deleted", wait=1.0)
+            done.set()
+            return None
+
+        task = asyncio.ensure_future(work(queue, reconcile, 1))
+        queue.add(A)
+        await done.wait()
+        task.cancel()
+        return at
+
+    at = run_virtually(main())
+    assert [round(moment - at[0]) for moment in at] == [0, 1, 2, 3, 4]

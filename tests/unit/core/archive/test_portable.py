@@ -1,0 +1,75 @@
+"""What of a run is taken along, and that an imported run waits for its status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
+from runwright.core.archive.portable import came_from, exported, imported, imported_run, imported_snapshot, owner_of
+from runwright.core.decision import NOTHING
+from runwright.core.reconcile import reconcile
+from runwright.core.records import Absent, NotSeen
+from runwright.core.run_record import run_record
+from tests.unit.controller.records import NOW, run, workflow
+
+RUN = {
+    "apiVersion": "runwright.dev/v1alpha1",
+    "kind": "PipelineRun",
+    "metadata": {
+        "name": "a",
+        "namespace": "team",
+        "uid": "old",
+        "resourceVersion": "7",
+        "generation": 3,
+        "creationTimestamp": "2026-11-26T12:00:00Z",
+        "managedFields": [{"manager": "x"}],
+        "labels": {"team": "x"},
+        "annotations": {"note": "y"},
+    },
+    "spec": {"workflow": {"spec": {}}},
+    "status": {"phase": "Succeeded"},
+}
+
+
+def test_an_export_is_whole_but_for_who_wrote_what():
+    assert exported(RUN) == {**RUN, "metadata": {k: v for k, v in RUN["metadata"].items() if k != "managedFields"}}
+
+
+def test_what_is_made_anew_has_nothing_of_the_other_cluster():
+    made = imported_run(RUN)
+    assert made["metadata"] == {
+        "name": "a",
+        "namespace": "team",
+        "labels": {"team": "x"},
+        "annotations": {"note": "y", "runwright.dev/imported-from": "old"},
+    }
+    assert "status" not in made
+    assert came_from(made) == "old"
+
+
+def test_a_run_that_had_not_begun_is_a_new_one():
+    assert came_from(imported_run({**RUN, "status": {}})) == ""
+
+
+def test_a_snapshot_belongs_to_the_run_that_was_made():
+    owner = {"kind": "PipelineRun", "controller": True, "uid": "old", "name": "a"}
+    snapshot = {
+        "kind": "WorkflowSnapshot",
+        "metadata": {"name": "a", "uid": "s", "ownerReferences": [owner]},
+        "data": "x",
+    }
+    assert owner_of(snapshot) == "old"
+    made = imported_snapshot(snapshot, {**RUN, "metadata": {**RUN["metadata"], "uid": "new"}})
+    assert owner_of(made) == "new"
+    assert made["data"] == "x"
+    assert owner_of(imported(snapshot)) == ""
+
+
+def test_an_imported_run_waits_for_its_status_whatever_is_seen():
+    waiting = run_record(imported_run(RUN))
+    assert waiting.imported
+    for seen in (NotSeen(), Absent(), workflow()):
+        for one in (waiting, replace(waiting, archived=True), replace(waiting, shutdown=Shutdown.STOP, retries=1)):
+            assert reconcile(one, seen, NOW) == NOTHING
+    told = replace(run(), imported=True, status=PipelineRunStatus(phase=Phase.RUNNING))
+    assert reconcile(told, NotSeen(), NOW) != NOTHING

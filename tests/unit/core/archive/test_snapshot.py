@@ -1,0 +1,128 @@
+"""A Workflow into a snapshot and out of it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.api.pipelinerun import PipelineRunStatus, WorkflowReference
+from runwright.core.archive.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored, unpack
+from runwright.core.records import RunRecord
+from runwright.core.workflow.record import workflow_nodes, workflow_record
+from runwright.kube.objects import Key
+from tests.unit.core.strategies import JSON, NOW
+
+NODES = {"train": {"id": "train", "name": "train", "displayName": "train", "type": "Pod", "phase": "Failed"}}
+
+
+def run(uid: str = "run-uid", retries: int = 0) -> RunRecord:
+    status = PipelineRunStatus(retries=retries, workflow=WorkflowReference(name="train", uid="wf-2"))
+    return RunRecord(Key("team", "train"), uid, "7", generation=1, created_at=NOW, status=status)
+
+
+def workflow(attempt: int = 0, **status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {
+            "name": "train",
+            "namespace": "team",
+            "uid": "wf-1",
+            "resourceVersion": "12",
+            "generation": 3,
+            "managedFields": [{}],
+            "creationTimestamp": "2026-11-24T12:00:00Z",
+            "labels": {"runwright.dev/run": "train"},
+            "annotations": {"runwright.dev/attempt": str(attempt)},
+        },
+        "spec": {"entrypoint": "main"},
+        "status": {"phase": "Failed", "finishedAt": "2026-11-24T12:00:09Z", "nodes": NODES, **status},
+    }
+
+
+def packed(body: dict[str, Any], of: RunRecord | None = None) -> dict[str, Any]:
+    snapshot = pack(of or run(), body)
+    assert snapshot is not None
+    return snapshot
+
+
+def test_it_is_the_runs_and_says_what_it_holds() -> None:
+    snapshot = packed(workflow(attempt=2))
+    assert snapshot["metadata"]["name"] == "train"
+    assert snapshot["metadata"]["ownerReferences"][0]["uid"] == "run-uid"
+    assert (snapshot["attempt"], snapshot["workflowUID"]) == (2, "wf-1")
+    assert belongs(snapshot, run()) and not belongs(snapshot, run("another"))
+    assert of_attempt(snapshot, run(retries=2)) and not of_attempt(snapshot, run(retries=1))
+
+
+def test_what_comes_out_is_what_went_in_but_for_what_belonged_to_the_object() -> None:
+    body = workflow()
+    out = unpack(packed(body))
+    assert out is not None
+    assert (out["spec"], out["status"]) == (body["spec"], body["status"])
+    assert set(out["metadata"]) == {"name", "namespace", "labels", "annotations"}
+
+
+def test_packed_nodes_are_unpacked_first() -> None:
+    compressed = base64.b64encode(gzip.compress(json.dumps(NODES).encode())).decode()
+    out = unpack(packed(workflow(nodes=None, compressedNodes=compressed)))
+    assert out is not None
+    assert out["status"]["nodes"] == NODES and "compressedNodes" not in out["status"]
+
+
+def test_what_is_too_large_is_none() -> None:
+    noise = base64.b64encode(random.Random(1).randbytes(1_200_000)).decode()
+    assert pack(run(), workflow(message=noise)) is None
+
+
+def test_put_back_it_is_finished_for_argo_and_says_for_which_one_it_stands() -> None:
+    body = restored(packed(workflow()), run())
+    assert body is not None
+    assert body["metadata"]["labels"]["workflows.argoproj.io/completed"] == "true"
+    assert body["metadata"]["ownerReferences"][0]["uid"] == "run-uid"
+    assert "uid" not in body["metadata"] and "resourceVersion" not in body["metadata"]
+    record = workflow_record(body)
+    assert (record.restored_from, record.phase, record.finished) == ("wf-2", "Failed", True)
+
+
+def test_many_nodes_are_put_back_packed() -> None:
+    many = {f"train-{n}": {**NODES["train"], "id": f"train-{n}", "message": f"{n:0300}"} for n in range(4000)}
+    body = restored(packed(workflow(nodes=many)), run())
+    assert body is not None
+    assert "nodes" not in body["status"]
+    assert workflow_nodes(body["status"]) == many
+
+
+def test_the_same_end_is_known_again_and_another_one_is_not() -> None:
+    snapshot = packed(workflow())
+    assert holds(snapshot, run(), workflow())
+    assert not holds(snapshot, run("another"), workflow())
+    assert not holds(snapshot, run(), workflow(attempt=1))
+    assert not holds(snapshot, run(), workflow(finishedAt="2026-11-24T13:00:00Z"))
+
+
+@given(st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data", "attempt"]), JSON))
+def test_anything_may_stand_in_a_snapshot(body: dict[str, Any]) -> None:
+    assert unpack(body) is None
+    assert restored(body, run()) is None
+    assert not holds(body, run(), workflow())
+
+
+@given(st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), JSON))
+def test_any_workflow_can_be_packed(body: dict[str, Any]) -> None:
+    snapshot = packed(body)
+    assert restored(snapshot, run()) is not None
+
+
+def test_a_snapshot_of_a_later_attempt_is_told_from_an_earlier_one() -> None:
+    first, second = packed(workflow()), packed(workflow(attempt=1))
+    assert of_later_attempt(second, run(), first)
+    assert not of_later_attempt(first, run(), second)
+    assert not of_later_attempt(first, run(), first)
+    assert not of_later_attempt(second, run("another"), first)

@@ -1,0 +1,89 @@
+"""From metrics that were read to the run's status, and when they are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runwright.api.pipelinerun import Metric, Phase, PipelineRunStatus, WorkflowReference
+from runwright.core.decision import CollectMetrics, Decision, Memory
+from runwright.core.metrics.collect import STILL_READING, Collected, uncollected
+from runwright.core.metrics.reports import Report
+from runwright.core.reconcile import reconcile
+from runwright.core.records import RunRecord, WorkflowRecord
+from runwright.core.status.conditions import METRICS_COLLECTED, find
+from runwright.core.workflow.record import workflow_record
+from runwright.kube.objects import Key
+from tests.unit.core.strategies import NOW
+
+KEY = Key("team", "train")
+STATUS = PipelineRunStatus(
+    observed_generation=1, phase=Phase.RUNNING, retries=0, workflow=WorkflowReference(name="train", uid="wf-1")
+)
+RUN = RunRecord(KEY, "run-uid", "7", 1, NOW, STATUS)
+WORKFLOW = WorkflowRecord(KEY, "wf-1", "9", owner_uid="run-uid", phase="Running", metric_nodes=("a",))
+READ = Collected(frozenset({"a"}), (Report("a", "loss", 0.5),))
+
+
+def node(kind: str = "Pod", phase: str = "Succeeded", **outputs: Any) -> dict[str, Any]:
+    return {"type": kind, "phase": phase, "outputs": outputs}
+
+
+def test_the_nodes_of_pods_that_have_ended_and_left_metrics() -> None:
+    left = [{"name": "other"}, {"name": "mlpipeline-metrics"}]
+    nodes = {
+        "artifact": node(artifacts=left),
+        "parameter": node(phase="Failed", parameters=left),
+        "running": node(phase="Running", artifacts=left),
+        "repeats-its-child": node("Retry", artifacts=left),
+        "dag": node("DAG", parameters=left),
+        "other": node(artifacts=left[:1]),
+        "odd": node(artifacts="mlpipeline-metrics"),
+        "junk": 7,
+    }
+    body = {"metadata": {"namespace": "team", "name": "train"}, "status": {"nodes": nodes}}
+    assert workflow_record(body).metric_nodes == ("artifact", "parameter")
+
+
+def test_they_are_read_once() -> None:
+    nodes = frozenset({"a"})
+    assert reconcile(RUN, WORKFLOW, NOW) == Decision(action=CollectMetrics(WORKFLOW, nodes))
+    assert uncollected(WORKFLOW, READ) == frozenset()
+    decision = reconcile(RUN, WORKFLOW, NOW, Memory(collected=READ))
+    assert decision.status is not None
+    assert decision.status.metrics == [Metric(name="loss", node_id="a", value=0.5)]
+
+
+def test_the_end_of_a_run_waits_for_them_and_what_goes_on_does_not() -> None:
+    ended = replace(WORKFLOW, phase="Succeeded")
+    assert reconcile(RUN, ended, NOW, Memory(collecting=True)) == Decision(requeue_after=STILL_READING)
+    decision = reconcile(RUN, ended, NOW, Memory(collected=READ))
+    assert decision.status is not None and decision.status.phase is Phase.SUCCEEDED
+    assert decision.status.metrics == [Metric(name="loss", node_id="a", value=0.5)]
+    going_on = reconcile(RUN, replace(WORKFLOW, progress="1/2"), NOW, Memory(collecting=True))
+    assert going_on.status is not None and going_on.status.progress == "1/2"
+
+
+@pytest.mark.parametrize(
+    ("collected", "said"),
+    [
+        (Collected(frozenset({"a"}), problems=("node a: there is no such key",)), "node a: there is no such key"),
+        (Collected(frozenset({"a"}), (Report("a", "loss", float("nan")),)), "number_value of loss: nan is no finite"),
+    ],
+)
+def test_what_cannot_be_taken_is_told_by_a_condition_and_an_event(collected: Collected, said: str) -> None:
+    decision = reconcile(RUN, WORKFLOW, NOW, Memory(collected=collected))
+    told = find(decision.status.conditions if decision.status else (), METRICS_COLLECTED)
+    assert told is not None and (told.status, told.reason) == ("False", "MetricsRefused")
+    assert said in told.message
+    assert [notice.reason for notice in decision.notices] == ["MetricsRefused"]
+
+
+def test_what_was_reported_before_holds_and_reading_it_again_is_no_problem() -> None:
+    held = Metric(name="loss", node_id="a", value=0.7)
+    run = replace(RUN, status=STATUS.model_copy(update={"metrics": [held]}))
+    decision = reconcile(run, replace(WORKFLOW, phase="Succeeded"), NOW, Memory(collected=READ))
+    assert decision.status is not None and decision.status.metrics == [held]
+    assert find(decision.status.conditions, METRICS_COLLECTED) is None

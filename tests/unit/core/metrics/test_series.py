@@ -1,0 +1,148 @@
+"""Which metrics of runs become series: bounded, the newest first, and no two with the same labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.core.metrics.series import (
+    DEFAULT_LABELS,
+    MAX_LABEL,
+    LabelError,
+    chosen_labels,
+    newest_first,
+    sample,
+    select,
+)
+from runwright.kube.objects import Key
+
+
+def run(name: str = "run", at: int = 0, *metrics: tuple[str, float], **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "team",
+            "name": name,
+            "uid": f"uid-{name}",
+            "creationTimestamp": f"2026-11-24T10:{at // 60:02}:{at % 60:02}Z",
+            "labels": {"branch": "main", "example.org/team": "a"},
+        },
+        "spec": spec,
+        "status": {
+            "nodes": [{"id": f"{name}-1", "name": "evaluate"}],
+            "metrics": [{"name": name_, "nodeID": f"{name}-1", "value": value} for name_, value in metrics],
+        },
+    }
+
+
+def series(labels: tuple[str, ...], limit: int, *runs: dict[str, Any]) -> tuple[dict[tuple[str, ...], float], int]:
+    chosen = chosen_labels(labels)
+    found = {Key("team", one["metadata"]["name"]): sample(one, chosen) for one in runs}
+    return select(newest_first({key: one for key, one in found.items() if one is not None}), limit)
+
+
+def test_a_metric_is_told_with_what_tells_it_apart():
+    assert series(DEFAULT_LABELS, 9, run("a", 0, ("accuracy", 0.9), ("loss", 1))) == (
+        {("team", "a", "accuracy", "evaluate"): 0.9, ("team", "a", "loss", "evaluate"): 1.0},
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("namespace", "team"),
+        ("run", "a"),
+        ("display-name", "Train"),
+        ("pipeline", "nightly"),
+        ("experiment", "e-1"),
+        ("label:branch", "main"),
+        ("label:example.org/team", "a"),
+        ("label:absent", ""),
+    ],
+)
+def test_each_label_of_a_run(label: str, expected: str):
+    spec = {
+        "displayName": "Train",
+        "pipeline": {"name": "nightly", "id": "p-1"},
+        "references": [{"type": "JOB", "id": "j"}, {"type": "EXPERIMENT", "id": "e-1"}],
+    }
+    assert series((label,), 9, run("a", 0, ("f1", 1), **spec)) == ({(expected, "f1"): 1.0}, 0)
+
+
+def test_a_run_without_a_display_name_or_pipeline_has_what_comes_next():
+    one = run("a", 0, ("f1", 1), workflow={"templateRef": {"name": "template"}})
+    assert series(("display-name", "pipeline"), 9, one) == ({("a", "template", "f1"): 1.0}, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pod",), "'pod': expected node, namespace, run"),
+        (("label:",), "expected"),
+        (("run", "run"), "'run' is there twice"),
+        (("label:a.b", "label:a-b"), "'label_a_b' is there twice"),
+    ],
+)
+def test_what_is_no_label_is_refused(words: tuple[str, ...], said: str):
+    with pytest.raises(LabelError, match=said):
+        chosen_labels(words)
+
+
+def test_of_runs_with_the_same_labels_the_newest_counts():
+    runs = [run(name, at, ("f1", at)) for name, at in (("b", 5), ("c", 9), ("a", 1))]
+    assert series(("namespace",), 1, *runs) == ({("team", "f1"): 9.0}, 0)
+
+
+def test_what_is_beyond_the_limit_is_of_the_oldest_and_counted():
+    runs = [run(name, at, ("f1", at), ("loss", 1)) for name, at in (("old", 1), ("new", 9), ("mid", 5))]
+    told, beyond = series(("run",), 3, *runs)
+    assert told == {("new", "f1"): 9.0, ("new", "loss"): 1.0, ("mid", "f1"): 5.0}
+    assert beyond == 3
+
+
+def test_a_long_or_odd_text_is_a_label_all_the_same():
+    ((label, name),) = series(("display-name",), 9, run("a", 0, ("f1", 1), displayName="\ud800" + "x" * 500))[0]
+    assert len(label) == MAX_LABEL and name == "f1"
+    label.encode()
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "id", "value", "type"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries({}, optional={key: anything for key in ("metadata", "spec", "status")}), anything, anything
+)
+def test_no_object_is_too_odd(body: dict[str, Any], metrics: object, nodes: object):
+    labels = chosen_labels(("node", "run", "namespace", "display-name", "pipeline", "experiment", "label:x"))
+    sample(body, labels)
+    sample({**body, "status": {"metrics": metrics, "nodes": nodes}}, labels)
+    sample({**body, "status": {"metrics": [metrics, {"name": "a", "value": metrics, "nodeID": nodes}]}}, labels)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 90), st.integers(0, 4)), max_size=12, unique_by=lambda one: one[0]
+    ),
+    st.integers(0, 8),
+    st.sampled_from([("run",), ("namespace",), ("run", "node"), ()]),
+)
+def test_never_more_than_the_limit_and_none_uncounted(
+    runs: list[tuple[int, int, int]], limit: int, labels: tuple[str, ...]
+):
+    objects = [run(f"r{name}", at, *((f"m{n}", n) for n in range(count))) for name, at, count in runs]
+    told, beyond = series(labels, limit, *objects)
+    all_of_them, none = series(labels, 1000, *objects)
+    assert none == 0
+    assert len(told) == min(limit, len(all_of_them))
+    assert len(told) + beyond == len(all_of_them)
+    assert told.items() <= all_of_them.items()
+    assert series(labels, limit, *reversed(objects)) == (told, beyond), "whatever order they were told in"

@@ -1,0 +1,217 @@
+"""When what is due for a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus
+from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.core.records import Periods, RunRecord
+from runwright.core.retention.periods import (
+    NEVER,
+    LastRuns,
+    Terms,
+    after,
+    day_of,
+    passed,
+    terms_of,
+    times_of,
+    with_defaults,
+)
+from runwright.core.status.conditions import ARCHIVED
+from runwright.kube.objects import Key
+from tests.unit.core.strategies import NOW, RUNS, TERMS, TIMES
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+POLICY = RetentionPolicySpec(archive_after="1h", delete_after="1d", keep_workflow="90s")
+
+
+def finished(phase: Phase = Phase.FAILED, **fields: object) -> RunRecord:
+    status = PipelineRunStatus(phase=phase, finished_at=NOW)
+    run = RunRecord(Key("team", "train"), "run-uid", "7", generation=1, created_at=NOW - HOUR, status=status)
+    return replace(run, **fields)
+
+
+class TestTerms:
+    def test_without_own_words_the_policy_holds(self) -> None:
+        assert terms_of(finished(), POLICY, surplus=True) == Terms(HOUR, DAY, timedelta(seconds=90), surplus=True)
+
+    def test_own_words_go_first_field_by_field(self) -> None:
+        run = finished(periods=Periods(archive_after=timedelta(0)))
+        assert terms_of(run, POLICY, surplus=False) == Terms(timedelta(0), DAY, timedelta(seconds=90))
+
+    def test_a_run_that_says_itself_when_it_is_deleted_is_not_counted(self) -> None:
+        run = finished(periods=Periods(delete_after=9 * DAY))
+        assert terms_of(run, POLICY, surplus=True) == Terms(HOUR, 9 * DAY, timedelta(seconds=90))
+
+    def test_what_a_gitops_tool_keeps_is_archived_and_not_deleted_by_a_default(self) -> None:
+        run = finished(owned_elsewhere=True)
+        assert terms_of(run, RetentionPolicySpec(delete_after="1d"), surplus=False) == Terms(archive_after=DAY)
+        assert terms_of(run, POLICY, surplus=False) == Terms(HOUR, None, timedelta(seconds=90))
+        assert terms_of(run, RetentionPolicySpec(), surplus=True) == Terms(archive_after=timedelta(0))
+
+    def test_its_own_word_deletes_it(self) -> None:
+        run = finished(owned_elsewhere=True, periods=Periods(delete_after=HOUR))
+        assert terms_of(run, POLICY, surplus=True).delete_after == HOUR
+
+    def test_a_namespace_has_the_operators_words_where_it_has_none(self) -> None:
+        assert with_defaults(None, POLICY) == POLICY
+        told = with_defaults(RetentionPolicySpec(delete_after="7d", keep_failed=0), POLICY)
+        assert (told.archive_after, told.delete_after, told.keep_failed) == ("1h", "7d", 0)
+
+
+class TestTimes:
+    def test_all_count_from_the_end(self) -> None:
+        times = times_of(finished(), Terms(HOUR, DAY, timedelta(0)))
+        assert (times.archive_at, times.delete_at, times.drop_at) == (NOW + HOUR, NOW + DAY, NOW)
+
+    @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING])
+    def test_a_run_that_has_not_ended_has_none(self, phase: Phase) -> None:
+        assert times_of(finished(phase), Terms(HOUR, DAY, HOUR, surplus=True)) == NEVER
+
+    def test_one_that_was_brought_back_is_not_archived_by_a_period(self) -> None:
+        brought_back = Condition(type=ARCHIVED, status="False", reason="Unarchived", last_transition_time=NOW)
+        run = finished(status=PipelineRunStatus(phase=Phase.FAILED, finished_at=NOW, conditions=[brought_back]))
+        assert times_of(run, Terms(HOUR, DAY)).archive_at is None
+        assert times_of(run, Terms(HOUR, DAY)).delete_at == NOW + DAY
+
+    def test_the_workflow_of_an_archived_run_goes_at_once_unless_it_is_to_be_kept(self) -> None:
+        assert times_of(finished(archived=True), Terms()).drop_at == NOW
+        assert times_of(finished(archived=True), Terms(keep_workflow=DAY)).drop_at == NOW + DAY
+        assert times_of(finished(), Terms()).drop_at is None
+
+    def test_what_is_superfluous_goes_now_but_not_when_it_is_archived(self) -> None:
+        assert times_of(finished(), Terms(surplus=True)).delete_at == NOW
+        assert times_of(finished(archived=True), Terms(surplus=True)).delete_at is None
+
+    def test_no_period_is_too_long(self) -> None:
+        assert after(datetime(9999, 12, 1, tzinfo=UTC), timedelta(days=36_525)) is None
+
+    @given(RUNS, TERMS)
+    def test_nothing_is_due_for_an_unfinished_run_and_nothing_before_its_end(
+        self, run: RunRecord, terms: Terms
+    ) -> None:
+        times = times_of(run, terms)
+        for moment in (times.archive_at, times.delete_at, times.drop_at):
+            assert moment is None or (run.finished and run.status.finished_at and moment >= run.status.finished_at)
+
+    @given(RUNS, TERMS, TIMES, st.integers(0, 10**6))
+    def test_a_clock_that_steps_back_only_makes_it_later(
+        self, run: RunRecord, terms: Terms, now: datetime, back: int
+    ) -> None:
+        times = times_of(run, terms)
+        for moment in (times.archive_at, times.delete_at, times.drop_at):
+            assert passed(moment, now) or not passed(moment, now - timedelta(seconds=back))
+
+    def test_the_day_is_the_one_in_utc(self) -> None:
+        assert day_of(datetime(2026, 12, 1, 1, tzinfo=UTC)) == "2026-12-01"
+        assert day_of(datetime.fromisoformat("2026-12-01T01:00+02:00")) == "2026-11-30"
+        assert day_of(None) == ""
+
+
+def run_of(number: int, phase: Phase, **fields: Any) -> RunRecord:
+    status = PipelineRunStatus(phase=phase, finished_at=NOW + timedelta(seconds=number // 2))
+    return replace(finished(), key=Key("team", f"run-{number:03}"), status=status, **fields)
+
+
+def gone(runs: Iterable[RunRecord], policy: RetentionPolicySpec) -> set[str]:
+    """The runs beyond the last ones, once all of them are known."""
+    last = LastRuns()
+    told = list(runs)
+    for run in told:
+        last.put(run)
+    return {run.key.name for run in told if last.beyond(run.key, policy)[0]}
+
+
+ENDINGS = st.lists(
+    st.tuples(st.integers(0, 40), st.sampled_from([p for p in Phase if p.finished]), st.booleans()),
+    unique_by=lambda one: one[0],
+).map(
+    lambda ones: [
+        run_of(number, phase, periods=Periods(delete_after=None if counted else HOUR))
+        for number, phase, counted in ones
+    ]
+)
+POLICIES = st.builds(
+    RetentionPolicySpec, keep_succeeded=st.none() | st.integers(0, 5), keep_failed=st.none() | st.integers(0, 5)
+)
+
+
+class TestLastRuns:
+    def test_the_oldest_go(self) -> None:
+        runs = [run_of(number, Phase.SUCCEEDED) for number in (6, 1, 4)]
+        assert gone(runs, RetentionPolicySpec(keep_succeeded=2)) == {"run-001"}
+
+    def test_each_kind_has_its_own_count(self) -> None:
+        phases = (Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.ERROR)
+        runs = [run_of(number, phase) for number, phase in enumerate(phases)]
+        assert gone(runs, RetentionPolicySpec(keep_succeeded=1, keep_failed=1)) == {"run-000", "run-002"}
+
+    def test_without_a_count_all_stay(self) -> None:
+        assert gone([run_of(1, Phase.FAILED)], RetentionPolicySpec(keep_succeeded=0)) == set()
+
+    def test_one_that_does_not_say_when_it_ended_is_not_counted(self) -> None:
+        unknown = finished(status=PipelineRunStatus(phase=Phase.FAILED))
+        assert gone([unknown], RetentionPolicySpec(keep_failed=0)) == set()
+
+    def test_one_whose_phase_cannot_be_read_counts_as_failed(self) -> None:
+        odd = finished(status=PipelineRunStatus(finished_at=NOW))
+        assert gone([odd], RetentionPolicySpec(keep_failed=0)) == {"train"}
+        assert gone([odd], RetentionPolicySpec(keep_succeeded=0)) == set()
+
+    def test_one_that_ends_again_after_a_retry_has_its_new_place(self) -> None:
+        last, policy = LastRuns(), RetentionPolicySpec(keep_failed=1, keep_succeeded=1)
+        for run in (run_of(1, Phase.FAILED), run_of(5, Phase.FAILED)):
+            last.put(run)
+        last.put(replace(run_of(1, Phase.SUCCEEDED), status=run_of(9, Phase.SUCCEEDED).status))
+        assert last.beyond(Key("team", "run-005"), policy) == (False, None)
+        assert len(last) == 2
+
+    @given(ENDINGS, POLICIES)
+    def test_exactly_the_last_ones_stay(self, runs: list[RunRecord], policy: RetentionPolicySpec) -> None:
+        removed = gone(runs, policy)
+        for limit, good in ((policy.keep_succeeded, True), (policy.keep_failed, False)):
+            kind = [
+                run
+                for run in runs
+                if run.periods.delete_after is None and (run.status.phase in (Phase.SUCCEEDED, Phase.SKIPPED)) is good
+            ]
+            in_order = sorted(kind, key=lambda run: (run.status.finished_at or NOW, run.key))
+            expected = in_order[: max(0, len(in_order) - limit)] if limit is not None else []
+            assert {run.key.name for run in kind} & removed == {run.key.name for run in expected}
+        assert not removed & {run.key.name for run in runs if run.periods.delete_after is not None}
+
+    @given(ENDINGS, POLICIES, st.data())
+    def test_with_some_unknown_it_names_fewer_and_no_other_ones(
+        self, runs: list[RunRecord], policy: RetentionPolicySpec, data: st.DataObject
+    ) -> None:
+        known = [run for run in runs if data.draw(st.booleans())]
+        assert gone(known, policy) <= gone(runs, policy)
+
+    @given(ENDINGS, POLICIES)
+    def test_each_one_that_goes_is_named_as_it_becomes_so(
+        self, runs: list[RunRecord], policy: RetentionPolicySpec
+    ) -> None:
+        last, named = LastRuns(), set[str]()
+        for run in runs:
+            last.put(run)
+            beyond, other = last.beyond(run.key, policy)
+            named |= {run.key.name} if beyond else {other.name} if other else set()
+        assert named == gone(runs, policy)
+
+    @given(ENDINGS, POLICIES)
+    def test_what_is_left_out_leaves_no_trace(self, runs: list[RunRecord], policy: RetentionPolicySpec) -> None:
+        last = LastRuns()
+        for run in runs:
+            last.put(run)
+        for run in runs:
+            last.drop(run.key)
+            assert last.beyond(run.key, policy) == (False, None)
+        assert len(last) == 0

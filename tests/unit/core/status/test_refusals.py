@@ -1,0 +1,47 @@
+import pytest
+
+from runwright.api.pipelinerun import PipelineRun
+from runwright.core.status.refusals import invalid_run, refusal_of, unreadable
+from runwright.core.workflow.build import ObjectRef
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "message", "causes", "expected", "heals"),
+    [
+        (403, "Forbidden", "because it is being terminated", ("NamespaceTerminating",), "NamespaceTerminating", True),
+        (403, "Forbidden", "User cannot create", (), "Forbidden", True),
+        (403, "Forbidden", "exceeded quota: workflows", (), "Forbidden", True),
+        (404, "NotFound", "the server could not find the requested resource", (), "ArgoNotInstalled", True),
+        (400, "BadRequest", "unknown field", (), "WorkflowInvalid", False),
+        (422, "Invalid", "spec.templates: Required value", (), "WorkflowInvalid", False),
+        (413, "RequestEntityTooLarge", "limit is 3145728", (), "WorkflowTooLarge", False),
+        (500, "InternalError", "etcdserver: request is too large", (), "WorkflowTooLarge", False),
+    ],
+)
+def test_what_stands_in_the_way_is_told(
+    code: int, reason: str, message: str, causes: tuple[str, ...], expected: str, heals: bool
+) -> None:
+    refusal = refusal_of(code, reason, message, causes)
+    assert refusal is not None
+    assert (refusal.reason, refusal.heals) == (expected, heals)
+    assert expected == "ArgoNotInstalled" or message in refusal.message
+
+
+@pytest.mark.parametrize("code", [0, 401, 408, 409, 429, 500, 503, 504])
+def test_a_passing_fault_is_no_refusal(code: int) -> None:
+    assert refusal_of(code, "Whatever", "try again", ()) is None
+
+
+def test_an_invalid_run_is_told_by_its_field() -> None:
+    with pytest.raises(ValueError) as error:
+        PipelineRun.model_validate({"spec": {"workflow": {"manifest": 7}}})
+    refusal = invalid_run(error.value)  # pyright: ignore[reportArgumentType]
+    assert refusal.reason == "RunInvalid"
+    assert refusal.message.startswith("spec.workflow.manifest: ")
+    assert not refusal.heals
+
+
+def test_what_may_not_be_read_is_named() -> None:
+    refusal = unreadable(ObjectRef("ConfigMap", "pipeline", "team"), "no")
+    assert (refusal.reason, refusal.heals) == ("Forbidden", True)
+    assert 'ConfigMap "pipeline" in namespace "team"' in refusal.message
