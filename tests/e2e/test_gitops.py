@@ -22,7 +22,7 @@ from runwright.core.status.patch import merge_patch
 from tests.e2e.cluster import Kubectl, Object, condition, finished, stalled
 from tests.e2e.conftest import REPOSITORY, Apply, WaitRun
 from tests.e2e.manifests import instant, of_spec, one_step, pipeline_run, shell, suspended, workflow
-from tests.unit.deploy.argocd_vm import act, discover, health
+from tests.unit.deploy.argocd.lua_vm import act, discover, health
 
 HOW: dict[str, tuple[str, ...]] = {
     "client-side": (),

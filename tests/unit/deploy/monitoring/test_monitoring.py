@@ -26,7 +26,7 @@ from runwright.kube.objects import Key
 from tests.unit.controller.records import KEY, run
 from tests.unit.controller.test_measures import at, seconds
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 PAGE = (REPOSITORY / "docs" / "metrics.md").read_text()
 ROW = re.compile(r"^\| `(runwright_\w+)` \| (\w+) \| (.*?) ?\| (.+?) \| (.+) \|$", re.MULTILINE)
 ALERTS: list[dict[str, Any]] = [

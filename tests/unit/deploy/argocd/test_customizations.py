@@ -1,4 +1,4 @@
-"""What deploy/argocd gives to Argo CD: its scripts, run as Argo CD runs them, on runs as `kubectl get -o yaml` gave them."""
+"""Argo CD's health and action scripts, run as Argo CD runs them, on recorded runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lupa import lua51
 
-from argocd.argocd_cm import CONFIG_MAP, CUSTOMIZATIONS, config_map
+from argocd.argocd_cm import CUSTOMIZATIONS
 from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
 from runwright.core.run_record import OWNER_ANNOTATIONS, OWNER_LABELS
 from runwright.core.status.conditions import PREVIOUS_WORKFLOW, STALLED, SUCCEEDED
 from runwright.core.status.patch import merge_patch
 from tests.unit.core.strategies import STATUSES
-from tests.unit.deploy.argocd_vm import LuaReturnError, Object, act, discover, health, paths
+from tests.unit.deploy.argocd.lua_vm import LuaReturnError, Object, act, discover, health, paths
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 KIND = CUSTOMIZATIONS / "runwright.dev" / "PipelineRun"
 ACTIONS = KIND / "actions"
 HEALTH = (KIND / "health.lua").read_text()
@@ -94,19 +94,6 @@ def test_every_recorded_run_and_every_result_is_used():
     assert {case["action"] for case in ACTION_TESTS["actionTests"]} == set(ACTION)
     discovered = discover(read(RUNS[0]), DISCOVERY)
     assert set(discovered) == set(ACTION), "an action has both: a script, and an entry in discovery.lua"
-
-
-# ------------------------------------------------------------------------------------------------------- the ConfigMap
-def test_the_config_map_is_made_from_the_scripts():
-    assert config_map() == CONFIG_MAP.read_text(), "make generate"
-
-
-def test_the_config_map_holds_the_scripts_where_argo_cd_looks():
-    data = read(CONFIG_MAP)["data"]
-    assert data["resource.customizations.health.runwright.dev_PipelineRun"] == HEALTH
-    actions = yaml.safe_load(data["resource.customizations.actions.runwright.dev_PipelineRun"])
-    assert actions["discovery.lua"] == DISCOVERY
-    assert {one["name"]: one["action.lua"] for one in actions["definitions"]} == ACTION
 
 
 # -------------------------------------------------------------------------------------------------------------- health

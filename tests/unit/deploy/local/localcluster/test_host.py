@@ -1,4 +1,4 @@
-"""A Debian package is unpacked into the cache once, or it is said why not."""
+"""Debian packages: which are missing, and how one is unpacked into the cache."""
 
 from __future__ import annotations
 
@@ -38,3 +38,9 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ClusterError, match="no network"):
         host.unpacked("prometheus")
     assert [path.name for path in (tmp_path / "cache" / "debian").iterdir()] == ["prometheus.lock"]
+
+
+def test_missing_packages_are_those_whose_program_is_not_there() -> None:
+    present = {"containerd", "runc", "/usr/lib/cni/bridge"}
+    missing = host.missing_packages(host.PACKAGES, lambda proof: proof in present)
+    assert set(missing) == set(host.PACKAGES) - {"containerd", "runc", "containernetworking-plugins"}

@@ -81,6 +81,6 @@ def test_the_table_of_the_page_is_what_was_kept():
 
 
 def test_what_is_in_the_docs_is_what_was_kept():
-    images = Path(__file__).resolve().parents[2] / "docs" / "images"
+    images = Path(__file__).resolve().parents[3] / "docs" / "images"
     for name, picture in pictures(kept()).items():
         assert (images / name).read_text() == picture, f"{name} is old: python -m bench.plots"

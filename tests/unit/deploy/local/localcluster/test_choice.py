@@ -1,4 +1,6 @@
-"""Which cluster the local cluster tool takes, and what an `up` does about one that is there already."""
+"""Which cluster the local cluster tool takes."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +8,10 @@ from pathlib import Path
 import pytest
 from localcluster.choice import Facts, Provider, choose
 from localcluster.errors import ClusterError
-from localcluster.paths import checked_name
-from localcluster.record import Action, Record, decide
 
 OWN = Path("/checkout/.cluster/kubeconfig")
+
+
 PLAIN = Facts(
     kubeconfig_flag=None,
     kubeconfig_env=None,
@@ -58,34 +60,3 @@ def test_where_nothing_is_possible_the_error_says_what_to_do(change: dict[str, b
         choose(replace(PLAIN, **change))
     assert next_step in error.value.next_step
     assert "docker is not installed" in error.value.problem
-
-
-@pytest.mark.parametrize("name", ["default", "t2", "a", "a-b", "a2345678901234567890"[:20]])
-def test_names_that_can_be_used(name: str) -> None:
-    assert checked_name(name) == name
-
-
-@pytest.mark.parametrize("name", ["", "A", "2a", "-a", "a-", "a" * 21, "a/b", "a.b", "..", "a b", "bin"])
-def test_names_that_cannot(name: str) -> None:
-    with pytest.raises(ClusterError):
-        checked_name(name)
-
-
-COMPLETE = Record("default", 200, complete=True)
-
-
-@pytest.mark.parametrize(
-    ("record", "namespaces", "leftovers", "action"),
-    [
-        (None, False, False, Action.CREATE),
-        (None, False, True, Action.RECREATE),
-        (None, True, True, Action.RECREATE),
-        (replace(COMPLETE, complete=False), True, True, Action.RECREATE),
-        (COMPLETE, False, True, Action.RECREATE),
-        (COMPLETE, True, True, Action.HEAL),
-    ],
-)
-def test_up_heals_only_what_was_ready_once(
-    record: Record | None, namespaces: bool, leftovers: bool, action: Action
-) -> None:
-    assert decide(record, namespaces, leftovers)[0] is action

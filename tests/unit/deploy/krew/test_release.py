@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-KREW = Path(__file__).resolve().parents[3] / "deploy" / "krew"
+KREW = Path(__file__).resolve().parents[4] / "deploy" / "krew"
 
 
 def load() -> ModuleType:

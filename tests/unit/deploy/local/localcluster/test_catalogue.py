@@ -1,0 +1,52 @@
+"""Image references, and the image behind each."""
+
+from __future__ import annotations
+
+import pytest
+from localcluster import catalogue
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("busybox", ("library/busybox", "latest")),
+        ("alpine:3.6", ("library/alpine", "3.6")),
+        ("argoproj/argosay:v2", ("argoproj/argosay", "v2")),
+        ("registry.example/argoproj/argosay:v2", ("argoproj/argosay", "v2")),
+        ("registry.example:5000/library/busybox", ("library/busybox", "latest")),
+        ("localhost/runwright:dev", ("library/runwright", "dev")),
+        ("runwright:dev-1", ("library/runwright", "dev-1")),
+        ("busybox@sha256:" + "0" * 64, ("library/busybox", "sha256:" + "0" * 64)),
+    ],
+)
+def test_the_parts_of_a_reference(reference: str, expected: tuple[str, str]) -> None:
+    assert catalogue.split_reference(reference) == expected
+
+
+NAMES = {pattern: label for label, (_, patterns) in catalogue.STEP_IMAGES.items() for pattern in patterns}
+
+
+@pytest.mark.parametrize(
+    ("reference", "label"),
+    [
+        ("busybox", "shell"),
+        ("alpine:3.7", "shell"),
+        ("python:alpine3.6", "python"),
+        ("python:3.11-slim", "python"),
+        ("debian:9.4", "bash"),
+        ("argoproj/argosay:v1", "cowsay"),
+        ("argoproj/argosay:v2", "argosay"),
+        ("docker/whalesay:latest", "bash"),
+        ("golang:1.18", None),
+        ("someone/busybox", None),
+    ],
+)
+def test_the_image_behind_a_public_name(reference: str, label: str | None) -> None:
+    assert catalogue.resolve(NAMES, *catalogue.split_reference(reference)) == label
+
+
+def test_argo_knows_the_command_of_every_name_as_examples_write_it() -> None:
+    commands = catalogue.argo_image_commands()
+    assert commands["argoproj/argosay:v2"] == {"entrypoint": ["/argosay"]}
+    assert commands["busybox"] == {"cmd": ["sh"]}
+    assert commands["python:3.11-slim"] == {"cmd": ["python3"]}
