@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, Coroutine
@@ -21,8 +20,9 @@ from runwright.artifacts.places import ArtifactError
 from runwright.kube.errors import ApiError
 from runwright.kube.login import configure, default_namespace
 from runwright.kube.objects import Json, Key
+from runwright.kubectl.interrupt import INTERRUPTED, run_interruptible
 
-FAILED, ENDED_BADLY, TIMED_OUT, INTERRUPTED = 1, 3, 4, 130
+FAILED, ENDED_BADLY, TIMED_OUT = 1, 3, 4
 """Exit codes: it could not be done; the run ended as Failed or Error; the time was over; Ctrl-C. click's own is 2: usage."""
 
 
@@ -106,7 +106,7 @@ async def session(target: Target) -> AsyncGenerator[Session]:
 def run_command(command: Coroutine[Any, Any, None]) -> None:
     """Run a command to its end, and end the process as `docs/kubectl.md` says: a failure is one line, never a traceback."""
     try:
-        asyncio.run(command)
+        run_interruptible(command)
         sys.stdout.flush()
     except Exit as end:
         sys.exit(end.code)

@@ -68,7 +68,7 @@ def test_how_it_ends(error: BaseException, code: int | str, monkeypatch: pytest.
         command.close()
         raise error
 
-    monkeypatch.setattr(session.asyncio, "run", run)
+    monkeypatch.setattr(session, "run_interruptible", run)
     with pytest.raises(SystemExit) as ended:
         run_command(ends_with(error))
     assert ended.value.code == code
