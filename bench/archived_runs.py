@@ -21,7 +21,7 @@ from bench.api_writes import operator_calls
 from bench.cluster import TIMEOUT, Bench, kubeconfig
 from bench.table import Row
 from bench.workloads import NO_POD
-from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL
+from runwright.api.labels import DELETE_ON_LABEL, STORAGE_STATE_LABEL
 from runwright.controller.handlers import AVAILABLE_RUNS
 from tests.e2e.audit import WRITES, audit_log, size
 from tests.e2e.manifests import pipeline_run

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from runwright.kube.login import configure
+from runwright.adapters.login import configure
 from tests.e2e.cluster import Object, finished
 from tests.e2e.manifests import executor_rights
 

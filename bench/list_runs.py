@@ -30,7 +30,7 @@ import aiohttp
 
 from bench.__main__ import machine
 from bench.cluster import authorization, kubeconfig
-from runwright.kube.login import configure
+from runwright.adapters.login import configure
 from runwright.service.manifests import ref_of
 from tests.e2e.manifests import one_step, workflow
 from tests.e2e.processes import Serve

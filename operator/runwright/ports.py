@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from runwright.api.pipelinerun import Shutdown
+from runwright.api.states import Shutdown
 from runwright.core.decision import Notice
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.workflow.build import ObjectRef

@@ -25,9 +25,9 @@ from localcluster.catalogue import S3_ENVIRONMENT
 from obstore.store import S3Store
 
 from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.login import configure
 from runwright.artifacts.locate import names
 from runwright.artifacts.reader import Artifacts
-from runwright.kube.login import configure
 from runwright.kube.objects import Key
 from runwright.kubectl.artifact import workflow_of
 from tests.e2e.access import account_kubeconfig

@@ -21,8 +21,8 @@ from google.rpc.status_pb2 import Status
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from kubernetes.aio import client
 
+from runwright.adapters.login import configure
 from runwright.adapters.own_objects import KubernetesObjects
-from runwright.kube.login import configure
 from runwright.service.manifests import Manifests
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun, fresh_namespace

@@ -16,17 +16,10 @@ from typing_extensions import override
 from runwright.adapters.core_objects import CoreObjects
 from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api import retentionpolicy, workflowsnapshot
-from runwright.api.model import API_VERSION, GROUP, VERSION
-from runwright.api.pipelinerun import (
-    ARCHIVED_RUNS,
-    AVAILABLE_RUNS,
-    DELETE_ON_LABEL,
-    KIND,
-    PLURAL,
-    Phase,
-    Shutdown,
-    StorageState,
-)
+from runwright.api.labels import ARCHIVED_RUNS, AVAILABLE_RUNS, DELETE_ON_LABEL
+from runwright.api.pipelinerun import KIND, PLURAL
+from runwright.api.resources import API_VERSION, GROUP, VERSION
+from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.decision import Notice, event_name
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shard import EVERYTHING, Shard

@@ -8,7 +8,7 @@ from kubernetes.aio import client
 
 from runwright.adapters.kubernetes_api import MERGE_PATCH
 from runwright.adapters.requests import call, found, list_metadata, read
-from runwright.api.model import GROUP
+from runwright.api.resources import GROUP
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, key_of, version_of
 

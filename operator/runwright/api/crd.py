@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from runwright.api.kinds import Column, Kind
-from runwright.api.model import API_VERSION, GROUP, VERSION, Model
+from runwright.api.model import Model
 from runwright.api.pipelinerun import (
     Condition,
     Metric,
@@ -20,6 +20,7 @@ from runwright.api.pipelinerun import (
     Parameter,
     Reference,
 )
+from runwright.api.resources import API_VERSION, GROUP, VERSION
 from runwright.api.rules import PATTERN_MESSAGES, Rule
 
 Schema = dict[str, Any]

@@ -15,8 +15,8 @@ import yaml
 
 from runwright.api.crd import custom_resource_definition
 from runwright.api.kinds import KINDS, Kind
-from runwright.api.model import GROUP
 from runwright.api.reference import reference_page
+from runwright.api.resources import GROUP
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 

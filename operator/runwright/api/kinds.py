@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runwright.api import pipelineexperiment, pipelinerun, retentionpolicy, workflowsnapshot
+from runwright.api import labels, pipelineexperiment, pipelinerun, retentionpolicy, workflowsnapshot
 from runwright.api.model import Model
 from runwright.api.rules import PIPELINE_RUN_RULES, RETENTION_POLICY_RULES, Rule
 
@@ -112,19 +112,19 @@ PIPELINE_RUN = Kind(
     rules=PIPELINE_RUN_RULES,
     labels=(
         Label(
-            pipelinerun.STORAGE_STATE_LABEL,
+            labels.STORAGE_STATE_LABEL,
             pipelinerun.KIND,
             "What is asked for: `Archived`; or `Available`, which is also what its absence means. `storage_state` in the "
             "KFP API. `status.storageState` tells what was carried out.",
         ),
         Label(
-            pipelinerun.DELETE_ON_LABEL,
+            labels.DELETE_ON_LABEL,
             pipelinerun.KIND,
             "Date in UTC, such as `2026-11-24`, on which its retention deletes an archived run; the operator writes it.",
         ),
-        Label(pipelinerun.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of the PipelineRun that it belongs to."),
+        Label(labels.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of the PipelineRun that it belongs to."),
         Label(
-            pipelinerun.SHARD_LABEL,
+            labels.SHARD_LABEL,
             "Workflow",
             "Name of the shard whose operator looks after the run, where there are several; the operator writes it.",
         ),
@@ -187,7 +187,7 @@ PIPELINE_EXPERIMENT = Kind(
     ),
     labels=(
         Label(
-            pipelinerun.STORAGE_STATE_LABEL,
+            labels.STORAGE_STATE_LABEL,
             pipelineexperiment.KIND,
             "`Archived`; or `Available`, which is also what its absence means. `storage_state` in the KFP API. The runs of an "
             "archived experiment are archived once, when the run service archives it.",

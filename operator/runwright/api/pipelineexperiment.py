@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runwright.api.model import API_VERSION, Model
+from runwright.api.model import Model
+from runwright.api.resources import API_VERSION, PIPELINE_EXPERIMENTS
 
 KIND = "PipelineExperiment"
-PLURAL = "pipelineexperiments"
+PLURAL = PIPELINE_EXPERIMENTS.plural
 SHORT_NAME = "pexp"
 
 

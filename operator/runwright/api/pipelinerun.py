@@ -7,32 +7,19 @@ constraints; what needs CEL stands in `runwright.api.rules`.
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from runwright.api.duration import Duration
-from runwright.api.model import API_VERSION, GROUP, Model, Name
+from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.model import Model, Name
+from runwright.api.resources import API_VERSION, PIPELINE_RUNS
+from runwright.api.states import Phase, Shutdown, StorageState
 
 KIND = "PipelineRun"
-PLURAL = "pipelineruns"
+PLURAL = PIPELINE_RUNS.plural
 SHORT_NAME = "prun"
-
-RUN_LABEL = f"{GROUP}/run"
-"""On a Workflow: the name of its PipelineRun, in the same namespace. What the operator's watch selects by."""
-
-STORAGE_STATE_LABEL = f"{GROUP}/storage-state"
-"""On a PipelineRun: `Archived`, or `Available`, which is also what its absence means."""
-
-SHARD_LABEL = f"{GROUP}/shard"
-"""On a Workflow: the shard whose operator looks after its run, where there are shards."""
-
-IMPORTED_ANNOTATION = f"{GROUP}/imported-from"
-"""On a PipelineRun: the uid that it had where it was exported. Without a phase, it waits for its status."""
-
-DELETE_ON_LABEL = f"{GROUP}/delete-on"
-"""On an archived PipelineRun: the date (UTC, `2026-11-24`) from which its retention deletes it."""
 
 MAX_NAME = 63
 """A run's name is its Workflow's and the value of `RUN_LABEL`: a label value ends at 63 characters."""
@@ -44,43 +31,6 @@ MAX_NODES = 512
 """The most nodes that `status.nodes` may hold; the mirror's byte budget ends it much earlier."""
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
-
-
-class Phase(StrEnum):
-    """Where a run is: the words of `Run.status` in run.proto."""
-
-    PENDING = "Pending"
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    SKIPPED = "Skipped"
-    FAILED = "Failed"
-    ERROR = "Error"
-
-    @property
-    def finished(self) -> bool:
-        """Whether a run in this phase has ended."""
-        return self not in (Phase.PENDING, Phase.RUNNING)
-
-
-class Shutdown(StrEnum):
-    """How a run is to be ended early (Argo's `spec.shutdown`)."""
-
-    STOP = "Stop"
-    TERMINATE = "Terminate"
-
-
-class StorageState(StrEnum):
-    """Where a run is kept: `Run.storage_state` in run.proto, without its prefix."""
-
-    AVAILABLE = "Available"
-    ARCHIVED = "Archived"
-
-
-ARCHIVED_RUNS = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
-"""Label selector of the runs that are asked to be archived."""
-
-AVAILABLE_RUNS = f"{STORAGE_STATE_LABEL}!={StorageState.ARCHIVED.value}"
-"""Label selector of all others: those that the operator watches."""
 
 
 class TemplateRef(Model):

@@ -9,7 +9,7 @@ from typing import Any
 
 from runwright.api.crd import Schema, openapi_schema
 from runwright.api.kinds import Kind
-from runwright.api.model import API_VERSION
+from runwright.api.resources import API_VERSION
 
 
 def reference_page(kind: Kind) -> str:

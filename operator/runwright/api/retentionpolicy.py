@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runwright.api.duration import Duration
-from runwright.api.model import API_VERSION, Model
+from runwright.api.model import Model
+from runwright.api.resources import API_VERSION, RETENTION_POLICIES
 
 KIND = "RetentionPolicy"
-PLURAL = "retentionpolicies"
+PLURAL = RETENTION_POLICIES.plural
 
 POLICY_NAME = "default"
 """The only name that a policy may have: a namespace has one or none."""

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runwright.api.model import API_VERSION, Model
+from runwright.api.model import Model
+from runwright.api.resources import API_VERSION, WORKFLOW_SNAPSHOTS
 
 KIND = "WorkflowSnapshot"
-PLURAL = "workflowsnapshots"
+PLURAL = WORKFLOW_SNAPSHOTS.plural
 
 MAX_SNAPSHOT = 1_400_000
 """Characters of `data`; etcd refuses an object over 1.5 MB."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runwright.api.pipelinerun import SHARD_LABEL, PipelineRun
+from runwright.api.labels import SHARD_LABEL
+from runwright.api.pipelinerun import PipelineRun
 from runwright.controller.collector import Collector
 from runwright.controller.leftovers import clear_leftovers
 from runwright.controller.measures import Measures

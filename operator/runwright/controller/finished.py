@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runwright.api.pipelinerun import Phase
 from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.api.states import Phase
 from runwright.core.records import RunRecord
 from runwright.core.retention.periods import LastRuns, Times
 from runwright.kube.objects import Key

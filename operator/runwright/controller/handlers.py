@@ -12,8 +12,9 @@ import kopf
 from typing_extensions import override
 
 from runwright.api import retentionpolicy
-from runwright.api.model import GROUP, VERSION
-from runwright.api.pipelinerun import AVAILABLE_RUNS, PLURAL
+from runwright.api.labels import AVAILABLE_RUNS
+from runwright.api.pipelinerun import PLURAL
+from runwright.api.resources import GROUP, VERSION
 from runwright.controller.intake import Intake
 from runwright.core.shard import EVERYTHING, Shard
 

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from runwright import __version__
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries

@@ -14,21 +14,21 @@ from typing import Any
 import kopf
 
 from runwright import __version__
+from runwright.adapters.connection import operator_client
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.leases import KubernetesLeases
+from runwright.adapters.login import bearer_token, configure
+from runwright.adapters.traffic import fence_writes, observe_requests
 from runwright.controller.election import LEASE_SECONDS, Election
 from runwright.controller.measures import Measures
 from runwright.controller.term import Term, TermOptions
 from runwright.core.metrics.series import chosen_labels
 from runwright.kube.clock import SystemClock
-from runwright.kube.connection import operator_client
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
-from runwright.kube.login import bearer_token, configure
 from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import pass_on, stop_on_signals
-from runwright.kube.traffic import fence_writes, observe_requests
 
 logger = logging.getLogger(__name__)
 

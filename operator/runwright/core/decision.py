@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
+from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.api.states import Phase, Shutdown
 from runwright.core.metrics.collect import NOTHING_COLLECTED, STILL_READING, Collected, uncollected, with_metrics
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
 from runwright.core.status.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find, set_condition

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
+from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.kube.objects import Json, as_mapping, as_text, labels_of, spec_of, status_of
 
 FAILED_PHASES = (Phase.FAILED, Phase.ERROR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from runwright.api.pipelinerun import DELETE_ON_LABEL, STORAGE_STATE_LABEL, StorageState
+from runwright.api.labels import DELETE_ON_LABEL, STORAGE_STATE_LABEL
+from runwright.api.states import StorageState
 from runwright.core.archive.storage import POLL, archive, drop, own, unarchive
 from runwright.core.decision import NOTHING, Decision, Delete, DeleteRun, Label, Look, Memory, write
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.core.decision import (
     NO_MEMORY,
     NOTHING,

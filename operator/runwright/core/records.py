@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from runwright.api.pipelinerun import NodeStatus, Outputs, PipelineRunStatus, Shutdown
+from runwright.api.pipelinerun import NodeStatus, Outputs, PipelineRunStatus
+from runwright.api.states import Shutdown
 from runwright.kube.objects import Key
 
 

@@ -13,14 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from runwright.api.duration import duration_of
-from runwright.api.pipelinerun import (
-    DELETE_ON_LABEL,
-    IMPORTED_ANNOTATION,
-    STORAGE_STATE_LABEL,
-    PipelineRunStatus,
-    Shutdown,
-    StorageState,
-)
+from runwright.api.labels import DELETE_ON_LABEL, IMPORTED_ANNOTATION, STORAGE_STATE_LABEL
+from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.api.states import Shutdown, StorageState
 from runwright.core.records import Periods, RunRecord, Source
 from runwright.kube.objects import Json, as_mapping, as_text, as_time, key_of, metadata_of, spec_of
 

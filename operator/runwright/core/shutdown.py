@@ -6,7 +6,7 @@ node ends too. Before the run has a Workflow, either ends the run without one; a
 
 from __future__ import annotations
 
-from runwright.api.pipelinerun import Phase, Shutdown
+from runwright.api.states import Phase, Shutdown
 from runwright.core.records import RunRecord, WorkflowRecord
 
 TERMINATED = "Terminated"

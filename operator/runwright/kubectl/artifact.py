@@ -16,10 +16,10 @@ from kubernetes.aio import client
 
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.login import configure, default_namespace
 from runwright.artifacts.locate import node_named
 from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
-from runwright.kube.login import configure, default_namespace
 from runwright.kube.objects import Json, Key, uid_of
 from runwright.ports import Cluster
 

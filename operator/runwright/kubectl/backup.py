@@ -14,6 +14,7 @@ from typing import IO, Any
 from kubernetes.aio import client
 
 from runwright import __version__
+from runwright.adapters.login import configure
 from runwright.adapters.own_objects import KubernetesObjects
 from runwright.adapters.watching import Watching
 from runwright.api import pipelineexperiment, pipelinerun, retentionpolicy, workflowsnapshot
@@ -27,7 +28,6 @@ from runwright.core.archive.portable import (
     owner_of,
 )
 from runwright.kube.errors import ApiError
-from runwright.kube.login import configure
 from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, uid_of
 from runwright.service.manifests import MANIFEST_LABEL
 

@@ -11,7 +11,7 @@ import click
 from typing_extensions import override
 
 from runwright import __version__
-from runwright.api.pipelinerun import Shutdown
+from runwright.api.states import Shutdown
 from runwright.core import edits
 from runwright.kube.objects import Key
 from runwright.kubectl.artifact import DownloadOptions, download

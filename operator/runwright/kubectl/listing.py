@@ -11,7 +11,9 @@ from typing import cast
 from runwright.adapters.requests import METADATA_ONLY
 from runwright.adapters.shell_requests import TABLE
 from runwright.adapters.watching import Watching
-from runwright.api.pipelinerun import ARCHIVED_RUNS, AVAILABLE_RUNS, PLURAL, Phase
+from runwright.api.labels import ARCHIVED_RUNS, AVAILABLE_RUNS
+from runwright.api.pipelinerun import PLURAL
+from runwright.api.states import Phase
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, key_of, version_of
 from runwright.kubectl.output import printed_list, say

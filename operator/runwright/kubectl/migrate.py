@@ -16,9 +16,9 @@ from typing import cast
 from kubernetes.aio import client
 
 from runwright import __version__
+from runwright.adapters.login import configure
 from runwright.adapters.stored_objects import StoredObjects
 from runwright.api.kinds import KINDS
-from runwright.kube.login import configure
 from runwright.kube.objects import Json, Key, as_text, spec_of, status_of
 
 AT_A_TIME = 16

@@ -10,7 +10,7 @@ import click
 from typing_extensions import override
 
 from runwright.api.duration import duration_of
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.kubectl.completion import run_names
 from runwright.kubectl.editing import Chosen
 from runwright.kubectl.session import Target

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from runwright.api.model import API_VERSION, GROUP
+from runwright.api.resources import API_VERSION, GROUP
 from runwright.kube.objects import Json, key_of
 
 FORMATS = ("json", "yaml", "name", "wide")

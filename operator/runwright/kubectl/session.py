@@ -13,12 +13,12 @@ from kubernetes.aio import client
 
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.login import configure, default_namespace
 from runwright.adapters.shell_requests import ShellRequests
 from runwright.adapters.watching import Watching
 from runwright.api.pipelinerun import PLURAL
 from runwright.artifacts.places import ArtifactError
 from runwright.kube.errors import ApiError
-from runwright.kube.login import configure, default_namespace
 from runwright.kube.objects import Json, Key
 from runwright.kubectl.interrupt import INTERRUPTED, run_interruptible
 

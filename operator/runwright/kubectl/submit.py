@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from runwright.api.model import API_VERSION
 from runwright.api.pipelinerun import KIND, MAX_MANIFEST, MAX_NAME, PipelineRun
+from runwright.api.resources import API_VERSION
 from runwright.core.records import Refusal
 from runwright.core.workflow.build import BuildOptions, Needs, ObjectRef, build_workflow
 from runwright.core.workflow.expect import Refused

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from datetime import timedelta
 
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.core.edits import ENDED_PHASES, FAILED_PHASES, archived, ended, phase_of
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, status_of

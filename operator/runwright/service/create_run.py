@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runwright.api.model import API_VERSION, GROUP
 from runwright.api.pipelinerun import KIND, PipelineRun
+from runwright.api.resources import API_VERSION, GROUP
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.kube.objects import spec_of
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec

@@ -8,10 +8,11 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
-from runwright.api.model import API_VERSION
+from runwright.api.labels import STORAGE_STATE_LABEL
 from runwright.api.pipelineexperiment import KIND, PLURAL
 from runwright.api.pipelinerun import PLURAL as RUNS
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL, StorageState
+from runwright.api.resources import API_VERSION
+from runwright.api.states import StorageState
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, uid_of
 from runwright.ports import OwnObjects

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
-from runwright.api.model import GROUP
+from runwright.api.resources import GROUP
 from runwright.core.workflow.manifest import digest_of
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, as_time, key_of, metadata_of

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, StorageState
+from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.states import Phase, StorageState
 from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND
 from runwright.kube.objects import (
     Json,

@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
-from runwright.api.pipelinerun import Shutdown
+from runwright.api.states import Shutdown
 from runwright.artifacts.locate import node_named
 from runwright.artifacts.places import ArtifactError
 from runwright.artifacts.reader import Artifacts

@@ -20,18 +20,18 @@ from kubernetes.aio import client
 
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
+from runwright.adapters.login import configure
 from runwright.adapters.own_objects import KubernetesObjects
 from runwright.adapters.reviews import Reviews, SharedKey
+from runwright.adapters.traffic import observe_requests
 from runwright.adapters.watching import Watching
 from runwright.api.pipelineexperiment import PLURAL as EXPERIMENTS
 from runwright.api.pipelinerun import PLURAL as RUNS
 from runwright.artifacts.reader import Artifacts
 from runwright.kube.clock import SystemClock
-from runwright.kube.login import configure
 from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import stop_on_signals
-from runwright.kube.traffic import observe_requests
 from runwright.service.access import KubernetesAccess
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.healthz_pb2 import GetHealthzResponse

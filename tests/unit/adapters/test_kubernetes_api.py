@@ -11,7 +11,7 @@ from kubernetes.aio import client
 from runwright.adapters import requests
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.requests import api_error
-from runwright.api.pipelinerun import Shutdown
+from runwright.api.states import Shutdown
 from runwright.core.decision import Notice
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.workflow.build import ObjectRef

@@ -10,9 +10,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
+from runwright.adapters.login import default_namespace
 from runwright.adapters.shell_requests import TABLE, ShellRequests
 from runwright.kube.errors import ApiError
-from runwright.kube.login import default_namespace
 from runwright.kube.objects import Key
 
 KEY = Key("team", "train")

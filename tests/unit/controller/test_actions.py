@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runwright.api.pipelinerun import Shutdown
+from runwright.api.states import Shutdown
 from runwright.controller.actions import GONE, LONG_MANIFEST, Observation
 from runwright.core.decision import (
     Create,

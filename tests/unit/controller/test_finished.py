@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus
+from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.api.states import Phase
 from runwright.controller.finished import FinishedRuns
 from runwright.core.records import RunRecord
 from runwright.core.retention.periods import NEVER, Times

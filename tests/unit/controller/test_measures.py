@@ -13,8 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runwright import __version__
-from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus
+from runwright.api.pipelinerun import Condition, PipelineRunStatus
 from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.api.states import Phase
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.measures import Measures
 from runwright.controller.queue import WorkQueue

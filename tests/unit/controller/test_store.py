@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus
+from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.api.states import Phase
 from runwright.controller.store import Store, later
 from tests.unit.controller.records import KEY, run, workflow
 

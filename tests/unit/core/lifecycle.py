@@ -10,15 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 
-from runwright.api.pipelinerun import (
-    Condition,
-    NodeStatus,
-    Phase,
-    PipelineRunStatus,
-    Shutdown,
-    StorageState,
-    WorkflowReference,
-)
+from runwright.api.pipelinerun import Condition, NodeStatus, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.decision import Decision
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord

@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, Shutdown, StorageState, WorkflowReference
+from runwright.api.pipelinerun import Condition, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.decision import Memory
 from runwright.core.records import Absent, Kept, NotSeen, Periods, Refusal, RunRecord, Seen, Source, WorkflowRecord
 from runwright.core.retention.periods import Terms

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown
+from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.states import Phase, Shutdown
 from runwright.core.edits import Decision, archive, archived, ended, retry, terminate, unarchive
 from tests.unit.fake.apiserver import check_rules, merged
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
+from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.api.states import Phase, Shutdown
 from runwright.core.records import Source
 from runwright.core.run_record import run_record, run_status, source_digest
 from runwright.core.workflow.record import MAX_NODES_BYTES, controller_run, workflow_nodes, workflow_record

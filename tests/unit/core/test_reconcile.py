@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from runwright.api.pipelinerun import Condition, NodeStatus, Phase, PipelineRunStatus, Shutdown, WorkflowReference
+from runwright.api.pipelinerun import Condition, NodeStatus, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase, Shutdown
 from runwright.core.decision import (
     FIRST_WRITE_DELAY,
     MAX_RETRY,

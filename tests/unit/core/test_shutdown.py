@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runwright.api.pipelinerun import Phase, Shutdown
+from runwright.api.states import Phase, Shutdown
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shutdown import reason_of, shutdown_due
 from runwright.core.status.mirror import phase_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL
+from runwright.api.labels import STORAGE_STATE_LABEL
 from tests.unit.fake.retry_scenarios import fail
 from tests.unit.fake.scenario import FAILED, GONE, SUCCEEDED, TERMINATED, scenario
 from tests.unit.fake.world import World, manifest

@@ -19,8 +19,9 @@ from runwright.adapters.kubernetes_api import (
     WORKFLOW_LABEL,
     identity_of,
 )
-from runwright.api.pipelinerun import ARCHIVED_RUNS, AVAILABLE_RUNS, DELETE_ON_LABEL, RUN_LABEL, Shutdown
+from runwright.api.labels import ARCHIVED_RUNS, AVAILABLE_RUNS, DELETE_ON_LABEL, RUN_LABEL
 from runwright.api.retentionpolicy import POLICY_NAME
+from runwright.api.states import Shutdown
 from runwright.core.decision import Notice, event_name
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.workflow.build import ObjectRef

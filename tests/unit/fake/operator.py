@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from runwright.api.pipelinerun import AVAILABLE_RUNS, RUN_LABEL
+from runwright.api.labels import AVAILABLE_RUNS, RUN_LABEL
 from runwright.controller.intake import Intake
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies

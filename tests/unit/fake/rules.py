@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL
+from runwright.api.labels import STORAGE_STATE_LABEL
 from runwright.core.archive.snapshot import unpack
 from runwright.core.run_record import owned_elsewhere
 from runwright.core.workflow.record import attempt_of

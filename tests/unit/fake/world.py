@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runwright.adapters.kubernetes_api import WORKFLOW_LABEL
-from runwright.api.model import API_VERSION
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL
+from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.resources import API_VERSION
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.finished import settled
 from runwright.core.retry.reset import Retried, retried

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.kubectl.listing import selectors
 from tests.unit.fake.apiserver import selects, selects_fields
 

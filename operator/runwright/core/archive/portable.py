@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runwright.api.pipelinerun import IMPORTED_ANNOTATION
+from runwright.api.labels import IMPORTED_ANNOTATION
 from runwright.core.workflow.build import owner_reference
 from runwright.kube.objects import annotations_of, as_mapping, as_text, metadata_of, status_of, uid_of
 

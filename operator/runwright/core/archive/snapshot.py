@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from runwright.api.model import API_VERSION
-from runwright.api.pipelinerun import RUN_LABEL
+from runwright.api.labels import RUN_LABEL
+from runwright.api.resources import API_VERSION
 from runwright.api.workflowsnapshot import KIND, MAX_SNAPSHOT
 from runwright.core.records import RunRecord
 from runwright.core.retry.reset import COMPLETED_LABEL, PHASE_LABEL, pack_json

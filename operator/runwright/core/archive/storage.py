@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from runwright.api.pipelinerun import DELETE_ON_LABEL, PipelineRunStatus, StorageState, WorkflowReference
+from runwright.api.labels import DELETE_ON_LABEL
+from runwright.api.pipelinerun import PipelineRunStatus, WorkflowReference
+from runwright.api.states import StorageState
 from runwright.core.decision import (
     AT_ONCE,
     Decision,

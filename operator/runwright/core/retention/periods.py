@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from runwright.api.duration import duration_of
-from runwright.api.pipelinerun import Phase
 from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.api.states import Phase
 from runwright.core.records import Periods, RunRecord
 from runwright.core.status.conditions import ARCHIVED, find
 from runwright.kube.objects import Key

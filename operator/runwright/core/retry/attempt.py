@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, stall_finished, tell
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.status.conditions import ARCHIVED

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus, WorkflowReference
+from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shutdown import reason_of
 from runwright.core.status.conditions import (

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from runwright.api.model import API_VERSION, GROUP
-from runwright.api.pipelinerun import (
-    KIND,
-    MAX_NAME,
-    RUN_LABEL,
-    SHARD_LABEL,
-    ManifestFrom,
-    PipelineRun,
-    WorkflowSource,
-)
+from runwright.api.labels import RUN_LABEL, SHARD_LABEL
+from runwright.api.pipelinerun import KIND, MAX_NAME, ManifestFrom, PipelineRun, WorkflowSource
+from runwright.api.resources import API_VERSION, GROUP
 from runwright.core.records import Refusal
 from runwright.core.workflow import kfp
 from runwright.core.workflow.expect import (

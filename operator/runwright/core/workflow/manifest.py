@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from runwright.api.model import API_VERSION
 from runwright.api.pipelinerun import MAX_MANIFEST
+from runwright.api.resources import API_VERSION
 from runwright.core.workflow.expect import Refused, kind_of, mapping, quoted
 from runwright.core.workflow.kube_yaml import UnreadableError, load_json, load_yaml
 

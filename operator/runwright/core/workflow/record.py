@@ -13,7 +13,8 @@ import zlib
 from itertools import islice
 from typing import cast
 
-from runwright.api.pipelinerun import KIND, SHARD_LABEL, NodeStatus
+from runwright.api.labels import SHARD_LABEL
+from runwright.api.pipelinerun import KIND, NodeStatus
 from runwright.core.metrics.reports import MAX_OF_A_RUN, METRICS_OUTPUT
 from runwright.core.records import WorkflowRecord
 from runwright.core.status.sizes import shorten

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runwright.api.pipelinerun import Phase, PipelineRunStatus, Shutdown
+from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.api.states import Phase, Shutdown
 from runwright.core.archive.portable import came_from, exported, imported, imported_run, imported_snapshot, owner_of
 from runwright.core.decision import NOTHING
 from runwright.core.reconcile import reconcile

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus, StorageState, WorkflowReference
+from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase, StorageState
 from runwright.core.archive.storage import POLL
 from runwright.core.decision import AT_ONCE, MIN_RETRY, Decision, DeleteRun, Label, Memory
 from runwright.core.reconcile import reconcile

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runwright.api.pipelinerun import Metric, Phase, PipelineRunStatus, WorkflowReference
+from runwright.api.pipelinerun import Metric, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase
 from runwright.core.decision import CollectMetrics, Decision, Memory
 from runwright.core.metrics.collect import STILL_READING, Collected, uncollected
 from runwright.core.metrics.reports import Report

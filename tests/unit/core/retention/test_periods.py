@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus
+from runwright.api.pipelinerun import Condition, PipelineRunStatus
 from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.api.states import Phase
 from runwright.core.records import Periods, RunRecord
 from runwright.core.retention.periods import (
     NEVER,

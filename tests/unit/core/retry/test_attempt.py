@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from runwright.api.pipelinerun import Condition, Phase, PipelineRunStatus, StorageState, WorkflowReference
+from runwright.api.pipelinerun import Condition, PipelineRunStatus, WorkflowReference
+from runwright.api.states import Phase, StorageState
 from runwright.core.decision import MIN_RETRY, NOTHING, Decision, DeleteRun, Memory, Restart, Retry
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Refusal, RunRecord, WorkflowRecord

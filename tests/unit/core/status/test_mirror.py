@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from runwright.api.crd import openapi_schema
 from runwright.api.kinds import PIPELINE_RUN
-from runwright.api.pipelinerun import NodeStatus, Phase, PipelineRunStatus
+from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus
+from runwright.api.states import Phase
 from runwright.core.reconcile import reconcile
 from runwright.core.records import NotSeen, RunRecord, Seen, WorkflowRecord
 from runwright.core.status.conditions import SUCCEEDED, find

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from runwright.api.model import API_VERSION
-from runwright.api.pipelinerun import MAX_MANIFEST, RUN_LABEL, PipelineRun, PipelineRunSpec
+from runwright.api.labels import RUN_LABEL
+from runwright.api.pipelinerun import MAX_MANIFEST, PipelineRun, PipelineRunSpec
+from runwright.api.resources import API_VERSION
 from runwright.core.records import Refusal
 from runwright.core.workflow.build import MAX_WORKFLOW, BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.core.workflow.manifest import digest_of

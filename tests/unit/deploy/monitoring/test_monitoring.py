@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.monitoring import COLUMNS, DASHBOARD, ROWS, RULE_OBJECT, RULES, dashboard, rule_object
-from runwright.api.pipelinerun import Phase
+from runwright.api.states import Phase
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.measures import Measures
 from runwright.controller.queue import WorkQueue

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from kubernetes.aio.config import ConfigException
 
+from runwright.adapters import login
+from runwright.adapters.login import bearer_token, configure
 from runwright.controller.process import connection_info
-from runwright.kube import login
-from runwright.kube.login import bearer_token, configure
 
 
 def kubeconfig(folder: Path, user: dict[str, Any]) -> str:

@@ -17,11 +17,11 @@ from kubernetes.aio import client
 from runwright.adapters import requests
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.leases import KubernetesLeases
-from runwright.api.pipelinerun import Shutdown
+from runwright.adapters.traffic import fence_writes, observe_requests, request_of
+from runwright.api.states import Shutdown
 from runwright.core.decision import Notice
 from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
-from runwright.kube.traffic import fence_writes, observe_requests, request_of
 from runwright.ports import Leftover
 from tests.unit.controller.records import KEY, NOW, run, workflow
 

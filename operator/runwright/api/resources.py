@@ -1,0 +1,22 @@
+"""The kinds of `runwright.dev`, and those of Argo Workflows that a run is made of, as the client names them."""
+
+from __future__ import annotations
+
+from runwright.kube.resource import Resource
+
+GROUP = "runwright.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+PIPELINE_RUNS = Resource(GROUP, VERSION, "pipelineruns")
+RETENTION_POLICIES = Resource(GROUP, VERSION, "retentionpolicies")
+WORKFLOW_SNAPSHOTS = Resource(GROUP, VERSION, "workflowsnapshots")
+PIPELINE_EXPERIMENTS = Resource(GROUP, VERSION, "pipelineexperiments")
+
+ARGO_GROUP = "argoproj.io"
+ARGO_VERSION = "v1alpha1"
+
+WORKFLOWS = Resource(ARGO_GROUP, ARGO_VERSION, "workflows")
+WORKFLOW_TASK_RESULTS = Resource(ARGO_GROUP, ARGO_VERSION, "workflowtaskresults")
+WORKFLOW_TEMPLATES = Resource(ARGO_GROUP, ARGO_VERSION, "workflowtemplates")
+CLUSTER_WORKFLOW_TEMPLATES = Resource(ARGO_GROUP, ARGO_VERSION, "clusterworkflowtemplates", namespaced=False)
