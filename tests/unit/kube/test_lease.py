@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from runwright.controller.election import LEASE_SECONDS
-from runwright.kube.connection import UNACKNOWLEDGED_SECONDS
+from runwright.kube.session import UNACKNOWLEDGED_SECONDS
 from runwright.kube.lease import FENCE_SHARE, RENEW_SHARE, claimed, lease_record, micro_time, released, renewed
 from runwright.kube.objects import Key
 

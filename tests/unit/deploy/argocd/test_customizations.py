@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lupa import lua51
 
 from argocd.argocd_cm import CUSTOMIZATIONS
-from runwright.api.pipelinerun import STORAGE_STATE_LABEL, Phase, Shutdown, StorageState
+from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.run_record import OWNER_ANNOTATIONS, OWNER_LABELS
 from runwright.core.status.conditions import PREVIOUS_WORKFLOW, STALLED, SUCCEEDED
 from runwright.core.status.patch import merge_patch
