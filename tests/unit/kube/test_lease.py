@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from runwright.controller.election import LEASE_SECONDS
-from runwright.kube.session import UNACKNOWLEDGED_SECONDS
 from runwright.kube.lease import FENCE_SHARE, RENEW_SHARE, claimed, lease_record, micro_time, released, renewed
 from runwright.kube.objects import Key
+from runwright.kube.session import UNACKNOWLEDGED_SECONDS
 
 KEY = Key("system", "operator")
 NOW = datetime(2026, 11, 26, 12, 0, 0, 5, tzinfo=UTC)
