@@ -1,1 +1,1 @@
-"""What the operator costs, measured on a cluster with Runwright deployed: `python -m bench`, or `make bench`."""
+"""Measurements of the operator's cost, on a cluster with Runwright deployed: `make bench`, or `python -m bench`."""

@@ -1,4 +1,4 @@
-"""Runs the measurements, or those that are named, one after the other; exit code 1 if a goal is missed."""
+"""Runs all measurements, or the named ones, one after the other. The exit code is 1 if a goal is missed."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ ON_A_STAGE: dict[str, Callable[[int | None], Awaitable[list[Row]]]] = {
     "large_workflow": large_workflow.measure,
     "peer_operator": peer_operator.measure,
 }
-"""Those that bring an API server and an operator of their own (bench/stage.py), and need no cluster."""
+"""Measurements that start their own API server and operator (bench/stage.py) and need no cluster."""
 
 NAMES = (*ON_THE_CLUSTER, *ON_A_STAGE)
 
 
 def machine() -> str:
-    """The machine, in a line that belongs to every figure."""
+    """Processor, memory, kernel and load of the machine, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor"
@@ -64,16 +64,16 @@ def machine() -> str:
 
 
 async def run(names: list[str], count: int | None, keeping: bool) -> tuple[dict[str, list[Row]], dict[str, Exception]]:
-    """Measure; gives the rows of each measurement, and the errors of those that failed. One that fails stops no other.
+    """Run the measurements; gives the rows of each, and the errors of those that failed. The others run in any case.
 
-    The rows are kept as data when all of a measurement are there. Raises RuntimeError where the cluster lacks a part.
+    With `keeping`, the rows of each complete measurement are written as data. Raises RuntimeError as `open_bench`.
     """
-    told = machine()
-    print(f"machine: {told}")
+    here = machine()
+    print(f"machine: {here}")
     print(f"command: python -m bench {shlex.join(sys.argv[1:])}".rstrip())
     rows: dict[str, list[Row]] = {}
     failed: dict[str, Exception] = {}
-    # This process goes on with the code that it has loaded, but the operators that it starts load theirs each time.
+    # This process keeps the code that it has loaded; each operator that it starts loads the code again.
     loaded = table.commit()
 
     async def timed(name: str, measurement: Awaitable[list[Row]]) -> None:
@@ -86,7 +86,7 @@ async def run(names: list[str], count: int | None, keeping: bool) -> tuple[dict[
             failed[name] = error
             return
         if keeping:
-            table.keep(name, rows[name], told, table.span(loaded, table.commit()), count)
+            table.keep(name, rows[name], here, table.span(loaded, table.commit()), count)
         print(f"  took {time.monotonic() - start:.0f} s", flush=True)
 
     if wanted := [name for name in names if name in ON_THE_CLUSTER]:
@@ -100,19 +100,19 @@ async def run(names: list[str], count: int | None, keeping: bool) -> tuple[dict[
 
 
 def main() -> int:
-    """Read the command line and do it."""
+    """Read the command line and run the measurements."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(NAMES)}; default: all")
-    parser.add_argument("--count", type=int, help="how many runs, or pairs of them; each measurement has its default")
+    parser.add_argument("names", nargs="*", metavar="MEASUREMENT", help=f"one of {', '.join(NAMES)}; default: all")
     parser.add_argument(
-        "--keep", action="store_true", help="write what was measured to bench/results, for docs and plots"
+        "--count", type=int, help="number of runs or pairs of runs (default: depends on the measurement)"
     )
+    parser.add_argument("--keep", action="store_true", help="write the results to bench/results, for docs and plots")
     options = parser.parse_args()
     for name in options.names:
         if name not in NAMES:
-            parser.error(f"there is no measurement {name!r}; there are {', '.join(NAMES)}")
+            parser.error(f"unknown measurement {name!r}; the measurements are {', '.join(NAMES)}")
     if options.count is not None and not 1 <= options.count <= 200_000:
-        parser.error("--count: expected 1 to 200000")
+        parser.error(f"--count: expected 1 to 200000, got {options.count}")
     rows, failed = asyncio.run(run(options.names or list(NAMES), options.count, options.keep))
     print(f"\n{table.table(rows)}")
     for name, error in failed.items():

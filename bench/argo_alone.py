@@ -1,62 +1,64 @@
-"""What Argo's own controller takes for Workflows without pods: the measure of what an operator may take beside it."""
+"""CPU time and memory of Argo's controller for Workflows without pods: the reference for the operator's."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from bench.archived_runs import cpu, resident, until_at_rest
 from bench.cluster import Bench, follow_both, session_for
+from bench.idle import wait_until_idle
+from bench.progress import show_progress
 from bench.stage import install_kinds, open_plane
 from tests.e2e.argo import Argo, install_argo
 from tests.e2e.manifests import instant, suspended, workflow
+from tests.e2e.process_usage import read_process
 
 AT_A_TIME = 50
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Of Argo's controller."""
+class ArgoCosts:
+    """CPU time and memory of Argo's controller."""
 
     cpu: float
-    """Seconds for a Workflow that ends at once."""
-    watched: float
-    """MiB that all the Workflows which go on have added."""
+    """Seconds per Workflow that ends at once."""
+    live: float
+    """MiB that the live Workflows add."""
 
 
-async def argo_alone(count: int) -> Costs:
-    """Have so many Workflows end, and so many others go on."""
+async def measure_argo(count: int) -> ArgoCosts:
+    """Carry out this many Workflows, then keep as many running."""
     async with open_argo() as (bench, pid):
-        before = cpu(pid)
-        await for_each(count, lambda number: ended(bench, f"ends-{number}"))
-        seconds = (cpu(pid) - before) / count
-        await until_at_rest(pid)
-        empty = resident(pid)
-        await for_each(count, lambda number: bench.create("workflows", workflow(suspended(), f"goes-on-{number}")))
-        await until_at_rest(pid)
-        return Costs(seconds, resident(pid) - empty)
+        before = read_process(pid).cpu
+        await create_all(count, lambda number: carry_out(bench, f"ends-{number}"))
+        seconds = (read_process(pid).cpu - before) / count
+        await wait_until_idle(pid)
+        empty = read_process(pid).resident
+        await create_all(count, lambda number: bench.create("workflows", workflow(suspended(), f"live-{number}")))
+        await wait_until_idle(pid)
+        return ArgoCosts(seconds, read_process(pid).resident - empty)
 
 
-async def ended(bench: Bench, name: str) -> None:
-    """A Workflow that has come to its end."""
+async def carry_out(bench: Bench, name: str) -> None:
+    """Create a Workflow and wait for its end."""
     end = bench.expect("workflows", name, "finished")
     await bench.create("workflows", workflow(instant(), name))
     await end
 
 
-async def for_each(count: int, do: Callable[[int], Awaitable[object]]) -> None:
-    """Do it for each number, some at a time."""
+async def create_all(count: int, create: Callable[[int], Awaitable[object]]) -> None:
+    """Call `create` for each number below `count`, AT_A_TIME at a time."""
     for first in range(0, count, AT_A_TIME):
-        await asyncio.gather(*(do(number) for number in range(first, min(first + AT_A_TIME, count))))
-        print(f"\r  Argo alone: {first + AT_A_TIME} of {count}", end="", file=sys.stderr, flush=True)
+        batch = range(first, min(first + AT_A_TIME, count))
+        await asyncio.gather(*(create(number) for number in batch))
+        show_progress(f"Argo alone: {batch.stop} of {count}")
 
 
 @asynccontextmanager
 async def open_argo() -> AsyncGenerator[tuple[Bench, int]]:
-    """Within it, Argo's controller on a control plane of its own; gives its pid. Raises RuntimeError as `open_plane`."""
+    """Runs Argo's controller on a new control plane; gives its pid. Raises RuntimeError as `open_plane`."""
     async with AsyncExitStack() as stack:
         plane, folder = stack.enter_context(open_plane())
         install_kinds(plane)
@@ -67,5 +69,5 @@ async def open_argo() -> AsyncGenerator[tuple[Bench, int]]:
         argo = Argo(plane.kubeconfig, folder / "argo.log")
         argo.start()
         stack.callback(argo.kill)
-        await asyncio.wait_for(ended(bench, "first"), 60)
+        await asyncio.wait_for(carry_out(bench, "first"), 60)
         yield bench, argo.pid

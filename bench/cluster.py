@@ -1,4 +1,4 @@
-"""The cluster that is measured: creating objects, and the moment at which a watch tells of them."""
+"""Client for the measured cluster: creates objects and records the moment of their watch events."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 RUNS = "/apis/runwright.dev/v1alpha1"
 WORKFLOWS = "/apis/argoproj.io/v1alpha1"
 TIMEOUT = 180.0
-"""Seconds that any one object may take: a measurement that hangs is a failed one."""
+"""Time limit in seconds for any one object. A measurement that hangs fails."""
 
 Event = Callable[[str, Object], None]
 
 
 class Bench:
-    """A namespace of its own, and watches on the two kinds in it."""
+    """A namespace of its own, with watches on its PipelineRuns and Workflows."""
 
     def __init__(self, session: aiohttp.ClientSession, namespace: str) -> None:
         self._session, self.namespace = session, namespace
@@ -37,15 +37,15 @@ class Bench:
         self._waiting: dict[tuple[str, str, str], asyncio.Future[float]] = {}
 
     def path(self, kind: str) -> str:
-        """Where the API server has the namespace's objects of a kind (`pipelineruns`, `workflows`)."""
+        """API path of the namespace's objects of a kind (`pipelineruns`, `workflows`)."""
         return f"{RUNS if kind == 'pipelineruns' else WORKFLOWS}/namespaces/{self.namespace}/{kind}"
 
     async def call(self, method: str, path: str, body: Object | None = None) -> Object:
-        """One request. Raises RuntimeError with the API server's words where it refuses."""
+        """Send one request. Raises RuntimeError with the API server's reply if it refuses."""
         return json.loads(await self.text(method, path, body))
 
     async def text(self, method: str, path: str, body: Object | None = None) -> str:
-        """One request, whose reply need not be JSON. Raises RuntimeError as `call` does."""
+        """Send one request; gives the reply as text. Raises RuntimeError as `call`."""
         headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
         async with self._session.request(method, path, json=body, headers=headers) as reply:
             text = await reply.text()
@@ -54,51 +54,51 @@ class Bench:
             return text
 
     async def create(self, kind: str, document: Object) -> float:
-        """Create an object; gives the moment before the request was sent."""
+        """Create an object; gives the moment before the request."""
         before = time.perf_counter()
         await self.call("POST", self.path(kind), document)
         return before
 
-    def expect(self, kind: str, name: str, what: str) -> asyncio.Future[float]:
-        """The moment at which the watch tells that the object is `created` or `finished`. Ask before creating it."""
-        return self._waiting.setdefault((kind, name, what), asyncio.get_running_loop().create_future())
+    def expect(self, kind: str, name: str, moment: str) -> asyncio.Future[float]:
+        """Moment of the watch event by which the object is `created` or `finished`. Call it before creating the object."""
+        return self._waiting.setdefault((kind, name, moment), asyncio.get_running_loop().create_future())
 
     async def follow(self, kind: str, ready: asyncio.Event) -> None:
-        """Watch a kind for as long as the measurement lasts."""
+        """Watch a kind until cancelled."""
         listed = await self.call("GET", f"{self.path(kind)}?limit=1")
         since, timeout = listed["metadata"]["resourceVersion"], aiohttp.ClientTimeout(total=None, sock_read=None)
         while True:
-            # The API server ends a watch that is read too slowly: it goes on where it ended.
+            # The API server ends a watch that is read too slowly. The next one continues from the last version.
             path = f"{self.path(kind)}?watch=true&resourceVersion={since}&timeoutSeconds=3600"
             async with self._session.get(path, timeout=timeout) as reply:
                 reply.raise_for_status()
                 ready.set()
                 async for line in reply.content:
                     event = json.loads(line)
-                    self._tell(kind, event)
+                    self._record(kind, event)
                     since = event["object"]["metadata"]["resourceVersion"]
 
-    def _tell(self, kind: str, event: Object) -> None:
+    def _record(self, kind: str, event: Object) -> None:
         now, found = time.perf_counter(), event["object"]
         if event["type"] == "ERROR":
             raise RuntimeError(f"the watch of {kind} ended: {found}")
         name = found["metadata"]["name"]
-        for what, holds in (("created", event["type"] == "ADDED"), ("finished", finished(found))):
-            future = self._waiting.get((kind, name, what))
+        for moment, holds in (("created", event["type"] == "ADDED"), ("finished", finished(found))):
+            future = self._waiting.get((kind, name, moment))
             if holds and future is not None and not future.done():
                 future.set_result(now)
 
 
 @asynccontextmanager
-async def session_for(path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
-    """A session with the API server that a kubeconfig names."""
+async def session_for(path: Path, connections: int = 100) -> AsyncGenerator[aiohttp.ClientSession]:
+    """A session with the API server of a kubeconfig, with at most this many connections."""
     configuration: Any = await configure(str(path), None)
     tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
     async with aiohttp.ClientSession(
         configuration.host,
-        connector=aiohttp.TCPConnector(ssl=tls),
+        connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
         headers={"User-Agent": "bench"} | authorization(configuration),
         timeout=aiohttp.ClientTimeout(total=60),
         read_bufsize=2**22,
@@ -108,7 +108,7 @@ async def session_for(path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def follow_both(bench: Bench) -> AsyncGenerator[None]:
-    """Within it, runs and Workflows of the namespace are watched."""
+    """Watches the runs and Workflows of the namespace."""
     async with asyncio.TaskGroup() as group:
         ready = [asyncio.Event(), asyncio.Event()]
         watches = [
@@ -126,9 +126,9 @@ async def follow_both(bench: Bench) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def open_bench() -> AsyncGenerator[Bench]:
-    """Within it, a namespace to measure in; it is deleted afterwards.
+    """Creates a namespace for the measurements and deletes it afterwards.
 
-    Raises RuntimeError where the cluster lacks a part.
+    Raises RuntimeError if the API server refuses a request.
     """
     async with session_for(kubeconfig()) as session:
         bench = Bench(session, f"bench-{uuid.uuid4().hex[:8]}")
@@ -148,21 +148,21 @@ async def open_bench() -> AsyncGenerator[Bench]:
 
 
 def kubeconfig() -> Path:
-    """`KUBECONFIG`, or what `make cluster` left. Raises RuntimeError where there is neither."""
+    """The file that KUBECONFIG names, or the one of `make cluster`. Raises RuntimeError if it does not exist."""
     path = Path(os.environ.get("KUBECONFIG") or REPOSITORY / ".cluster" / "kubeconfig")
     if not path.exists():
-        raise RuntimeError(f"no cluster: {path} does not exist. Set KUBECONFIG, or run `make deploy`")
+        raise RuntimeError(f"no cluster: {path} does not exist. Set KUBECONFIG or run `make deploy`")
     return path
 
 
 def authorization(configuration: Any) -> dict[str, str]:
-    """How the kubeconfig's user says who it is, where a certificate does not."""
+    """Headers that authenticate the kubeconfig's user; empty if a certificate does."""
     token = configuration.api_key.get("BearerToken")
     return {"Authorization": token} if token else {}
 
 
 async def argo_version(bench: Bench) -> str:
-    """Image and requeue time of Argo's controller: the latter is in every figure that has pods in it."""
+    """Image and requeue time of Argo's controller. Every figure with pods includes the requeue time."""
     found = await bench.call("GET", "/apis/apps/v1/deployments?fieldSelector=metadata.name%3Dworkflow-controller")
     for deployment in found["items"]:
         (container, *_) = deployment["spec"]["template"]["spec"]["containers"]

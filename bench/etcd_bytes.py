@@ -1,14 +1,14 @@
-"""What a run takes in etcd: under way, finished with its Workflow, and archived with its snapshot; beside a Workflow alone."""
+"""Bytes of a run in etcd, with its Workflow or snapshot: live, finished and archived; compared with a Workflow alone."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from bench.progress import show_progress
 from bench.stage import Stage, open_stage
 from bench.table import Row
 from tests.e2e.cluster import Object
@@ -20,18 +20,18 @@ ARCHIVED = {"metadata": {"labels": {"runwright.dev/storage-state": "Archived"}}}
 
 @dataclass(frozen=True)
 class Shape:
-    """What is run: how large it is, and where its manifest is kept."""
+    """A run of some size, with its manifest in some place."""
 
-    what: str
+    label: str
     source: Object
-    """Of `spec.workflow`."""
+    """`spec.workflow` of the run."""
     alone: Object
     """The same as a WorkflowSpec."""
     nodes: int
 
 
 def steps(count: int) -> Object:
-    """A WorkflowSpec of so many steps, each with a template of its own, as the KFP SDK compiles one."""
+    """A WorkflowSpec of this many steps, each with its own template, as the KFP SDK compiles it."""
     templates = [shell(f"echo 'step {number}: {'work ' * 30}'", f"step-{number}") for number in range(count)]
     tasks = [{"name": f"step-{number}", "template": f"step-{number}"} for number in range(count)]
     return {"entrypoint": "main", "templates": [{"name": "main", "dag": {"tasks": tasks}}, *templates]}
@@ -47,67 +47,69 @@ SHAPES = (
 
 
 async def measure(count: int | None) -> list[Row]:
-    """Bytes a run, from what etcd says is in use after its history was compacted; there is no goal."""
+    """Bytes per run: the size that etcd reports in use after a compaction. No goal."""
     count = count or COUNT
     names, rows = [f"run-{number}" for number in range(count)], list[Row]()
     alone: dict[int, dict[str, float]] = {}
     for shape in SHAPES:
-        print(f"  {shape.what}: {len(json.dumps(shape.source)):,} bytes of source")
+        print(f"  {shape.label}: {len(json.dumps(shape.source)):,} bytes of source")
         if shape.nodes not in alone:
             async with open_stage() as stage:
-                acts = {"live": partial(live_alone, shape), "finished": partial(finish, shape)}
+                acts = {"live": partial(start_workflow, shape), "finished": partial(finish_workflow, shape)}
                 alone[shape.nodes] = await fill(stage, names, acts, "Workflow alone, ")
         async with open_stage() as stage:
             config_map = {"metadata": {"name": "manifest"}, "data": {"workflow": json.dumps(workflow(LARGE))}}
             await stage.bench.call("POST", "/api/v1/namespaces/default/configmaps", config_map)
-            acts = {"live": partial(live, shape), "finished": partial(finish_run, shape), "archived": archive}
+            acts = {"live": partial(start_run, shape), "finished": partial(finish_run, shape), "archived": archive}
             used = await fill(stage, names, acts, "run, ")
-        for what, value in used.items():
-            beside = "live" if what == "live" else "finished"
+        for state, value in used.items():
+            beside = "live" if state == "live" else "finished"
             against = f"a {beside} Workflow alone, {shape.nodes} node{'s' if shape.nodes > 1 else ''}"
-            rows.append(Row(f"etcd, {what} run, {shape.what}", value, alone[shape.nodes][beside], "B", against))
+            rows.append(Row(f"etcd, {state} run, {shape.label}", value, alone[shape.nodes][beside], "B", against))
     return rows
 
 
 async def fill(
-    stage: Stage, names: list[str], acts: Mapping[str, Callable[[Stage, str], Awaitable[None]]], who: str
+    stage: Stage, names: list[str], acts: Mapping[str, Callable[[Stage, str], Awaitable[None]]], label: str
 ) -> dict[str, float]:
-    """Bytes a run, after each of these was done with all of them."""
+    """Bytes per run after each of the acts on all runs."""
     before, count, found = stage.plane.bytes_in_use(), len(names), dict[str, float]()
-    for what, act in acts.items():
+    for state, act in acts.items():
         for first in range(0, count, 50):
             await asyncio.gather(*(act(stage, name) for name in names[first : first + 50]))
-            print(f"\r  {who}{what}: {first + 50} of {count}", end="", file=sys.stderr, flush=True)
+            show_progress(f"{label}{state}: {first + 50} of {count}")
         await asyncio.sleep(3)
-        found[what] = (stage.plane.bytes_in_use() - before) / count
-        print(f"\r  {who}{what}: {found[what]:,.0f} bytes each ({count}, all that belongs to them)", flush=True)
+        found[state] = (stage.plane.bytes_in_use() - before) / count
+        print(f"\r  {label}{state}: {found[state]:,.0f} bytes each ({count}, with Workflow or snapshot)", flush=True)
     return found
 
 
-async def live_alone(shape: Shape, stage: Stage, name: str) -> None:
-    """A Workflow that nobody but Argo knows of."""
+async def start_workflow(shape: Shape, stage: Stage, name: str) -> None:
+    """Create a Workflow without a run, and set it to Running."""
     await stage.bench.create("workflows", workflow(shape.alone, name))
-    await stage.move(name, "Running")
+    await stage.set_phase(name, "Running")
 
 
-async def live(shape: Shape, stage: Stage, name: str) -> None:
-    """A run whose Workflow is under way."""
+async def start_run(shape: Shape, stage: Stage, name: str) -> None:
+    """Create a run, and set its Workflow to Running."""
     created = stage.bench.expect("workflows", name, "created")
     await stage.bench.create("pipelineruns", pipeline_run(shape.source, name))
     await created
-    await stage.move(name, "Running")
+    await stage.set_phase(name, "Running")
 
 
-async def finish(shape: Shape, stage: Stage, name: str) -> None:
-    """Its Workflow ends."""
-    await stage.move(name, "Succeeded", nodes={f"{name}-{node}": node_of(name, node) for node in range(shape.nodes)})
+async def finish_workflow(shape: Shape, stage: Stage, name: str) -> None:
+    """Set the Workflow to Succeeded, with its nodes."""
+    await stage.set_phase(
+        name, "Succeeded", nodes={f"{name}-{node}": node_of(name, node) for node in range(shape.nodes)}
+    )
 
 
 async def finish_run(shape: Shape, stage: Stage, name: str) -> None:
-    """It ends."""
-    ended = stage.bench.expect("pipelineruns", name, "finished")
-    await finish(shape, stage, name)
-    await ended
+    """Set the run's Workflow to Succeeded, and wait for the run's end."""
+    end = stage.bench.expect("pipelineruns", name, "finished")
+    await finish_workflow(shape, stage, name)
+    await end
 
 
 def node_of(name: str, number: int) -> Object:
@@ -131,7 +133,7 @@ def node_of(name: str, number: int) -> Object:
 
 
 async def archive(stage: Stage, name: str) -> None:
-    """It is archived: the snapshot is made, and the Workflow goes."""
+    """Archive the run, and wait until it is archived."""
     path = f"{stage.bench.path('pipelineruns')}/{name}"
     await stage.bench.call("PATCH", path, ARCHIVED)
     while True:

@@ -1,10 +1,10 @@
-"""ListRuns of `runwright serve` against the queries of KFP 1.8.22 in MariaDB, at so many runs; and what a replica costs.
+"""ListRuns of `runwright serve` compared with the SQL of KFP 1.8.22 in MariaDB, and the cost of a replica.
 
     python -m bench.list_runs --sizes 10000,100000,200000
 
-Fills the cluster of KUBECONFIG with PipelineRuns that nobody looks after: use one without an operator, and throw it away
-afterwards. MariaDB's own programs (Debian: mariadb-server-core, mariadb-client-core) are run in a folder of their own, on a
-socket. KFP's side is the time of its SQL in the database alone: its API server would add to it.
+Fills the cluster of KUBECONFIG with PipelineRuns. Use a cluster without an operator, and delete it afterwards. MariaDB (Debian:
+mariadb-server-core, mariadb-client-core) runs in a temporary folder, on a socket. KFP's figures are the time of its SQL in the
+database alone, without its API server.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import asyncio
 import json
 import os
 import shutil
-import ssl
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -29,10 +27,11 @@ from typing import Any
 import aiohttp
 
 from bench.__main__ import machine
-from bench.cluster import authorization, kubeconfig
-from runwright.adapters.login import configure
+from bench.cluster import kubeconfig, session_for
+from bench.progress import show_progress
 from runwright.service.manifests import ref_of
 from tests.e2e.manifests import one_step, workflow
+from tests.e2e.process_usage import read_process
 from tests.e2e.processes import Serve
 
 NAMESPACES = 20
@@ -41,15 +40,15 @@ TRIES = 15
 CREATED = 400
 MANIFEST = json.dumps(workflow(one_step("echo " + "x" * 1500)))
 RUNTIME_BYTES = 6000
-"""Of the Workflow that KFP keeps in each row: that of a run of a few nodes."""
+"""Size of the Workflow that KFP keeps in each row: a run of a few nodes."""
 
 GROUP = "/apis/runwright.dev/v1alpha1"
 EPOCH = 1_700_000_000
 
 
-# ------------------------------------------------------------------------------------------------------------------- ours
+# ------------------------------------------------------------------------------------------------------------------- Runwright
 def run_body(number: int) -> dict[str, Any]:
-    """A finished run as the service makes it, some 2 KB with its status."""
+    """A run as the service creates it, about 2 KB with its status."""
     namespace = f"bench-{number % NAMESPACES}"
     ref = ref_of(namespace, MANIFEST)
     source = {"configMapKeyRef": {"name": ref.name, "key": ref.key}, "digest": ref.digest}
@@ -68,7 +67,7 @@ def run_body(number: int) -> dict[str, Any]:
 
 
 def status_body(number: int) -> dict[str, Any]:
-    """What the operator would have written."""
+    """A status as the operator writes it."""
     condition = {
         "type": "Succeeded",
         "status": "True",
@@ -83,7 +82,7 @@ def status_body(number: int) -> dict[str, Any]:
 
 
 async def fill(session: aiohttp.ClientSession, first: int, last: int) -> None:
-    """Create the runs from `first` on, up to but not including `last`, and their status."""
+    """Create the runs `first` to `last - 1` with their status."""
     numbers, done, began = iter(range(first, last)), 0, time.monotonic()
 
     async def worker() -> None:
@@ -96,7 +95,7 @@ async def fill(session: aiohttp.ClientSession, first: int, last: int) -> None:
             done += 1
             if done % 1000 == 0:
                 rate = done / (time.monotonic() - began)
-                print(f"\r  {first + done} of {last} runs, {rate:.0f}/s", end="", file=sys.stderr, flush=True)
+                show_progress(f"{first + done} of {last} runs, {rate:.0f}/s")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_A_TIME):
@@ -104,7 +103,7 @@ async def fill(session: aiohttp.ClientSession, first: int, last: int) -> None:
 
 
 async def send(session: aiohttp.ClientSession, verb: str, path: str, body: Any) -> Any:
-    """One request; what is there already is fine."""
+    """Send one request; an object that already exists (409) is no error."""
     headers = {"Content-Type": "application/merge-patch+json"} if verb == "PATCH" else {}
     async with session.request(verb, path, json=body, headers=headers) as reply:
         text = await reply.text()
@@ -114,7 +113,7 @@ async def send(session: aiohttp.ClientSession, verb: str, path: str, body: Any) 
 
 
 async def prepare(session: aiohttp.ClientSession) -> str:
-    """Namespaces with the manifest, and a token of somebody who may do all."""
+    """Create the namespaces with the manifest; gives the token of a service account with cluster-admin."""
     for number in range(NAMESPACES):
         name = f"bench-{number}"
         ref = ref_of(name, MANIFEST)
@@ -133,19 +132,13 @@ async def prepare(session: aiohttp.ClientSession) -> str:
     return (await send(session, "POST", f"{account}/lister/token", request))["status"]["token"]
 
 
-def resident(pid: int) -> float:
-    """MiB that a process holds."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-
-
-async def ours(token: str, count: int) -> dict[str, float]:
-    """Milliseconds of each kind of page, and what the replica costs."""
+async def measure_service(token: str, count: int) -> dict[str, float]:
+    """Milliseconds per kind of page, and start time and memory of the replica."""
     with Serve(kubeconfig()) as serve:
         began = time.monotonic()
         serve.start()
         serve.wait_log(f"{count} pipelineruns listed in", timeout=600)
-        found = {"cold start s": time.monotonic() - began, "memory MiB": resident(serve.pid)}
+        found = {"cold start s": time.monotonic() - began, "memory MiB": read_process(serve.pid).resident}
         timeout, headers = aiohttp.ClientTimeout(total=120), {"Authorization": f"Bearer {token}"}
         async with aiohttp.ClientSession(serve.url, headers=headers, timeout=timeout) as session:
 
@@ -173,13 +166,13 @@ async def ours(token: str, count: int) -> dict[str, float]:
             found["filtered by status ms"] = await timed(lambda: page(**first, filter=failed))
             key = {"resource_reference_key.type": "NAMESPACE", "resource_reference_key.id": "bench-7"}
             found["of a namespace ms"] = await timed(lambda: page(**first, **key))
-            found["created a second"] = await creating(session)
-        found["memory after MiB"] = resident(serve.pid)
+            found["created a second"] = await creation_rate(session)
+        found["memory after MiB"] = read_process(serve.pid).resident
     return found
 
 
-async def creating(session: aiohttp.ClientSession) -> float:
-    """CreateRun a second, 16 at a time, through one replica."""
+async def creation_rate(session: aiohttp.ClientSession) -> float:
+    """CreateRun calls per second, 16 at a time, through one replica."""
     owner = {"key": {"type": "NAMESPACE", "id": "bench-0"}, "relationship": "OWNER"}
     body = {"name": f"speed {uuid.uuid4().hex[:6]}", "resource_references": [owner]}
     async with session.post("/apis/v1beta1/experiments", json=body) as reply:
@@ -198,23 +191,23 @@ async def creating(session: aiohttp.ClientSession) -> float:
         for _ in range(16):
             group.create_task(worker())
     rate = CREATED / (time.monotonic() - began)
-    for id in made:  # so that the count is what it was
+    for id in made:  # restore the former count
         async with session.delete(f"/apis/v1beta1/runs/{id}") as reply:
             assert reply.status == 200, await reply.text()
     return rate
 
 
-async def timed(ask: Callable[[], Any]) -> float:
-    """Median milliseconds."""
+async def timed(request: Callable[[], Any]) -> float:
+    """Median duration in milliseconds."""
     took: list[float] = []
     for _ in range(TRIES):
         began = time.perf_counter()
-        await ask()
+        await request()
         took.append(1000 * (time.perf_counter() - began))
     return statistics.median(took)
 
 
-# ------------------------------------------------------------------------------------------------------------------- KFP's
+# ------------------------------------------------------------------------------------------------------------------- KFP
 COLUMNS = [
     "UUID",
     "ExperimentUUID",
@@ -247,14 +240,14 @@ TEXTS = (
 
 
 class Database:
-    """KFP 1.8.22's tables for runs, in a MariaDB of our own."""
+    """The tables of KFP 1.8.22 for runs, in a temporary MariaDB."""
 
     def __init__(self, folder: Path) -> None:
         self._socket = folder / "socket"
         self._folder = folder
 
     def sql(self, text: str) -> str:
-        """What the statements give, tab-separated."""
+        """Run statements; gives their output, tab-separated. Raises RuntimeError if one fails."""
         command = ["mariadb", "--no-defaults", f"--socket={self._socket}", "--user=root", "--batch", "--database=kfp"]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -262,7 +255,7 @@ class Database:
         return done.stdout
 
     def create(self) -> None:
-        """The tables, with the columns and indexes that KFP's server makes."""
+        """Create the tables with the columns and indexes of KFP's API server."""
         kinds = {name: "bigint NOT NULL" for name in NUMBERS} | {name: "longtext NOT NULL" for name in TEXTS}
         columns = ", ".join(f"{name} {kinds.get(name, 'varchar(255) NOT NULL')}" for name in COLUMNS)
         self.sql(
@@ -278,7 +271,7 @@ class Database:
         )
 
     def fill(self, first: int, last: int) -> None:
-        """The rows of the same runs."""
+        """Insert the rows of the runs `first` to `last - 1`."""
         for start in range(first, last, 1000):
             end = min(last, start + 1000) - 1
             values = ", ".join(
@@ -306,11 +299,11 @@ class Database:
                 f"INSERT INTO run_metrics SELECT id, 'node', 'accuracy', seq, 'RAW', {payload} FROM {rows};"
             )
             if start % 10_000 == 0:
-                print(f"\r  {end + 1} of {last} rows", end="", file=sys.stderr, flush=True)
+                show_progress(f"{end + 1} of {last} rows")
         self.sql("ANALYZE TABLE run_details, resource_references, run_metrics;")
 
     def list(self, where: str) -> float:
-        """Median milliseconds of the two queries of ListRuns (KFP 1.8.22, run_store.go), newest first."""
+        """Median duration in milliseconds of ListRuns' two queries (KFP 1.8.22, run_store.go), newest first."""
         inner = f"SELECT {', '.join(COLUMNS)} FROM run_details {where} ORDER BY CreatedAtInSec DESC, UUID DESC LIMIT 21"
         refs = (
             f"SELECT {', '.join(f'rd.{name}' for name in COLUMNS)}, CONCAT('[', GROUP_CONCAT(rr.Payload SEPARATOR ','), ']') "
@@ -325,15 +318,15 @@ class Database:
         count = f"SELECT count(*) FROM run_details {where.partition('/*page*/')[0]}"
         took: list[float] = []
         for _ in range(TRIES):
-            told = self.sql(f"SET profiling = 1; {rows}; {count}; SHOW PROFILES;")
-            profiles = told[told.rindex("Query_ID") :].splitlines()[1:]
+            output = self.sql(f"SET profiling = 1; {rows}; {count}; SHOW PROFILES;")
+            profiles = output[output.rindex("Query_ID") :].splitlines()[1:]
             took.append(1000 * sum(float(line.split("\t")[1]) for line in profiles))
         return statistics.median(took)
 
 
 @contextmanager
 def database() -> Iterator[Database | None]:
-    """Within it, MariaDB runs; None where this machine has none."""
+    """Runs MariaDB; gives None if it is not installed."""
     if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
         yield None
         return
@@ -373,8 +366,8 @@ def database() -> Iterator[Database | None]:
             server.wait()
 
 
-def theirs(held: Database, count: int) -> dict[str, float]:
-    """Milliseconds of each kind of page."""
+def measure_kfp(held: Database, count: int) -> dict[str, float]:
+    """Milliseconds per kind of page."""
     middle = EPOCH + count // 2
     return {
         "first page ms": held.list(""),
@@ -387,41 +380,35 @@ def theirs(held: Database, count: int) -> dict[str, float]:
 
 # -------------------------------------------------------------------------------------------------------------------- both
 async def measure(sizes: list[int]) -> None:
-    """Fill and measure, size by size, and print a line for each figure."""
+    """Fill the cluster to each size, measure, and print one line per figure."""
     print(f"machine: {machine()}\ncommand: python -m bench.list_runs --sizes {','.join(map(str, sizes))}", flush=True)
-    configuration: Any = await configure(str(kubeconfig()), None)
-    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    if configuration.cert_file:
-        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
-    headers = {"User-Agent": "bench"} | authorization(configuration)
-    connector, timeout = aiohttp.TCPConnector(ssl=tls, limit=AT_A_TIME), aiohttp.ClientTimeout(total=60)
     with database() as held:
-        async with aiohttp.ClientSession(
-            configuration.host, connector=connector, headers=headers, timeout=timeout
-        ) as session:
+        async with session_for(kubeconfig(), AT_A_TIME) as session:
             token, before = await prepare(session), 0
             for count in sizes:
                 await fill(session, before, count)
                 if held is not None:
                     await asyncio.to_thread(held.fill, before, count)
                 before = count
-                here = await ours(token, count)
-                there = await asyncio.to_thread(theirs, held, count) if held is not None else {}
+                service = await measure_service(token, count)
+                kfp = await asyncio.to_thread(measure_kfp, held, count) if held is not None else {}
                 print(f"\r{count} runs{' ' * 40}")
-                for name, value in here.items():
-                    ratio = f"; KFP's SQL {there[name]:.1f}, ratio {value / there[name]:.3f}" if name in there else ""
+                for name, value in service.items():
+                    ratio = f"; KFP's SQL {kfp[name]:.1f}, ratio {value / kfp[name]:.3f}" if name in kfp else ""
                     print(f"  {name:<24} {value:>9.1f}{ratio}", flush=True)
     if held is None:
-        print("KFP's side was not measured: there is no mariadbd on PATH")
+        print("KFP: not measured, because mariadbd is not on PATH")
 
 
 def main() -> None:
-    """Read the command line and do it."""
+    """Read the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench.list_runs", description=__doc__)
-    parser.add_argument("--sizes", default="10000,100000,200000", help="how many runs, growing")
+    parser.add_argument(
+        "--sizes", default="10000,100000,200000", help="numbers of runs, separated by commas (default: %(default)s)"
+    )
     sizes = sorted({int(one) for one in parser.parse_args().sizes.split(",")})
     if not sizes or sizes[0] < 1000 or sizes[-1] > 200_000:
-        parser.error("--sizes: expected 1000 to 200000")
+        parser.error("--sizes: expected numbers from 1000 to 200000, separated by commas")
     asyncio.run(measure(sizes))
 
 

@@ -1,7 +1,7 @@
-"""Against a peer that does the same shape of work: Tekton's controller, a TaskRun into a Pod, where ours makes a Workflow of a run.
+"""Runwright compared with a peer that does work of the same shape: Tekton's controller, which makes a Pod from a TaskRun.
 
-One after the other on the same machine, each on an API server and etcd of its own where nothing runs: a stand-in moves the Pods as
-it moves the Workflows. Tekton's own limit of requests a second is lifted; with it, it would mostly wait.
+They run one after the other on the same machine, each on an API server and etcd of its own. No pods run: a stand-in writes the
+status of Pods and Workflows. Tekton's client-side rate limit is raised, because it would mostly wait for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from bench.many_runs import drive, with_run
+from bench.many_runs import carry_out_run, drive
 from bench.peer import program
 from bench.peer.tekton import open_tekton
 from bench.stage import Reading, open_stage
@@ -21,20 +21,21 @@ OPTIONS = ("-kube-api-qps=2000", "-kube-api-burst=4000", "-threads-per-controlle
 
 
 @dataclass(frozen=True)
-class Found:
-    """What an operator took for all its runs."""
+class Costs:
+    """Time, CPU, requests and memory of a controller for all its runs."""
 
     seconds: float
     before: Reading
     after: Reading
 
-    def told(self, count: int) -> str:
-        """In a line."""
+    def summary(self, count: int) -> str:
+        """The figures in one line."""
         made = self.after.requests - self.before.requests
-        each = ", ".join(f"{number / count:.2f} {what}" for what, number in made.most_common(5))
+        each = ", ".join(f"{number / count:.2f} {call}" for call, number in made.most_common(5))
         return (
-            f"{60 * count / self.seconds:.0f} runs a minute, {1000 * self.cpu / count:.1f} ms of CPU and {made.total() / count:.2f} "
-            f"requests a run ({each}); memory {self.before.resident:.0f} MiB empty, {self.after.peak:.0f} MiB at most"
+            f"{60 * count / self.seconds:.0f} runs a minute; per run {1000 * self.cpu / count:.1f} ms of CPU and "
+            f"{made.total() / count:.2f} requests ({each}); memory {self.before.resident:.0f} MiB without runs, "
+            f"{self.after.peak:.0f} MiB at most"
         )
 
     @property
@@ -44,24 +45,25 @@ class Found:
 
     @property
     def requests(self) -> int:
-        """To the API server, without watches."""
+        """Requests to the API server, without watches."""
         return (self.after.requests - self.before.requests).total()
 
 
 async def measure(count: int | None) -> list[Row]:
-    """Rows of speed, CPU, requests and memory; there is no goal."""
+    """Speed, CPU, requests and memory. No goal."""
     count = count or COUNT
     async with open_stage() as stage:
         before, began = stage.read(), time.perf_counter()
-        await drive(count, partial(with_run, stage))
-        ours = Found(time.perf_counter() - began, before, stage.read())
-    print(f"\r  Runwright: {ours.told(count)}", flush=True)
+        await drive(count, partial(carry_out_run, stage))
+        ours = Costs(time.perf_counter() - began, before, stage.read())
+    print(f"\r  Runwright: {ours.summary(count)}", flush=True)
     async with open_tekton(*OPTIONS) as peer:
         before, began = peer.read(), time.perf_counter()
         await drive(count, peer.carry_out)
-        theirs = Found(time.perf_counter() - began, before, peer.read())
+        theirs = Costs(time.perf_counter() - began, before, peer.read())
     version = program.version()
-    print(f"\r  Tekton {version}: {theirs.told(count)}", flush=True)
+    print(f"\r  Tekton {version}: {theirs.summary(count)}", flush=True)
+    print(f"  CPU per run: {ours.cpu / theirs.cpu:.2f} times Tekton's")
     against = f"Tekton {version}, TaskRuns"
     return [
         Row("runs a minute", 60 * count / ours.seconds, 60 * count / theirs.seconds, "/min", against),

@@ -1,4 +1,4 @@
-"""Draws what was kept in bench/results as SVG for the docs, and writes its table there: `python -m bench.plots`."""
+"""Draws the results in bench/results as SVG and writes their table into docs/benchmarks.md: `python -m bench.plots`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.table import Row, figure, kept, markdown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 IMAGES, PAGE = DOCS / "images", DOCS / "benchmarks.md"
-BEGIN, END = "<!-- written by python -m bench.plots -->\n", "\n<!-- so far -->"
+BEGIN, END = "<!-- written by python -m bench.plots -->\n", "\n<!-- end of the table -->"
 ORDER = (
     *("create_to_finished", "throughput", "apply_to_workflow", "api_writes", "many_runs", "peer_operator"),
     *("mirror_lag", "large_workflow", "etcd_bytes", "archive_scale", "archived_runs", "run_metrics"),
@@ -26,7 +26,7 @@ Kept = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: ours, or what is beside it."""
+    """One bar: Runwright's figure, or the one to compare with."""
 
     label: str
     value: float
@@ -35,7 +35,7 @@ class Bar:
 
 
 def ratios(rows: Sequence[Row], caption: str) -> str:
-    """Every row's ratio on a scale of powers: left of 1 we take less, right of it more; quartiles as a line, a goal as a tick."""
+    """Every row's ratio on a logarithmic scale: left of 1 Runwright takes less, right of 1 more. Quartiles are a line, goals a tick."""
     shown = [row for row in rows if row.ratio]
     marks = [mark for row in shown for mark in (row.ratio, row.low, row.high) if mark]
     low, high = min([0.1, *marks]), max([10.0, *marks])
@@ -45,7 +45,7 @@ def ratios(rows: Sequence[Row], caption: str) -> str:
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     parts = [line(at(1), TOP, at(1), TOP + LINE * len(shown), FAINT)]
-    parts.append(text(at(1), TOP - 6, "1: the same as without us, or as the peer", FAINT, "middle"))
+    parts.append(text(at(1), TOP - 6, "1: the same as without Runwright, or as the peer", FAINT, "middle"))
     for number, row in enumerate(shown):
         y, ratio = TOP + LINE * number + LINE / 2, row.ratio or 1
         parts.append(text(LEFT - 10, y + 4, row.what, INK, "end"))
@@ -56,11 +56,11 @@ def ratios(rows: Sequence[Row], caption: str) -> str:
                 parts.append(line(at(goal), y - 8, at(goal), y + 8, BAD, 2))
         parts.append(f'<circle cx="{at(ratio):.1f}" cy="{y:.1f}" r="5" fill="{OURS if row.met else BAD}"/>')
         parts.append(text(WIDTH - RIGHT + 14, y + 4, f"{ratio:.3g}", INK))
-    return drawing("What Runwright takes, as a ratio to the same work without it", len(shown), parts, caption)
+    return drawing("Cost of Runwright, as a ratio to the same work without it", len(shown), parts, caption)
 
 
 def bars(title: str, shown: Sequence[Bar], caption: str) -> str:
-    """Lengths beside each other, from nought."""
+    """Horizontal bars on one scale from 0."""
     longest = max(bar.value for bar in shown)
     parts: list[str] = []
     for number, bar in enumerate(shown):
@@ -73,7 +73,7 @@ def bars(title: str, shown: Sequence[Bar], caption: str) -> str:
 
 
 def drawing(title: str, lines: int, parts: list[str], caption: str) -> str:
-    """The whole picture, on a ground of its own, so that it can be read on a dark page too."""
+    """The SVG, on a white background, so that it is readable on a dark page too."""
     height = TOP + LINE * lines + 34
     head = text(16, 22, title, INK, weight="600", size=14)
     foot = text(16, height - 10, caption, FAINT, size=10)
@@ -88,7 +88,7 @@ def drawing(title: str, lines: int, parts: list[str], caption: str) -> str:
 def text(
     x: float, y: float, words: str, colour: str, anchor: str = "start", *, weight: str = "400", size: int = 12
 ) -> str:
-    """Words at a place."""
+    """A text element."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-weight="{weight}" '
         f'font-size="{size}">{escape(words)}</text>'
@@ -96,12 +96,12 @@ def text(
 
 
 def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 1) -> str:
-    """A straight line."""
+    """A line element."""
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"/>'
 
 
 def pairs(rows: Sequence[Row]) -> list[Bar]:
-    """Of each row, ours and what is beside it, which is shown once where it is the same."""
+    """Two bars per row: Runwright's figure and the one to compare with, which is drawn once if several rows share it."""
     found: list[Bar] = []
     seen: set[tuple[str, float]] = set()
     for row in rows:
@@ -113,22 +113,22 @@ def pairs(rows: Sequence[Row]) -> list[Bar]:
 
 
 def caption(*documents: dict[str, Any]) -> str:
-    """Which commits, and which machine."""
+    """Commits and machines of the results."""
     commits = ", ".join(sorted({document["commit"] for document in documents}))
     machines = "; ".join(sorted({document["machine"].partition(", load")[0] for document in documents}))
     return f"commit {commits} on {machines}"
 
 
 def pictures(found: Kept) -> dict[str, str]:
-    """The SVGs, by file name; without those of what was not measured."""
+    """The SVGs by file name, for the measurements that have results."""
     drawn: dict[str, str] = {}
     beside = [document for document in found.values() if any(row.ratio for row in document["rows"])]
     if beside:
         rows = [row for document in beside for row in document["rows"]]
         drawn["bench-ratios.svg"] = ratios(rows, caption(*beside))
     for name, file, title in (
-        ("etcd_bytes", "bench-etcd-bytes.svg", "Bytes in etcd, of a run and all that belongs to it"),
-        ("mirror_lag", "bench-mirror-lag.svg", "From a Workflow's end to that of its run, milliseconds"),
+        ("etcd_bytes", "bench-etcd-bytes.svg", "Bytes in etcd, of a run with its Workflow or snapshot"),
+        ("mirror_lag", "bench-mirror-lag.svg", "From a Workflow's end to the end of its run, milliseconds"),
     ):
         if name in found and found[name]["rows"]:
             drawn[file] = bars(title, pairs(found[name]["rows"]), caption(found[name]))
@@ -145,20 +145,20 @@ def pictures(found: Kept) -> dict[str, str]:
 
 
 def scale(rows: Sequence[Row]) -> list[Bar]:
-    """No runs, and then each row."""
+    """One bar without runs, and one per row."""
     none = Bar(rows[0].against, rows[0].beside or 0, figure(rows[0].beside, rows[0].unit), ours=False)
     return [none] + [Bar(row.what, row.ours, figure(row.ours, row.unit)) for row in rows]
 
 
 def with_table(page: str, found: Kept) -> str:
-    """The page, with what was kept as its table. Raises ValueError where the page has no place for it."""
+    """The page with the kept results as its table. Raises ValueError if the page lacks the two markers."""
     before, rest = page.split(BEGIN)
     after = rest.split(END)[1]
     return f"{before}{BEGIN}\n{markdown([found[name] for name in ORDER if name in found])}\n{END}{after}"
 
 
 def main() -> None:
-    """Draw them all."""
+    """Write all pictures and the table."""
     IMAGES.mkdir(exist_ok=True)
     for name, picture in pictures(kept()).items():
         (IMAGES / name).write_text(picture)

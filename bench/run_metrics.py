@@ -1,7 +1,7 @@
-"""What metrics in the object store cost a run: 20 of them beside an artifact of 1 MB, against the same run that leaves none.
+"""Cost of run metrics: a run with 20 metrics and an artifact of 1 MB, compared with the same run without metrics.
 
-Both write the same two files, and Argo packs and stores both; but in one of the two runs the small file is called
-mlpipeline-metrics, which the operator reads. In pairs, several at a time, in turn the one and the other first.
+Both runs write the same two files, and Argo stores both. In one of them the small file is the artifact mlpipeline-metrics, which the
+operator reads. They run in pairs, several at a time, and take turns in being first.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import asyncio
 import json
 import re
 import statistics
-import sys
 
 from bench.api_writes import audit_log, operator_calls, size
-from bench.cluster import TIMEOUT, Bench
+from bench.cluster import Bench
+from bench.create_to_finished import finish
+from bench.percentiles import percentile
+from bench.progress import show_progress
 from bench.table import Row
 from tests.e2e.cluster import Object
 from tests.e2e.manifests import pipeline_run, shell
@@ -22,19 +24,19 @@ COUNT = 200
 METRICS = 20
 ARTIFACT_BYTES = 1_000_000
 AT_A_TIME = 6
-"""Pairs under way: more would measure how two cores are shared by pods."""
+"""Pairs at a time. More would measure how pods share two cores."""
 
 SAMPLE_SECONDS = 1.0
 GOAL_RATIO = 1.05
 GOAL_WRITES = 1.0
-"""Writes that the metrics may add to a run."""
+"""Largest number of writes that metrics add to a run."""
 
 OPERATOR = "/api/v1/namespaces/runwright-system/services/runwright-operator:metrics/proxy/metrics"
 SIDES = {"with": "mlpipeline-metrics", "without": "numbers"}
 
 
 async def measure(bench: Bench, count: int | None) -> list[Row]:
-    """Latency, writes and memory, with the metrics and without. Raises RuntimeError where a run lacks its metrics."""
+    """Latency, writes and memory, with and without metrics. Raises RuntimeError if a run lacks its metrics."""
     log, count = audit_log(), count or COUNT
     since = size(log) if log else 0
     before, peaks = await memory(bench), [0.0]
@@ -45,10 +47,10 @@ async def measure(bench: Bench, count: int | None) -> list[Row]:
     async def worker() -> None:
         for number in numbers:
             for side in list(SIDES)[:: 1 if number % 2 else -1]:
-                seconds = await finish(bench, side, number)
-                if number >= AT_A_TIME:  # the first ones warm up
+                seconds = await finish(bench, "pipelineruns", run_of(side, number))
+                if number >= AT_A_TIME:  # the first pairs are the warm-up
                     took[side].append(seconds)
-            print(f"\r  {number + 1} of {count + AT_A_TIME} pairs", end="", file=sys.stderr, flush=True)
+            show_progress(f"{number + 1} of {count + AT_A_TIME} pairs")
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_A_TIME):
@@ -59,30 +61,30 @@ async def measure(bench: Bench, count: int | None) -> list[Row]:
     ratio = medians["with"] / medians["without"]
     print(
         f"\r  create to finished: ratio {ratio:.3f}: median "
-        f"{medians['with']:.3f} s with, {medians['without']:.3f} s without, p90 {p90(took['with']):.3f} s and "
-        f"{p90(took['without']):.3f} s; {count} pairs, {AT_A_TIME} at a time"
+        f"{medians['with']:.3f} s with, {medians['without']:.3f} s without, p90 {percentile(took['with'], 90):.3f} s and "
+        f"{percentile(took['without'], 90):.3f} s; {count} pairs, {AT_A_TIME} at a time"
     )
     print(
         f"  operator memory: {before:.1f} MiB before, {max(peaks):.1f} MiB at most, {after:.1f} MiB after "
-        f"{2 * (count + AT_A_TIME)} runs, of which half hold {METRICS} metrics"
+        f"{2 * (count + AT_A_TIME)} runs; half of them have {METRICS} metrics"
     )
-    await all_metrics_are_there(bench, count)
+    await check_metrics(bench, count)
     against = "the same run without metrics"
     rows = [
         Row(
             *(f"create to finished with {METRICS} metrics", medians["with"], medians["without"], "s", against),
             at_most=GOAL_RATIO,
         ),
-        Row("operator's memory at most, meanwhile", max(peaks), before, "MiB", "before"),
+        Row("operator's memory at most, during the runs", max(peaks), before, "MiB", "before"),
     ]
     if log is None:
-        print("  writes not measured: this machine has no audit log of the cluster: AUDIT_LOG names it")
+        print("  writes: not measured: this machine has no audit log of the cluster. Name it with AUDIT_LOG")
         return rows
     calls = {side: operator_calls(log, since, bench.namespace, f"{side}-") for side in SIDES}
     writes, reads = ({side: one[kind].total() / (count + AT_A_TIME) for side, one in calls.items()} for kind in (0, 1))
-    told = ", ".join(f"{number / (count + AT_A_TIME):.2f} {what}" for what, number in calls["with"][0].most_common())
+    each = ", ".join(f"{number / (count + AT_A_TIME):.2f} {call}" for call, number in calls["with"][0].most_common())
     print(
-        f"  API writes a run: {writes['with']:.2f} with, {writes['without']:.2f} without: {told}; "
+        f"  API writes a run: {writes['with']:.2f} with, {writes['without']:.2f} without: {each}; "
         f"reads: {reads['with']:.2f} and {reads['without']:.2f}"
     )
     return [
@@ -92,7 +94,7 @@ async def measure(bench: Bench, count: int | None) -> list[Row]:
 
 
 def workload(side: str) -> Object:
-    """One step that leaves both files."""
+    """One step that writes both files."""
     metrics = [{"name": f"metric-{number}", "numberValue": number / 7, "format": "RAW"} for number in range(METRICS)]
     artifacts = [
         {"name": SIDES[side], "path": "/tmp/metrics.json"},
@@ -105,30 +107,27 @@ def workload(side: str) -> Object:
     return {"entrypoint": "main", "templates": [shell(script, outputs={"artifacts": artifacts})]}
 
 
-async def finish(bench: Bench, side: str, number: int) -> float:
-    """Seconds from the create call to the event that says finished."""
-    name = f"{side}-{number}"
-    end = bench.expect("pipelineruns", name, "finished")
-    start = await bench.create("pipelineruns", pipeline_run({"spec": workload(side)}, name))
-    return await asyncio.wait_for(end, TIMEOUT) - start
+def run_of(side: str, number: int) -> Object:
+    """The PipelineRun of this pair, with or without metrics."""
+    return pipeline_run({"spec": workload(side)}, f"{side}-{number}")
 
 
 async def memory(bench: Bench) -> float:
-    """MiB that the deployed operator holds."""
+    """Resident memory of the deployed operator in MiB."""
     found = re.search(r"^process_resident_memory_bytes (\S+)$", await bench.text("GET", OPERATOR), re.MULTILINE)
-    assert found, "the operator tells no memory"
+    assert found, "the operator's metrics lack process_resident_memory_bytes"
     return float(found[1]) / 2**20
 
 
 async def sample(bench: Bench, peaks: list[float]) -> None:
-    """Keep the most memory that was seen."""
+    """Record the largest memory so far in `peaks`."""
     while True:
         peaks[0] = max(peaks[0], await memory(bench))
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-async def all_metrics_are_there(bench: Bench, count: int) -> None:
-    """Raises RuntimeError unless each run that left metrics succeeded and holds them all: else nothing was measured."""
+async def check_metrics(bench: Bench, count: int) -> None:
+    """Raise RuntimeError unless each run with metrics succeeded and has all of them in its status."""
     listed = await bench.call("GET", bench.path("pipelineruns"))
     held = [
         len(run["status"].get("metrics", ()))
@@ -136,9 +135,4 @@ async def all_metrics_are_there(bench: Bench, count: int) -> None:
         if run["metadata"]["name"].startswith("with-") and run["status"]["phase"] == "Succeeded"
     ]
     if held != [METRICS] * (count + AT_A_TIME):
-        raise RuntimeError(f"of {count + AT_A_TIME} runs, {held.count(METRICS)} succeeded with all their metrics")
-
-
-def p90(values: list[float]) -> float:
-    """What nine of ten took at most."""
-    return statistics.quantiles(values, n=10)[-1] if len(values) > 1 else values[0]
+        raise RuntimeError(f"{held.count(METRICS)} of {count + AT_A_TIME} runs succeeded with all their metrics")

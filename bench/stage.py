@@ -1,13 +1,12 @@
-"""An API server, etcd and operator of the measurement's own, where nothing runs: Workflows are moved by a stand-in for Argo.
+"""A stage: an API server, etcd and operator for one measurement. No pods run; a stand-in for Argo writes the Workflows' status.
 
-So thousands of runs can be driven through on two cores. What is measured is the operator and the API server; the stand-in and the
-measurement itself share the machine with them, which makes every figure worse than it is.
+This drives thousands of runs through the operator on two cores. It measures the operator and the API server. The stand-in and the
+measurement use the same cores, so every figure is worse than on a cluster.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import tempfile
 import urllib.request
@@ -21,6 +20,7 @@ from bench.cluster import Bench, follow_both, session_for
 from deploy.local.localcluster import binaries
 from tests.e2e.cluster import Object
 from tests.e2e.control_plane import ControlPlane, programs
+from tests.e2e.process_usage import Usage, read_process
 from tests.e2e.processes import Operator, free_port
 
 CRDS = Path(__file__).resolve().parents[1] / "crds"
@@ -28,33 +28,24 @@ REQUEST = re.compile(
     r'^runwright_api_request_duration_seconds_count\{code="\d+",resource="([^"]+)",verb="([^"]+)"\} (\S+)$',
     re.MULTILINE,
 )
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the operator has used until a moment."""
+class Reading(Usage):
+    """CPU time, memory and API requests of a controller so far."""
 
-    cpu: float
-    """Seconds."""
-    resident: float
-    """MiB."""
-    peak: float
-    """MiB, since it was started."""
     requests: Counter[str]
     """By verb and resource, such as `patch pipelineruns/status`, without the watches."""
 
 
-def read_process(pid: int, requests: Counter[str]) -> Reading:
-    """What a process has used so far; of its requests it has told itself."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    status = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
-    seconds = (int(fields[11]) + int(fields[12])) / TICK
-    return Reading(seconds, int(status["VmRSS"]) / 1024, int(status["VmHWM"]) / 1024, requests)
+def read_controller(pid: int, requests: Counter[str]) -> Reading:
+    """The process's CPU time and memory, with the requests from its metrics."""
+    usage = read_process(pid)
+    return Reading(usage.cpu, usage.resident, usage.peak, requests)
 
 
 class Stage:
-    """The operator, and what it works on."""
+    """The operator, its control plane and a client."""
 
     def __init__(self, bench: Bench, operator: Operator, probe: str, plane: ControlPlane) -> None:
         self.bench = bench
@@ -63,32 +54,34 @@ class Stage:
         self._probe = probe
 
     def read(self) -> Reading:
-        """What the operator has used so far."""
+        """CPU time, memory and API requests of the operator so far."""
         with urllib.request.urlopen(f"http://{self._probe}/metrics", timeout=30) as reply:
             text = reply.read().decode()
         requests: Counter[str] = Counter()
         for resource, verb, count in REQUEST.findall(text):
             requests[f"{verb} {resource}"] += int(float(count))
-        return read_process(self.operator.pid, requests)
+        return read_controller(self.operator.pid, requests)
 
-    async def move(self, name: str, phase: str, **status: object) -> None:
-        """Write into a Workflow's status what Argo's controller would."""
+    async def set_phase(self, name: str, phase: str, **status: object) -> None:
+        """Write a Workflow's status as Argo's controller does."""
         moment = "2026-11-26T12:00:00Z"
-        told: Object = {"phase": phase, "startedAt": moment, "progress": "0/1"}
+        written: Object = {"phase": phase, "startedAt": moment, "progress": "0/1"}
         if phase != "Running":
-            told |= {"finishedAt": "2026-11-26T12:00:07Z", "progress": "1/1"}
-        await self.bench.call("PATCH", f"{self.bench.path('workflows')}/{name}", {"status": told | status})
+            written |= {"finishedAt": "2026-11-26T12:00:07Z", "progress": "1/1"}
+        await self.bench.call("PATCH", f"{self.bench.path('workflows')}/{name}", {"status": written | status})
 
 
 @contextmanager
 def open_plane(etcd_options: tuple[str, ...] = ()) -> Iterator[tuple[ControlPlane, Path]]:
-    """Within it, an etcd and an API server without any kind of ours, and the folder that they and others may write to.
+    """Runs etcd and an API server without our CRDs; gives them and a scratch folder.
 
-    Raises RuntimeError where their programs are not built on this machine.
+    Raises RuntimeError if their programs are not built on this machine.
     """
     built = programs()
     if built is None:
-        raise RuntimeError("etcd and kube-apiserver are not built here: run `make cluster` without KUBECONFIG first")
+        raise RuntimeError(
+            "etcd and kube-apiserver are not built on this machine: run `make cluster` without KUBECONFIG"
+        )
     with tempfile.TemporaryDirectory(prefix="runwright-bench-") as name:
         folder = Path(name)
         with ControlPlane(folder, built, etcd_options=etcd_options) as plane:
@@ -97,7 +90,7 @@ def open_plane(etcd_options: tuple[str, ...] = ()) -> Iterator[tuple[ControlPlan
 
 @asynccontextmanager
 async def open_stage(*options: str) -> AsyncGenerator[Stage]:
-    """Within it, an operator with these options that has nothing to do yet. Raises RuntimeError as `open_plane`."""
+    """Runs an operator with these options on a new control plane. Raises RuntimeError as `open_plane`."""
     with open_plane() as (plane, _):
         async with stage_on(plane, *options) as stage:
             yield stage
@@ -105,7 +98,7 @@ async def open_stage(*options: str) -> AsyncGenerator[Stage]:
 
 @asynccontextmanager
 async def stage_on(plane: ControlPlane, *options: str) -> AsyncGenerator[Stage]:
-    """The same, on a control plane that is there and has no kinds yet."""
+    """Installs the CRDs on this control plane and runs an operator with these options."""
     async with AsyncExitStack() as stack:
         install_kinds(plane)
         session = await stack.enter_async_context(session_for(plane.kubeconfig))
@@ -119,7 +112,7 @@ async def stage_on(plane: ControlPlane, *options: str) -> AsyncGenerator[Stage]:
 
 
 def install_kinds(plane: ControlPlane) -> None:
-    """Our CRDs and Argo's."""
+    """Installs Runwright's CRDs and Argo's Workflow CRD."""
     workflows = binaries.argo_source() / "manifests" / "base" / "crds" / "minimal" / "argoproj.io_workflows.yaml"
     plane.install("-k", str(CRDS))
     plane.install("-f", str(workflows))

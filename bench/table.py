@@ -1,4 +1,4 @@
-"""What a measurement gives: rows, each a figure of ours beside the same work without us or a peer's; as a table, and as data."""
+"""Results of a measurement: rows that compare Runwright with the same work without it or by a peer. As a table and as data."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
-HEADS = ("what", "ours", "beside it", "ratio", "goal", "against", "again with")
+HEADS = ("what", "ours", "compared", "ratio", "goal", "compared with", "command")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure."""
+    """One result."""
 
     what: str
     ours: float
     beside: float | None
-    """None where there is nothing that does the same work."""
+    """The figure to compare with; None if nothing does the same work."""
     unit: str
     against: str = ""
-    """What `beside` is of."""
+    """What `beside` was measured on."""
     at_most: float | None = None
-    """A goal for the ratio; for `ours` where nothing is beside it."""
+    """A goal for the ratio, or for `ours` without a ratio."""
     at_least: float | None = None
     low: float | None = None
-    """The lower quartile of the ratio, where it is that of many pairs."""
+    """Lower quartile of the ratio, if it is the median of many pairs."""
     high: float | None = None
     note: str = ""
     absolute: bool = False
-    """The goal is of `ours`, though something is beside it."""
+    """The goal applies to `ours`, not to the ratio."""
     given_ratio: float | None = None
-    """The ratio, where it is not that of the two figures: the median of the pairs' ratios."""
+    """The ratio, if it is not that of the two figures but the median of the pairs' ratios."""
 
     @property
     def ratio(self) -> float | None:
-        """Ours to what is beside it."""
+        """`ours` divided by `beside`, unless given."""
         if self.given_ratio is not None:
             return self.given_ratio
         return self.ours / self.beside if self.beside else None
 
     @property
     def judged(self) -> float:
-        """What the goal is of."""
+        """The number that the goal applies to."""
         return self.ours if self.absolute or self.ratio is None else self.ratio
 
     @property
     def met(self) -> bool:
-        """Whether the goal is; true where there is none."""
+        """True if the goal is met or there is none."""
         low = self.at_least is None or self.judged >= self.at_least
         return low and (self.at_most is None or self.judged <= self.at_most)
 
     @property
     def goal(self) -> str:
-        """The goal, and whether it is met."""
+        """The goal and whether it is met, as text."""
         parts = [f"≤ {self.at_most:g}"] if self.at_most is not None else []
         parts += [f"≥ {self.at_least:g}"] if self.at_least is not None else []
         return f"{' and '.join(parts)}: {'met' if self.met else 'MISSED'}" if parts else ""
 
 
 def figure(value: float | None, unit: str = "") -> str:
-    """A number with as many digits as people read."""
+    """A number with up to four significant digits and its unit."""
     if value is None:
         return ""
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
@@ -72,7 +72,7 @@ def figure(value: float | None, unit: str = "") -> str:
 
 
 def table(measured: Mapping[str, Sequence[Row]]) -> str:
-    """All rows as text, with the command that measures each again."""
+    """All rows as a text table, with the command of each."""
     lines = [HEADS] + [
         (
             row.what,
@@ -98,8 +98,8 @@ def table(measured: Mapping[str, Sequence[Row]]) -> str:
 
 
 def markdown(documents: Sequence[dict[str, Any]]) -> str:
-    """What was kept, as the table of the docs."""
-    lines = ["| what | ours | beside it | ratio | goal |", "| --- | --- | --- | --- | --- |"]
+    """Kept results as the Markdown table of the docs."""
+    lines = ["| what | Runwright | compared with | ratio | goal |", "| --- | --- | --- | --- | --- |"]
     for document in documents:
         for row in document["rows"]:
             beside = f"{figure(row.beside, row.unit)}: {row.against}" if row.beside is not None else ""
@@ -114,9 +114,9 @@ def markdown(documents: Sequence[dict[str, Any]]) -> str:
 def keep(
     name: str, rows: Sequence[Row], machine: str, measured: str, count: int | None, folder: Path = RESULTS
 ) -> Path:
-    """Write what was measured as data, with the machine and the commit, that of `span`; gives the file.
+    """Write the rows as JSON, with the machine and the measured commits (see `span`); gives the file.
 
-    `count` is what was asked for; None stands for the measurement's default.
+    `count` is the value of --count; None is the measurement's default.
     """
     document: dict[str, Any] = {
         "measurement": name,
@@ -134,7 +134,7 @@ def keep(
 
 
 def kept(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """What was kept, by measurement, with its rows as rows."""
+    """The kept results by measurement, with their rows as `Row`s."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
         document = json.loads(path.read_text())
@@ -143,12 +143,12 @@ def kept(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
 
 
 def span(before: str, after: str) -> str:
-    """What was measured, from the commits at its start and at its end: both, where somebody has changed it meanwhile."""
+    """The measured commit, or both if it changed during the measurement."""
     return before if before == after else f"{before} to {after}"
 
 
 def commit() -> str:
-    """The commit as it is now, and `-dirty` where what is measured, or measures, was changed since."""
+    """The current commit, with `-dirty` if operator or bench have uncommitted changes."""
     here = RESULTS.parent.parent
     named = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""What is run to measure."""
+"""The WorkflowSpecs of the measurements."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The peer of the benchmark: Tekton Pipelines' controller, built from the Go modules that are pinned here."""
+"""The peer of the benchmark: Tekton Pipelines' controller, built from the Go modules pinned in this folder."""

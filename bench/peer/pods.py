@@ -1,4 +1,4 @@
-"""A TaskRun of one step, and the status of its Pod as a kubelet would write it."""
+"""A TaskRun of one step, and the status of its Pod as a kubelet writes it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ INIT = ("prepare",)
 """The containers that Tekton puts before a step."""
 
 INTERNAL = 3
-"""What Tekton's entrypoint calls a result that is meant for the controller, in a container's termination message."""
+"""Type of a result for the controller in the termination message of Tekton's entrypoint."""
 
 
 def task_run(name: str) -> Object:
-    """A TaskRun of one step, which names image and command, so that no registry is asked for its entrypoint."""
+    """A TaskRun of one step. It names its command, so that Tekton asks no registry for the image's entrypoint."""
     step = {"name": STEP, "image": IMAGE, "command": ["true"]}
     return {
         "apiVersion": "tekton.dev/v1",
@@ -28,22 +28,22 @@ def task_run(name: str) -> Object:
 
 
 def pod_of(name: str) -> str:
-    """The name of the Pod that Tekton makes for a TaskRun with a short name."""
+    """Name of the Pod that Tekton creates for a TaskRun with a short name."""
     return f"{name}-pod"
 
 
 def running() -> Object:
-    """The status of a Pod whose step has begun."""
+    """Status of a Pod with a running step."""
     return status("Running", {"running": {"startedAt": STARTED}})
 
 
 def succeeded() -> Object:
-    """The status of a Pod whose step has ended well."""
+    """Status of a Pod with a succeeded step."""
     return status("Succeeded", terminated([{"key": "StartedAt", "value": STARTED, "type": INTERNAL}]))
 
 
 def status(phase: str, state: Object) -> Object:
-    """The status of a Pod whose step is in this state; what comes before the step has ended."""
+    """Status of a Pod with its step in this state and its init containers terminated."""
     ready = "True" if phase == "Running" else "False"
     conditions = [{"type": kind, "status": ready} for kind in ("Ready", "ContainersReady")]
     return {
@@ -56,13 +56,13 @@ def status(phase: str, state: Object) -> Object:
 
 
 def terminated(results: list[Object]) -> Object:
-    """The state of a container that has ended well and left these results to the controller."""
+    """State of a container that succeeded, with these results for the controller."""
     times = {"startedAt": STARTED, "finishedAt": ENDED}
     return {"terminated": {"exitCode": 0, "reason": "Completed", "message": json.dumps(results), **times}}
 
 
 def container(name: str, state: Object) -> Object:
-    """The status of a container in this state."""
+    """Status of a container in this state."""
     return {
         "name": name,
         "image": IMAGE,

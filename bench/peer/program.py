@@ -1,4 +1,4 @@
-"""Builds Tekton's controller into the cache of the local cluster's programs, once per hash of its pins."""
+"""Builds Tekton's controller into the program cache of the local cluster, once per hash of its pins."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FAMILY = pins.Family(PINS.name, {PROGRAM: f"{MODULE}/cmd/{PROGRAM}"}, seconds=95
 
 
 def controller() -> Path:
-    """The controller's executable, which is built where it is not there yet (1.5 minutes on two cores).
+    """The controller's executable; builds it if it is not cached (1.5 minutes on two cores).
 
-    Raises RuntimeError with Go's words where it cannot be built.
+    Raises RuntimeError with Go's error if the build fails.
     """
     folder = cache_root() / "bin" / f"{FAMILY.name}-{pins.read_hash(FAMILY, PINS.parent)}"
     built = folder / PROGRAM
@@ -32,8 +32,8 @@ def controller() -> Path:
 
 
 def configuration() -> Path:
-    """The folder `config` of the module: Tekton's CRDs and ConfigMaps as they are released (read-only)."""
-    # Go has no folder of a module to tell of before it is in the module cache, as where the program came with the cache.
+    """The folder `config` of the Go module: Tekton's released CRDs and ConfigMaps (read-only)."""
+    # The module may be missing from the module cache although the program is cached.
     go("mod", "download", MODULE)
     return Path(go("list", "-m", "-f", "{{.Dir}}", MODULE).strip()) / "config"
 
@@ -46,12 +46,12 @@ def version() -> str:
 
 
 def go(*arguments: str) -> str:
-    """What a go command printed that was run on the pins. Raises RuntimeError with its words where it fails."""
+    """Run a go command on the pins; gives its output. Raises RuntimeError with its error if it fails."""
     command = ["go", *arguments]
     try:
         done = subprocess.run(command, cwd=PINS, env=binaries.go_environment(), capture_output=True, text=True)
     except FileNotFoundError:
-        raise RuntimeError("Go is not on PATH, and the peer operator is a Go program") from None
+        raise RuntimeError("the peer operator is a Go program, and Go is not on PATH. Install Go") from None
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} in {PINS}: {done.stderr[-2000:]}")
     return done.stdout

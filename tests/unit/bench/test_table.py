@@ -9,22 +9,22 @@ from bench import __main__ as program
 from bench import table as table_module
 from bench.table import Row, figure, keep, kept, span, table
 
-ROW = Row("create to finished, one step", 6.1, 6.0, "s", "the Workflow by itself", at_most=1.05)
+ROW = Row("create to finished, one step", 6.1, 6.0, "s", "the same Workflow created directly", at_most=1.05)
 
 
-def test_a_goal_is_of_the_ratio_where_there_is_one():
+def test_a_goal_applies_to_the_ratio_if_there_is_one():
     assert ROW.met and ROW.goal == "≤ 1.05: met"
     assert replace(ROW, ours=7.0).goal == "≤ 1.05: MISSED"
     assert replace(ROW, at_most=None, at_least=0.95, ours=3.0).goal == "≥ 0.95: MISSED"
 
 
-def test_a_goal_is_of_the_figure_where_nothing_is_beside_it():
+def test_a_goal_applies_to_the_figure_without_a_ratio():
     row = Row("writes a run", 4.0, None, "", at_most=4)
     assert row.ratio is None and row.met
     assert not replace(row, ours=4.2).met
 
 
-def test_the_median_of_the_pairs_stands_for_the_ratio():
+def test_a_given_ratio_replaces_the_quotient():
     assert replace(ROW, given_ratio=1.2).ratio == 1.2
     assert not replace(ROW, given_ratio=1.2).met
 
@@ -35,10 +35,10 @@ def test_the_table_has_the_command_for_each_row():
     assert lines[1].split("  ")[0] == "create to finished, one step"
     assert "1.017" in lines[1] and lines[1].endswith("python -m bench one")
     assert lines[2].endswith("python -m bench other")
-    assert lines[0].index("again with") == lines[1].index("python -m")
+    assert lines[0].index("command") == lines[1].index("python -m")
 
 
-def test_figures():
+def test_figures_have_four_digits_and_a_unit():
     assert [figure(one) for one in (123456.7, 123.45, 12.345, 1.2345, None)] == [
         "123,457",
         "123.5",
@@ -49,7 +49,7 @@ def test_figures():
     assert figure(3.0, "ms") == "3.000 ms"
 
 
-def test_what_is_kept_is_found_again(tmp_path: Path):
+def test_kept_rows_are_read_back(tmp_path: Path):
     path = keep("one", [ROW], "a machine", "abc-dirty", 7, tmp_path)
     found = kept(tmp_path)
     assert path.name == "one.json"
@@ -59,12 +59,12 @@ def test_what_is_kept_is_found_again(tmp_path: Path):
     assert found["one"]["commit"] == "abc-dirty"
 
 
-def test_what_was_changed_meanwhile_is_told():
+def test_span_names_both_commits_if_they_differ():
     assert span("abc", "abc") == "abc"
     assert span("abc", "def-dirty") == "abc to def-dirty"
 
 
-async def of_rows(count: int | None) -> list[Row]:
+async def succeeds(count: int | None) -> list[Row]:
     return [ROW]
 
 
@@ -73,7 +73,7 @@ async def fails(count: int | None) -> list[Row]:
 
 
 @pytest.mark.parametrize("ours, code", [(6.1, 0), (9.0, 1)])
-def test_the_exit_code_is_of_the_goals(ours: float, code: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_exit_code_is_1_if_a_goal_is_missed(ours: float, code: int, monkeypatch: pytest.MonkeyPatch):
     async def measured(count: int | None) -> list[Row]:
         return [replace(ROW, ours=ours)]
 
@@ -82,15 +82,15 @@ def test_the_exit_code_is_of_the_goals(ours: float, code: int, monkeypatch: pyte
     assert program.main() == code
 
 
-def test_a_measurement_that_fails_stops_no_other_and_is_told(
+def test_a_failed_measurement_is_reported_and_the_others_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     kept_rows: list[str] = []
     monkeypatch.setattr(table_module, "keep", lambda name, *_: kept_rows.append(name))
-    monkeypatch.setattr(program, "ON_A_STAGE", {"many_runs": fails, "mirror_lag": of_rows})
+    monkeypatch.setattr(program, "ON_A_STAGE", {"many_runs": fails, "mirror_lag": succeeds})
     monkeypatch.setattr("sys.argv", ["bench", "--keep", "many_runs", "mirror_lag"])
     assert program.main() == 1
-    said = capsys.readouterr().out
-    assert "python -m bench mirror_lag" in said
-    assert "not measured: many_runs: RuntimeError: etcd is not built here" in said
+    output = capsys.readouterr().out
+    assert "python -m bench mirror_lag" in output
+    assert "not measured: many_runs: RuntimeError: etcd is not built here" in output
     assert kept_rows == ["mirror_lag"]
