@@ -16,9 +16,9 @@ from tests.e2e.control_plane import ControlPlane
 from tests.e2e.helm import CHART, SYSTEM, Helm
 from tests.e2e.manifests import instant, pipeline_run, suspended
 from tests.e2e.processes import forwarded
+from tests.e2e.resuming import resume
 from tests.e2e.serving import Caller, certificate, token_of
 from tests.e2e.storage import archived, set_state
-from tests.e2e.test_survival import resume
 
 PREVIOUS = Path(__file__).parent / "stored" / "runwright-0.0.9.tgz"
 """The chart as it was before operators competed for a Lease, with the CRDs of that time: packed by `helm package`."""

@@ -5,9 +5,7 @@ A run's Workflow and its WorkflowSnapshot are the run's, and the pods are the Wo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
@@ -15,6 +13,7 @@ from tests.e2e.cluster import Kubectl, Object, condition, stalled
 from tests.e2e.conftest import Apply, WaitRun
 from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
 from tests.e2e.processes import Sightings
+from tests.e2e.resuming import resume
 from tests.e2e.storage import archived, set_state
 
 OF_KUBERNETES = {"foregroundDeletion", "orphan"}
@@ -136,13 +135,6 @@ def test_orphans_stay_as_they_are(kubectl: Kubectl, namespace: str, apply: Apply
 def is_completed(workflow: Object) -> bool:
     """Whether Argo has said its last about a Workflow."""
     return workflow["metadata"]["labels"].get("workflows.argoproj.io/completed") == "true"
-
-
-def resume(kubectl: Kubectl, namespace: str, name: str) -> None:
-    """Let a Workflow of one suspended node go on, by the write that `argo resume` makes."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    patch = json.dumps({"status": {"nodes": {name: {"phase": "Succeeded", "finishedAt": now}}}})
-    kubectl("patch", "-n", namespace, "workflow", name, "--type=merge", "-p", patch)
 
 
 def test_many_are_deleted_by_what_they_are(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):

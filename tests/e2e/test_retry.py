@@ -19,6 +19,7 @@ from tests.e2e.cluster import Kubectl, Object, condition, finished, stalled
 from tests.e2e.conftest import WaitRun
 from tests.e2e.manifests import instant, shell, suspended, workflow
 from tests.e2e.processes import Sightings
+from tests.e2e.resuming import resume
 from tests.e2e.retry_cases import dag, flaky, task
 from tests.e2e.runs import Run, refused
 from tests.e2e.storage import LABEL, archived, set_state, storage_state
@@ -146,13 +147,6 @@ def ended_as(phase: str, attempt: int) -> Callable[[Object], bool]:
     return so
 
 
-def resume(kubectl: Kubectl, namespace: str, *nodes: str) -> None:
-    """Let suspended nodes of the Workflow go on, by the write that `argo resume` makes."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    patch = {"status": {"nodes": {node: {"phase": "Succeeded", "finishedAt": now} for node in nodes}}}
-    kubectl("patch", "-n", namespace, "workflow", "run", "--type=merge", "-p", json.dumps(patch))
-
-
 # -------------------------------------------------------------------------------------------------------- what runs again
 def test_what_succeeded_is_kept_and_feeds_what_runs_again(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, history: Sightings, pods: Sightings, cause: Cause
@@ -224,7 +218,7 @@ def test_without_a_snapshot_it_begins_anew(
 
     found = wait_run("run", waits_at("a", 0))
     node = next(one["id"] for one in found["status"]["nodes"] if one["name"] == "a")
-    resume(kubectl, namespace, node)
+    resume(kubectl, namespace, "run", node)
     wait_run("run", waits_at("b", 0))
     kubectl("delete", "-n", namespace, "workflow", "run")
     lost = wait_run("run", "Error")
@@ -235,9 +229,9 @@ def test_without_a_snapshot_it_begins_anew(
     anew = wait_run("run", waits_at("a", 1))
     assert anew["status"]["workflow"]["uid"] != lost["status"]["workflow"]["uid"]
     assert "b" not in {one["name"] for one in anew["status"]["nodes"]}
-    resume(kubectl, namespace, node)
+    resume(kubectl, namespace, "run", node)
     found = wait_run("run", waits_at("b", 1))
-    resume(kubectl, namespace, *(one["id"] for one in found["status"]["nodes"] if one["name"] == "b"))
+    resume(kubectl, namespace, "run", *(one["id"] for one in found["status"]["nodes"] if one["name"] == "b"))
     wait_run("run", ended_as("Succeeded", 1))
 
 

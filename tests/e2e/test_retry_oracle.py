@@ -20,6 +20,7 @@ import pytest
 from tests.e2e.cluster import Kubectl, Object, finished
 from tests.e2e.conftest import REPOSITORY, fresh_namespace
 from tests.e2e.manifests import pipeline_run
+from tests.e2e.resuming import wait_resumed
 from tests.e2e.retry_cases import CASES, Case
 from tests.e2e.straight import assert_mirrored
 
@@ -159,6 +160,7 @@ def test_the_same_pods_run_again(
     if case.resume:
         wait_running(kubectl, ours, case)
         cli(kubectl, argo, "resume", case.name, "-n", ours)
+        wait_resumed(kubectl, ours, case.name, kubectl.get(ours, "workflow", case.name))
 
     run = kubectl.wait(
         ours, "prun", case.name, lambda found: found["status"].get("retries") == 1 and finished(found), SECONDS

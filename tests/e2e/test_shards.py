@@ -15,8 +15,8 @@ from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import Apply, wait_for_run
 from tests.e2e.manifests import instant, pipeline_run, suspended
 from tests.e2e.processes import Operator, Sightings
+from tests.e2e.resuming import resume
 from tests.e2e.storage import archived, set_state
-from tests.e2e.test_survival import resume
 
 pytestmark = pytest.mark.serial
 

@@ -5,9 +5,7 @@ Here it is a process of this machine, with the rights of the deployed one, which
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import groupby
 
 import pytest
@@ -16,6 +14,7 @@ from tests.e2e.cluster import Kubectl, Object, condition, finished
 from tests.e2e.conftest import Apply, wait_for_run
 from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
 from tests.e2e.processes import Operator, Sightings
+from tests.e2e.resuming import resume
 from tests.e2e.runs import Run
 from tests.e2e.storage import archived, set_state
 
@@ -170,13 +169,6 @@ def test_what_happens_to_workflows_while_the_operator_is_down(
     assert condition(lost, "Succeeded")["reason"] == "WorkflowDeleted"
     stays = kubectl.get(namespace, "prun", "stays")
     assert stays["metadata"]["resourceVersion"] == before["stays"]["metadata"]["resourceVersion"]
-
-
-def resume(kubectl: Kubectl, namespace: str, name: str) -> None:
-    """Let a Workflow of one suspended node go on, by the write that `argo resume` makes."""
-    node = {"phase": "Succeeded", "finishedAt": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")}
-    patch = json.dumps({"status": {"nodes": {name: node}}})
-    kubectl("patch", "-n", namespace, "workflow", name, "--type=merge", "-p", patch)
 
 
 def test_it_ends_when_it_is_asked_to(kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator):
