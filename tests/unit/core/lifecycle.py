@@ -1,6 +1,6 @@
-"""The whole life of a run as a table: every state of a run with everything that can be seen, and what is decided then.
+"""The lifecycle of a run as a table: what is decided in each state of a run at each event.
 
-`python -m tests.unit.core.lifecycle` prints it as it stands in docs/lifecycle.md; `test_lifecycle.py` holds both together.
+`python -m tests.unit.core.lifecycle` prints the table of docs/lifecycle.md; `test_lifecycle.py` compares both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NODE = NodeStatus(id="train", name="train", type="Pod", phase="Failed")
 
 @dataclass(frozen=True)
 class State:
-    """A state of a run, and every run that is in it, as far as a decision can tell them apart."""
+    """A state of a run, and one run for each way to be in it that a decision distinguishes."""
 
     name: str
     meaning: str
@@ -35,7 +35,7 @@ class State:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that is seen, or a time that has come."""
+    """An observation, or a period that has expired."""
 
     name: str
     meaning: str
@@ -121,37 +121,37 @@ def archived_runs() -> Iterator[RunRecord]:
 
 
 STATES = (
-    State("New", "it has no Workflow on record", new_runs),
-    State("Stalled", "no Workflow can be created for it now", stalled_runs),
-    State("Running", "it has its Workflow on record, and has not ended (phase Pending or Running)", begun_runs),
+    State("New", "the status records no Workflow", new_runs),
+    State("Stalled", "the status records no Workflow, and none can be created now", stalled_runs),
+    State("Running", "unfinished; the status records a Workflow (phase Pending or Running)", begun_runs),
     State(
         "Ending",
-        "`spec.shutdown` is set, and it has not ended",
+        "unfinished, and `spec.shutdown` is set",
         lambda: (
             run for how in Shutdown for runs in (new_runs, stalled_runs, begun_runs) for run in runs(shutdown=how)
         ),
     ),
-    State("Succeeded", "it has ended as Succeeded or Skipped", lambda: ended(GOOD)),
-    State("Failed", "it has ended as Failed or Error", lambda: ended(BAD)),
+    State("Succeeded", "finished as Succeeded or Skipped", lambda: ended(GOOD)),
+    State("Failed", "finished as Failed or Error", lambda: ended(BAD)),
     State(
         "Retrying",
-        "it has ended as Failed or Error, and `spec.retries` is more than `status.retries`",
+        "finished as Failed or Error, and `spec.retries` is greater than `status.retries`",
         lambda: with_fields(ended(BAD), retries=1),
     ),
     State(
         "Archiving",
-        "it has ended, and is labelled Archived since",
+        "finished and labelled Archived; not archived yet",
         lambda: with_fields(ended(GOOD + BAD), archived=True),
     ),
-    State("Archived", "`status.storageState` is Archived, and so is the label", archived_runs),
+    State("Archived", "the label and `status.storageState` are Archived", archived_runs),
     State(
         "Unarchiving",
-        "`status.storageState` is Archived, and the label is not any more",
+        "`status.storageState` is Archived, the label is not",
         lambda: ended(GOOD + BAD, StorageState.ARCHIVED, PUT_AWAY),
     ),
     State(
         "Deleting",
-        "it has a deletionTimestamp",
+        "the run has a deletionTimestamp",
         lambda: with_fields((run for runs in (new_runs, begun_runs, ended_at_all) for run in runs()), deleting=True),
     ),
 )
@@ -202,49 +202,49 @@ def just(*seen: Seen) -> Callable[[RunRecord], Iterator[Seen]]:
 HOUR = timedelta(hours=1)
 
 EVENTS = (
-    Event("not in the store", "the watch has told of no Workflow, or it was forgotten", just(NotSeen())),
-    Event("no Workflow", "the API server says that there is none", just(Absent())),
-    Event("… and a snapshot", "there is none, but a WorkflowSnapshot", just(Absent(snapshot=True))),
-    Event("… and no snapshot", "there is neither", just(Absent(snapshot=False))),
-    Event("runs", "its own Workflow has not ended", own("", "Pending", "Running", finished_at=None)),
+    Event("not in the cache", "the cache has no Workflow for the run", just(NotSeen())),
+    Event("no Workflow", "the API server has no Workflow of the run's name", just(Absent())),
+    Event("… and a snapshot", "no Workflow, but a WorkflowSnapshot", just(Absent(snapshot=True))),
+    Event("… and no snapshot", "neither a Workflow nor a WorkflowSnapshot", just(Absent(snapshot=False))),
+    Event("runs", "the run's Workflow is unfinished", own("", "Pending", "Running", finished_at=None)),
     Event(
-        "runs on",
-        "… and was not told to end, though the run is to",
+        "not shut down",
+        "… and has no shutdown, although the run has one",
         own("Pending", "Running", finished_at=None, shutdown=""),
     ),
-    Event("succeeded", "its own Workflow has ended as Succeeded", own("Succeeded")),
-    Event("failed", "its own Workflow has ended as Failed or Error", own("Failed", "Error")),
+    Event("succeeded", "the run's Workflow has ended as Succeeded", own("Succeeded")),
+    Event("failed", "the run's Workflow has ended as Failed or Error", own("Failed", "Error")),
     Event(
         "refused by Argo",
-        "Argo has ended its own Workflow at its validation",
+        "Argo has ended the run's Workflow because it is invalid",
         own("Error", nodes=(), message="invalid spec: no such template"),
     ),
-    Event("next attempt", "its own Workflow is numbered one higher than `status.retries`", next_attempt),
-    Event("earlier attempt", "its own Workflow is told as it was before the present attempt", earlier_attempt),
-    Event("another of its own", "a Workflow that it owns, and not the one on record", own("Running", uid="another")),
+    Event("next attempt", "the run's Workflow has the attempt `status.retries` + 1", next_attempt),
+    Event("earlier attempt", "the run's Workflow as it was before the current attempt", earlier_attempt),
+    Event("second Workflow", "a Workflow that the run owns, not the recorded one", own("Running", uid="another")),
     Event(
-        "somebody else's",
-        "a Workflow of its name that it does not own",
+        "foreign Workflow",
+        "a Workflow of the run's name that the run does not own",
         lambda run: (workflow(run, phase, owner_uid="", uid="another") for phase in ("Running", "Failed")),
     ),
-    Event("snapshot made", "its own Workflow has ended, and is in a WorkflowSnapshot", snapshotted()),
-    Event("too large", "its own Workflow has ended, and is too large for one", snapshotted("too large")),
+    Event("snapshot made", "the run's Workflow has ended, and is in a WorkflowSnapshot", snapshotted()),
+    Event("too large", "the run's Workflow has ended, and is too large for a WorkflowSnapshot", snapshotted("too large")),
     Event(
-        "creation refused", "a creation was refused; it may heal", just(Refusal("ConfigMapNotFound", "", heals=True))
+        "creation refused", "the creation was refused; a later one may succeed", just(Refusal("ConfigMapNotFound", "", heals=True))
     ),
-    Event("creation in vain", "a creation was refused, and only an edit can help", just(Refusal("SourceInvalid", ""))),
-    Event("archive due", "`archiveAfter` is over; its Workflow has ended", own("Failed"), Terms(archive_after=HOUR)),
-    Event("delete due", "`deleteAfter` is over; its Workflow has ended", own("Failed"), Terms(delete_after=HOUR)),
-    Event("surplus", "it is beyond the last ones that are kept", own("Failed"), Terms(surplus=True)),
-    Event("Workflow due", "`keepWorkflow` is over; its Workflow has ended", own("Failed"), Terms(keep_workflow=HOUR)),
+    Event("creation invalid", "the creation was refused; only an edit of the run can help", just(Refusal("SourceInvalid", ""))),
+    Event("archive due", "`archiveAfter` has expired; the Workflow has ended", own("Failed"), Terms(archive_after=HOUR)),
+    Event("delete due", "`deleteAfter` has expired; the Workflow has ended", own("Failed"), Terms(delete_after=HOUR)),
+    Event("surplus", "the run exceeds `keepSucceeded` or `keepFailed`", own("Failed"), Terms(surplus=True)),
+    Event("Workflow due", "`keepWorkflow` has expired; the Workflow has ended", own("Failed"), Terms(keep_workflow=HOUR)),
     Event(
         "… snapshot made",
-        "`keepWorkflow` is over, and its Workflow is in a WorkflowSnapshot",
+        "`keepWorkflow` has expired, and the Workflow is in a WorkflowSnapshot",
         lambda run: iter([Kept(workflow(run, "Failed"))]),
         Terms(keep_workflow=HOUR),
     ),
     Event(
-        "kept on", "`keepWorkflow` is not over; its Workflow has ended", own("Failed"), Terms(keep_workflow=4 * HOUR)
+        "Workflow kept", "`keepWorkflow` has not expired; the Workflow has ended", own("Failed"), Terms(keep_workflow=4 * HOUR)
     ),
 )
 
@@ -274,17 +274,17 @@ def state_of(run: RunRecord) -> str:
 
 
 def outcome(run: RunRecord, decision: Decision) -> str:
-    """The decision in a word: an action, the state that the run is in once its status is written, or nothing."""
+    """The decision in a word: an action, the state after the status is written, or nothing."""
     if decision.action is not None:
         return type(decision.action).__name__
     if decision.status is None:
         return "wait" if decision.requeue_after is not None else "-"
     after = state_of(replace(run, status=decision.status))
-    return f"→ {after}" if after != state_of(run) else "tell"
+    return f"→ {after}" if after != state_of(run) else "update"
 
 
 def outcomes(state: State, event: Event, now: datetime = NOW) -> list[str]:
-    """What is decided in a state at an event, for every run and everything seen that they stand for; sorted."""
+    """The decisions in a state at an event, for every run of the state and every observation of the event; sorted."""
     found = {
         outcome(run, reconcile(run, seen, now, terms=event.terms)) for run in state.runs() for seen in event.seen(run)
     }
@@ -300,9 +300,9 @@ def table() -> str:
 
 
 def legend(head: str, entries: tuple[State, ...] | tuple[Event, ...]) -> str:
-    """What the names of states or events mean, in Markdown."""
+    """The meanings of states or events, in Markdown."""
     rows = (f"| **{entry.name}** | {entry.meaning} |" for entry in entries)
-    return "\n".join([f"| {head} | |", "| --- | --- |", *rows]) + "\n"
+    return "\n".join([f"| {head} | meaning |", "| --- | --- |", *rows]) + "\n"
 
 
 if __name__ == "__main__":

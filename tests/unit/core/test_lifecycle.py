@@ -1,4 +1,4 @@
-"""docs/lifecycle.md says what is decided in every state at every event, and the decision does what it says."""
+"""docs/lifecycle.md has a decision for every state and event, and `reconcile` decides the same."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_a_finished_run_runs_again_only_by_a_retry() -> None:
 
 def test_nothing_is_taken_from_a_run_that_has_not_ended() -> None:
     for state, event in CELLS:
-        if state.name in UNFINISHED and event.name != "another of its own":
+        if state.name in UNFINISHED and event.name != "second Workflow":
             assert not set(outcomes(state, event)) & {"Delete", "DeleteRun", "Label", "Keep"}, (state.name, event.name)
 
 
 def test_a_workflow_is_created_only_where_there_is_none() -> None:
     creating = {"Create", "Restart", "PutBack"}
-    without = {"not in the store", "no Workflow", "… and a snapshot", "… and no snapshot"}
+    without = {"not in the cache", "no Workflow", "… and a snapshot", "… and no snapshot"}
     for state, event in CELLS:
         if event.name not in without:
             assert not set(outcomes(state, event)) & creating, (state.name, event.name)

@@ -55,7 +55,6 @@ PENDING: tuple[str, ...] = (
     "docs/decisions/",
     "docs/faults.md",
     "docs/gitops.md",
-    "docs/lifecycle.md",
     "docs/local-cluster.md",
     "docs/metrics.md",
     "docs/move-from-kfp.md",
