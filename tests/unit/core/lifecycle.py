@@ -228,15 +228,27 @@ EVENTS = (
         lambda run: (workflow(run, phase, owner_uid="", uid="another") for phase in ("Running", "Failed")),
     ),
     Event("snapshot made", "the run's Workflow has ended, and is in a WorkflowSnapshot", snapshotted()),
-    Event("too large", "the run's Workflow has ended, and is too large for a WorkflowSnapshot", snapshotted("too large")),
     Event(
-        "creation refused", "the creation was refused; a later one may succeed", just(Refusal("ConfigMapNotFound", "", heals=True))
+        "too large", "the run's Workflow has ended, and is too large for a WorkflowSnapshot", snapshotted("too large")
     ),
-    Event("creation invalid", "the creation was refused; only an edit of the run can help", just(Refusal("SourceInvalid", ""))),
-    Event("archive due", "`archiveAfter` has expired; the Workflow has ended", own("Failed"), Terms(archive_after=HOUR)),
+    Event(
+        "creation refused",
+        "the creation was refused; a later one may succeed",
+        just(Refusal("ConfigMapNotFound", "", heals=True)),
+    ),
+    Event(
+        "creation invalid",
+        "the creation was refused; only an edit of the run can help",
+        just(Refusal("SourceInvalid", "")),
+    ),
+    Event(
+        "archive due", "`archiveAfter` has expired; the Workflow has ended", own("Failed"), Terms(archive_after=HOUR)
+    ),
     Event("delete due", "`deleteAfter` has expired; the Workflow has ended", own("Failed"), Terms(delete_after=HOUR)),
     Event("surplus", "the run exceeds `keepSucceeded` or `keepFailed`", own("Failed"), Terms(surplus=True)),
-    Event("Workflow due", "`keepWorkflow` has expired; the Workflow has ended", own("Failed"), Terms(keep_workflow=HOUR)),
+    Event(
+        "Workflow due", "`keepWorkflow` has expired; the Workflow has ended", own("Failed"), Terms(keep_workflow=HOUR)
+    ),
     Event(
         "… snapshot made",
         "`keepWorkflow` has expired, and the Workflow is in a WorkflowSnapshot",
@@ -244,7 +256,10 @@ EVENTS = (
         Terms(keep_workflow=HOUR),
     ),
     Event(
-        "Workflow kept", "`keepWorkflow` has not expired; the Workflow has ended", own("Failed"), Terms(keep_workflow=4 * HOUR)
+        "Workflow kept",
+        "`keepWorkflow` has not expired; the Workflow has ended",
+        own("Failed"),
+        Terms(keep_workflow=4 * HOUR),
     ),
 )
 
