@@ -34,7 +34,7 @@ from runwright.core.records import RunRecord
 from runwright.core.status.conditions import SUCCEEDED, find
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from runwright.kube.probes import QUICK
+from runwright.kube.probes import REQUEST_BUCKETS
 
 RUNS_LAST = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 """Seconds: from a run of one step to one that takes a day."""
@@ -88,14 +88,14 @@ class Measures:
         self._lag = Histogram(
             "runwright_mirror_lag_seconds",
             "From being told of a Workflow's new phase to having written it to its run.",
-            buckets=QUICK,
+            buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self._reconciles = Histogram(
             "runwright_reconcile_duration_seconds",
             "Time that reconciling a run once took.",
             ("result",),
-            buckets=QUICK,
+            buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self._errors = Counter(
@@ -115,7 +115,7 @@ class Measures:
             "runwright_api_request_duration_seconds",
             "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
             ("verb", "resource", "code"),
-            buckets=QUICK,
+            buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self.watch_restarts = Counter(

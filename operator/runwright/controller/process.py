@@ -80,7 +80,7 @@ async def run_operator(options: OperatorOptions) -> None:
             lambda: Term(cluster, options.term, measures, lambda: connection_info(configuration)),
             f"runwright {__version__} looks after PipelineRuns{which} in {where} of {configuration.host}",
         )
-        async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.exposition):
+        async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.registry):
             if options.lease is None:
                 await operator.act(stop, stop)
             else:

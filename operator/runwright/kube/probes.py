@@ -1,6 +1,7 @@
-"""The probes and the metrics: answered from the event loop that does the work, so an answer means that it turns.
+"""Liveness and readiness probes, and metrics, over HTTP.
 
-A backlog, or an API server that is away, is no reason to be restarted: a restart would only add to the load.
+Answered from the event loop that does the work, so an answer means that the loop turns. A backlog, or an API server that
+is away, does not fail liveness: a restart would only add to the load.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
 
-QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
+REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 """Seconds: from a request on the same machine to one that ran into its time limit."""
 
 
@@ -20,14 +22,12 @@ async def health_endpoint(
     address: str,
     ready: Callable[[], bool],
     report: Callable[[], Mapping[str, object]],
-    metrics: Callable[[], bytes],
+    registry: CollectorRegistry,
 ) -> AsyncGenerator[None]:
-    """Within it, `http://ADDRESS` answers /healthz with 200, /readyz with 200 if ready, else 503, and /metrics.
+    """Serve `http://ADDRESS/healthz` (200), `/readyz` (200 if ready, else 503) and `/metrics`; nothing for an empty address.
 
-    The bodies of the first two are the report, as JSON; that of the third is Prometheus' text format. There is no
-    endpoint for an empty address.
-
-    Raises ValueError for an address that is not HOST:PORT, and OSError where it cannot be bound.
+    The first two answer with the report as JSON, the third with the registry in the Prometheus format that the client
+    asks for. Raises ValueError for an address that is not HOST:PORT, and OSError where it cannot be bound.
     """
     if not address:
         yield
@@ -42,13 +42,10 @@ async def health_endpoint(
     async def readyz(_: web.Request) -> web.Response:
         return web.json_response(dict(report()), status=200 if ready() else 503)
 
-    async def metrics_page(_: web.Request) -> web.Response:
-        return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
-
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", metrics_page)
+    app.router.add_get("/metrics", make_aiohttp_handler(registry))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from runwright import __version__
-from runwright.kube.probes import QUICK
+from runwright.kube.probes import REQUEST_BUCKETS
 from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.index import Index
 from runwright.service.rows import RunRow
@@ -35,14 +35,14 @@ class ServiceMeasures:
             "runwright_serve_call_duration_seconds",
             "Calls of the run service, REST and gRPC, until the reply is made; code is gRPC's.",
             ("method", "code"),
-            buckets=QUICK,
+            buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self._requests = Histogram(
             "runwright_api_request_duration_seconds",
             "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
             ("verb", "resource", "code"),
-            buckets=QUICK,
+            buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         build = Gauge("runwright_build_info", "1, with the version as a label.", ("version",), registry=self.registry)

@@ -165,7 +165,7 @@ async def run_serve(options: ServeOptions) -> None:
 
         try:
             async with (
-                health_endpoint(options.probe_address, ready, report, measures.exposition),
+                health_endpoint(options.probe_address, ready, report, measures.registry),
                 rest(service.dispatch, options),
                 rpc(service.dispatch, options),
             ):

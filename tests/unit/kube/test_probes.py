@@ -1,4 +1,4 @@
-"""Probes and metrics are answered from the event loop, and it is said clearly when their address cannot be used."""
+"""Probes and metrics over HTTP, and the errors of an address that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import socket
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from runwright.kube.probes import health_endpoint
+
+EMPTY = CollectorRegistry()
 
 
 def free_port() -> int:
@@ -16,10 +20,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-async def test_healthz_tells_the_report() -> None:
+async def test_healthz_and_readyz_while_not_ready_answer_with_the_report() -> None:
     port = free_port()
     async with (
-        health_endpoint(f"127.0.0.1:{port}", lambda: False, lambda: {"waiting": 3}, bytes),
+        health_endpoint(f"127.0.0.1:{port}", lambda: False, lambda: {"waiting": 3}, EMPTY),
         aiohttp.ClientSession() as session,
     ):
         async with session.get(f"http://127.0.0.1:{port}/healthz") as reply:
@@ -32,53 +36,66 @@ async def test_healthz_tells_the_report() -> None:
             assert reply.status == 404
 
 
-async def test_readyz_is_fine_when_ready() -> None:
+async def test_readyz_while_ready_answers_200() -> None:
     port = free_port()
     async with (
-        health_endpoint(f"127.0.0.1:{port}", lambda: True, dict, bytes),
+        health_endpoint(f"127.0.0.1:{port}", lambda: True, dict, EMPTY),
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{port}/readyz") as reply,
     ):
         assert reply.status == 200
 
 
-async def test_metrics_are_those_of_the_moment() -> None:
-    port, pages = free_port(), [b"runwright_runs 1\n", b"runwright_runs 2\n"]
-    async with (
-        health_endpoint(f"127.0.0.1:{port}", bool, dict, lambda: pages.pop(0)),
-        aiohttp.ClientSession() as session,
-    ):
-        for expected in ("runwright_runs 1\n", "runwright_runs 2\n"):
+async def test_metrics_of_the_registry_are_read_at_each_request() -> None:
+    port, registry = free_port(), CollectorRegistry()
+    runs = Gauge("runwright_runs", "Runs.", registry=registry)
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, registry), aiohttp.ClientSession() as session:
+        for number in (1, 2):
+            runs.set(number)
             async with session.get(f"http://127.0.0.1:{port}/metrics") as reply:
                 assert reply.status == 200
                 assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-                assert await reply.text() == expected
+                assert f"runwright_runs {number}.0\n" in await reply.text()
 
 
-async def test_it_is_gone_afterwards() -> None:
+async def test_metrics_in_openmetrics_form_where_the_client_asks_for_it() -> None:
+    port, registry = free_port(), CollectorRegistry()
+    Gauge("runwright_runs", "Runs.", registry=registry).set(4)
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+    async with (
+        health_endpoint(f"127.0.0.1:{port}", bool, dict, registry),
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics", headers=accept) as reply,
+    ):
+        assert reply.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        (family,) = text_string_to_metric_families(await reply.text())
+        assert (family.name, family.samples[0].value) == ("runwright_runs", 4)
+
+
+async def test_the_port_is_closed_after_the_context() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, bytes):
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, EMPTY):
         pass
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectionError):
             await session.get(f"http://127.0.0.1:{port}/healthz")
 
 
-async def test_no_address_is_no_endpoint() -> None:
-    async with health_endpoint("", bool, dict, bytes):
+async def test_an_empty_address_serves_nothing() -> None:
+    async with health_endpoint("", bool, dict, EMPTY):
         pass
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost:", "localhost:http"])
 async def test_an_address_without_host_or_port_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="expected HOST:PORT"):
-        async with health_endpoint(address, bool, dict, bytes):
+        async with health_endpoint(address, bool, dict, EMPTY):
             pass
 
 
-async def test_a_taken_port_is_an_error() -> None:
+async def test_a_port_that_is_taken_raises_os_error() -> None:
     port = free_port()
-    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, bytes):
+    async with health_endpoint(f"127.0.0.1:{port}", bool, dict, EMPTY):
         with pytest.raises(OSError, match=str(port)):
-            async with health_endpoint(f"127.0.0.1:{port}", bool, dict, bytes):
+            async with health_endpoint(f"127.0.0.1:{port}", bool, dict, EMPTY):
                 pass
