@@ -17,6 +17,8 @@ from runwright.kube.errors import ApiError
 
 Json = Mapping[str, Any]
 ARGOS_KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "WorkflowTaskResult")
+WITH_STATUS = ("PipelineRun",)
+"""Kinds that have `status` as a subresource, which only its own requests write."""
 GRACEFUL_KINDS = ("Pod",)
 """What is only marked when it is deleted: somebody else, the kubelet, takes it away."""
 FINISHED = ("Succeeded", "Skipped", "Failed", "Error")
@@ -54,6 +56,8 @@ class ApiServer:
         self.calls: Counter[tuple[str, str]] = Counter()
         """Calls by verb and resource, refused ones too."""
         self.argo_installed = True
+        self.compacted = 0
+        """The oldest resource version from which a watch can start."""
         self.terminating: set[str] = set()
         """Namespaces that are being deleted."""
 
@@ -136,6 +140,19 @@ class ApiServer:
         kept = ("uid", "generation", "creationTimestamp", "deletionTimestamp", "resourceVersion")
         metadata = {**metadata, **{name: old["metadata"][name] for name in kept if name in old["metadata"]}}
         return self._replace(kind, old, {**body, "kind": kind, "metadata": metadata})
+
+    def patch(self, kind: str, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
+        """Merge `patch` (RFC 7386); a patch without effect is no change.
+
+        Raises ApiError: 404, 409 Conflict where a uid or resourceVersion in it is not the object's, and 422 as `replace`.
+        """
+        old = self._existing(kind, namespace, name)
+        metadata = patch.get("metadata", {})
+        self._check_version(old, metadata.get("resourceVersion", ""), metadata.get("uid", ""))
+        if subresource:
+            return self.patch_status(kind, namespace, name, patch.get(subresource, {}))
+        written = {part: value for part, value in patch.items() if part != "status" or kind not in WITH_STATUS}
+        return self._replace(kind, old, merged(old, written))
 
     def patch_labels(
         self, kind: str, namespace: str, name: str, labels: Mapping[str, str | None], version: str = ""
