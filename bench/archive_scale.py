@@ -24,7 +24,8 @@ from bench.stage import Stage, open_plane, stage_on
 from bench.table import Row
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.process_usage import read_process
-from tests.e2e.processes import Operator, free_port
+from tests.e2e.processes import Operator
+from tests.ports import free_port
 
 ARCHIVED = 200_000
 LIVE_SHARE = 20

@@ -21,7 +21,8 @@ from deploy.local.localcluster import binaries
 from tests.e2e.cluster import Object
 from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.process_usage import Usage, read_process
-from tests.e2e.processes import Operator, free_port
+from tests.e2e.processes import Operator
+from tests.ports import free_port
 
 CRDS = Path(__file__).resolve().parents[1] / "crds"
 REQUEST = re.compile(

@@ -26,7 +26,7 @@ from bench.peer.pods import pod_of, running, succeeded, task_run
 from bench.stage import Reading, open_plane, read_controller
 from tests.e2e.cluster import Object, ended
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.processes import free_port
+from tests.ports import free_port
 
 HOME = "tekton-pipelines"
 """The namespace of Tekton's ConfigMaps. TaskRuns are in another namespace."""

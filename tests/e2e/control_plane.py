@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -21,6 +20,7 @@ from typing import Any
 
 from deploy.local.localcluster import binaries, pins
 from tests.e2e.cluster import Kubectl, WaitError
+from tests.ports import free_port
 
 TOKEN = "of-a-test"
 READY_SECONDS = 90.0
@@ -34,13 +34,6 @@ def programs() -> dict[str, Path] | None:
         "etcd": binaries.folder(pins.ETCD) / "etcd",
         "kube-apiserver": binaries.folder(pins.KUBERNETES) / "kube-apiserver",
     }
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def after(prefix: str) -> str:

@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.monitoring import RULES
 from tests.e2e.cluster import WaitError
-from tests.e2e.processes import Operator, free_port
+from tests.e2e.processes import Operator
+from tests.ports import free_port
 
 REQUESTS = "runwright_api_request_duration_seconds_count"
 SELECTOR = re.compile(r"(runwright_\w+)(?:\{([^}]*)\})?")

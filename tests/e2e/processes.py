@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from tests.e2e.cluster import WAIT_SECONDS, Kubectl, Object, WaitError, ended
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -165,13 +165,6 @@ class Serve(Program):
     def start(self, until: str = "serves the runs in") -> None:
         """Start it, and return once it serves."""
         super().start(until)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Sightings:

@@ -19,7 +19,8 @@ from localcluster import binaries, pins
 from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.processes import Lines, free_port
+from tests.e2e.processes import Lines
+from tests.ports import free_port
 
 ARGOCD = REPOSITORY / "deploy" / "argocd"
 SYSTEM = "runwright-system"

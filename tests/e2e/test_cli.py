@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.control_plane import free_port
 from tests.e2e.processes import REPOSITORY
+from tests.ports import free_port
 
 
 def runwright(*arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,8 @@ from tests.e2e.audit import WRITES, audit_log, calls, size, what
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import SYSTEM, Apply, wait_for_run
 from tests.e2e.manifests import pipeline_run
-from tests.e2e.processes import Operator, Sightings, free_port
+from tests.e2e.processes import Operator, Sightings
+from tests.ports import free_port
 
 pytestmark = pytest.mark.serial
 

@@ -24,7 +24,8 @@ from monitoring.monitoring import DASHBOARD, RULES
 from tests.e2e.cluster import Kubectl, WaitError, ended
 from tests.e2e.conftest import OPERATOR_PODS, SYSTEM, Apply, WaitRun
 from tests.e2e.manifests import instant, pipeline_run, shell, suspended
-from tests.e2e.processes import forwarded, free_port
+from tests.e2e.processes import forwarded
+from tests.ports import free_port
 
 SCRAPE = RULES.parent / "scrape.yaml"
 RULES_TEST = RULES.parent / "rules_test.yaml"

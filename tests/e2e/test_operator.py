@@ -22,9 +22,9 @@ from tests.e2e.conftest import (
     wait_for_run,
     without_operator,
 )
-from tests.e2e.control_plane import free_port
 from tests.e2e.manifests import instant, pipeline_run
 from tests.e2e.processes import Operator
+from tests.ports import free_port
 
 ROLE = REPOSITORY / "deploy" / "overlays" / "namespaced" / "role.yaml"
 SYSTEM = "runwright-system"

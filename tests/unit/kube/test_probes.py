@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from runwright.kube.probes import health_endpoint
+from tests.ports import free_port
 
 EMPTY = CollectorRegistry()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def test_healthz_and_readyz_while_not_ready_answer_with_the_report() -> None:
