@@ -344,16 +344,16 @@ def migrate_command(kubeconfig: str | None, context: str | None) -> None:
 
 
 @main.command("export")
-@click.argument("file", type=click.File("w", atomic=True), default="-")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-")
 @click.option("--namespace", "-n", default="", help="Of this namespace only. Default: of all.")
 @cluster_options
-def export_command(file: IO[str], namespace: str, kubeconfig: str | None, context: str | None) -> None:
+def export_command(file: Path, namespace: str, kubeconfig: str | None, context: str | None) -> None:
     """Write all runs, and what belongs to them, into FILE, one object a line: docs/backup.md."""
     carry_out(export(BackupOptions(namespace, kubeconfig, context), file))
 
 
 @main.command("import")
-@click.argument("file", type=click.File("r"))
+@click.argument("file", type=click.File("r", encoding="utf-8"))
 @click.option("--namespace", "-n", default="", help="Put all into this namespace. Default: each where it was.")
 @cluster_options
 def import_command(file: IO[str], namespace: str, kubeconfig: str | None, context: str | None) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Generator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +19,7 @@ from runwright.artifacts.locate import node_named
 from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
 from runwright.kube.objects import Json, Key, uid_of
+from runwright.kubectl.files import replace_file
 from runwright.ports import Cluster
 
 TOLD_SECONDS = 0.5
@@ -62,7 +61,7 @@ async def download(options: DownloadOptions) -> None:
             if options.output is None:
                 await write(sys.stdout.buffer, pieces, Progress(options.artifact))
             else:
-                with replacing(options.output) as file:
+                with replace_file(options.output) as file:
                     await write(file, pieces, Progress(options.artifact))
 
 
@@ -78,35 +77,6 @@ async def workflow_of(cluster: Cluster, key: Key) -> Json:
             "artifacts are"
         )
     return workflow
-
-
-@contextmanager
-def replacing(named: Path) -> Generator[BinaryIO]:
-    """A file beside the one that is named, put there at the end: what is there before stays until then.
-
-    A device or a pipe is written as it is.
-    """
-    path = named.resolve()
-    if path.exists() and not path.is_file():
-        with path.open("wb") as device:
-            yield device
-        return
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
-    try:
-        with open(handle, "wb") as file:
-            yield file
-        os.chmod(beside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask())
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
-
-
-def umask() -> int:
-    """The process's file mode creation mask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 async def write(file: BinaryIO, pieces: AsyncIterator[bytes], progress: Progress) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, BinaryIO
 
 from kubernetes.aio import client
 
@@ -29,6 +30,7 @@ from runwright.core.archive.portable import (
 )
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, uid_of
+from runwright.kubectl.files import open_output
 from runwright.service.manifests import MANIFEST_LABEL
 
 AT_A_TIME = 16
@@ -64,26 +66,39 @@ async def connection(options: BackupOptions) -> AsyncGenerator[client.ApiClient]
         yield api
 
 
-async def export(options: BackupOptions, file: IO[str]) -> None:
-    """Write everything into the file, one JSON object a line. Raises ApiError; 410 where a list took too long."""
+async def export(options: BackupOptions, output: Path) -> None:
+    """Write everything into a file, one JSON object a line; a file that exists is replaced only on success.
+
+    Raises ApiError; 410 where a list took too long.
+    """
     counts: Counter[str] = Counter()
-    async with connection(options) as api:
-        objects = KubernetesObjects(api, (options.namespace,) if options.namespace else ())
-        async for item in objects.list_config_maps(MANIFEST_LABEL):
-            if body := await objects.get_config_map(key_of(item)):
-                write(file, {"apiVersion": "v1", "kind": "ConfigMap", **body}, counts)
-        for plural in PLURALS.values():
-            async for page, _ in Watching(api, plural, options.namespace).pages():
-                for body in page:
-                    write(file, body, counts)
-                tell(counts)
-    file.flush()
+    with open_output(output) as file:
+        async with connection(options) as api:
+            objects = KubernetesObjects(api, (options.namespace,) if options.namespace else ())
+            await write_objects(objects, lambda plural: Watching(api, plural, options.namespace).pages(), file, counts)
     tell(counts)
 
 
-def write(file: IO[str], body: Json, counts: Counter[str]) -> None:
+async def write_objects(
+    objects: KubernetesObjects,
+    pages: Callable[[str], AsyncIterator[tuple[list[Json], str]]],
+    file: BinaryIO,
+    counts: Counter[str],
+) -> None:
+    """Write the manifests, then the objects of each kind."""
+    async for item in objects.list_config_maps(MANIFEST_LABEL):
+        if body := await objects.get_config_map(key_of(item)):
+            write(file, {"apiVersion": "v1", "kind": "ConfigMap", **body}, counts)
+    for plural in PLURALS.values():
+        async for page, _ in pages(plural):
+            for body in page:
+                write(file, body, counts)
+            tell(counts)
+
+
+def write(file: BinaryIO, body: Json, counts: Counter[str]) -> None:
     """One line."""
-    file.write(json.dumps(exported(body), ensure_ascii=False, separators=(",", ":")) + "\n")
+    file.write(json.dumps(exported(body), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
     counts[as_text(body.get("kind"))] += 1
 
 

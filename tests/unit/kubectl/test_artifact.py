@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -17,7 +14,7 @@ from runwright.core.archive.snapshot import pack
 from runwright.core.records import RunRecord
 from runwright.kube.objects import Json, Key
 from runwright.kubectl import commands
-from runwright.kubectl.artifact import DownloadError, DownloadOptions, replacing, workflow_of
+from runwright.kubectl.artifact import DownloadError, DownloadOptions, workflow_of
 from runwright.ports import Cluster
 from tests.unit.core.strategies import NOW
 
@@ -77,49 +74,6 @@ def test_nothing_is_left(kept: Json | None):
 def test_no_run():
     with pytest.raises(DownloadError, match="there is no PipelineRun train in namespace team"):
         found(None, owned("run-uid"))
-
-
-# ----------------------------------------------------------------------------------------------------------- the file
-def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path):
-    target = tmp_path / "out"
-    old = os.umask(0o027)
-    try:
-        with replacing(target) as file:
-            file.write(b"first")
-            assert not target.exists()
-    finally:
-        os.umask(old)
-    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"first", 0o640)
-    target.chmod(0o600)
-    with pytest.raises(KeyboardInterrupt), replacing(target) as file:
-        file.write(b"half of the sec")
-        raise KeyboardInterrupt
-    assert target.read_bytes() == b"first"
-    with replacing(target) as file:
-        file.write(b"second")
-    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"second", 0o600)
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_link_stays_one(tmp_path: Path):
-    (tmp_path / "real").write_bytes(b"before")
-    (tmp_path / "link").symlink_to("real")
-    with replacing(tmp_path / "link") as file:
-        file.write(b"after")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real").read_bytes() == b"after"
-
-
-def test_a_device_stays_one(tmp_path: Path):
-    """`-o /dev/null`, by root too."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with replacing(pipe) as file:
-        file.write(b"through")
-    assert os.read(reading, 100) == b"through"
-    os.close(reading)
-    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 # -------------------------------------------------------------------------------------------------------- the command
