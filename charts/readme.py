@@ -1,6 +1,6 @@
-"""Writes charts/runwright/README.md: every value with what it means, from values.yaml and values.schema.json.
+"""Writes charts/runwright/README.md: a table of all values, from values.yaml and values.schema.json.
 
-`make generate` runs it. A comment right above a value is its meaning; the schema tells its type.
+`make generate` runs it. The comment directly above a value is its description; the schema has its type.
 """
 
 import json
@@ -17,30 +17,30 @@ CHART = Path(__file__).resolve().parent / "runwright"
 README = CHART / "README.md"
 LINE = re.compile(r"( *)(?:# ?(?P<comment>.*)|(?P<key>[\w.]+):.*|(?P<other>\S.*)|)$")
 
-INTRODUCTION = """# The chart of Runwright
+INTRODUCTION = """# Values of the Runwright chart
 
-[docs/helm.md](../../docs/helm.md) shows how to install it, to upgrade it and to take it out. These are its values; `values.schema.json` checks them
-before anything is installed. The table is made from `values.yaml` by `make generate`.
+To install, upgrade or uninstall the chart, see [docs/helm.md](../../docs/helm.md). This page lists its values. Helm checks them against
+`values.schema.json` before it installs anything. `make generate` writes this page from `values.yaml`.
 """
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value that can be set, or a section of values."""
+    """A value or a section of values."""
 
     path: tuple[str, ...]
-    meaning: str
+    description: str
     default: Any
     schema: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """As `--set` takes it."""
+        """The name for `--set`."""
         return ".".join(self.path)
 
 
 def comments(text: str) -> dict[tuple[str, ...], str]:
-    """The comment above each key of the YAML, by the key's path. A blank line ends a comment."""
+    """The comment above each key of a YAML text, by the key's path. A blank line ends a comment."""
     found: dict[tuple[str, ...], str] = {}
     path: list[tuple[int, str]] = []
     above: list[str] = []
@@ -59,31 +59,34 @@ def comments(text: str) -> dict[tuple[str, ...], str]:
 
 
 def values(
-    given: dict[str, Any], schema: dict[str, Any], meanings: dict[tuple[str, ...], str], path: tuple[str, ...] = ()
+    given: dict[str, Any], schema: dict[str, Any], descriptions: dict[tuple[str, ...], str], path: tuple[str, ...] = ()
 ) -> Iterator[Value]:
-    """All values and sections, in the order of values.yaml. Raises ValueError where schema and values differ."""
+    """All values and sections, in the order of values.yaml.
+
+    Raises ValueError if schema and values differ, or a value has no description.
+    """
     properties = schema.get("properties", {})
     if missing := set(given) ^ (set(properties) - {"global"}):
         raise ValueError(
-            f"values.yaml and values.schema.json differ below {'.'.join(path) or 'the top'}: {sorted(missing)}"
+            f"values.yaml and values.schema.json differ in {'.'.join(path) or 'the top level'}: {sorted(missing)}"
         )
     for key, default in given.items():
-        here = (*path, key)
+        full = (*path, key)
         of_key = resolved(properties[key])
-        if not meanings.get(here):
-            raise ValueError(f"values.yaml says nothing about {'.'.join(here)}: write a comment above it")
-        yield Value(here, meanings[here], default, of_key)
+        if not descriptions.get(full):
+            raise ValueError(f"values.yaml does not describe {'.'.join(full)}: write a comment above it")
+        yield Value(full, descriptions[full], default, of_key)
         if of_key.get("properties"):
-            yield from values(default, of_key, meanings, here)
+            yield from values(default, of_key, descriptions, full)
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema that a `$ref` into the definitions stands for."""
+    """The schema with its `$ref` into the definitions resolved."""
     return SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
 def type_of(schema: dict[str, Any]) -> str:
-    """Its type, in a word or by the words that it may be."""
+    """The type as text, or the allowed values."""
     if "enum" in schema:
         return " or ".join(f"`{one}`" for one in schema["enum"])
     kinds = schema.get("type") or [kind for one in schema["anyOf"] for kind in [one["type"]]]
@@ -100,25 +103,25 @@ def page() -> str:
     sections = [value for value in found if value.schema.get("properties")]
     inside = {section.path for section in sections}
     tops = [value for value in found if len(value.path) == 1 and value.path not in inside]
-    parts = [INTRODUCTION, "## Of the whole release\n", table(tops)]
+    parts = [INTRODUCTION, "## General\n", table(tops)]
     for section in (one for one in sections if len(one.path) == 1):
         rows = [one for one in found if one.path[:1] == section.path and one.path not in inside]
         notes = [
-            f"`{one.name}`: {one.meaning}" for one in sections if len(one.path) > 1 and one.path[:1] == section.path
+            f"`{one.name}`: {one.description}" for one in sections if len(one.path) > 1 and one.path[:1] == section.path
         ]
         parts.append(f"## {section.name}\n")
-        parts += [f"{line}\n" for line in (section.meaning, *notes) if line]
+        parts += [f"{line}\n" for line in (section.description, *notes) if line]
         parts.append(table(rows))
     return "\n".join(parts)
 
 
 def table(rows: list[Value]) -> str:
     """A Markdown table of values."""
-    lines = ["| value | type | default | what it is |", "| --- | --- | --- | --- |"]
+    lines = ["| value | type | default | description |", "| --- | --- | --- | --- |"]
     for value in rows:
         default = json.dumps(value.default, ensure_ascii=False)
-        meaning = value.meaning.replace("|", "\\|")
-        lines.append(f"| `{value.name}` | {type_of(value.schema)} | `{default}` | {meaning} |")
+        description = value.description.replace("|", "\\|")
+        lines.append(f"| `{value.name}` | {type_of(value.schema)} | `{default}` | {description} |")
     return "\n".join(lines) + "\n"
 
 

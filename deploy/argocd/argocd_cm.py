@@ -1,7 +1,7 @@
-"""Writes argocd-cm.yaml, which puts health and actions of a PipelineRun into an Argo CD, from the Lua files beside it.
+"""Writes argocd-cm.yaml, the health and actions of PipelineRuns for Argo CD, from the Lua files in resource_customizations/.
 
-The Lua files stand as Argo CD's own repository keeps them (resource_customizations/<group>/<kind>), so that they can be
-given to it; until a release has them, they are installed by this ConfigMap. `make generate` runs it.
+The Lua files have the layout of Argo CD's repository (resource_customizations/<group>/<kind>), so that they can be contributed
+to it. Until a release of Argo CD contains them, this ConfigMap installs them. `make generate` runs this program.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ import yaml
 HERE = Path(__file__).resolve().parent
 CUSTOMIZATIONS = HERE / "resource_customizations"
 CONFIG_MAP = HERE / "argocd-cm.yaml"
-HEADER = "# Made from resource_customizations/ by `make generate`; edit there.\n"
+HEADER = "# Generated from resource_customizations/ by `make generate`. Edit the files there.\n"
 
 
 class Document(yaml.SafeDumper):
-    """YAML in which a script can be read: texts of several lines are blocks."""
+    """YAML dumper that writes multi-line strings as blocks."""
 
 
-def block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """A string as a scalar, as a block if it has several lines."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-Document.add_representer(str, block)
+Document.add_representer(str, represent_text)
 
 
-def dumped(value: Any) -> str:
+def to_yaml(value: Any) -> str:
+    """The value as YAML, with its keys in the given order."""
     return yaml.dump(value, Dumper=Document, sort_keys=False, width=1000)
 
 
 def actions(folder: Path) -> dict[str, Any]:
-    """The actions of a kind, as Argo CD reads them from its ConfigMap."""
+    """The actions of a kind in the format of Argo CD's ConfigMap."""
     scripts = sorted(folder.glob("*/action.lua"))
     return {
         "discovery.lua": (folder / "discovery.lua").read_text(),
@@ -47,9 +49,9 @@ def config_map(customizations: Path = CUSTOMIZATIONS) -> str:
     for health in sorted(customizations.glob("*/*/health.lua")):
         kind = f"{health.parent.parent.name}_{health.parent.name}"
         data[f"resource.customizations.health.{kind}"] = health.read_text()
-        data[f"resource.customizations.actions.{kind}"] = dumped(actions(health.parent / "actions"))
+        data[f"resource.customizations.actions.{kind}"] = to_yaml(actions(health.parent / "actions"))
     metadata = {"name": "argocd-cm"}
-    return HEADER + dumped({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    return HEADER + to_yaml({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Writes dashboard.json, for Grafana, and prometheusrule.yaml, for the Prometheus operator. `make generate` runs it.
+"""Writes dashboard.json for Grafana and prometheusrule.yaml for the Prometheus operator. `make generate` runs it.
 
-The panels stand below, each with what it asks Prometheus; the alerts stand in rules.yaml.
+The panels and their queries are in this module; the alerts are in rules.yaml.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RULE_OBJECT = HERE / "prometheusrule.yaml"
 DASHBOARD = HERE / "dashboard.json"
 
 COLUMNS = 24
-"""Of Grafana's grid."""
+"""Width of Grafana's grid."""
 
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 OPERATOR = 'job="$job"'
@@ -29,13 +29,13 @@ RATE = "[$__rate_interval]"
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: a number (`stat`), or lines over time."""
+    """One panel: a number (`stat`), or lines over time."""
 
     title: str
     unit: str
-    """Grafana's word: `s`, `bytes`, `percentunit`, `short`, `reqps` …"""
+    """Grafana's name: `s`, `bytes`, `percentunit`, `short`, `reqps` …"""
     queries: tuple[tuple[str, str], ...]
-    """PromQL, and what its series are called."""
+    """PromQL, and the legend of its series."""
     kind: str = "timeseries"
     width: int = 8
     help: str = ""
@@ -52,7 +52,7 @@ class Row:
 
 
 def quantiles(metric: str, selector: str, *shares: float) -> tuple[tuple[str, str], ...]:
-    """How long the given shares took at most, by a histogram."""
+    """Queries and legends of quantiles of a histogram."""
     return tuple(
         (f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket{{{selector}}}{RATE})))", f"p{share * 100:g}")
         for share in shares
@@ -64,24 +64,24 @@ ROWS = (
         "Now",
         (
             Panel(
-                "Operators that answer",
+                "Operators",
                 "short",
-                ((f"sum(up{{{OPERATOR}}})", "up"), (f"sum(runwright_leader{{{OPERATOR}}})", "at work")),
+                ((f"sum(up{{{OPERATOR}}})", "up"), (f"sum(runwright_leader{{{OPERATOR}}})", "leader")),
                 "stat",
                 4,
-                "One is at work, for each shard, or something is wrong.",
+                "Each shard needs exactly one leader.",
             ),
             Panel("Pending", "short", ((f'sum(runwright_runs{{{RUNS}, phase="Pending"}})', ""),), "stat", 4),
             Panel("Running", "short", ((f'sum(runwright_runs{{{RUNS}, phase="Running"}})', ""),), "stat", 4),
             Panel(
-                "Ended in an hour",
+                "Finished in an hour",
                 "short",
                 ((f"sum(increase(runwright_runs_finished_total{{{RUNS}}}[1h]))", ""),),
                 "stat",
                 4,
             ),
             Panel(
-                "Of them, failed",
+                "Failed of these",
                 "percentunit",
                 (
                     (
@@ -111,7 +111,7 @@ ROWS = (
                 "short",
                 ((f"sum by (phase) (runwright_runs{{{RUNS}}})", "{{phase}}"),),
                 stacked=True,
-                help="All that are not archived.",
+                help="Runs that are not archived.",
             ),
             Panel(
                 "Running, by namespace",
@@ -120,7 +120,7 @@ ROWS = (
                 stacked=True,
             ),
             Panel(
-                "Ended, by phase and reason",
+                "Finished, by phase and reason",
                 "short",
                 (
                     (
@@ -135,17 +135,17 @@ ROWS = (
                 "s",
                 quantiles("runwright_run_duration_seconds", OPERATOR, 0.5, 0.95),
                 width=12,
-                help="From the start of the Workflow to the end of the run; of all namespaces.",
+                help="From the start of the Workflow to the end of the run. All namespaces.",
             ),
             Panel(
                 "Time in queue",
                 "s",
                 (
                     *quantiles("runwright_run_queue_seconds", OPERATOR, 0.5, 0.95),
-                    (f"max(runwright_argo_oldest_seconds{{{OPERATOR}}})", "not looked at by Argo"),
+                    (f"max(runwright_argo_oldest_seconds{{{OPERATOR}}})", "not yet reconciled by Argo"),
                 ),
                 width=12,
-                help="From the creation of a run to the start of its Workflow; of all namespaces.",
+                help="From the creation of a run to the start of its Workflow. All namespaces.",
             ),
         ),
     ),
@@ -156,7 +156,7 @@ ROWS = (
                 "Mirror lag",
                 "s",
                 quantiles("runwright_mirror_lag_seconds", OPERATOR, 0.5, 0.9, 0.99),
-                help="From being told of a Workflow's new phase to the status of its run.",
+                help="From the watch event of a Workflow's phase change to the status of its run.",
             ),
             Panel(
                 "Reconciling a run",
@@ -177,19 +177,19 @@ ROWS = (
                 "Reconcile errors, by reason",
                 "ops",
                 ((f"sum by (reason) (rate(runwright_reconcile_errors_total{{{OPERATOR}}}{RATE}))", "{{reason}}"),),
-                help="Each is tried again. Conflict is a matter of course.",
+                help="The operator retries each. Conflict is normal.",
             ),
             Panel(
                 "Queue",
                 "short",
                 (
-                    (f"sum(runwright_workqueue_depth{{{OPERATOR}}})", "wait for a worker"),
-                    (f"sum(runwright_workqueue_delayed{{{OPERATOR}}})", "are looked at later"),
-                    (f"sum(increase(runwright_workqueue_retries_total{{{OPERATOR}}}{RATE}))", "failed, tried again"),
+                    (f"sum(runwright_workqueue_depth{{{OPERATOR}}})", "waiting for a worker"),
+                    (f"sum(runwright_workqueue_delayed{{{OPERATOR}}})", "delayed"),
+                    (f"sum(increase(runwright_workqueue_retries_total{{{OPERATOR}}}{RATE}))", "retries"),
                 ),
             ),
             Panel(
-                "Watches begun anew",
+                "Restarts of watches",
                 "short",
                 ((f"sum(increase(runwright_watch_restarts_total{{{OPERATOR}}}[1h]))", "in an hour"),),
             ),
@@ -204,7 +204,7 @@ ROWS = (
                 "percentunit",
                 ((f"rate(process_cpu_seconds_total{{{OPERATOR}}}{RATE})", "{{instance}}"),),
                 width=12,
-                help="Of one core: there is one event loop.",
+                help="Share of one core. The operator has one event loop.",
             ),
         ),
     ),
@@ -224,7 +224,7 @@ ROWS = (
                 help="Without the watches. 0: no reply.",
             ),
             Panel(
-                "Requests, by what they are about",
+                "Requests, by verb and resource",
                 "reqps",
                 (
                     (
@@ -235,7 +235,7 @@ ROWS = (
                 ),
             ),
             Panel(
-                "Time to the reply, 99 of 100",
+                "Response time, 99th percentile",
                 "s",
                 (
                     (
@@ -251,7 +251,7 @@ ROWS = (
         "Archive",
         (
             Panel(
-                "Snapshots of Workflows made",
+                "Snapshots of Workflows",
                 "short",
                 ((f"sum(increase(runwright_snapshot_size_bytes_count{{{OPERATOR}}}[1h]))", "in an hour"),),
                 width=12,
@@ -261,19 +261,19 @@ ROWS = (
                 "bytes",
                 quantiles("runwright_snapshot_size_bytes", OPERATOR, 0.5, 0.99),
                 width=12,
-                help="Compressed. A Workflow whose snapshot would not fit into etcd stays as it is.",
+                help="Compressed. A Workflow stays if its snapshot is too large for etcd.",
             ),
         ),
     ),
     Row(
-        "What runs report",
+        "Run metrics",
         (
             Panel(
                 "Metrics of runs",
                 "short",
                 ((f"topk(20, runwright_run_metric{{{OPERATOR}}})", "{{metric}} {{run}} {{node}}"),),
                 width=16,
-                help="Told where the operator has --run-metrics-limit.",
+                help="Needs the operator's option --run-metrics-limit.",
             ),
             Panel(
                 "Series left out",
@@ -287,7 +287,7 @@ ROWS = (
 
 
 def variable(name: str, label: str, values: str, several: bool) -> dict[str, Any]:
-    """A choice at the top of the dashboard: the values of a label."""
+    """A variable of the dashboard: the values of a label."""
     return {
         "name": name,
         "label": label,
@@ -310,8 +310,8 @@ VARIABLES = (
 )
 
 
-def drawn(panel: Panel, number: int, x: int, y: int, height: int) -> dict[str, Any]:
-    """The panel as Grafana keeps it."""
+def panel_json(panel: Panel, number: int, x: int, y: int, height: int) -> dict[str, Any]:
+    """The panel in Grafana's JSON."""
     custom = {"fillOpacity": 20, "stacking": {"mode": "normal"}} if panel.stacked else {"fillOpacity": 0}
     lines = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
     number_only = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "none"}
@@ -335,7 +335,7 @@ def drawn(panel: Panel, number: int, x: int, y: int, height: int) -> dict[str, A
 
 
 def panels(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """All panels, each in its place."""
+    """All panels with their positions."""
     found: list[dict[str, Any]] = []
     y = 0
     for row in rows:
@@ -345,7 +345,7 @@ def panels(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for panel in row.panels:
             if x + panel.width > COLUMNS:
                 x, y = 0, y + row.height
-            found.append(drawn(panel, len(found) + 1, x, y, row.height))
+            found.append(panel_json(panel, len(found) + 1, x, y, row.height))
             x += panel.width
         y += row.height
     return found
@@ -356,7 +356,7 @@ def dashboard() -> str:
     document = {
         "uid": "runwright",
         "title": "Runwright",
-        "description": "PipelineRuns and their operator. Made by deploy/monitoring/monitoring.py.",
+        "description": "PipelineRuns and their operator. Generated by deploy/monitoring/monitoring.py.",
         "tags": ["runwright", "argo-workflows"],
         "schemaVersion": 39,
         "editable": True,
@@ -370,14 +370,14 @@ def dashboard() -> str:
 
 
 def rule_object() -> str:
-    """The text of prometheusrule.yaml: the rules as an object of the Prometheus operator's."""
+    """The text of prometheusrule.yaml: the rules as a PrometheusRule."""
     document = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "runwright-operator", "namespace": "runwright-system"},
         "spec": yaml.safe_load(RULES.read_text()),
     }
-    header = "# Made from rules.yaml by `make generate`; edit there.\n"
+    header = "# Generated from rules.yaml by `make generate`. Edit that file.\n"
     return header + yaml.safe_dump(document, sort_keys=False, width=120)
 
 

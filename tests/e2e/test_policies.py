@@ -105,7 +105,7 @@ def test_a_run_is_refused_where_it_is_applied(kubectl: Kubectl, namespace: str, 
     assert tried("default", size="small", count="7", other="anything") == ""
     assert tried() == ""
     said = tried("admin")
-    assert "spec.serviceAccountName: admin is none of those that runs may use here: pipeline-runner, default" in said
+    assert "spec.serviceAccountName: admin is not allowed. Allowed service accounts: pipeline-runner, default" in said
     said = tried(size="large", count="7")
     assert "spec.parameters: size must match (small|medium)" in said
     assert "spec.parameters: count" in tried(count="1000")
@@ -127,7 +127,7 @@ def test_what_a_manifest_holds_is_refused_at_the_workflow(
         stalled = condition(run, "Stalled")
         assert (stalled["status"], stalled["reason"]) == ("True", "Forbidden")
         assert (
-            f"the images {image} are none of those that runs may use here: registry.example.com/team/"
+            f"the images {image} are not allowed. Allowed prefixes: registry.example.com/team/"
             in stalled["message"]
         )
     limits.put(images=("registry.example.com/team/", image.rpartition(":")[0], "quay.io/argoproj/argoexec:"))
@@ -146,7 +146,7 @@ def test_what_a_parameter_comes_to_is_refused_at_the_pod(
     limits.put(images=("registry.example.com/team/",))
     apply(pipeline_run({"spec": spec}))
     run = wait_run("run", lambda found: found.get("status", {}).get("phase") in ("Failed", "Error"))
-    assert "are none of those that runs may use here" in json.dumps(run["status"])
+    assert "are not allowed. Allowed prefixes" in json.dumps(run["status"])
     assert not kubectl.list(namespace, "pods")
 
 

@@ -1,5 +1,5 @@
 {{- define "runwright.name" -}}
-{{- /* A release called runwright gives runwright-operator, as deploy/base does. */ -}}
+{{- /* A release named runwright gives runwright-operator, as in deploy/base. */ -}}
 {{- printf "%s-operator" (.Release.Name | trunc 54 | trimSuffix "-") -}}
 {{- end -}}
 
@@ -9,7 +9,7 @@
 {{- else if .Values.serviceAccount.create -}}
 {{- include "runwright.name" . -}}
 {{- else -}}
-{{- fail "serviceAccount.create is false, so serviceAccount.name must name the service account that the operator runs as" -}}
+{{- fail "serviceAccount.name: required, because serviceAccount.create is false. Set it to the operator's service account" -}}
 {{- end -}}
 {{- end -}}
 
@@ -38,7 +38,7 @@ app.kubernetes.io/component: operator
 {{- end -}}
 
 {{- define "runwright.podSecurity" -}}
-{{- /* What the Pod Security level `restricted` asks for, and values of one's own over it. */ -}}
+{{- /* Satisfies the Pod Security level `restricted`; podSecurityContext overrides it. */ -}}
 {{- $restricted := dict "runAsNonRoot" true "runAsUser" 65532 "runAsGroup" 65532 "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- toYaml (mergeOverwrite $restricted (deepCopy .Values.podSecurityContext)) -}}
 {{- end -}}
@@ -51,7 +51,7 @@ capabilities:
 {{- end -}}
 
 {{- define "runwright.placement" -}}
-{{- /* Where the pods of a component go; `anti` keeps its replicas on different nodes where there are several. */ -}}
+{{- /* Scheduling of a component's pods. With `anti`, they prefer different nodes. */ -}}
 {{- $values := .root.Values -}}
 {{- with $values.nodeSelector }}
 nodeSelector:
@@ -87,7 +87,7 @@ priorityClassName: {{ . }}
 {{- end -}}
 
 {{- define "runwright.clusterPrefix" -}}
-{{- /* Of names that are the cluster's: a release for single namespaces may have a namesake in another one. */ -}}
+{{- /* Prefix of cluster-wide names: releases for single namespaces may have the same name in different namespaces. */ -}}
 {{- if or .Values.watchNamespaces .Values.serve.namespace }}{{ printf "%s-" .Release.Namespace }}{{ end -}}
 {{- end -}}
 
@@ -102,7 +102,7 @@ app.kubernetes.io/component: serve
 {{- end -}}
 
 {{- define "runwright.serveRules" -}}
-{{- /* What the run service does in a namespace that it serves: deploy/serve/clusterrole.yaml says why. */ -}}
+{{- /* Rights of the run service in its namespaces. deploy/serve/clusterrole.yaml has the reasons. */ -}}
 - apiGroups: [runwright.dev]
   resources: [pipelineruns, pipelineexperiments]
   verbs: [get, list, watch, create, patch, delete]
@@ -130,7 +130,7 @@ app.kubernetes.io/component: serve
 {{- end -}}
 
 {{- define "runwright.rules" -}}
-{{- /* What the operator does in a namespace that it watches: deploy/base/clusterrole.yaml says why. */ -}}
+{{- /* Rights of the operator in its namespaces. deploy/base/clusterrole.yaml has the reasons. */ -}}
 - apiGroups: [runwright.dev]
   resources: [pipelineruns]
   verbs: [get, list, watch, patch, delete]
@@ -173,7 +173,7 @@ app.kubernetes.io/component: serve
 {{- end -}}
 
 {{- define "runwright.monitoringMetadata" -}}
-{{- /* Of an object of the Prometheus operator's, with the labels that it is selected by. */ -}}
+{{- /* Metadata of an object for the Prometheus operator, with the labels by which Prometheus selects it. */ -}}
 {{- $root := index . 0 -}}
 name: {{ include "runwright.name" $root }}
 namespace: {{ $root.Release.Namespace }}

@@ -1,4 +1,4 @@
-"""The chart's README says of every value what it is, and is made from what the chart has."""
+"""The chart's README is generated and describes every value."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def readme() -> ModuleType:
     return module
 
 
-def test_it_is_up_to_date(readme: ModuleType):
+def test_the_page_is_up_to_date(readme: ModuleType):
     assert README.read_text() == readme.page(), "run `make generate`"
 
 
-def test_every_value_stands_in_it_once(readme: ModuleType):
+def test_every_value_is_on_the_page_once(readme: ModuleType):
     given: dict[str, Any] = yaml.safe_load((CHARTS / "runwright" / "values.yaml").read_text())
     text = README.read_text()
 
@@ -46,17 +46,17 @@ def test_every_value_stands_in_it_once(readme: ModuleType):
         assert text.count(f"| `{name}` |") == 1, name
 
 
-def test_a_value_that_the_schema_lacks_is_told(readme: ModuleType):
+def test_a_value_that_the_schema_lacks_is_an_error(readme: ModuleType):
     schema = {"properties": {"a": {"type": "string"}}}
-    with pytest.raises(ValueError, match=r"differ below the top: \['b'\]"):
+    with pytest.raises(ValueError, match=r"differ in the top level: \['b'\]"):
         list(readme.values({"a": "", "b": ""}, schema, {("a",): "A."}))
 
 
-def test_a_value_without_a_meaning_is_told(readme: ModuleType):
-    with pytest.raises(ValueError, match="says nothing about a"):
+def test_a_value_without_a_description_is_an_error(readme: ModuleType):
+    with pytest.raises(ValueError, match="does not describe a"):
         list(readme.values({"a": ""}, {"properties": {"a": {"type": "string"}}}, {}))
 
 
-def test_a_comment_is_of_what_it_stands_above(readme: ModuleType):
+def test_a_comment_describes_the_key_below_it(readme: ModuleType):
     text = "# Of a.\na: 1\n\n# Of nobody.\n\nb:\n  # Of c,\n  # in two lines.\n  c: 1\n  d: 2\n"
     assert readme.comments(text) == {("a",): "Of a.", ("b",): "", ("b", "c"): "Of c, in two lines.", ("b", "d"): ""}

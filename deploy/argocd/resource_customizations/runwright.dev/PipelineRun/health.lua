@@ -1,7 +1,7 @@
--- The health of a PipelineRun of Runwright.
+-- Health of a PipelineRun of Runwright.
 --
--- Its conditions: Succeeded is Unknown until the run ends, then True or False. Stalled, which has kstatus's meaning, is
--- True when a person must act before the run can go on. No Lua library is used: Argo CD opens none for argocd-cm.
+-- The condition Succeeded is Unknown until the run ends, then True or False. Stalled, as in kstatus, is True when a user must
+-- act before the run can continue. The script uses no Lua library, because Argo CD opens none for argocd-cm.
 
 local status = obj.status or {}
 local labels = obj.metadata.labels or {}
@@ -17,7 +17,7 @@ local function health(word, message)
   return { status = word, message = message }
 end
 
-local function told(condition)
+local function describe(condition)
   if condition.message == nil or condition.message == "" then
     return condition.reason
   end
@@ -30,56 +30,56 @@ end
 
 local finished = succeeded ~= nil and succeeded.status ~= "Unknown"
 local retries = status.retries or 0
-local asked = obj.spec.retries or 0
--- A retry of an archived run waits until it is unarchived: its end stands till then.
-local to_be_retried = finished and succeeded.status == "False" and asked > retries
+local requested = obj.spec.retries or 0
+-- A retry of an archived run waits until the run is unarchived. Until then its end remains.
+local retry_pending = finished and succeeded.status == "False" and requested > retries
   and labels["runwright.dev/storage-state"] ~= "Archived"
--- Nothing but a retry changes an end. So it is shown whatever else was edited, and of a run that is archived, which the
--- operator does not look at any more.
-local settled = finished and not to_be_retried
+-- Only a retry changes the end of a run. So the script shows the end despite other edits, and for archived runs, which the
+-- operator no longer reconciles.
+local settled = finished and not retry_pending
 
 if not settled then
   if succeeded == nil and stalled == nil then
     return health("Progressing", "Waiting for the operator")
   end
   if (status.observedGeneration or 0) < obj.metadata.generation then
-    if to_be_retried then
-      return health("Progressing", "Waiting for retry " .. asked)
+    if retry_pending then
+      return health("Progressing", "Waiting for retry " .. requested)
     end
     return health("Progressing", "Waiting for the operator to see generation " .. obj.metadata.generation)
   end
   if stalled ~= nil and stalled.status == "True" then
     if stalled.reason == "PreviousWorkflow" then
-      -- The Workflow of a run that this one replaces is still being collected: that passes without anybody.
-      return health("Progressing", told(stalled))
+      -- The Workflow of a former run with this name is still being garbage-collected. No user has to act.
+      return health("Progressing", describe(stalled))
     end
-    return health("Degraded", told(stalled))
+    return health("Degraded", describe(stalled))
   end
-  if to_be_retried then
-    return health("Progressing", "Waiting for retry " .. asked)
+  if retry_pending then
+    return health("Progressing", "Waiting for retry " .. requested)
   end
 end
 
 if finished then
   if succeeded.status == "True" then
-    return health("Healthy", told(succeeded))
+    return health("Healthy", describe(succeeded))
   end
-  return health("Degraded", told(succeeded))
+  return health("Degraded", describe(succeeded))
 end
 
--- The run goes on. It is suspended where a suspend node waits and no step is at work.
-local waits, works = nil, false
+-- The run is in progress. It is suspended if a suspend node is running and no other step is.
+local suspend_node, working = nil, false
 for _, node in ipairs(status.nodes or {}) do
   if node.phase == "Running" or node.phase == "Pending" then
     if node.type == "Suspend" then
-      waits = waits or node.name
+      suspend_node = suspend_node or node.name
     elseif node.type == "Pod" or node.type == "Container" or node.type == "HTTP" or node.type == "Plugin" then
-      works = true
+      working = true
     end
   end
 end
-if waits ~= nil and not works then
-  return health("Suspended", "Waiting at the suspend node " .. waits)
+if suspend_node ~= nil and not working then
+  return health("Suspended", "Waiting at the suspend node " .. suspend_node)
 end
 
 local inline = obj.spec.workflow.spec
@@ -90,7 +90,7 @@ end
 if succeeded == nil then
   return health("Progressing", "Waiting for the operator")
 end
-local message = told(succeeded)
+local message = describe(succeeded)
 if message == succeeded.reason and status.progress ~= nil then
   message = message .. ", " .. status.progress
 end

@@ -1,5 +1,5 @@
--- The counter goes on from what was carried out, so that asking twice asks once. A run that was shut down runs again
--- only without its shutdown, which may be taken back in this edit alone.
+-- Counts from the completed retries, so that requesting a retry twice requests one. A run with a shutdown can only run again
+-- without it, and only this edit may remove it.
 local status = obj.status or {}
 obj.spec.retries = (status.retries or 0) + 1
 obj.spec.shutdown = nil
