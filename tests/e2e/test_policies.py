@@ -126,10 +126,7 @@ def test_what_a_manifest_holds_is_refused_at_the_workflow(
         run = wait_run(name, lambda found: "conditions" in found.get("status", {}))
         stalled = condition(run, "Stalled")
         assert (stalled["status"], stalled["reason"]) == ("True", "Forbidden")
-        assert (
-            f"the images {image} are not allowed. Allowed prefixes: registry.example.com/team/"
-            in stalled["message"]
-        )
+        assert f"the images {image} are not allowed. Allowed prefixes: registry.example.com/team/" in stalled["message"]
     limits.put(images=("registry.example.com/team/", image.rpartition(":")[0], "quay.io/argoproj/argoexec:"))
     for name in ("inline", "text"):
         wait_run(name, lambda found: found["status"].get("phase") in ("Running", "Succeeded"), timeout=90)
