@@ -12,6 +12,7 @@ from runwright.core.decision import Notice
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.workflow.build import ObjectRef
 from runwright.kube.objects import Json, Key
+from runwright.kube.resource import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,15 @@ class Leftover:
     node_id: str
 
 
-class Cluster(Protocol):
+class ObjectReader(Protocol):
+    """Reads single objects: a `kube.client.Client`, and for now the clusters of those who have none yet."""
+
+    async def get(self, resource: Resource, key: Key) -> Json | None:
+        """See `kube.client.Client`."""
+        ...
+
+
+class Cluster(ObjectReader, Protocol):
     """The calls that Runwright makes of the Kubernetes API. Each raises ApiError; a read of what is not there is None."""
 
     async def get_run(self, key: Key) -> Json | None:

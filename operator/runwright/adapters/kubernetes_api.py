@@ -18,7 +18,7 @@ from runwright.adapters.requests import call, found, list_metadata, read
 from runwright.api import retentionpolicy, workflowsnapshot
 from runwright.api.labels import ARCHIVED_RUNS, AVAILABLE_RUNS, DELETE_ON_LABEL
 from runwright.api.pipelinerun import KIND, PLURAL
-from runwright.api.resources import API_VERSION, GROUP, VERSION
+from runwright.api.resources import API_VERSION, GROUP, VERSION, WORKFLOW_SNAPSHOTS, WORKFLOWS
 from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.decision import Notice, event_name
 from runwright.core.records import RunRecord, WorkflowRecord
@@ -36,6 +36,7 @@ from runwright.kube.objects import (
     metadata_of,
     uid_of,
 )
+from runwright.kube.resource import Resource
 from runwright.ports import Cluster, Identity, Leftover
 
 OWN = (GROUP, VERSION)
@@ -63,6 +64,14 @@ class KubernetesCluster(Cluster):
         self._core = CoreObjects(api)
         self._namespaces = namespaces
         self._shard = shard
+
+    @override
+    async def get(self, resource: Resource, key: Key) -> Json | None:
+        if resource is WORKFLOWS:
+            return await self.get_workflow(key)
+        if resource is WORKFLOW_SNAPSHOTS:
+            return await self.get_snapshot(key)
+        return await read(self._core.get, resource.plural, key.namespace, key.name)
 
     @override
     async def get_run(self, key: Key) -> Json | None:

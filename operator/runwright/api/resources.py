@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runwright.kube.resource import Resource
+from collections.abc import Mapping
+
+from runwright.kube.resource import CONFIG_MAPS, SERVICE_ACCOUNTS, Resource
 
 GROUP = "runwright.dev"
 VERSION = "v1alpha1"
@@ -20,3 +22,11 @@ WORKFLOWS = Resource(ARGO_GROUP, ARGO_VERSION, "workflows")
 WORKFLOW_TASK_RESULTS = Resource(ARGO_GROUP, ARGO_VERSION, "workflowtaskresults")
 WORKFLOW_TEMPLATES = Resource(ARGO_GROUP, ARGO_VERSION, "workflowtemplates")
 CLUSTER_WORKFLOW_TEMPLATES = Resource(ARGO_GROUP, ARGO_VERSION, "clusterworkflowtemplates", namespaced=False)
+
+REFERENCED: Mapping[str, Resource] = {
+    "ConfigMap": CONFIG_MAPS,
+    "ServiceAccount": SERVICE_ACCOUNTS,
+    "WorkflowTemplate": WORKFLOW_TEMPLATES,
+    "ClusterWorkflowTemplate": CLUSTER_WORKFLOW_TEMPLATES,
+}
+"""By kind: what a run or its Workflow refers to, and the Workflow is built from."""

@@ -11,6 +11,7 @@ import binascii
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Generator
 from contextlib import aclosing, contextmanager
 
+from runwright.api.resources import REFERENCED
 from runwright.artifacts.blobs import Blobs, Opened, StorePlace
 from runwright.artifacts.locate import Located, locate
 from runwright.artifacts.packing import Packing, unpacker
@@ -19,8 +20,9 @@ from runwright.artifacts.unpacker import PackingError
 from runwright.artifacts.untar import MAX_PADDING, TAR_END, tar_header, tar_padding
 from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, as_mapping, as_text, key_of
-from runwright.ports import Cluster
+from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of
+from runwright.kube.resource import SECRETS
+from runwright.ports import ObjectReader
 
 __all__ = ["ArtifactError", "Artifacts"]
 
@@ -32,13 +34,13 @@ class Artifacts:
     bytes. The Workflow is as the API server has it, or out of a WorkflowSnapshot.
     """
 
-    def __init__(self, cluster: Cluster, own_identity_for: Collection[str] | None = None) -> None:
+    def __init__(self, objects: ObjectReader, own_identity_for: Collection[str] | None = None) -> None:
         """`own_identity_for` are the buckets, as HOST/BUCKET, that may be read with the identity of this very process.
 
         None means all, which is right where that identity is the user's. Anybody who may write a Workflow may name any
         bucket in it: a service that reads for others would give them what only it may see.
         """
-        self._cluster = cluster
+        self._objects = objects
         self._own_identity_for = own_identity_for
 
     async def read(self, workflow: Json, node_id: str, name: str, *, raw: bool = False) -> AsyncGenerator[bytes]:
@@ -117,7 +119,7 @@ class Artifacts:
 
     async def _config_map(self, ref: ObjectRef) -> Json | None:
         try:
-            return await self._cluster.get_object(ref)
+            return await self._objects.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
         except ApiError as error:
             raise refused(f"{ref}, which names the bucket", error) from error
 
@@ -127,7 +129,7 @@ class Artifacts:
         for field, wanted in place.secrets.items():
             if wanted.name not in secrets:
                 try:
-                    secrets[wanted.name] = await self._cluster.get_secret(namespace, wanted.name)
+                    secrets[wanted.name] = await self._objects.get(SECRETS, Key(namespace, wanted.name))
                 except ApiError as error:
                     raise refused(f"Secret {quoted(wanted.name)}, which {field} names", error) from error
             values[field] = secret_value(field, wanted, namespace, secrets[wanted.name])

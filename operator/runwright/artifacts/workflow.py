@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+from runwright.api.resources import WORKFLOW_SNAPSHOTS, WORKFLOWS
 from runwright.core.archive.snapshot import unpack
 from runwright.core.workflow.record import controller_run
 from runwright.kube.objects import Json, Key, as_text, metadata_of
-from runwright.ports import Cluster
+from runwright.ports import ObjectReader
 
 
-async def kept_workflow(cluster: Cluster, key: Key, uid: str) -> Json | None:
+async def kept_workflow(objects: ObjectReader, key: Key, uid: str) -> Json | None:
     """The Workflow of the run with this uid: as it is in the cluster, else out of its snapshot; None where neither is."""
-    workflow = await cluster.get_workflow(key)
+    workflow = await objects.get(WORKFLOWS, key)
     if workflow is not None and owner_uid(workflow) == uid:
         return workflow
-    snapshot = await cluster.get_snapshot(key)
+    snapshot = await objects.get(WORKFLOW_SNAPSHOTS, key)
     if snapshot is not None and owner_uid(snapshot) == uid:
         return await asyncio.to_thread(unpack, snapshot)
     return None

@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -19,10 +19,9 @@ from aiohttp.test_utils import TestServer
 
 from runwright.artifacts import blobs
 from runwright.artifacts.reader import ArtifactError, Artifacts
-from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json
-from runwright.ports import Cluster
+from runwright.kube.objects import Json, Key
+from runwright.kube.resource import Resource
 
 MIB = 1024 * 1024
 NAMED = {field: {"name": "keys", "key": field} for field in ("accessKeySecret", "secretKeySecret")}
@@ -43,15 +42,12 @@ class Api:
             raise found
         return found
 
-    async def get_object(self, ref: ObjectRef) -> Json | None:
-        return self._give(ref.kind, ref.namespace, ref.name)
-
-    async def get_secret(self, namespace: str, name: str) -> Json | None:
-        return self._give("Secret", namespace, name)
+    async def get(self, resource: Resource, key: Key) -> Json | None:
+        return self._give(str(resource), key.namespace, key.name)
 
 
 def reader(api: Api) -> Artifacts:
-    return Artifacts(cast(Cluster, api))
+    return Artifacts(api)
 
 
 class Store:
@@ -141,7 +137,7 @@ async def test_what_the_program_wrote_and_what_the_bucket_holds(store: Store, ap
     assert await given(api, workflow(store)) == b"hello"
     assert await given(api, workflow(store), raw=True) == store.objects["run/out"]
     assert await reader(api).read_small(workflow(store), "train", "out", 1000) == b"hello"
-    assert api.asked == ["Secret team/keys"] * 3, "one look for both keys"
+    assert api.asked == ["secrets team/keys"] * 3, "one look for both keys"
 
 
 async def test_the_event_loop_goes_on_while_an_artifact_is_unpacked(store: Store, api: Api):
@@ -207,7 +203,7 @@ async def test_the_config_map_of_the_namespace(store: Store, api: Api):
         "data": {"a": json.dumps(repository)},
     }
     assert await given(api, body) == b"hello"
-    assert api.asked == ["ConfigMap team/artifact-repositories", "Secret team/keys"]
+    assert api.asked == ["configmaps team/artifact-repositories", "secrets team/keys"]
     api.objects["artifact-repositories"] = ApiError(403, "Forbidden", "you may not")
     assert await refused(api, body) == (
         "Refused",
@@ -246,7 +242,7 @@ async def test_the_own_identity_is_for_the_buckets_that_are_named(
     body = workflow(store, accessKeySecret=None, useSDKCreds=True)
 
     async def read(buckets: set[str] | None, of: Json = body) -> bytes:
-        return await Artifacts(cast(Cluster, api), buckets).read_small(of, "train", "out", 100)
+        return await Artifacts(api, buckets).read_small(of, "train", "out", 100)
 
     assert await read(None) == b"hello"
     assert await read({f"{store.host}/artifacts"}) == b"hello"

@@ -27,6 +27,7 @@ from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, key_of
+from runwright.kube.resource import Resource
 from runwright.ports import Cluster, Identity, Leftover
 from tests.unit.fake.faults import LATE_SECONDS, Process
 
@@ -46,6 +47,12 @@ class FaultyCluster(Cluster):
         self._operator = operator
         self._world = operator.world
         self._server = operator.world.server
+
+    @override
+    async def get(self, resource: Resource, key: Key) -> Json | None:
+        kinds = {"workflows": "Workflow", "workflowsnapshots": "WorkflowSnapshot", "secrets": "Secret"}
+        kind = kinds.get(resource.plural, "ConfigMap")
+        return await self._call("get", resource.plural, lambda: self._server.get(kind, key.namespace, key.name))
 
     @override
     async def get_run(self, key: Key) -> Json | None:

@@ -9,10 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from runwright import cli
+from runwright.api.resources import WORKFLOWS
 from runwright.artifacts.reader import ArtifactError
 from runwright.core.archive.snapshot import pack
 from runwright.core.records import RunRecord
 from runwright.kube.objects import Json, Key
+from runwright.kube.resource import Resource
 from runwright.kubectl import commands
 from runwright.kubectl.artifact import DownloadError, DownloadOptions, workflow_of
 from runwright.ports import Cluster
@@ -45,11 +47,8 @@ class Api:
         assert key == KEY
         return self.objects["run"]
 
-    async def get_workflow(self, key: Key) -> Json | None:
-        return self.objects["workflow"]
-
-    async def get_snapshot(self, key: Key) -> Json | None:
-        return self.objects["snapshot"]
+    async def get(self, resource: Resource, key: Key) -> Json | None:
+        return self.objects["workflow" if resource is WORKFLOWS else "snapshot"]
 
 
 def found(*objects: Json | None) -> Json:

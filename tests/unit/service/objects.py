@@ -10,6 +10,7 @@ from typing import Any
 from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, key_of
+from runwright.kube.resource import Resource
 from tests.unit.fake.apiserver import merged, selects
 
 
@@ -24,7 +25,8 @@ class Objects:
         """Called before each write with its name: may change things, or raise ApiError."""
 
     # ---------------------------------------------------------------------------------------------------- own objects
-    async def get(self, plural: str, key: Key) -> Json | None:
+    async def get(self, plural: str | Resource, key: Key) -> Json | None:
+        plural = plural.plural if isinstance(plural, Resource) else plural
         return copy.deepcopy(self.held.get((plural, key)))
 
     async def create(self, plural: str, body: Json) -> Json:
