@@ -221,6 +221,7 @@ class HttpClient(Client):
         accept: str = JSON,
         content: str = JSON,
         limit: int = MAX_OBJECT_BYTES,
+        seconds: float = REQUEST_SECONDS,
         subresource: str = "",
         discovery: bool = False,
     ) -> Json:
@@ -229,7 +230,7 @@ class HttpClient(Client):
         try:
             fenced = method != "GET" and resource is not LEASES
             async with await self._open(
-                method, path, body, query=query, accept=accept, content=content, fenced=fenced
+                method, path, body, query=query, accept=accept, content=content, seconds=seconds, fenced=fenced
             ) as response:
                 code = response.status
                 self._count(verb, resource, subresource, discovery, code, began)

@@ -115,6 +115,6 @@ def absolute(folder: Path, value: object) -> str:
 def pem(entry: Json, name: str) -> str:
     """Decode a `-data` field. Raises ConfigError."""
     try:
-        return base64.b64decode(as_text(entry.get(name))).decode("ascii")
+        return base64.b64decode("".join(as_text(entry.get(name)).split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise ConfigError(f"{name}: expected a certificate or key in PEM, encoded as base64") from error

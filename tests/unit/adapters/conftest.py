@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client
 
-from tests.unit.adapters.scripted import Server
+from tests.unit.fake.scripted import Server
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.ports import Identity, Leftover
-from tests.unit.adapters.scripted import Server, status
+from tests.unit.fake.scripted import Server, status
 
 KEY = Key("team", "train")
 RUN = RunRecord(key=KEY, uid="run-uid", resource_version="7", generation=2, created_at=datetime(2026, 1, 1, tzinfo=UTC))

@@ -10,7 +10,7 @@ from kubernetes.aio import client
 from runwright.adapters.reviews import Reviews, SharedKey
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from tests.unit.adapters.scripted import Server, status
+from tests.unit.fake.scripted import Server, status
 
 SECRETS = "/api/v1/namespaces/system/secrets"
 SECRET = Key("system", "serve")

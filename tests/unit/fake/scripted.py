@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,27 +21,51 @@ class Request:
 
 
 @dataclass
+class Stream:
+    """The lines of a watch or a log; with `hold`, the connection stays open after the last one."""
+
+    lines: list[bytes]
+    hold: bool = False
+
+
+@dataclass
 class Server:
-    """An HTTP server on loopback that answers from a script and keeps what it was asked."""
+    """An HTTP server on loopback that answers from a script and keeps what it was asked.
+
+    A reply is a status and a body: an object (sent as JSON), bytes, or a Stream. Status 0 stands for no reply at all.
+    """
 
     replies: list[tuple[int, Any]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    arrived: Callable[[], None] = lambda: None
+    """Called as a request arrives."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         self.requests.append(
             Request(
                 request.method,
-                request.path,
+                request.rel_url.raw_path,
                 dict(request.query),
                 dict(request.headers),
                 json.loads(text) if text else None,
             )
         )
+        self.arrived()
         status, body = self.replies.pop(0)
         if status == 0:
             await asyncio.sleep(30)
-        return web.json_response(body, status=status)
+        if isinstance(body, bytes):
+            return web.Response(body=body, status=status)
+        if not isinstance(body, Stream):
+            return web.json_response(body, status=status)
+        response = web.StreamResponse(status=status)
+        await response.prepare(request)
+        for line in body.lines:
+            await response.write(line)
+        if body.hold:
+            await asyncio.sleep(30)
+        return response
 
 
 def status(code: int, reason: str, message: str = "", causes: tuple[str, ...] = ()) -> tuple[int, Any]:
@@ -52,3 +77,8 @@ def status(code: int, reason: str, message: str = "", causes: tuple[str, ...] = 
         "message": message,
         "details": {"causes": [{"reason": cause} for cause in causes]},
     }
+
+
+def event(kind: str, body: Any) -> bytes:
+    """A line of a watch."""
+    return json.dumps({"type": kind, "object": body}).encode() + b"\n"
