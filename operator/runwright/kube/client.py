@@ -49,7 +49,26 @@ class WatchEvent:
     body: Json
 
 
-class Client(Protocol):
+class ListWatch(Protocol):
+    """The two verbs that an informer needs."""
+
+    def pages(
+        self, resource: Resource, selection: Selection = ALL, *, form: Form = Form.OBJECTS, limit: int = PAGE
+    ) -> AsyncGenerator[Page]:
+        """List objects page by page. Raises ApiError 404 (NotServed), or 410 (Expired) where reading took minutes."""
+        ...
+
+    def watch(
+        self, resource: Resource, selection: Selection, since: str, *, form: Form = Form.OBJECTS
+    ) -> AsyncGenerator[WatchEvent]:
+        """Watch from a resource version on; the first event is OPENED. Ends when the API server ends the watch.
+
+        Raises ApiError; 410 (Expired) where the version is too old.
+        """
+        ...
+
+
+class Client(ListWatch, Protocol):
     """The verbs. Fields that a write sets are recorded under the client's field manager."""
 
     async def get(self, resource: Resource, key: Key) -> Json | None:
@@ -57,12 +76,6 @@ class Client(Protocol):
 
         Raises ApiError 404 where the kind is not served.
         """
-        ...
-
-    def pages(
-        self, resource: Resource, selection: Selection = ALL, *, form: Form = Form.OBJECTS, limit: int = PAGE
-    ) -> AsyncGenerator[Page]:
-        """List objects page by page. Raises ApiError 404 (NotServed), or 410 (Expired) where reading took minutes."""
         ...
 
     async def create(self, resource: Resource, body: Json, *, dry_run: bool = False, strict: bool = False) -> Json:
@@ -90,15 +103,6 @@ class Client(Protocol):
         """
         ...
 
-    def watch(
-        self, resource: Resource, selection: Selection, since: str, *, form: Form = Form.OBJECTS
-    ) -> AsyncGenerator[WatchEvent]:
-        """Watch from a resource version on; the first event is OPENED. Ends when the API server ends the watch.
-
-        Raises ApiError; 410 (Expired) where the version is too old.
-        """
-        ...
-
     def logs(self, pod: Key, container: str, *, follow: bool = False, **query: Any) -> AsyncGenerator[bytes]:
         """Read the log of a container as it comes; with `follow`, until the container ends.
 
@@ -108,7 +112,7 @@ class Client(Protocol):
 
 
 def list_objects(
-    client: Client, resource: Resource, selection: Selection = ALL, *, form: Form = Form.OBJECTS
+    client: ListWatch, resource: Resource, selection: Selection = ALL, *, form: Form = Form.OBJECTS
 ) -> AsyncIterator[Json]:
     """List objects one by one, a page at a time. Raises ApiError as `pages` does."""
     return _items(client.pages(resource, selection, form=form))

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import aclosing
 from typing import Protocol, cast
 
-from runwright.kube.client import Client, Form, WatchEvent
+from runwright.kube.client import Form, ListWatch, WatchEvent
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, uid_of, version_of
 from runwright.kube.resource import ALL, Resource, Selection
@@ -88,7 +88,7 @@ class Informer:
 
     def __init__(
         self,
-        client: Client,
+        client: ListWatch,
         resource: Resource,
         selection: Selection = ALL,
         *,

@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from runwright.kube import informer as module
-from runwright.kube.client import PAGE, Client, Form, Page, WatchEvent
+from runwright.kube.client import PAGE, Form, ListWatch, Page, WatchEvent
 from runwright.kube.errors import ApiError
 from runwright.kube.informer import DELETED, STALE, SYNCED, Informer, Known, follow_synced
 from runwright.kube.objects import Json, name_of, uid_of, version_of
@@ -27,7 +27,7 @@ def thing(name: str, version: int) -> Json:
     return {"metadata": {"namespace": "team", "name": name, "uid": f"uid-{name}", "resourceVersion": str(version)}}
 
 
-class Script(Client):
+class Script(ListWatch):
     """Lists and watches by a script; a list is pages, a watch is events; an ApiError among them is raised."""
 
     def __init__(self, *steps: Any) -> None:
