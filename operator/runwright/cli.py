@@ -19,7 +19,7 @@ from runwright.controller.resync import RESYNC_SECONDS
 from runwright.controller.term import TermOptions
 from runwright.controller.workers import WORKERS
 from runwright.core.metrics.series import DEFAULT_LABELS
-from runwright.core.shard import shard_of
+from runwright.core.shard import parse_shard
 from runwright.kube.objects import Key
 from runwright.kubectl.backup import BackupOptions, export, import_
 from runwright.kubectl.commands import COMMANDS, CONTEXT
@@ -210,7 +210,7 @@ def operator(
     """
     configure(cast(LogFormat, log_format), log_level)
     try:
-        shard = shard_of(shard_name, selector)
+        shard = parse_shard(shard_name, selector)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     term = TermOptions(

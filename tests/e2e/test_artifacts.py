@@ -26,7 +26,7 @@ from obstore.store import S3Store
 
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import configure
-from runwright.artifacts.locate import names
+from runwright.artifacts.locate import artifact_names
 from runwright.artifacts.reader import Artifacts
 from runwright.kube.objects import Key
 from runwright.kubectl.artifact import workflow_of
@@ -156,7 +156,7 @@ async def read_all(kubeconfig: Path, run: Key, node: str) -> dict[str, bytes]:
         reader = Artifacts(cluster)
         return {
             name: b"".join([piece async for piece in reader.read(workflow, node, name)])
-            for name in names(workflow["status"]["nodes"][node]["outputs"])
+            for name in artifact_names(workflow["status"]["nodes"][node]["outputs"])
         }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runwright.core.retry.reset import Retried, retried
+from runwright.core.retry.reset import WorkflowReset, reset_workflow
 from tests.e2e.cluster import Kubectl, Object, condition, finished, stalled
 from tests.e2e.conftest import WaitRun
 from tests.e2e.manifests import instant, shell, suspended, workflow
@@ -384,8 +384,8 @@ def test_a_workflow_that_somebody_else_retries_is_not_the_run_s(
     """`argo retry` does not wake a run that has ended; a retry that is asked for later takes what it finds."""
     run.create(of(FAILS))
     before = wait_run("run", "Failed")
-    reset = retried(kubectl.get(namespace, "workflow", "run"), datetime.now(UTC))
-    assert isinstance(reset, Retried)
+    reset = reset_workflow(kubectl.get(namespace, "workflow", "run"), datetime.now(UTC))
+    assert isinstance(reset, WorkflowReset)
     del reset.workflow["spec"]["activeDeadlineSeconds"]
     kubectl("replace", "-n", namespace, "-f", "-", input=json.dumps(reset.workflow))
     kubectl.wait(namespace, "workflow", "run", lambda found: found["status"]["phase"] == "Running")

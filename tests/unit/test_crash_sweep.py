@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from runwright.controller.reconciler import status_json
-from runwright.core.run_record import run_status
+from runwright.core.run_record import read_run_status
 from tests.unit.fake import archive_scenarios, metrics_scenarios, retention_scenarios, retry_scenarios, scenarios
 from tests.unit.fake.faults import Fault
 from tests.unit.fake.rules import condition_of
@@ -125,7 +125,7 @@ async def play_in_world(scenario: Scenario, fault: Fault) -> Played:
         problems=world.problems,
     )
     for name, body in runs_of(world):
-        status = run_status(body.get("status"))
+        status = read_run_status(body.get("status"))
         if len(status_bytes(status_json(status))) > MAX_STATUS_BYTES:
             world.problems.append(f"the status of {name} is too large")
     await world.check_quiet()

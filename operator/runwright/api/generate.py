@@ -53,7 +53,7 @@ def drift(root: Path) -> str:
     return "".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def write_or_check(arguments: Sequence[str] | None = None) -> int:
     """Write the files, or with `--check` print how they differ and return 1."""
     parser = argparse.ArgumentParser(prog="python -m runwright.api.generate", description=__doc__)
     parser.add_argument(
@@ -74,4 +74,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check())

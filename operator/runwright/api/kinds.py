@@ -24,7 +24,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class ApiLabel:
     """A label that is part of the API."""
 
     name: str
@@ -34,7 +34,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
+class EditWindow:
     """Which fields may be edited when; the rules hold it."""
 
     fields: tuple[str, ...]
@@ -54,10 +54,10 @@ class Kind:
     """Whether `status` is a subresource, which only its own requests write."""
     selectable_fields: tuple[str, ...] = ()
     """What `--field-selector` can ask for, besides metadata.name and namespace. The API server allows eight."""
-    edits: tuple[Edits, ...] = ()
+    edits: tuple[EditWindow, ...] = ()
     """Empty: every field at any time."""
     rules: tuple[Rule, ...] = ()
-    labels: tuple[Label, ...] = ()
+    labels: tuple[ApiLabel, ...] = ()
     notes: str = ""
     """What the reference page says before its tables."""
 
@@ -101,29 +101,29 @@ PIPELINE_RUN = Kind(
         ".spec.workflow.manifestFrom.configMapKeyRef.name",
     ),
     edits=(
-        Edits(
+        EditWindow(
             ("spec.displayName", "spec.description", "spec.references", "spec.pipeline", "spec.retention"),
             "at any time",
         ),
-        Edits(("spec.workflow", "spec.parameters", "spec.serviceAccountName"), "until the run has its Workflow"),
-        Edits(("spec.shutdown",), "while the run has not ended; it is removed in the edit that retries the run"),
-        Edits(("spec.retries",), "to `status.retries` + 1 while `status.phase` is Failed or Error"),
+        EditWindow(("spec.workflow", "spec.parameters", "spec.serviceAccountName"), "until the run has its Workflow"),
+        EditWindow(("spec.shutdown",), "while the run has not ended; it is removed in the edit that retries the run"),
+        EditWindow(("spec.retries",), "to `status.retries` + 1 while `status.phase` is Failed or Error"),
     ),
     rules=PIPELINE_RUN_RULES,
     labels=(
-        Label(
+        ApiLabel(
             labels.STORAGE_STATE_LABEL,
             pipelinerun.KIND,
             "What is asked for: `Archived`; or `Available`, which is also what its absence means. `storage_state` in the "
             "KFP API. `status.storageState` tells what was carried out.",
         ),
-        Label(
+        ApiLabel(
             labels.DELETE_ON_LABEL,
             pipelinerun.KIND,
             "Date in UTC, such as `2026-11-24`, on which its retention deletes an archived run; the operator writes it.",
         ),
-        Label(labels.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of the PipelineRun that it belongs to."),
-        Label(
+        ApiLabel(labels.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of the PipelineRun that it belongs to."),
+        ApiLabel(
             labels.SHARD_LABEL,
             "Workflow",
             "Name of the shard whose operator looks after the run, where there are several; the operator writes it.",
@@ -186,7 +186,7 @@ PIPELINE_EXPERIMENT = Kind(
         _AGE,
     ),
     labels=(
-        Label(
+        ApiLabel(
             labels.STORAGE_STATE_LABEL,
             pipelineexperiment.KIND,
             "`Archived`; or `Available`, which is also what its absence means. `storage_state` in the KFP API. The runs of an "

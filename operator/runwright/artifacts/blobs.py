@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from runwright.artifacts.places import ArtifactError, AzurePlace, GcsPlace, S3Place, quoted
+from runwright.artifacts.places import ArtifactError, AzurePlace, GcsPlace, S3Place, quote_name
 
 if TYPE_CHECKING:
     from obstore.store import (
@@ -74,7 +74,12 @@ class Blobs:
         except Exception as error:
             # S3 says in which region a bucket is when it was asked in another one.
             region = REGION.search(str(error))
-            if region is None or not isinstance(self._place, S3Place) or self._place.region or not known(error):
+            if (
+                region is None
+                or not isinstance(self._place, S3Place)
+                or self._place.region
+                or not is_store_error(error)
+            ):
                 raise self._failure(error, key) from None
             self._store = await asyncio.to_thread(s3_store, self._place, self._secrets, region[1])
             try:
@@ -102,15 +107,15 @@ class Blobs:
     async def _connected(self) -> S3Store | GCSStore | AzureStore:
         if self._store is None:
             # It reads the machine's certificates: milliseconds.
-            self._store = await asyncio.to_thread(store_of, self._place, self._secrets)
+            self._store = await asyncio.to_thread(connect_store, self._place, self._secrets)
         return self._store
 
     def _failure(self, error: Exception, key: str) -> ArtifactError:
-        return failure(error, self._place, key)
+        return to_artifact_error(error, self._place, key)
 
 
 # -------------------------------------------------------------------------------------------------------------- stores
-def store_of(place: StorePlace, secrets: Mapping[str, str]) -> S3Store | GCSStore | AzureStore:
+def connect_store(place: StorePlace, secrets: Mapping[str, str]) -> S3Store | GCSStore | AzureStore:
     """The library's store for a place.
 
     Where Secrets give the credentials, nothing of the environment's gets beside them: not its session token, nor another
@@ -122,15 +127,17 @@ def store_of(place: StorePlace, secrets: Mapping[str, str]) -> S3Store | GCSStor
         case GcsPlace():
             if secrets:
                 key = secrets["serviceAccountKeySecret"]
-                return GCSStore(place.bucket, service_account_key=key, client_options=client(), retry_config=RETRIES)
-            return GCSStore(place.bucket, client_options=client(), retry_config=RETRIES)
+                return GCSStore(
+                    place.bucket, service_account_key=key, client_options=client_options(), retry_config=RETRIES
+                )
+            return GCSStore(place.bucket, client_options=client_options(), retry_config=RETRIES)
         case AzurePlace():
             provider = azure_credentials(secrets["accountKeySecret"]) if secrets else None
             return AzureStore(
                 place.container,
                 account_name=place.account,
                 endpoint=place.endpoint.rstrip("/"),
-                client_options=client(plain=place.endpoint.startswith("http://")),
+                client_options=client_options(plain=place.endpoint.startswith("http://")),
                 retry_config=RETRIES,
                 credential_provider=provider,
             )
@@ -160,7 +167,7 @@ def s3_store(place: S3Place, secrets: Mapping[str, str], region: str = "") -> S3
     return S3Store(
         place.bucket,
         config=config,
-        client_options=client(plain=place.insecure, authority=secrets.get("caSecret", "")),
+        client_options=client_options(plain=place.insecure, authority=secrets.get("caSecret", "")),
         retry_config=RETRIES,
         credential_provider=s3_credentials(secrets) if secrets.get("accessKeySecret") else None,
     )
@@ -195,7 +202,7 @@ def azure_credentials(key: str) -> Callable[[], AzureAccessKey | AzureSASToken]:
     return provide
 
 
-def client(plain: bool = False, authority: str = "") -> ClientConfig:
+def client_options(plain: bool = False, authority: str = "") -> ClientConfig:
     """How the library connects: over HTTP without TLS only where that is asked for; `authority` is a CA's PEM."""
     options: ClientConfig = {
         "allow_http": plain,
@@ -219,22 +226,22 @@ NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 NO_OBJECT = ("NoSuchKey", "BlobNotFound", "ResourceNotFound", "")
 
 
-def known(error: Exception) -> bool:
+def is_store_error(error: Exception) -> bool:
     """Whether the error is one of the library's, or of a file that is not there: its name for an object that is not."""
     return isinstance(error, BaseError | OSError | ValueError)
 
 
-def failure(error: Exception, place: StorePlace, key: str) -> ArtifactError:
+def to_artifact_error(error: Exception, place: StorePlace, key: str) -> ArtifactError:
     """The library's error as a user can act on it; what is none of its kind is passed on as it is."""
-    if not known(error):
+    if not is_store_error(error):
         raise error
     said = str(error)
-    code, status = first(CODE, said), first(STATUS, said)
+    code, status = first_group(CODE, said), first_group(STATUS, said)
     where = f"bucket {place.store}" if not isinstance(place, AzurePlace) else f"container {place.store}"
     if isinstance(error, FileNotFoundError) and code in NO_BUCKET:
         return ArtifactError("ObjectNotFound", f"{where} is not there")
     if isinstance(error, FileNotFoundError) and code in NO_OBJECT:
-        return ArtifactError("ObjectNotFound", f"{where} has no object of the key {quoted(key)}")
+        return ArtifactError("ObjectNotFound", f"{where} has no object of the key {quote_name(key)}")
     if not status and "root_certificate" in said:
         return ArtifactError("Refused", f"{where}: expected certificates in PEM in the Secret that caSecret names")
     if not status and not place.own_identity and BAD_CREDENTIALS.search(said):
@@ -242,7 +249,9 @@ def failure(error: Exception, place: StorePlace, key: str) -> ArtifactError:
         return ArtifactError("Refused", f"{where}: expected credentials in what {named} names, found what are none")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError | FileNotFoundError) or status.startswith("4"):
         told = ", ".join(part for part in (code, f"HTTP {status}" if status else "") if part)
-        return ArtifactError("Refused", f"{where} refused to give the key {quoted(key)}{f' ({told})' if told else ''}")
+        return ArtifactError(
+            "Refused", f"{where} refused to give the key {quote_name(key)}{f' ({told})' if told else ''}"
+        )
     if place.own_identity and re.search("credential|metadata|identity|token", said, re.IGNORECASE) and not status:
         return ArtifactError(
             "Refused",
@@ -250,7 +259,7 @@ def failure(error: Exception, place: StorePlace, key: str) -> ArtifactError:
             f"expected {OWN_IDENTITY[type(place)]}",
         )
     if isinstance(error, ValueError):
-        return ArtifactError("Unsupported", f"{where}: the key {quoted(key)} cannot be asked for")
+        return ArtifactError("Unsupported", f"{where}: the key {quote_name(key)} cannot be asked for")
     if re.search("certificate|UnknownIssuer|InvalidContentType|CaUsedAsEndEntity", said):
         return ArtifactError(
             "Unreachable", f"{where}: no TLS connection that is trusted; is caSecret or insecure missing?"
@@ -258,7 +267,7 @@ def failure(error: Exception, place: StorePlace, key: str) -> ArtifactError:
     return ArtifactError("Unreachable", f"{where} does not answer{f' (HTTP {status})' if status else ''}")
 
 
-def first(pattern: re.Pattern[str], said: str) -> str:
+def first_group(pattern: re.Pattern[str], said: str) -> str:
     """What the pattern's group matches, or an empty string."""
     found = pattern.search(said)
     return found[1] if found else ""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from runwright.artifacts.packing import Packing, packing_of
-from runwright.artifacts.places import MAX_TOLD, OBJECT_NAME, ArtifactError, Place, place, quoted, told
+from runwright.artifacts.places import MAX_TOLD, OBJECT_NAME, ArtifactError, Place, parse_place, quote_name, quote_names
 from runwright.core.workflow.build import Needs, ObjectRef
-from runwright.core.workflow.kube_yaml import UnreadableError, load_yaml
+from runwright.core.workflow.kube_yaml import UnreadableTextError, load_yaml
 from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.objects import Json, annotations_of, as_mapping, as_text, key_of, spec_of, status_of
 
@@ -26,33 +26,35 @@ class Located:
     packing: Packing
 
 
-def locate(workflow: Json, node_id: str, name: str, objects: Mapping[ObjectRef, Json | None]) -> Located | Needs:
+def locate_artifact(
+    workflow: Json, node_id: str, name: str, objects: Mapping[ObjectRef, Json | None]
+) -> Located | Needs:
     """The place of the node's output artifact. Call again with what `Needs` names; None stands for what is not there.
 
     Raises:
         ArtifactError: there is no such node or artifact, it was collected, or where it is cannot be told or read.
     """
-    node = node_of(workflow, node_id)
-    artifact = artifact_of(workflow, node_id, node, name)
+    node = find_node(workflow, node_id)
+    artifact = find_artifact(workflow, node_id, node, name)
     if artifact.get("deleted") is True:
         raise ArtifactError(
             "ArtifactCollected", "it was deleted from the object store, as the Workflow's artifactGC says"
         )
-    kind = kind_of(artifact, KINDS)
-    if kind and complete(kind, as_mapping(artifact[kind])):
-        return Located(place(kind, as_mapping(artifact[kind]), "the node's outputs"), packing_of(artifact))
+    kind = location_kind(artifact, KINDS)
+    if kind and is_complete_location(kind, as_mapping(artifact[kind])):
+        return Located(parse_place(kind, as_mapping(artifact[kind]), "the node's outputs"), packing_of(artifact))
     key = as_text(as_mapping(artifact.get(kind)).get(KEY_FIELDS.get(kind, "")))
     if not key:
         raise ArtifactError("ArtifactNotFound", "Argo has recorded no place for it: it was not saved")
-    found = elsewhere(workflow, node, objects)
+    found = find_repository(workflow, node, objects)
     if isinstance(found, Needs):
         return found
     origin, kind, fields = found
-    return Located(place(kind, {**fields, KEY_FIELDS.get(kind, "key"): key}, origin), packing_of(artifact))
+    return Located(parse_place(kind, {**fields, KEY_FIELDS.get(kind, "key"): key}, origin), packing_of(artifact))
 
 
 # ------------------------------------------------------------------------------------------------- nodes and artifacts
-def node_of(workflow: Json, node_id: str) -> Json:
+def find_node(workflow: Json, node_id: str) -> Json:
     """The node of this id. Raises ArtifactError."""
     status = status_of(workflow)
     nodes = workflow_nodes(status)
@@ -60,10 +62,10 @@ def node_of(workflow: Json, node_id: str) -> Json:
         return as_mapping(nodes[node_id])
     if not nodes and status.get("offloadNodeStatusVersion"):
         raise ArtifactError("Unsupported", "Argo keeps the nodes of this Workflow in a database of its own")
-    raise ArtifactError("NodeNotFound", f"the run has no node {quoted(node_id)}{some_nodes(nodes)}")
+    raise ArtifactError("NodeNotFound", f"the run has no node {quote_name(node_id)}{suggest_nodes(nodes)}")
 
 
-def node_named(workflow: Json, wanted: str) -> str:
+def find_node_id(workflow: Json, wanted: str) -> str:
     """The id of the node that a person means: by its id, its name, its pod's name, or what is shown for it.
 
     Raises:
@@ -84,13 +86,13 @@ def node_named(workflow: Json, wanted: str) -> str:
         if called:
             ids = ", ".join(called[:MAX_TOLD])
             raise ArtifactError(
-                "NodeNotFound", f"{len(called)} nodes are called {quoted(wanted)}; name one by its id: {ids}"
+                "NodeNotFound", f"{len(called)} nodes are called {quote_name(wanted)}; name one by its id: {ids}"
             )
-    node_of(workflow, wanted)
+    find_node(workflow, wanted)
     return wanted
 
 
-def artifact_of(workflow: Json, node_id: str, node: Json, name: str) -> Json:
+def find_artifact(workflow: Json, node_id: str, node: Json, name: str) -> Json:
     """The output artifact of the node, or of the last attempt that has it; for the root node, also of the Workflow.
 
     A node with retries gets outputs only with the end of its last attempt. Raises ArtifactError.
@@ -102,39 +104,41 @@ def artifact_of(workflow: Json, node_id: str, node: Json, name: str) -> Json:
         candidates.append(as_mapping(status.get("outputs")))
     if node.get("type") == "Retry":
         candidates += [
-            as_mapping(as_mapping(nodes.get(id)).get("outputs")) for id in reversed(texts(node.get("children")))
+            as_mapping(as_mapping(nodes.get(id)).get("outputs")) for id in reversed(as_texts(node.get("children")))
         ]
     for outputs in candidates:
-        for artifact in artifacts(outputs):
+        for artifact in output_artifacts(outputs):
             if artifact.get("name") == name:
                 return artifact
-    there = list(dict.fromkeys(found for outputs in candidates for found in names(outputs)))
+    there = list(dict.fromkeys(found for outputs in candidates for found in artifact_names(outputs)))
     others = [
-        shown(id, other) for id, other in nodes.items() if name in names(as_mapping(as_mapping(other).get("outputs")))
+        describe_node(id, other)
+        for id, other in nodes.items()
+        if name in artifact_names(as_mapping(as_mapping(other).get("outputs")))
     ]
-    hint = f"; it has {told(there)}" if there else "; it has none"
-    hint += f"; {quoted(name)} is one of {told(others)}" if others else ""
-    raise ArtifactError("ArtifactNotFound", f"the node has no output artifact {quoted(name)}{hint}")
+    hint = f"; it has {quote_names(there)}" if there else "; it has none"
+    hint += f"; {quote_name(name)} is one of {quote_names(others)}" if others else ""
+    raise ArtifactError("ArtifactNotFound", f"the node has no output artifact {quote_name(name)}{hint}")
 
 
-def artifacts(outputs: Json) -> list[Json]:
+def output_artifacts(outputs: Json) -> list[Json]:
     """The artifacts of outputs."""
     there = outputs.get("artifacts")
     return [as_mapping(artifact) for artifact in cast("list[object]", there)] if isinstance(there, list) else []
 
 
-def names(outputs: Json) -> list[str]:
+def artifact_names(outputs: Json) -> list[str]:
     """What the artifacts of outputs are called."""
-    return [as_text(artifact.get("name")) for artifact in artifacts(outputs)]
+    return [as_text(artifact.get("name")) for artifact in output_artifacts(outputs)]
 
 
-def some_nodes(nodes: Json) -> str:
+def suggest_nodes(nodes: Json) -> str:
     """Nodes to choose from, for a message: those with artifacts first."""
-    order = sorted(nodes, key=lambda id: not artifacts(as_mapping(as_mapping(nodes[id]).get("outputs"))))
-    return f"; it has {told([shown(id, nodes[id]) for id in order])}"
+    order = sorted(nodes, key=lambda id: not output_artifacts(as_mapping(as_mapping(nodes[id]).get("outputs"))))
+    return f"; it has {quote_names([describe_node(id, nodes[id]) for id in order])}"
 
 
-def shown(node_id: str, node: object) -> str:
+def describe_node(node_id: str, node: object) -> str:
     """A node in a message: its id, and what people know it by."""
     name = as_text(as_mapping(node).get("displayName"))
     return f"{node_id} ({name})" if name and name != node_id else node_id
@@ -166,30 +170,34 @@ DEFAULT_CONFIG_MAP = "artifact-repositories"
 DEFAULT_KEY_ANNOTATION = "workflows.argoproj.io/default-artifact-repository"
 
 
-def kind_of(location: Json, kinds: tuple[str, ...]) -> str:
+def location_kind(location: Json, kinds: tuple[str, ...]) -> str:
     """The kind of a location, or an empty string."""
     return next((kind for kind in kinds if location.get(kind) is not None), "")
 
 
-def complete(kind: str, fields: Json) -> bool:
+def is_complete_location(kind: str, fields: Json) -> bool:
     """Whether the location says all."""
     return all(fields.get(field) for field in COMPLETE[kind])
 
 
-def elsewhere(workflow: Json, node: Json, objects: Mapping[ObjectRef, Json | None]) -> tuple[str, str, Json] | Needs:
+def find_repository(
+    workflow: Json, node: Json, objects: Mapping[ObjectRef, Json | None]
+) -> tuple[str, str, Json] | Needs:
     """Where artifacts of the node are of which only the key is known: who says so, the kind, and its fields.
 
     The template's `archiveLocation`, else the artifact repository that Argo found for the Workflow; for a Workflow that
     does not tell it, what Argo would look for. Raises ArtifactError.
     """
-    location = as_mapping(template_of(workflow, node).get("archiveLocation"))
-    kind = kind_of(location, KINDS)
-    if kind and complete(kind, as_mapping(location[kind])):
-        return f"archiveLocation of template {quoted(template_name(node))}", kind, as_mapping(location[kind])
+    location = as_mapping(find_template(workflow, node).get("archiveLocation"))
+    kind = location_kind(location, KINDS)
+    if kind and is_complete_location(kind, as_mapping(location[kind])):
+        return f"archiveLocation of template {quote_name(template_name(node))}", kind, as_mapping(location[kind])
     status, spec = status_of(workflow), spec_of(workflow)
     resolved = as_mapping(status.get("artifactRepositoryRef"))
     if resolved.get("artifactRepository") is not None:
-        return repository("status.artifactRepositoryRef.artifactRepository", as_mapping(resolved["artifactRepository"]))
+        return repository_location(
+            "status.artifactRepositoryRef.artifactRepository", as_mapping(resolved["artifactRepository"])
+        )
     if resolved.get("default") is True:
         raise ArtifactError("Unsupported", "Argo has no artifact repository for this Workflow, and recorded only a key")
     asked = as_mapping(spec.get("artifactRepositoryRef") or stored_spec(workflow).get("artifactRepositoryRef"))
@@ -202,10 +210,10 @@ def elsewhere(workflow: Json, node: Json, objects: Mapping[ObjectRef, Json | Non
         )
     if config_map not in objects:
         return Needs((config_map,))
-    return repository_in(config_map, objects[config_map], as_text(ref.get("key")))
+    return repository_from_config_map(config_map, objects[config_map], as_text(ref.get("key")))
 
 
-def repository_in(ref: ObjectRef, config_map: Json | None, key: str) -> tuple[str, str, Json]:
+def repository_from_config_map(ref: ObjectRef, config_map: Json | None, key: str) -> tuple[str, str, Json]:
     """The artifact repository that a ConfigMap gives, by a key, or by the one that its annotation names."""
     if config_map is None:
         raise ArtifactError(
@@ -219,19 +227,19 @@ def repository_in(ref: ObjectRef, config_map: Json | None, key: str) -> tuple[st
             "Unsupported", f"{ref}: expected the annotation {DEFAULT_KEY_ANNOTATION} to name one of its keys"
         )
     # No more is told of a ConfigMap, which may be in a namespace that the reader has no right to.
-    origin = f"{ref}, data[{quoted(key)}]"
+    origin = f"{ref}, data[{quote_name(key)}]"
     if key not in data:
         raise ArtifactError("Unsupported", f"{origin}: expected an artifact repository, found no such key")
     try:
         documents = load_yaml(as_text(data[key]))
-    except UnreadableError:
+    except UnreadableTextError:
         raise ArtifactError("Unsupported", f"{origin}: expected YAML, found what cannot be read as such") from None
-    return repository(origin, as_mapping(documents[0] if documents else None))
+    return repository_location(origin, as_mapping(documents[0] if documents else None))
 
 
-def repository(origin: str, fields: Json) -> tuple[str, str, Json]:
+def repository_location(origin: str, fields: Json) -> tuple[str, str, Json]:
     """What an artifact repository says of all its artifacts."""
-    kind = kind_of(fields, REPOSITORY_KINDS)
+    kind = location_kind(fields, REPOSITORY_KINDS)
     if not kind:
         raise ArtifactError("Unsupported", f"{origin}: expected one of {', '.join(REPOSITORY_KINDS)}, found none")
     return origin, kind, as_mapping(fields[kind])
@@ -242,7 +250,7 @@ def template_name(node: Json) -> str:
     return as_text(as_mapping(node.get("templateRef")).get("template")) or as_text(node.get("templateName"))
 
 
-def template_of(workflow: Json, node: Json) -> Json:
+def find_template(workflow: Json, node: Json) -> Json:
     """The node's template as Argo has stored it, or an empty one."""
     stored = as_mapping(status_of(workflow).get("storedTemplates"))
     ref, name = as_mapping(node.get("templateRef")), template_name(node)
@@ -265,6 +273,6 @@ def stored_spec(workflow: Json) -> Json:
     return as_mapping(status_of(workflow).get("storedWorkflowTemplateSpec"))
 
 
-def texts(value: Any) -> list[str]:
+def as_texts(value: Any) -> list[str]:
     """The strings of a list."""
     return [as_text(one) for one in cast("list[object]", value)] if isinstance(value, list) else []

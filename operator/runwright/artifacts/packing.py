@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from runwright.artifacts.unpacker import AsItIs, Chain, Gunzip, PackingError, Unpacker
+from runwright.artifacts.unpacker import Chain, Gunzip, PackingError, Passthrough, Unpacker
 from runwright.artifacts.untar import BLOCK, MAX_NOTE, Untar, tar_entry
 from runwright.artifacts.unzip import Unzip
 from runwright.kube.objects import Json, as_mapping
@@ -35,20 +35,20 @@ def packing_of(artifact: Json) -> Packing:
     return Packing.UNSAID
 
 
-def unpacker(packing: Packing, inflated: Callable[[int], None] = lambda _: None) -> Unpacker:
+def make_unpacker(packing: Packing, inflated: Callable[[int], None] = lambda _: None) -> Unpacker:
     """Undoes the packing. `inflated` is told of every piece that is decompressed, wanted or not; it may raise."""
     match packing:
         case Packing.NONE:
-            return AsItIs()
+            return Passthrough()
         case Packing.TAR:
             return Chain(Gunzip(inflated), Untar())
         case Packing.ZIP:
             return Unzip(inflated)
         case Packing.UNSAID:
-            return Detect(inflated)
+            return DetectTar(inflated)
 
 
-class Detect(Unpacker):
+class DetectTar(Unpacker):
     """Undoes a gzipped tar, and leaves alone what is none, as Argo does where `archive` says nothing."""
 
     def __init__(self, inflated: Callable[[int], None]) -> None:
@@ -74,7 +74,7 @@ class Detect(Unpacker):
             yield from self._chosen.end()
 
     def _choose(self, is_tar: bool) -> Iterator[bytes]:
-        self._chosen = unpacker(Packing.TAR if is_tar else Packing.NONE, self._inflated)
+        self._chosen = make_unpacker(Packing.TAR if is_tar else Packing.NONE, self._inflated)
         seen, self._seen = self._seen, b""
         yield from self._chosen.feed(seen)
 

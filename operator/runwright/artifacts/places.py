@@ -142,7 +142,7 @@ MAX_KEY = 1024
 """Bytes of a key, in S3 and GCS; Azure has as many characters."""
 
 
-def place(kind: str, fields: Json, origin: str) -> Place:
+def parse_place(kind: str, fields: Json, origin: str) -> Place:
     """The place that the fields of a location stand for.
 
     Raises:
@@ -189,7 +189,7 @@ def place(kind: str, fields: Json, origin: str) -> Place:
             )
 
 
-def link_local(host: str) -> bool:
+def is_link_local(host: str) -> bool:
     """Whether HOST or HOST:PORT is an address that stays on the node's own link, in whichever way it is written."""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     parts = name.split(".")
@@ -226,7 +226,7 @@ class Fields:
     def wrong(self, field: str, expected: str) -> ArtifactError:
         """The error for a field; what it holds is told where it is a plain string."""
         found = self.fields.get(field)
-        shown = f", found {quoted(found)}" if isinstance(found, str) and found else ""
+        shown = f", found {quote_name(found)}" if isinstance(found, str) and found else ""
         return ArtifactError("Unsupported", f"{self.origin}.{field}: expected {expected}{shown}")
 
     def refuse(self, field: str, unless: str) -> None:
@@ -245,7 +245,7 @@ class Fields:
         """As `matching`; never a cloud's metadata service, which would answer with credentials of the reader."""
         value = self.matching(field, pattern, expected)
         host = value.partition("://")[2] or value
-        if link_local(host.partition("/")[0]):
+        if is_link_local(host.partition("/")[0]):
             raise self.wrong(field, "the address of an object store")
         return value
 
@@ -276,9 +276,9 @@ class Fields:
             selector = as_mapping(self.fields.get(field))
             if name := as_text(selector.get("name")):
                 if not OBJECT_NAME.fullmatch(name):
-                    raise self.wrong(f"{field}.name", f"the name of a Secret, found {quoted(name)}")
+                    raise self.wrong(f"{field}.name", f"the name of a Secret, found {quote_name(name)}")
                 if not as_text(selector.get("key")):
-                    raise self.wrong(f"{field}.key", f"the key in Secret {quoted(name)}")
+                    raise self.wrong(f"{field}.key", f"the key in Secret {quote_name(name)}")
                 found[field] = SecretKey(name, as_text(selector.get("key")))
         return found
 
@@ -297,13 +297,13 @@ MAX_TOLD = 8
 """Names that a message lists."""
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name in a message, cut and on one line."""
     shown = "".join(char if char.isprintable() else "?" for char in name)
     return f'"{shown if len(shown) <= 253 else shown[:252] + "…"}"'
 
 
-def told(them: list[str]) -> str:
+def quote_names(them: list[str]) -> str:
     """Names in a message."""
-    shown = ", ".join(quoted(name) for name in them[:MAX_TOLD])
+    shown = ", ".join(quote_name(name) for name in them[:MAX_TOLD])
     return (f"{shown} and more" if len(them) > MAX_TOLD else shown) or "none"

@@ -13,9 +13,9 @@ from contextlib import aclosing, contextmanager
 
 from runwright.api.resources import REFERENCED
 from runwright.artifacts.blobs import Blobs, Opened, StorePlace
-from runwright.artifacts.locate import Located, locate
-from runwright.artifacts.packing import Packing, unpacker
-from runwright.artifacts.places import ArtifactError, RawPlace, SecretKey, quoted
+from runwright.artifacts.locate import Located, locate_artifact
+from runwright.artifacts.packing import Packing, make_unpacker
+from runwright.artifacts.places import ArtifactError, RawPlace, SecretKey, quote_name
 from runwright.artifacts.unpacker import PackingError
 from runwright.artifacts.untar import MAX_PADDING, TAR_END, tar_header, tar_padding
 from runwright.core.workflow.build import ObjectRef
@@ -49,33 +49,33 @@ class Artifacts:
         A file is given as it was; a directory as a tar of it, or as the zip where it was saved as one. With `raw`, the
         object as it is in the bucket. Close it (`aclosing`) where not all is read.
         """
-        with told(workflow, node_id, name):
+        with name_artifact_in_errors(workflow, node_id, name):
             located, source = await self._open(workflow, node_id, name)
             packing = Packing.NONE if raw else located.packing
-            async with aclosing(unpacked(source.chunks, packing)) as pieces:
+            async with aclosing(unpack_stream(source.chunks, packing)) as pieces:
                 async for piece in pieces:
                     yield piece
 
     async def read_small(self, workflow: Json, node_id: str, name: str, limit: int) -> bytes:
         """All of an artifact as `read` gives it; TooLarge where it has more than `limit` bytes, packed or unpacked."""
-        with told(workflow, node_id, name):
+        with name_artifact_in_errors(workflow, node_id, name):
             located, source = await self._open(workflow, node_id, name)
             if source.size > limit:
-                raise too_large(limit)
+                raise too_large_error(limit)
             inflated = 0
 
             def count(more: int) -> None:
                 nonlocal inflated
                 inflated += more
                 if inflated > limit + MAX_PADDING:
-                    raise too_large(limit)
+                    raise too_large_error(limit)
 
             whole = bytearray()
-            async with aclosing(unpacked(source.chunks, located.packing, count)) as pieces:
+            async with aclosing(unpack_stream(source.chunks, located.packing, count)) as pieces:
                 async for piece in pieces:
                     whole += piece
                     if len(whole) > limit:
-                        raise too_large(limit)
+                        raise too_large_error(limit)
             return bytes(whole)
 
     async def _open(self, workflow: Json, node_id: str, name: str) -> tuple[Located, Opened]:
@@ -84,7 +84,7 @@ class Artifacts:
         if isinstance(place, RawPlace):
             data = place.data.encode("utf-8", "surrogatepass")
             # Argo packs nothing that the Workflow itself holds.
-            return Located(place, Packing.NONE), Opened(len(data), of_one(data))
+            return Located(place, Packing.NONE), Opened(len(data), single_chunk(data))
         if place.own_identity and self._own_identity_for is not None and place.store not in self._own_identity_for:
             raise ArtifactError(
                 "Refused",
@@ -101,17 +101,17 @@ class Artifacts:
                     raise
                 missing = error
         else:
-            missing = ArtifactError("ObjectNotFound", f"bucket {place.store} has nothing under {quoted(place.key)}")
+            missing = ArtifactError("ObjectNotFound", f"bucket {place.store} has nothing under {quote_name(place.key)}")
         there = [entry async for entry in blobs.list(place.key)]
         if not there:
             raise missing
         whole = sum(size for _, size in there)
-        return Located(place, Packing.NONE), Opened(whole, directory(blobs, place, there))
+        return Located(place, Packing.NONE), Opened(whole, tar_directory(blobs, place, there))
 
     async def _locate(self, workflow: Json, node_id: str, name: str) -> Located:
         objects: dict[ObjectRef, Json | None] = {}
         while True:
-            found = await asyncio.to_thread(locate, workflow, node_id, name, objects)
+            found = await asyncio.to_thread(locate_artifact, workflow, node_id, name, objects)
             if isinstance(found, Located):
                 return found
             for ref in found.objects:
@@ -121,7 +121,7 @@ class Artifacts:
         try:
             return await self._objects.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
         except ApiError as error:
-            raise refused(f"{ref}, which names the bucket", error) from error
+            raise api_refusal(f"{ref}, which names the bucket", error) from error
 
     async def _secrets(self, namespace: str, place: StorePlace) -> dict[str, str]:
         secrets: dict[str, Json | None] = {}
@@ -131,54 +131,54 @@ class Artifacts:
                 try:
                     secrets[wanted.name] = await self._objects.get(SECRETS, Key(namespace, wanted.name))
                 except ApiError as error:
-                    raise refused(f"Secret {quoted(wanted.name)}, which {field} names", error) from error
+                    raise api_refusal(f"Secret {quote_name(wanted.name)}, which {field} names", error) from error
             values[field] = secret_value(field, wanted, namespace, secrets[wanted.name])
         return values
 
 
 def secret_value(field: str, wanted: SecretKey, namespace: str, secret: Json | None) -> str:
     """The text under a key of a Secret. Raises ArtifactError."""
-    where = f"{field}: Secret {quoted(wanted.name)} in namespace {quoted(namespace)}"
+    where = f"{field}: Secret {quote_name(wanted.name)} in namespace {quote_name(namespace)}"
     if secret is None:
         raise ArtifactError("Refused", f"{where} is not there")
     data = as_mapping(secret.get("data"))
     if wanted.key not in data:
-        raise ArtifactError("Refused", f"{where} has no key {quoted(wanted.key)}")
+        raise ArtifactError("Refused", f"{where} has no key {quote_name(wanted.key)}")
     try:
         return base64.b64decode(as_text(data[wanted.key])).decode()
     except (binascii.Error, ValueError):
-        raise ArtifactError("Refused", f"{where}, key {quoted(wanted.key)}: expected text") from None
+        raise ArtifactError("Refused", f"{where}, key {quote_name(wanted.key)}: expected text") from None
 
 
-def refused(what: str, error: ApiError) -> ArtifactError:
+def api_refusal(what: str, error: ApiError) -> ArtifactError:
     """The error for what the API server does not give."""
     if error.code == 403:
         return ArtifactError("Refused", f"not allowed to read {what}: {error.message}")
     return ArtifactError("Unreachable", f"the API server does not give {what}: {error}")
 
 
-def too_large(limit: int) -> ArtifactError:
+def too_large_error(limit: int) -> ArtifactError:
     """The error for more than is wanted."""
     return ArtifactError("TooLarge", f"it has more than {limit} bytes")
 
 
 @contextmanager
-def told(workflow: Json, node_id: str, name: str) -> Generator[None]:
+def name_artifact_in_errors(workflow: Json, node_id: str, name: str) -> Generator[None]:
     """Say in each error which artifact it is about."""
     key = key_of(workflow)
     try:
         yield
     except ArtifactError as error:
-        about = f"run {key.namespace}/{key.name}, node {quoted(node_id)}, artifact {quoted(name)}"
+        about = f"run {key.namespace}/{key.name}, node {quote_name(node_id)}, artifact {quote_name(name)}"
         raise ArtifactError(error.reason, f"{about}: {error.message}") from error
 
 
-async def of_one(data: bytes) -> AsyncIterator[bytes]:
+async def single_chunk(data: bytes) -> AsyncIterator[bytes]:
     """A stream of bytes that are there."""
     yield data
 
 
-async def unpacked(
+async def unpack_stream(
     chunks: AsyncIterator[bytes], packing: Packing, inflated: Callable[[int], None] = lambda _: None
 ) -> AsyncGenerator[bytes]:
     """What a stream of an object's bytes stands for. Each piece is made in a thread: a megabyte takes milliseconds."""
@@ -186,7 +186,7 @@ async def unpacked(
         async for chunk in chunks:
             yield chunk
         return
-    undo = unpacker(packing, inflated)
+    undo = make_unpacker(packing, inflated)
     try:
         async for chunk in chunks:
             made = undo.feed(chunk)
@@ -199,20 +199,22 @@ async def unpacked(
         raise ArtifactError("Unsupported", str(error)) from error
 
 
-async def directory(blobs: Blobs, place: StorePlace, there: list[tuple[str, int]]) -> AsyncIterator[bytes]:
+async def tar_directory(blobs: Blobs, place: StorePlace, there: list[tuple[str, int]]) -> AsyncIterator[bytes]:
     """A tar of the objects under the place's key, each by its name under the directory's."""
     folder = place.key.rstrip("/")
     top = folder.rpartition("/")[2]
     for key, size in there:
         name = key.removeprefix(folder)
         if not name.startswith("/") or any(part in ("", ".", "..") for part in name[1:].split("/")):
-            raise ArtifactError("Unsupported", f"the directory holds an object that is no file of it: {quoted(key)}")
+            raise ArtifactError(
+                "Unsupported", f"the directory holds an object that is no file of it: {quote_name(key)}"
+            )
         yield tar_header(f"{top}{name}", size)
         opened, given = await blobs.open(key), 0
         async for chunk in opened.chunks:
             given += len(chunk)
             yield chunk
         if given != size:
-            raise ArtifactError("Unreachable", f"the object {quoted(key)} was changed while it was read")
+            raise ArtifactError("Unreachable", f"the object {quote_name(key)} was changed while it was read")
         yield tar_padding(size)
     yield TAR_END

@@ -30,7 +30,7 @@ class Unpacker:
         raise NotImplementedError
 
 
-class AsItIs(Unpacker):
+class Passthrough(Unpacker):
     """What was not packed."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:

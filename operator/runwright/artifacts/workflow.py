@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from runwright.api.resources import WORKFLOW_SNAPSHOTS, WORKFLOWS
-from runwright.core.archive.snapshot import unpack
-from runwright.core.workflow.record import controller_run
+from runwright.core.archive.snapshot import unpack_snapshot
+from runwright.core.workflow.record import controller_reference
 from runwright.kube.objects import Json, Key, as_text, metadata_of
 from runwright.ports import ObjectReader
 
@@ -18,10 +18,10 @@ async def kept_workflow(objects: ObjectReader, key: Key, uid: str) -> Json | Non
         return workflow
     snapshot = await objects.get(WORKFLOW_SNAPSHOTS, key)
     if snapshot is not None and owner_uid(snapshot) == uid:
-        return await asyncio.to_thread(unpack, snapshot)
+        return await asyncio.to_thread(unpack_snapshot, snapshot)
     return None
 
 
 def owner_uid(body: Json) -> str:
     """The uid of the run that an object belongs to."""
-    return as_text(controller_run(metadata_of(body)).get("uid"))
+    return as_text(controller_reference(metadata_of(body)).get("uid"))

@@ -20,26 +20,26 @@ from runwright.controller.store import Store
 from runwright.core.decision import (
     Action,
     CollectMetrics,
-    Create,
-    Delete,
+    CreateWorkflow,
     DeleteRun,
+    DeleteWorkflow,
     FindSnapshot,
-    Keep,
-    Label,
-    Look,
     Memory,
-    PutBack,
-    Restart,
-    Retry,
-    ShutDown,
+    ReadAgain,
+    RecreateWorkflow,
+    RestoreWorkflow,
+    RetryWorkflow,
+    SaveSnapshot,
+    SetLabels,
+    ShutDownWorkflow,
 )
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retry.attempt import retry_due
-from runwright.core.retry.reset import has_claims, retried
+from runwright.core.retry.attempt import is_retry_due
+from runwright.core.retry.reset import has_claims, reset_workflow
 from runwright.core.run_record import run_record
-from runwright.core.status.refusals import invalid_run, no_retry, refusal_of, unreadable
+from runwright.core.status.refusals import invalid_run, read_forbidden, refusal_from_error, retry_forbidden
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
-from runwright.core.workflow.ownership import begun
+from runwright.core.workflow.ownership import is_new_attempt
 from runwright.core.workflow.record import ATTEMPT_ANNOTATION, GENERATION_ANNOTATION, SOURCE_ANNOTATION, workflow_record
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping
@@ -90,28 +90,28 @@ class Actions:
     async def carry_out(self, run: RunRecord, seen: Seen, action: Action) -> Observation:
         """Do it. Raises ApiError where the API server refuses or cannot be reached: the caller tries again later."""
         match action:
-            case Look():
+            case ReadAgain():
                 return await self.look(run.key)
-            case Create():
+            case CreateWorkflow():
                 return await self._create(run)
-            case Delete():
+            case DeleteWorkflow():
                 return await self._delete(run, action)
-            case ShutDown():
+            case ShutDownWorkflow():
                 return await self._shut_down(run, action)
             case CollectMetrics(workflow, nodes):
                 self._collector.begin(workflow, nodes)
                 return Observation(run, seen)
-            case Retry(workflow):
+            case RetryWorkflow(workflow):
                 return await self._if_allowed(run, self._retry(run, workflow))
-            case Restart():
+            case RecreateWorkflow():
                 return await self._if_allowed(run, self._restart(run))
-            case Keep(workflow):
+            case SaveSnapshot(workflow):
                 return await self._keep_snapshot(run, workflow)
             case FindSnapshot():
                 return Observation(run, Absent(snapshot=await self._snapshots.there(run)))
-            case PutBack():
+            case RestoreWorkflow():
                 return await self._put_back(run)
-            case Label() | DeleteRun():
+            case SetLabels() | DeleteRun():
                 return await self._change_run(run, seen, action)
 
     # --------------------------------------------------------------------------------------------------------- reads
@@ -171,14 +171,14 @@ class Actions:
             if error.reason == "AlreadyExists":
                 # Ours from before a crash, or somebody else's: its owner tells.
                 return await self.look(run.key)
-            refusal = refusal_of(error.code, error.reason, error.message, error.causes)
+            refusal = refusal_from_error(error.code, error.reason, error.message, error.causes)
             if refusal is None:
                 raise
             return self._refused(run, refusal)
         logger.info("created Workflow %s", run.key)
         return Observation(run, self._kept(created))
 
-    async def _delete(self, run: RunRecord, action: Delete) -> Observation:
+    async def _delete(self, run: RunRecord, action: DeleteWorkflow) -> Observation:
         workflow = action.workflow
         logger.info("deleting Workflow %s (uid %s): %s", workflow.key, workflow.uid, action.why)
         if run.finished:
@@ -193,7 +193,7 @@ class Actions:
         self._store.drop_workflow(workflow.key, workflow.uid)
         return Observation(run, Absent() if run.finished else NotSeen())
 
-    async def _shut_down(self, run: RunRecord, action: ShutDown) -> Observation:
+    async def _shut_down(self, run: RunRecord, action: ShutDownWorkflow) -> Observation:
         workflow = action.workflow
         logger.info("shutting down Workflow %s: %s", workflow.key, action.how.value)
         body = await self._cluster.shut_down_workflow(workflow, action.how)
@@ -216,7 +216,7 @@ class Actions:
                             objects[ref] = await self._cluster.get_object(ref)
                         except ApiError as error:
                             if error.code == 403:
-                                return unreadable(ref, error.message)
+                                return read_forbidden(ref, error.message)
                             raise
                 case Built(workflow):
                     annotations = workflow["metadata"].setdefault("annotations", {})
@@ -252,7 +252,7 @@ class Actions:
         except ApiError as error:
             if error.code != 403:
                 raise
-            return self._refused(run, no_retry(error.message))
+            return self._refused(run, retry_forbidden(error.message))
 
     async def _retry(self, run: RunRecord, known: WorkflowRecord) -> Observation:
         """Set the Workflow back and number the attempt, in one write that fails if anybody else wrote it meanwhile."""
@@ -261,14 +261,14 @@ class Actions:
             self._store.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
         workflow = self._kept(body)
-        if workflow.uid != known.uid or begun(run, workflow) or workflow.phase not in ("Failed", "Error"):
+        if workflow.uid != known.uid or is_new_attempt(run, workflow) or workflow.phase not in ("Failed", "Error"):
             return Observation(run, workflow)
-        reset = await asyncio.to_thread(retried, body, self._clock.now())
+        reset = await asyncio.to_thread(reset_workflow, body, self._clock.now())
         if isinstance(reset, Refusal):
             return self._refused(run, reset)
         await clear_leftovers(self._cluster, run.key, reset.removed)
-        reset_workflow = in_shard(numbered(reset.workflow, run), self._options.shard)
-        written = await self._cluster.replace_workflow(reset_workflow)
+        renewed = in_shard(numbered(reset.workflow, run), self._options.shard)
+        written = await self._cluster.replace_workflow(renewed)
         if written is None:
             return Observation(run, Absent())
         logger.info("retrying Workflow %s: attempt %d, %d nodes anew", run.key, run.retries, len(reset.removed))
@@ -280,7 +280,7 @@ class Actions:
         if body is None:
             return GONE
         run = self.keep_run(body)
-        if run.uid != known.uid or run.deleting or run.archived or not retry_due(run):
+        if run.uid != known.uid or run.deleting or run.archived or not is_retry_due(run):
             return Observation(run, NotSeen())
         removed: frozenset[str] | None = None
         workflow: Json | Refusal | None = await self._snapshots.last_workflow(run)
@@ -288,7 +288,7 @@ class Actions:
             logger.info("the volumes of Workflow %s went with it: beginning anew", run.key)
             workflow = None
         if workflow is not None:
-            reset = await asyncio.to_thread(retried, workflow, self._clock.now())
+            reset = await asyncio.to_thread(reset_workflow, workflow, self._clock.now())
             if isinstance(reset, Refusal):
                 return self._refused(run, reset)
             workflow, removed = reset.workflow, reset.removed
@@ -330,7 +330,7 @@ class Actions:
             return Observation(run, Absent(snapshot=False))
         return await self._create_workflow(run, workflow)
 
-    async def _change_run(self, run: RunRecord, seen: Seen, action: Label | DeleteRun) -> Observation:
+    async def _change_run(self, run: RunRecord, seen: Seen, action: SetLabels | DeleteRun) -> Observation:
         if isinstance(action, DeleteRun):
             logger.info("deleting the run: its retention says so")
             await self._cluster.delete_run(run)

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from runwright.core.decision import NO_MEMORY, Memory
 from runwright.core.metrics.collect import Collected
-from runwright.core.metrics.reports import MAX_FILE, METRICS_OUTPUT, Report, read_file
+from runwright.core.metrics.reports import MAX_FILE, METRICS_OUTPUT, Report, read_metrics_file
 from runwright.core.records import WorkflowRecord
-from runwright.core.workflow.record import output_of, workflow_nodes
+from runwright.core.workflow.record import find_output, workflow_nodes
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, status_of, uid_of
 from runwright.log import run_context
@@ -102,12 +102,12 @@ class Collector:
     async def _read_node(self, workflow: Json, node: str, outputs: Json) -> tuple[list[Report], list[str]]:
         reports: list[Report] = []
         problems: list[str] = []
-        if (parameter := output_of(outputs, "parameters")) is not None:
-            told, problem = read_file(as_text(parameter.get("value")), node)
+        if (parameter := find_output(outputs, "parameters")) is not None:
+            told, problem = read_metrics_file(as_text(parameter.get("value")), node)
             reports += told
             if problem:
                 problems.append(f"node {node}: the output parameter {METRICS_OUTPUT} {problem}")
-        if output_of(outputs, "artifacts") is not None:
+        if find_output(outputs, "artifacts") is not None:
             try:
                 async with self._places, asyncio.timeout(PATIENCE):
                     data = await self._read_artifact(workflow, node)
@@ -116,7 +116,7 @@ class Collector:
             except Exception as error:
                 problems.append(f"node {node}: the artifact {METRICS_OUTPUT} cannot be read: {error}")
             else:
-                told, problem = read_file(data.decode("utf-8", "replace"), node)
+                told, problem = read_metrics_file(data.decode("utf-8", "replace"), node)
                 reports += told
                 if problem:
                     problems.append(f"node {node}: the artifact {METRICS_OUTPUT} {problem}")

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
 from runwright.core.records import RunRecord
-from runwright.core.retention.periods import LastRuns, Times
+from runwright.core.retention.periods import DueTimes, LastRuns
 from runwright.kube.objects import Key
 
 SOON = timedelta(days=1)
@@ -24,7 +24,7 @@ LONGEST_WAIT = timedelta(hours=1)
 class Waiting:
     """A finished run for which nothing is to be done now."""
 
-    times: Times
+    times: DueTimes
     workflow: bool
     """Whether its Workflow was there."""
     now: bool = False
@@ -67,7 +67,7 @@ class FinishedRuns:
             if not last:
                 del self._last[key.namespace]
 
-    def wait(self, run: RunRecord, times: Times, workflow: bool | None, now: datetime) -> None:
+    def wait(self, run: RunRecord, times: DueTimes, workflow: bool | None, now: datetime) -> None:
         """Remember what is due for a run that is settled for now; for an archived one, only what nothing else leads to.
 
         `workflow` tells whether its Workflow is there; None where nobody looked, and what was known before holds.

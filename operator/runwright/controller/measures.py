@@ -31,7 +31,7 @@ from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
 from runwright.controller.store import Store
 from runwright.core.records import RunRecord
-from runwright.core.status.conditions import SUCCEEDED, find
+from runwright.core.status.conditions import SUCCEEDED, find_condition
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.kube.probes import REQUEST_BUCKETS
@@ -157,7 +157,7 @@ class Measures:
             self._queued.observe(max(0.0, (status.started_at - after.created_at).total_seconds()))
         if not after.finished or before.finished or status.phase is None:
             return
-        verdict = find(status.conditions, SUCCEEDED)
+        verdict = find_condition(status.conditions, SUCCEEDED)
         self._finished.labels(after.key.namespace, status.phase.value, verdict.reason if verdict else "").inc()
         if status.started_at is not None and status.finished_at is not None:
             seconds = (status.finished_at - status.started_at).total_seconds()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.core.retention.periods import with_defaults
+from runwright.core.retention.periods import fill_policy
 from runwright.kube.objects import Json, spec_of
 from runwright.ports import Cluster
 
@@ -83,7 +83,7 @@ def policy_in(namespace: str, body: Json, default: RetentionPolicySpec) -> Reten
     """What holds by the policy in an object. Where a field of it cannot be read, nothing does: no default is meant there."""
     spec = dict(spec_of(body))
     try:
-        return with_defaults(RetentionPolicySpec.model_validate(spec), default)
+        return fill_policy(RetentionPolicySpec.model_validate(spec), default)
     except ValidationError as error:
         bad = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
         logger.warning(
@@ -91,4 +91,4 @@ def policy_in(namespace: str, body: Json, default: RetentionPolicySpec) -> Reten
         )
     readable = RetentionPolicySpec.model_validate({name: value for name, value in spec.items() if name not in bad})
     unread = [name for name, field in RetentionPolicySpec.model_fields.items() if field.alias in bad]
-    return with_defaults(readable, default.model_copy(update=dict.fromkeys(unread)))
+    return fill_policy(readable, default.model_copy(update=dict.fromkeys(unread)))

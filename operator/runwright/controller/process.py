@@ -22,7 +22,7 @@ from runwright.adapters.traffic import fence_writes, observe_requests
 from runwright.controller.election import LEASE_SECONDS, Election
 from runwright.controller.measures import Measures
 from runwright.controller.term import Term, TermOptions
-from runwright.core.metrics.series import chosen_labels
+from runwright.core.metrics.series import parse_labels
 from runwright.kube.clock import SystemClock
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
@@ -60,7 +60,7 @@ async def run_operator(options: OperatorOptions) -> None:
     at the start, and ValueError or OSError for a probe address that cannot be used, or labels that there are not. An API
     server that goes away later is waited for.
     """
-    chosen_labels(options.term.run_metrics_labels)
+    parse_labels(options.term.run_metrics_labels)
     configuration = await configure(options.kubeconfig, options.context)
     fence = Fence(always=options.lease is None)
     measures = Measures(options.term.shard.name, leads=lambda: fence.open)

@@ -15,10 +15,10 @@ from runwright.controller.policies import Policies
 from runwright.controller.store import Store, later
 from runwright.core.archive.storage import POLL
 from runwright.core.decision import AT_ONCE, NOTHING, Decision, Memory
-from runwright.core.finished import settled
+from runwright.core.finished import is_settled
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention.periods import NO_TERMS, Terms, terms_of, times_of
+from runwright.core.retention.periods import NO_TERMS, RetentionTerms, due_times, retention_terms
 from runwright.core.status.patch import merge_patch
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.errors import ApiError
@@ -87,7 +87,7 @@ class Reconciler:
                     # The watch tells of the write, and the next decision is made then.
                     return seconds(decision)
                 observed = Observation(written, observed.seen)
-            elif run.deleting or (run.finished and settled(run)):
+            elif run.deleting or (run.finished and is_settled(run)):
                 return self._settle(run, observed.seen, terms, decision)
             else:
                 if decision == NOTHING:
@@ -136,20 +136,20 @@ class Reconciler:
             return wait
         return min(wait, POLL.total_seconds()) if wait is not None else POLL.total_seconds()
 
-    async def _terms(self, run: RunRecord) -> Terms:
+    async def _terms(self, run: RunRecord) -> RetentionTerms:
         """How long the run is kept. Whoever is superfluous now that it has ended is looked at in its turn."""
         if not run.finished or run.deleting:
             self.finished.drop(run.key)
             return NO_TERMS
         policy = await self._policies.of(run.key.namespace)
         if run.archived:
-            return terms_of(run, policy, surplus=False)
+            return retention_terms(run, policy, surplus=False)
         surplus, beyond = self.finished.put(run, policy)
         if beyond is not None and self.finished.wake(beyond):
             self._wake(beyond)
-        return terms_of(run, policy, surplus)
+        return retention_terms(run, policy, surplus)
 
-    def _settle(self, run: RunRecord, seen: Seen, terms: Terms, decision: Decision) -> float | None:
+    def _settle(self, run: RunRecord, seen: Seen, terms: RetentionTerms, decision: Decision) -> float | None:
         """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""
         told = self._store.run(run.key)
         if told is not None and (told.uid != run.uid or later(told.resource_version, run.resource_version)):
@@ -160,7 +160,7 @@ class Reconciler:
             return None
         now = self._clock.now()
         known = None if isinstance(seen, NotSeen) else isinstance(seen, WorkflowRecord | Kept)
-        self.finished.wait(run, times_of(run, terms), known, now)
+        self.finished.wait(run, due_times(run, terms), known, now)
         wait = self.finished.seconds(run.key, False, now)
         if wait == 0.0 and known is not None:
             # Something is due and cannot be done now.

@@ -9,14 +9,22 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from runwright.core.metrics.series import METRIC, Chosen, Labels, Sample, newest_first, sample, select
+from runwright.core.metrics.series import (
+    METRIC,
+    ChosenLabel,
+    Labels,
+    Sample,
+    sample_metrics,
+    select_series,
+    sort_samples,
+)
 from runwright.kube.objects import Json, Key
 
 
 class RunSeries(Collector):
     """What the runs that are available have reported, told whenever somebody asks."""
 
-    def __init__(self, labels: tuple[Chosen, ...], limit: int) -> None:
+    def __init__(self, labels: tuple[ChosenLabel, ...], limit: int) -> None:
         """At most `limit` series are told; with 0, nothing is remembered."""
         self._labels = labels
         self._limit = limit
@@ -25,7 +33,7 @@ class RunSeries(Collector):
 
     def put(self, key: Key, run: Json) -> None:
         """The run as it is now."""
-        found = sample(run, self._labels) if self._limit else None
+        found = sample_metrics(run, self._labels) if self._limit else None
         if found is None:
             self._samples.pop(key, None)
             return
@@ -42,7 +50,7 @@ class RunSeries(Collector):
     def collect(self) -> Iterable[Metric]:
         if not self._limit:
             return
-        series, beyond = select(newest_first(self._samples), self._limit)
+        series, beyond = select_series(sort_samples(self._samples), self._limit)
         of_run = [label.name for label in self._labels if label.of_run is not None]
         of_metric = [METRIC, *(label.name for label in self._labels if label.of_run is None)]
         told = GaugeMetricFamily(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from runwright.core.archive.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored
+from runwright.core.archive.snapshot import (
+    belongs_to_run,
+    holds_workflow,
+    is_of_current_attempt,
+    is_of_later_attempt,
+    pack_snapshot,
+    restore_workflow,
+)
 from runwright.core.records import RunRecord
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
@@ -23,7 +30,7 @@ class Snapshots:
 
         Raises ApiError where the API server refuses or cannot be reached, and where another one is at it (Conflict).
         """
-        snapshot = await asyncio.to_thread(pack, run, workflow)
+        snapshot = await asyncio.to_thread(pack_snapshot, run, workflow)
         if snapshot is None:
             return 0
         size = len(snapshot["data"])
@@ -33,9 +40,9 @@ class Snapshots:
             if error.reason != "AlreadyExists":
                 raise
             there = await self._cluster.get_snapshot(run.key)
-            if there is not None and await asyncio.to_thread(holds, there, run, workflow):
+            if there is not None and await asyncio.to_thread(holds_workflow, there, run, workflow):
                 return size
-            if there is not None and of_later_attempt(there, run, snapshot):
+            if there is not None and is_of_later_attempt(there, run, snapshot):
                 raise ApiError(409, "Conflict", "a snapshot of a later attempt is there") from error
             # Of an earlier attempt, or of an earlier run of this name.
             if there is not None:
@@ -46,18 +53,18 @@ class Snapshots:
     async def there(self, run: RunRecord) -> bool:
         """Whether there is a snapshot of the attempt that the run's status tells of."""
         snapshot = await self._cluster.get_snapshot(run.key)
-        return snapshot is not None and of_attempt(snapshot, run)
+        return snapshot is not None and is_of_current_attempt(snapshot, run)
 
     async def finished_workflow(self, run: RunRecord) -> dict[str, Any] | None:
         """The Workflow of the run's last attempt as it is to be put back; None where no snapshot has it."""
         snapshot = await self._cluster.get_snapshot(run.key)
-        if snapshot is None or not of_attempt(snapshot, run):
+        if snapshot is None or not is_of_current_attempt(snapshot, run):
             return None
-        return await asyncio.to_thread(restored, snapshot, run)
+        return await asyncio.to_thread(restore_workflow, snapshot, run)
 
     async def last_workflow(self, run: RunRecord) -> dict[str, Any] | None:
         """The Workflow of the last attempt of which something was kept, which may be an earlier one."""
         snapshot = await self._cluster.get_snapshot(run.key)
-        if snapshot is None or not belongs(snapshot, run):
+        if snapshot is None or not belongs_to_run(snapshot, run):
             return None
-        return await asyncio.to_thread(restored, snapshot, run)
+        return await asyncio.to_thread(restore_workflow, snapshot, run)

@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 
 from runwright.core.records import RunRecord, WorkflowRecord
-from runwright.core.workflow.ownership import begun
+from runwright.core.workflow.ownership import is_new_attempt
 from runwright.kube.objects import Key
 
 
@@ -148,7 +148,7 @@ def outdates(kept: RunRecord | WorkflowRecord | None, new: RunRecord | WorkflowR
 
 def tells_the_end(run: RunRecord, workflow: WorkflowRecord) -> bool:
     """Whether the run says already how this Workflow ended."""
-    return run.finished and not begun(run, workflow)
+    return run.finished and not is_new_attempt(run, workflow)
 
 
 def later(version: str, other: str) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from runwright.controller.queue import WorkQueue
 from runwright.controller.store import Store
 from runwright.controller.workers import cut_off
-from runwright.core.retention.periods import day_of
+from runwright.core.retention.periods import utc_day
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.ports import Clock, Cluster, Identity
@@ -86,7 +86,7 @@ class Sweep:
         At the start those of any day before too, and where the last look was long ago: nobody has come back for them.
         """
         now = self._clock.now()
-        days = tuple(day_of(now + timedelta(days=away)) for away in (-1, 0, 1))
+        days = tuple(utc_day(now + timedelta(days=away)) for away in (-1, 0, 1))
         overdue = self._swept_at is None or now - self._swept_at > ONE_DAY
         listed = self._cluster.list_expiring_runs(() if overdue else days)
         found = await self._look_at(listed, lambda run: run.delete_on <= days[-1])

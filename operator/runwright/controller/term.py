@@ -27,7 +27,7 @@ from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
 from runwright.controller.watches import Watches
 from runwright.controller.workers import WORKERS, work
-from runwright.core.metrics.series import DEFAULT_LABELS, chosen_labels
+from runwright.core.metrics.series import DEFAULT_LABELS, parse_labels
 from runwright.core.shard import EVERYTHING, Shard
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.clock import SystemClock
@@ -86,7 +86,7 @@ class Term:
             Artifacts(cluster, options.artifact_buckets),
         )
         self._reconcile = measures.timed(self._reconciler.reconcile)
-        series = RunSeries(chosen_labels(options.run_metrics_labels), options.run_metrics_limit)
+        series = RunSeries(parse_labels(options.run_metrics_labels), options.run_metrics_limit)
         self._unregister = measures.watch_over(self._store, self._reconciler.finished, self._queue, series)
         registry = watch_registry(Intake(self._store, self._queue, policies, series))
         register_login(registry, login)

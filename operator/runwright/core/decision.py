@@ -9,10 +9,10 @@ from typing import Literal
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.states import Phase, Shutdown
-from runwright.core.metrics.collect import NOTHING_COLLECTED, STILL_READING, Collected, uncollected, with_metrics
+from runwright.core.metrics.collect import NOTHING_COLLECTED, STILL_READING, Collected, add_metrics, uncollected_nodes
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
-from runwright.core.status.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find, set_condition
-from runwright.core.status.mirror import urgency
+from runwright.core.status.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find_condition, set_condition
+from runwright.core.status.mirror import write_urgency
 
 FIRST_WRITE_DELAY = timedelta(seconds=2)
 """How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write.
@@ -47,17 +47,17 @@ NO_MEMORY = Memory()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReadAgain:
     """Read the run and then its Workflow from the API server and decide again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Create:
+class CreateWorkflow:
     """Read the run from the API server, create its Workflow, and decide again with what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class DeleteWorkflow:
     """Delete exactly this Workflow and decide again."""
 
     workflow: WorkflowRecord
@@ -66,7 +66,7 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class ShutDown:
+class ShutDownWorkflow:
     """Tell Argo to end this Workflow early, and decide again with what the API server made of that."""
 
     workflow: WorkflowRecord
@@ -82,19 +82,19 @@ class CollectMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class RetryWorkflow:
     """Set this failed Workflow back to where it failed, as the attempt that the run asks for, and decide again."""
 
     workflow: WorkflowRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
+class RecreateWorkflow:
     """Begin the attempt that the run asks for without a Workflow: from its snapshot, else from the run's spec."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class SaveSnapshot:
     """See to it that there is a snapshot of this finished Workflow, and decide again."""
 
     workflow: WorkflowRecord
@@ -106,12 +106,12 @@ class FindSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class PutBack:
+class RestoreWorkflow:
     """Create the run's Workflow from its snapshot, finished as it was, and decide again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class SetLabels:
     """Set these labels of the run, if it is still as it was read, and decide again; None takes one away."""
 
     labels: tuple[tuple[str, str | None], ...]
@@ -123,17 +123,17 @@ class DeleteRun:
 
 
 Action = (
-    Look
-    | Create
-    | Delete
-    | ShutDown
+    ReadAgain
+    | CreateWorkflow
+    | DeleteWorkflow
+    | ShutDownWorkflow
     | CollectMetrics
-    | Retry
-    | Restart
-    | Keep
+    | RetryWorkflow
+    | RecreateWorkflow
+    | SaveSnapshot
     | FindSnapshot
-    | PutBack
-    | Label
+    | RestoreWorkflow
+    | SetLabels
     | DeleteRun
 )
 
@@ -173,77 +173,77 @@ AT_ONCE = timedelta(0)
 """As `requeue_after` of a status: decide again as soon as it is written."""
 
 
-def tell(
+def decide_mirror(
     run: RunRecord, workflow: WorkflowRecord, status: PipelineRunStatus, now: datetime, memory: Memory
 ) -> Decision:
     """Write what a Workflow makes of the run's status, with the metrics that its nodes have left.
 
     The end is told with the last of them: whoever waits for it finds them.
     """
-    if nodes := uncollected(workflow, memory.collected):
+    if nodes := uncollected_nodes(workflow, memory.collected):
         if not memory.collecting:
             return Decision(action=CollectMetrics(workflow, nodes))
         if workflow.finished:
             return Decision(requeue_after=STILL_READING)
-    return write(run, with_metrics(run, status, memory.collected, now), now, memory)
+    return decide_write(run, add_metrics(run, status, memory.collected, now), now, memory)
 
 
-def write(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
+def decide_write(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
     """Write the status if it says something new and its time has come; else come back when it has."""
-    haste = urgency(run.status, status)
+    haste = write_urgency(run.status, status)
     if haste is None:
         return NOTHING
     due = memory.written_at + haste.value if memory.written_at else now
-    if run.status.phase is None and status.phase is Phase.PENDING and not find(status.conditions, STALLED):
+    if run.status.phase is None and status.phase is Phase.PENDING and not find_condition(status.conditions, STALLED):
         due = run.created_at + FIRST_WRITE_DELAY
     wait = due - now
     # A longer wait than there can be means that the clock has stepped back.
     if timedelta(0) < wait <= (haste.value or FIRST_WRITE_DELAY):
         return Decision(requeue_after=wait)
-    return Decision(status=status, notices=notices(run.status, status))
+    return Decision(status=status, notices=status_notices(run.status, status))
 
 
-def after_refusal(run: RunRecord, now: datetime, memory: Memory, action: Action) -> Decision:
+def decide_after_refusal(run: RunRecord, now: datetime, memory: Memory, action: Action) -> Decision:
     """Try again what was refused, when it is time; at once what was not, or is not known to have been.
 
     A refusal that the status does not tell was not written: only another try gives its reason again.
     """
-    stalled = find(run.status.conditions, STALLED)
+    stalled = find_condition(run.status.conditions, STALLED)
     current = stalled is not None and stalled.status == "True" and stalled.observed_generation == run.generation
     if stalled is None or not current or memory.refused_at is None or memory.refused_generation != run.generation:
         return Decision(action=action)
     if not memory.refusal_heals:
         return NOTHING
-    delay = retry_delay(stalled.last_transition_time, memory.refused_at)
+    delay = refusal_backoff(stalled.last_transition_time, memory.refused_at)
     wait = memory.refused_at + delay - now
     # A longer wait than the delay means that the clock has stepped back.
     return Decision(requeue_after=wait) if timedelta(0) < wait <= delay else Decision(action=action)
 
 
-def retry_delay(since: datetime, now: datetime) -> timedelta:
+def refusal_backoff(since: datetime, now: datetime) -> timedelta:
     """Wait before the next try of a creation that has been refused since then: half as long again, in bounds."""
     return min(MAX_RETRY, max(MIN_RETRY, (now - since) / 2))
 
 
-def stall_finished(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
+def stall_finished_run(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
     """What a finished run asks for cannot be done now: it stays as it ended and says why; tried again where that may heal."""
     conditions = set_condition(
         run.status.conditions, STALLED, "True", refusal.reason, refusal.message, now=now, generation=run.generation
     )
     status = run.status.model_copy(update={"observed_generation": run.generation, "conditions": conditions})
-    decision = write(run, status, now, memory)
-    stalled = find(conditions, STALLED)
+    decision = decide_write(run, status, now, memory)
+    stalled = find_condition(conditions, STALLED)
     if not refusal.heals or stalled is None:
         return decision
-    wait = retry_delay(stalled.last_transition_time, now)
+    wait = refusal_backoff(stalled.last_transition_time, now)
     return Decision(status=decision.status, notices=decision.notices, requeue_after=wait)
 
 
-def notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:
+def status_notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:
     """What a person should notice in the step from one status to the next: that a run failed, or waits for somebody."""
     told: list[Notice] = []
     for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True"), (METRICS_COLLECTED, "False")):
-        before, after = find(old.conditions, kind), find(new.conditions, kind)
+        before, after = find_condition(old.conditions, kind), find_condition(new.conditions, kind)
         if after is None or after.status != bad:
             continue
         if before is None or (before.status, before.reason) != (after.status, after.reason):

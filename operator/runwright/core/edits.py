@@ -29,42 +29,42 @@ class Edit:
     """Whether it cannot become so."""
 
 
-Decision = Callable[[Json], Edit]
+Editor = Callable[[Json], Edit]
 
 
-def phase_of(run: Json) -> str:
+def run_phase(run: Json) -> str:
     """The run's phase; empty before the first one."""
     return as_text(status_of(run).get("phase"))
 
 
-def retry_is_due(run: Json) -> bool:
+def is_retry_requested(run: Json) -> bool:
     """Whether a retry is asked for that the status does not tell of yet."""
-    asked, done = counter_of(run, "spec"), counter_of(run, "status")
-    return phase_of(run) in FAILED_PHASES and asked > done
+    asked, done = retry_counter(run, "spec"), retry_counter(run, "status")
+    return run_phase(run) in FAILED_PHASES and asked > done
 
 
-def ended(run: Json) -> bool:
+def has_ended(run: Json) -> bool:
     """Whether the run has ended, with all attempts that were asked for."""
-    return phase_of(run) in ENDED_PHASES and not retry_is_due(run)
+    return run_phase(run) in ENDED_PHASES and not is_retry_requested(run)
 
 
-def archived(run: Json) -> bool:
+def is_labeled_archived(run: Json) -> bool:
     """Whether the run is to be archived."""
     labels = labels_of(run)
     return labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED
 
 
-def terminate(how: Shutdown) -> Decision:
+def shutdown_edit(how: Shutdown) -> Editor:
     """End the run early; `Stop` can become `Terminate`, nothing else."""
 
     def decide(run: Json) -> Edit:
         now = as_text(spec_of(run).get("shutdown"))
-        if ended(run):
+        if has_ended(run):
             if now:
-                return Edit(f"unchanged: it was terminated and has ended as {phase_of(run)}")
-            return Edit(f"it has ended as {phase_of(run)}: there is nothing left to terminate", refused=True)
-        if retry_is_due(run):
-            return Edit(f"retry {counter_of(run, 'spec')} has not begun: terminate it when it has", refused=True)
+                return Edit(f"unchanged: it was terminated and has ended as {run_phase(run)}")
+            return Edit(f"it has ended as {run_phase(run)}: there is nothing left to terminate", refused=True)
+        if is_retry_requested(run):
+            return Edit(f"retry {retry_counter(run, 'spec')} has not begun: terminate it when it has", refused=True)
         if now in (how, Shutdown.TERMINATE):
             return Edit(f"unchanged: it is ending already (spec.shutdown is {now})")
         return Edit("terminated" if how is Shutdown.TERMINATE else "stopped", {"spec": {"shutdown": how.value}})
@@ -72,41 +72,41 @@ def terminate(how: Shutdown) -> Decision:
     return decide
 
 
-def retry(run: Json) -> Edit:
+def retry_edit(run: Json) -> Edit:
     """Try what failed again; takes a shutdown back, and a run out of the archive, in the same edit."""
-    if retry_is_due(run):
-        return Edit(f"unchanged: retry {counter_of(run, 'spec')} is asked for already")
-    if phase_of(run) not in FAILED_PHASES:
-        now = f"is {phase_of(run)}" if phase_of(run) else "has not begun"
+    if is_retry_requested(run):
+        return Edit(f"unchanged: retry {retry_counter(run, 'spec')} is asked for already")
+    if run_phase(run) not in FAILED_PHASES:
+        now = f"is {run_phase(run)}" if run_phase(run) else "has not begun"
         return Edit(f"it {now}: only a run that is Failed or Error can be retried", refused=True)
-    number = counter_of(run, "status") + 1
+    number = retry_counter(run, "status") + 1
     spec: dict[str, Any] = {"retries": number}
     patch: dict[str, Any] = {"spec": spec}
     said = f"retried (retry {number})"
     if spec_of(run).get("shutdown"):
         spec["shutdown"] = None
-    if archived(run):
+    if is_labeled_archived(run):
         patch["metadata"] = {"labels": {STORAGE_STATE_LABEL: None}}
         said = f"unarchived and {said}"
     return Edit(said, patch)
 
 
-def archive(run: Json) -> Edit:
+def archive_edit(run: Json) -> Edit:
     """Archive the run, once it has ended."""
-    if archived(run):
+    if is_labeled_archived(run):
         return Edit("unchanged: it is archived already")
     patch = {"metadata": {"labels": {STORAGE_STATE_LABEL: StorageState.ARCHIVED.value}}}
-    return Edit("archived" if ended(run) else "will be archived when it has ended", patch)
+    return Edit("archived" if has_ended(run) else "will be archived when it has ended", patch)
 
 
-def unarchive(run: Json) -> Edit:
+def unarchive_edit(run: Json) -> Edit:
     """Bring the run back."""
-    if not archived(run):
+    if not is_labeled_archived(run):
         return Edit("unchanged: it is not archived")
     return Edit("unarchived", {"metadata": {"labels": {STORAGE_STATE_LABEL: None}}})
 
 
-def counter_of(run: Json, part: str) -> int:
+def retry_counter(run: Json, part: str) -> int:
     """`retries` of the spec or the status; 0 where it is absent."""
     value = as_mapping(run.get(part)).get("retries")
     return value if isinstance(value, int) else 0

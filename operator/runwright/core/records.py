@@ -11,7 +11,7 @@ from runwright.api.states import Shutdown
 from runwright.kube.objects import Key
 
 
-class Source(StrEnum):
+class SourceField(StrEnum):
     """Which of the four fields of `spec.workflow` a run uses."""
 
     MANIFEST = "manifest"
@@ -43,7 +43,7 @@ class RunRecord:
     generation: int
     created_at: datetime
     status: PipelineRunStatus = field(default_factory=PipelineRunStatus)
-    source: Source = Source.INVALID
+    source: SourceField = SourceField.INVALID
     deleting: bool = False
     source_digest: str = ""
     """Of what the Workflow is made from; empty where the run has its Workflow, since it cannot change then."""

@@ -16,7 +16,7 @@ from runwright.api.duration import duration_of
 from runwright.api.labels import DELETE_ON_LABEL, IMPORTED_ANNOTATION, STORAGE_STATE_LABEL
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.states import Shutdown, StorageState
-from runwright.core.records import Periods, RunRecord, Source
+from runwright.core.records import Periods, RunRecord, SourceField
 from runwright.kube.objects import Json, as_mapping, as_text, as_time, key_of, metadata_of, spec_of
 
 SOURCE_FIELDS = ("workflow", "parameters", "serviceAccountName")
@@ -26,9 +26,9 @@ def run_record(body: Json) -> RunRecord:
     """What the decision needs of a PipelineRun."""
     metadata, spec = metadata_of(body), spec_of(body)
     workflow = as_mapping(spec.get("workflow"))
-    sources = [source for source in Source if source and workflow.get(source) is not None]
+    sources = [source for source in SourceField if source and workflow.get(source) is not None]
     shutdown = as_text(spec.get("shutdown"))
-    status = run_status(body.get("status"))
+    status = read_run_status(body.get("status"))
     generation, retries = metadata.get("generation"), spec.get("retries")
     labels = as_mapping(metadata.get("labels"))
     return RunRecord(
@@ -38,20 +38,20 @@ def run_record(body: Json) -> RunRecord:
         generation=generation if isinstance(generation, int) else 0,
         created_at=as_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
         status=status,
-        source=sources[0] if len(sources) == 1 else Source.INVALID,
+        source=sources[0] if len(sources) == 1 else SourceField.INVALID,
         deleting=metadata.get("deletionTimestamp") is not None,
         source_digest="" if status.workflow else source_digest(spec),
         shutdown=Shutdown(shutdown) if shutdown in list(Shutdown) else None,
         retries=retries if isinstance(retries, int) else 0,
         archived=labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED,
         delete_on=as_text(labels.get(DELETE_ON_LABEL)),
-        periods=periods(as_mapping(spec.get("retention"))),
+        periods=read_periods(as_mapping(spec.get("retention"))),
         imported=IMPORTED_ANNOTATION in as_mapping(metadata.get("annotations")),
-        owned_elsewhere=owned_elsewhere(labels, as_mapping(metadata.get("annotations"))),
+        owned_elsewhere=is_owned_elsewhere(labels, as_mapping(metadata.get("annotations"))),
     )
 
 
-def periods(retention: Json) -> Periods:
+def read_periods(retention: Json) -> Periods:
     """`spec.retention`; what is no duration is left out."""
     known: dict[str, timedelta] = {}
     for name in ("archiveAfter", "deleteAfter", "keepWorkflow"):
@@ -71,7 +71,7 @@ OWNER_LABELS = (
 OWNER_ANNOTATIONS = ("argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name")
 
 
-def owned_elsewhere(labels: Json, annotations: Json) -> bool:
+def is_owned_elsewhere(labels: Json, annotations: Json) -> bool:
     """Whether Argo CD, Flux or Helm has put its mark on the object."""
     return any(name in labels for name in OWNER_LABELS) or any(name in annotations for name in OWNER_ANNOTATIONS)
 
@@ -82,7 +82,7 @@ def source_digest(spec: Json) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:32]
 
 
-def run_status(value: object) -> PipelineRunStatus:
+def read_run_status(value: object) -> PipelineRunStatus:
     """A run's status, without those of its fields that cannot be read: a newer version may have written them.
 
     What is left still tells whether the run has had a Workflow and whether it has ended, so it is not started again.

@@ -68,7 +68,7 @@ class Shard:
 EVERYTHING = Shard()
 
 
-def shard_of(name: str, selector: str) -> Shard:
+def parse_shard(name: str, selector: str) -> Shard:
     """The shard of this name and label selector, such as `team in (a,b)`; EVERYTHING where both are empty.
 
     Raises ValueError where one is missing, or cannot be read.
@@ -79,10 +79,10 @@ def shard_of(name: str, selector: str) -> Shard:
         raise ValueError(f"the name of a shard, {name!r}: expected up to 63 of a-z, 0-9, - and .")
     if not selector.strip():
         raise ValueError(f"shard {name!r} has no selector: expected labels of its runs, such as team=a")
-    return Shard(name, selector, requirements_of(selector))
+    return Shard(name, selector, parse_selector(selector))
 
 
-def requirements_of(selector: str) -> tuple[Requirement, ...]:
+def parse_selector(selector: str) -> tuple[Requirement, ...]:
     """The parts of a label selector. Raises ValueError where it cannot be read."""
     found: list[Requirement] = []
     at = 0
@@ -93,13 +93,13 @@ def requirements_of(selector: str) -> tuple[Requirement, ...]:
                 break
         else:
             raise ValueError(f"label selector {selector!r}: cannot be read from {selector[at : at + 30]!r} on")
-        found.append(requirement_of(part))
+        found.append(parse_requirement(part))
         if part.end() == len(selector):
             return tuple(found)
         at = part.end() + 1
 
 
-def requirement_of(part: re.Match[str]) -> Requirement:
+def parse_requirement(part: re.Match[str]) -> Requirement:
     """What one part of a selector asks for."""
     groups = part.groupdict()
     if "not" in groups:

@@ -30,7 +30,7 @@ def shutdown_due(run: RunRecord, workflow: WorkflowRecord) -> Shutdown | None:
     return run.shutdown if STRENGTH[run.shutdown] > STRENGTH.get(workflow.shutdown, 0) else None
 
 
-def reason_of(workflow: WorkflowRecord, phase: Phase) -> str:
+def succeeded_reason(workflow: WorkflowRecord, phase: Phase) -> str:
     """The reason of the condition Succeeded: the phase, but for a Workflow that is or was being shut down.
 
     A Workflow that succeeded all the same, since it was at its end, is Succeeded.

@@ -15,7 +15,7 @@ from kubernetes.aio import client
 from runwright import __version__
 from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.adapters.login import configure, default_namespace
-from runwright.artifacts.locate import node_named
+from runwright.artifacts.locate import find_node_id
 from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
 from runwright.kube.objects import Json, Key, uid_of
@@ -56,7 +56,7 @@ async def download(options: DownloadOptions) -> None:
         cluster = KubernetesCluster(api)
         namespace = options.run.namespace or default_namespace(options.kubeconfig, options.context)
         workflow = await workflow_of(cluster, Key(namespace, options.run.name))
-        node = await asyncio.to_thread(node_named, workflow, options.node)
+        node = await asyncio.to_thread(find_node_id, workflow, options.node)
         async with aclosing(Artifacts(cluster).read(workflow, node, options.artifact, raw=options.raw)) as pieces:
             if options.output is None:
                 await write(sys.stdout.buffer, pieces, Progress(options.artifact))

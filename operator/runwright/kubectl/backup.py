@@ -20,13 +20,13 @@ from runwright.adapters.own_objects import KubernetesObjects
 from runwright.adapters.watching import Watching
 from runwright.api import pipelineexperiment, pipelinerun, retentionpolicy, workflowsnapshot
 from runwright.core.archive.portable import (
-    begun,
-    came_from,
-    exported,
-    imported,
-    imported_run,
-    imported_snapshot,
-    owner_of,
+    controller_uid,
+    exported_uid,
+    has_phase,
+    prepare_imported_run,
+    prepare_imported_snapshot,
+    strip_for_export,
+    strip_for_import,
 )
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, uid_of
@@ -98,7 +98,7 @@ async def write_objects(
 
 def write(file: BinaryIO, body: Json, counts: Counter[str]) -> None:
     """One line."""
-    file.write(json.dumps(exported(body), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    file.write(json.dumps(strip_for_export(body), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
     counts[as_text(body.get("kind"))] += 1
 
 
@@ -157,21 +157,21 @@ class Importer:
             body = {**body, "metadata": {**metadata_of(body), "namespace": self._namespace}}
         match kind:
             case "ConfigMap":
-                made = await made_or_there(self._objects.create_config_map(imported(body)))
+                made = await made_or_there(self._objects.create_config_map(strip_for_import(body)))
             case pipelinerun.KIND:
                 made = await self._run(body)
             case workflowsnapshot.KIND:
                 made = await self._snapshot(body)
             case _:
-                made = await made_or_there(self._objects.create(PLURALS[kind], imported(body)))
+                made = await made_or_there(self._objects.create(PLURALS[kind], strip_for_import(body)))
         self._counts[kind if made else f"{kind} that was there"] += 1
 
     async def _run(self, run: Json) -> bool:
         key, plural = key_of(run), pipelinerun.PLURAL
-        await made_or_there(self._objects.create(plural, imported_run(run)))
+        await made_or_there(self._objects.create(plural, prepare_imported_run(run)))
         there = await self._objects.get(plural, key)
-        if there is None or not begun(run) or begun(there) or came_from(there) != uid_of(run):
-            return there is not None and came_from(there) == uid_of(run)
+        if there is None or not has_phase(run) or has_phase(there) or exported_uid(there) != uid_of(run):
+            return there is not None and exported_uid(there) == uid_of(run)
         # Its uid, so that the status is not written to another run of this name.
         patch = {"metadata": {"uid": uid_of(there)}, "status": run["status"]}
         await self._objects.patch(plural, key, patch, "status")
@@ -179,9 +179,11 @@ class Importer:
 
     async def _snapshot(self, snapshot: Json) -> bool:
         run = await self._objects.get(pipelinerun.PLURAL, key_of(snapshot))
-        if run is None or came_from(run) != owner_of(snapshot):
+        if run is None or exported_uid(run) != controller_uid(snapshot):
             return False
-        return await made_or_there(self._objects.create(workflowsnapshot.PLURAL, imported_snapshot(snapshot, run)))
+        return await made_or_there(
+            self._objects.create(workflowsnapshot.PLURAL, prepare_imported_snapshot(snapshot, run))
+        )
 
 
 async def made_or_there(creation: Awaitable[Any]) -> bool:

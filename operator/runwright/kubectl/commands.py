@@ -138,28 +138,28 @@ def wait_command(goal: str, timeout: timedelta | None, **given: Any) -> None:
 @click.option("--stop", is_flag=True, help="Let exit handlers run.")
 def terminate_command(stop: bool, **given: Any) -> None:
     """End runs early."""
-    run_command(edit_runs(chosen(given), edits.terminate(Shutdown.STOP if stop else Shutdown.TERMINATE)))
+    run_command(edit_runs(chosen(given), edits.shutdown_edit(Shutdown.STOP if stop else Shutdown.TERMINATE)))
 
 
 @click.command("retry")
 @chosen_options
 def retry_command(**given: Any) -> None:
     """Run again what failed, and keep what succeeded. A run that is archived comes back first, in the same edit."""
-    run_command(edit_runs(chosen(given), edits.retry))
+    run_command(edit_runs(chosen(given), edits.retry_edit))
 
 
 @click.command("archive")
 @chosen_options
 def archive_command(**given: Any) -> None:
     """Archive runs: they stay, their Workflows and pods go."""
-    run_command(edit_runs(chosen(given), edits.archive))
+    run_command(edit_runs(chosen(given), edits.archive_edit))
 
 
 @click.command("unarchive")
 @chosen_options
 def unarchive_command(**given: Any) -> None:
     """Bring archived runs back, with their Workflows."""
-    run_command(edit_runs(chosen(given), edits.unarchive))
+    run_command(edit_runs(chosen(given), edits.unarchive_edit))
 
 
 @click.command("delete")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from runwright.adapters.requests import METADATA_ONLY
-from runwright.core.edits import Decision
+from runwright.core.edits import Editor
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key, key_of, uid_of, version_of
 from runwright.kubectl.listing import read_all, selectors
@@ -32,7 +32,7 @@ class Chosen:
     archived: bool = False
 
 
-async def edit_runs(chosen: Chosen, decide: Decision) -> None:
+async def edit_runs(chosen: Chosen, decide: Editor) -> None:
     """Edit each run. Raises Exit (1) where one of them could not be, after all were tried."""
 
     async def one(here: Session, key: Key) -> None:
@@ -89,7 +89,7 @@ async def keys_of(here: Session, chosen: Chosen) -> list[Key]:
     return [key_of(item) for item in items]
 
 
-async def edit(here: Session, key: Key, decide: Decision) -> str:
+async def edit(here: Session, key: Key, decide: Editor) -> str:
     """Carry out what was decided of the run as it is now, in one write that fails if anybody else wrote it meanwhile.
 
     Gives what to tell of it. Raises ApiError, and CommandError where it is refused.

@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
 from runwright.adapters.watching import Watching
-from runwright.artifacts.locate import node_named
+from runwright.artifacts.locate import find_node_id
 from runwright.artifacts.places import ArtifactError
 from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
-from runwright.core.edits import ended
+from runwright.core.edits import has_ended
 from runwright.core.workflow.record import node_status, workflow_nodes
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of, status_of, uid_of
@@ -149,7 +149,7 @@ class Reader:
         run = await self._here.run(self._key)
         pods = [pod_log(one, self._options.container) async for one in all_of(self._pods())]
         workflow = await self._workflow(run)
-        node = await asyncio.to_thread(node_named, workflow, self._options.node) if self._options.node else ""
+        node = await asyncio.to_thread(find_node_id, workflow, self._options.node) if self._options.node else ""
         chosen = sorted(
             (pod for pod in pods if not node or pod.node == node), key=lambda pod: (pod.begun, pod.key.name)
         )
@@ -170,7 +170,7 @@ class Reader:
         run = await self._here.run(self._key)
         node = ""
         if self._options.node:
-            node = await asyncio.to_thread(node_named, await self._workflow(run), self._options.node)
+            node = await asyncio.to_thread(find_node_id, await self._workflow(run), self._options.node)
         streams: dict[Key, asyncio.Task[None]] = {}
 
         def start(pod: PodLog) -> None:
@@ -205,7 +205,7 @@ class Reader:
                 if kind == "DELETED" or (kind == SYNCED and not there):
                     raise no_run(self._key)
                 there = True
-                if kind != SYNCED and ended(run):
+                if kind != SYNCED and has_ended(run):
                     return
 
     async def _workflow(self, run: Json) -> Json:
@@ -243,7 +243,7 @@ class Reader:
         where = f"run {self._key.name}" + (f", node {self._options.node}" if self._options.node else "")
         if pods:
             return f"{where}: no container {self._options.container!r} has begun to run in its {len(pods)} pods"
-        archived = "; Argo has archived no logs of it (archiveLogs)" if ended(run) else ""
+        archived = "; Argo has archived no logs of it (archiveLogs)" if has_ended(run) else ""
         return f"{where}: it has no pods{archived}"
 
     def _end(self) -> None:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import cast
 
 from runwright.artifacts.workflow import kept_workflow
-from runwright.core.edits import ended
-from runwright.core.run_record import run_status
-from runwright.core.status.mirror import duration
+from runwright.core.edits import has_ended
+from runwright.core.run_record import read_run_status
+from runwright.core.status.mirror import format_duration
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import (
     Json,
@@ -84,7 +84,7 @@ async def tree_of(here: Session, run: Json, *, brief: bool) -> Tree:
             tree = await asyncio.to_thread(tree_of_workflow, workflow)
             if tree.nodes:
                 return tree
-    status = run_status(run.get("status"))
+    status = read_run_status(run.get("status"))
     return tree_of_status(key.name, status.nodes or (), status.nodes_omitted or 0)
 
 
@@ -120,7 +120,7 @@ def summary(run: Json, at: datetime) -> list[str]:
         "Created": as_text(metadata_of(run).get("creationTimestamp")),
         "Started": as_text(status.get("startedAt")),
         "Finished": as_text(status.get("finishedAt")),
-        "Duration": as_text(status.get("duration")) or duration(begun, finished or at) or "",
+        "Duration": as_text(status.get("duration")) or format_duration(begun, finished or at) or "",
         "Retries": str(status.get("retries") or ""),
         "Storage": as_text(status.get("storageState")),
     }
@@ -180,7 +180,7 @@ async def read_changes(here: Session, key: Key, newest: asyncio.Queue[Json]) -> 
             there = True
             if kind != SYNCED:
                 newest.put_nowait(run)
-                if ended(run):
+                if has_ended(run):
                     return
 
 
@@ -194,7 +194,7 @@ async def show_changes(here: Session, key: Key, newest: asyncio.Queue[Json], *, 
         if fresh:
             tree = await tree_of(here, run, brief=brief)
         view.show(run, tree, now())
-        if ended(run):
+        if has_ended(run):
             return run
         try:
             async with asyncio.timeout(LIVE_SECONDS):
@@ -212,7 +212,7 @@ class Screen:
     def show(self, run: Json, tree: Tree, at: datetime) -> None:
         """Draw it in place of what was drawn before; all of it, however long, once the run has ended."""
         lines = live_lines(run, tree, at, shutil.get_terminal_size())
-        if ended(run):
+        if has_ended(run):
             lines = described(run, tree, at)
         back = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
         say(back + "\n".join(lines) + "\n")

@@ -16,7 +16,7 @@ from runwright.api.resources import API_VERSION
 from runwright.core.records import Refusal
 from runwright.core.workflow.build import BuildOptions, Needs, ObjectRef, build_workflow
 from runwright.core.workflow.expect import Refused
-from runwright.core.workflow.kube_yaml import UnreadableError, load_yaml
+from runwright.core.workflow.kube_yaml import UnreadableTextError, load_yaml
 from runwright.core.workflow.manifest import read_manifest
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, spec_of
@@ -82,7 +82,7 @@ def document_of(given: str) -> Json | None:
     """The one object in the text; None where it cannot be read so, which `read_manifest` tells more of."""
     try:
         documents = load_yaml(given)
-    except UnreadableError:
+    except UnreadableTextError:
         return None
     return as_mapping(documents[0]) if len(documents) == 1 else None
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from runwright.api.pipelinerun import NodeStatus
 from runwright.core.retry.node_graph import NodeGraph
-from runwright.core.status.mirror import duration
-from runwright.core.workflow.nodes import age
+from runwright.core.status.mirror import format_duration
+from runwright.core.workflow.nodes import node_order
 from runwright.core.workflow.record import node_status, workflow_nodes
 from runwright.kube.objects import Json, key_of, status_of
 
@@ -55,7 +55,7 @@ def tree_of_workflow(workflow: Json) -> Tree:
     nodes = {id: node_status(id, node) for id, node in graph.nodes.items()}
     within: dict[str, list[str]] = {}
     roots: list[str] = []
-    for id in sorted(nodes, key=lambda one: age(nodes[one])):
+    for id in sorted(nodes, key=lambda one: node_order(nodes[one])):
         if nodes[id].type in HIDDEN:
             continue
         above = next((one for one in graph.enclosers(id) if nodes[one].type not in HIDDEN), graph.owner.get(id))
@@ -91,7 +91,7 @@ def lines_of(tree: Tree, limit: int) -> tuple[list[Line], int]:
 def took(node: NodeStatus, now: datetime) -> str:
     """How long a node has gone on, or went on."""
     end = node.finished_at or (now if node.phase in ("Running", "Pending") else None)
-    return duration(node.started_at, end) or ""
+    return format_duration(node.started_at, end) or ""
 
 
 def rows_of(lines: Iterable[Line], now: datetime, *, wide: bool) -> list[tuple[str, ...]]:

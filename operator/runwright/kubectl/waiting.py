@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from runwright.api.states import Phase
-from runwright.core.edits import ENDED_PHASES, FAILED_PHASES, archived, ended, phase_of
+from runwright.core.edits import ENDED_PHASES, FAILED_PHASES, has_ended, is_labeled_archived, run_phase
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, status_of
 from runwright.kubectl.editing import Chosen, keys_of
@@ -32,16 +32,16 @@ GOALS = (END, *(phase.value.lower() for phase in Phase), ARCHIVED)
 def reached(run: Json, goal: str) -> bool:
     """Whether it has come to it. A retry that is asked for and has not begun counts: the run has not ended."""
     if goal == END:
-        return ended(run)
+        return has_ended(run)
     if goal == ARCHIVED:
-        return archived(run) and status_of(run).get("storageState") == "Archived"
-    phase = phase_of(run)
-    return phase.lower() == goal and (phase not in ENDED_PHASES or ended(run))
+        return is_labeled_archived(run) and status_of(run).get("storageState") == "Archived"
+    phase = run_phase(run)
+    return phase.lower() == goal and (phase not in ENDED_PHASES or has_ended(run))
 
 
 def out_of_reach(run: Json, goal: str) -> bool:
     """Whether it cannot come to it any more, without somebody's doing: it has ended otherwise."""
-    return goal not in (END, ARCHIVED) and ended(run) and not reached(run, goal)
+    return goal not in (END, ARCHIVED) and has_ended(run) and not reached(run, goal)
 
 
 async def until(here: Session, key: Key, goal: str) -> Json:
@@ -64,13 +64,13 @@ async def until(here: Session, key: Key, goal: str) -> Json:
 def outcome(run: Json) -> str:
     """What became of the run, in few words."""
     message = as_text(status_of(run).get("message"))
-    said = f"it has ended as {phase_of(run)}" if ended(run) else f"it is {phase_of(run) or 'not begun'}"
+    said = f"it has ended as {run_phase(run)}" if has_ended(run) else f"it is {run_phase(run) or 'not begun'}"
     return f"{said}: {' '.join(message.split())}" if message else said
 
 
 def code_of(run: Json) -> int:
     """The exit code for a run that has ended."""
-    return ENDED_BADLY if phase_of(run) in FAILED_PHASES else 0
+    return ENDED_BADLY if run_phase(run) in FAILED_PHASES else 0
 
 
 async def wait_runs(chosen: Chosen, goal: str, limit: timedelta | None) -> None:
@@ -87,7 +87,7 @@ async def wait_runs(chosen: Chosen, goal: str, limit: timedelta | None) -> None:
                 complain(error)
                 return
             codes[key] = code_of(run) if goal == END else 0
-            say(f"{reference(key.name)} {phase_of(run) if goal != ARCHIVED else 'archived'}\n")
+            say(f"{reference(key.name)} {run_phase(run) if goal != ARCHIVED else 'archived'}\n")
 
         try:
             async with asyncio.timeout(limit.total_seconds() if limit is not None else None):

@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Sequence
 
-from runwright.core.metrics.reports import Report, ReportStatus, Result, report
+from runwright.core.metrics.reports import Report, ReportStatus, Result, add_reports
 from runwright.core.run_record import run_record
 from runwright.kube.errors import ApiError
 from runwright.service.contract.run_pb2 import ReportRunMetricsResponse, RunMetric
@@ -40,7 +40,7 @@ class ReportMetrics:
         for tried in range(TRIES):
             record = run_record(found.body)
             held = record.status.metrics or []
-            after, results = report(held, reports)
+            after, results = add_reports(held, reports)
             if len(after) == len(held):
                 return response(results)
             status = {"metrics": [one.model_dump(mode="json", by_alias=True) for one in after]}

@@ -13,11 +13,11 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from runwright.api.states import Shutdown
-from runwright.artifacts.locate import node_named
+from runwright.artifacts.locate import find_node_id
 from runwright.artifacts.places import ArtifactError
 from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
-from runwright.core.edits import Decision, archive, retry, terminate, unarchive
+from runwright.core.edits import Editor, archive_edit, retry_edit, shutdown_edit, unarchive_edit
 from runwright.core.workflow.build import Built, Needs, ObjectRef
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, annotations_of, metadata_of
@@ -206,7 +206,7 @@ class RunService:
             raise ServiceError(Code.NOT_FOUND, f"{what} not found.: the run has no Workflow, and none was kept")
         limit, data = self._options.max_artifact, bytearray()
         try:
-            node = await asyncio.to_thread(node_named, workflow, request.node_id)
+            node = await asyncio.to_thread(find_node_id, workflow, request.node_id)
             async with aclosing(self._artifacts.read(workflow, node, request.artifact_name, raw=True)) as pieces:
                 async for piece in pieces:
                     data += piece
@@ -226,11 +226,11 @@ class RunService:
 
     async def archive_run(self, request: ArchiveRunRequest, call: Call) -> Empty:
         """ArchiveRun; of an archived run, it changes nothing. Raises ServiceError."""
-        return await self._edit(request.id, call, archive)
+        return await self._edit(request.id, call, archive_edit)
 
     async def unarchive_run(self, request: UnarchiveRunRequest, call: Call) -> Empty:
         """UnarchiveRun; of an available run, it changes nothing. Raises ServiceError."""
-        return await self._edit(request.id, call, unarchive)
+        return await self._edit(request.id, call, unarchive_edit)
 
     async def delete_run(self, request: DeleteRunRequest, call: Call) -> Empty:
         """DeleteRun, with its Workflow and pods. Raises ServiceError."""
@@ -243,7 +243,7 @@ class RunService:
         Raises ServiceError.
         """
         failed = f"Terminate run failed: Failed to terminate run {request.run_id}"
-        return await self._edit(request.run_id, call, terminate(Shutdown.STOP), Code.INVALID_ARGUMENT, failed)
+        return await self._edit(request.run_id, call, shutdown_edit(Shutdown.STOP), Code.INVALID_ARGUMENT, failed)
 
     async def retry_run(self, request: RetryRunRequest, call: Call) -> Empty:
         """RetryRun, which takes the run out of the archive; where a retry is asked for already, that is the one.
@@ -251,7 +251,7 @@ class RunService:
         Raises ServiceError.
         """
         failed = "Retry run failed: Workflow must be Failed/Error to retry"
-        return await self._edit(request.run_id, call, retry, Code.ABORTED, failed)
+        return await self._edit(request.run_id, call, retry_edit, Code.ABORTED, failed)
 
     async def report_run_metrics(self, request: ReportRunMetricsRequest, call: Call) -> ReportRunMetricsResponse:
         """ReportRunMetrics: each metric by itself, in order. Raises ServiceError where there is no such run."""
@@ -260,7 +260,7 @@ class RunService:
         return await self._metrics.report(await self._runs.read(request.run_id, key), request.metrics)
 
     async def _edit(
-        self, id: str, call: Call, decide: Decision, code: Code = Code.ABORTED, failed: str = "Edit run failed"
+        self, id: str, call: Call, decide: Editor, code: Code = Code.ABORTED, failed: str = "Edit run failed"
     ) -> Empty:
         """Carry out what is decided of the run as it is now; anew where somebody else writes it meanwhile.
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from runwright.api.crd import custom_resource_definition
-from runwright.api.generate import CHECKOUT, crd_file, drift, generated, main, reference_file
+from runwright.api.generate import CHECKOUT, crd_file, drift, generated, reference_file, write_or_check
 from runwright.api.kinds import KINDS, PIPELINE_RUN, Kind
 
 
@@ -36,14 +36,14 @@ def test_kustomize_and_the_chart_install_every_crd():
 
 
 def test_check_shows_what_differs_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["--root", str(tmp_path)]) == 0
-    assert main(["--check", "--root", str(tmp_path)]) == 0
+    assert write_or_check(["--root", str(tmp_path)]) == 0
+    assert write_or_check(["--check", "--root", str(tmp_path)]) == 0
     file = tmp_path / crd_file(PIPELINE_RUN)
     file.write_text(file.read_text().replace("- prun\n", "- pr\n"))
     before = file.read_text()
     capsys.readouterr()
 
-    assert main(["--check", "--root", str(tmp_path)]) == 1
+    assert write_or_check(["--check", "--root", str(tmp_path)]) == 1
 
     shown = capsys.readouterr()
     changed = [line.split() for line in shown.out.splitlines() if line.startswith(("+ ", "- "))]
@@ -53,8 +53,8 @@ def test_check_shows_what_differs_and_writes_nothing(tmp_path: Path, capsys: pyt
 
 
 def test_a_missing_file_is_drift_and_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["--check", "--root", str(tmp_path)]) == 1
+    assert write_or_check(["--check", "--root", str(tmp_path)]) == 1
     shown = capsys.readouterr().out
     assert all(str(reference_file(kind)) in shown for kind in KINDS)
-    assert main(["--root", str(tmp_path)]) == 0
+    assert write_or_check(["--root", str(tmp_path)]) == 0
     assert drift(tmp_path) == ""

@@ -175,7 +175,7 @@ async def test_azure_with_a_shared_access_signature(store: Store, monkeypatch: p
 
 
 async def test_gcs_with_a_service_accounts_key(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(blobs, "client", lambda: {"allow_http": True})
+    monkeypatch.setattr(blobs, "client_options", lambda: {"allow_http": True})
     account = {
         "gcs_base_url": f"http://{store.host}",
         "disable_oauth": True,

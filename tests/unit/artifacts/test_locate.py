@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from runwright.artifacts.locate import Located, locate, node_named
+from runwright.artifacts.locate import Located, find_node_id, locate_artifact
 from runwright.artifacts.packing import Packing
 from runwright.artifacts.places import ArtifactError, GcsPlace, RawPlace, S3Place, SecretKey
 from runwright.core.workflow.build import Needs, ObjectRef
@@ -36,14 +36,14 @@ def workflow(*artifacts: dict[str, Any], repository: dict[str, Any] | None = Non
 
 
 def located(body: dict[str, Any], node: str = "train-1", name: str = "model", **objects: Any) -> Located:
-    found = locate(body, node, name, {DEFAULT: objects.get("default")} if objects else {})
+    found = locate_artifact(body, node, name, {DEFAULT: objects.get("default")} if objects else {})
     assert isinstance(found, Located)
     return found
 
 
 def refused(body: dict[str, Any], node: str = "train-1", name: str = "model", **objects: Any) -> tuple[str, str]:
     with pytest.raises(ArtifactError) as caught:
-        locate(body, node, name, {DEFAULT: objects.get("default")} if objects else {})
+        locate_artifact(body, node, name, {DEFAULT: objects.get("default")} if objects else {})
     return caught.value.reason, caught.value.message
 
 
@@ -109,7 +109,7 @@ def test_the_template_of_the_workflow_template_that_the_workflow_was_made_from()
 
 
 def test_the_config_map_that_argo_would_read():
-    assert locate(workflow(KEY), "train-1", "model", {}) == Needs((DEFAULT,))
+    assert locate_artifact(workflow(KEY), "train-1", "model", {}) == Needs((DEFAULT,))
     config = {
         "metadata": {"annotations": {"workflows.argoproj.io/default-artifact-repository": "mine"}},
         "data": {"mine": json.dumps({"s3": S3}), "other": "s3:\n  bucket: no\n"},
@@ -121,9 +121,9 @@ def test_the_config_map_that_the_workflow_names():
     body = workflow(KEY)
     body["spec"]["artifactRepositoryRef"] = {"configMap": "repos", "key": "b"}
     ref = ObjectRef("ConfigMap", "repos", "team")
-    assert locate(body, "train-1", "model", {}) == Needs((ref,))
+    assert locate_artifact(body, "train-1", "model", {}) == Needs((ref,))
     config = {"data": {"b": "s3:\n  bucket: artifacts\n  endpoint: minio:9000\n"}}
-    found = locate(body, "train-1", "model", {ref: config})
+    found = locate_artifact(body, "train-1", "model", {ref: config})
     assert isinstance(found, Located) and getattr(found.place, "bucket", "") == "artifacts"
 
 
@@ -131,7 +131,9 @@ def test_the_config_map_that_argo_found():
     """What Argo before 3.1 recorded: the reference alone."""
     found = {"configMap": "artifact-repositories", "key": "a", "namespace": "argo"}
     body = workflow(KEY, artifactRepositoryRef=found)
-    assert locate(body, "train-1", "model", {}) == Needs((ObjectRef("ConfigMap", "artifact-repositories", "argo"),))
+    assert locate_artifact(body, "train-1", "model", {}) == Needs(
+        (ObjectRef("ConfigMap", "artifact-repositories", "argo"),)
+    )
 
 
 ANNOTATED = {"metadata": {"annotations": {"workflows.argoproj.io/default-artifact-repository": "a"}}}
@@ -253,7 +255,7 @@ def test_no_workflow_raises_anything_else(anything: Any, artifact: Any):
         workflow(KEY, repository={"s3": anything}, storedTemplates=artifact),
     ):
         try:
-            locate(body, "train-1", "model", {DEFAULT: {"data": {"a": json.dumps(anything)}, **ANNOTATED}})
+            locate_artifact(body, "train-1", "model", {DEFAULT: {"data": {"a": json.dumps(anything)}, **ANNOTATED}})
         except ArtifactError as error:
             assert error.message
 
@@ -262,24 +264,24 @@ def test_no_workflow_raises_anything_else(anything: Any, artifact: Any):
 def test_a_node_by_what_it_is_called():
     body = workflow(KEY)
     body["status"]["nodes"]["train-2"] = {"name": "train.fit(0)", "displayName": "fit(0)"}
-    assert node_named(body, "train-1") == "train-1"
-    assert node_named(body, "fit") == "train-1"
-    assert node_named(body, "train.fit") == "train-1"
-    assert node_named(body, "train-some-template-2") == "train-2"
-    assert node_named(body, "train.fit(0)") == "train-2"
+    assert find_node_id(body, "train-1") == "train-1"
+    assert find_node_id(body, "fit") == "train-1"
+    assert find_node_id(body, "train.fit") == "train-1"
+    assert find_node_id(body, "train-some-template-2") == "train-2"
+    assert find_node_id(body, "train.fit(0)") == "train-2"
 
 
 def test_a_node_that_several_are_called_like():
     body = workflow(KEY)
     body["status"]["nodes"]["train-2"] = {"name": "train.b.fit", "displayName": "fit"}
     with pytest.raises(ArtifactError, match='2 nodes are called "fit"; name one by its id: train-1, train-2'):
-        node_named(body, "fit")
+        find_node_id(body, "fit")
 
 
 def test_a_node_that_nobody_is_called_like():
     for wanted in ("nope", "train-x-3", ""):
         with pytest.raises(ArtifactError, match=f'the run has no node "{wanted}"'):
-            node_named(workflow(KEY), wanted)
+            find_node_id(workflow(KEY), wanted)
 
 
 def test_secrets_of_the_repository():

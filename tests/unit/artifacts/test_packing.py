@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.artifacts.packing import Packing, packing_of, unpacker
+from runwright.artifacts.packing import Packing, make_unpacker, packing_of
 from runwright.artifacts.unpacker import PIECE, PackingError
 from runwright.artifacts.untar import MAX_PADDING, TAR_END, pax_size, tar_header, tar_padding
 
@@ -26,7 +26,7 @@ def cuts(data: bytes, size: int) -> list[bytes]:
 
 
 def undone(packing: Packing, chunks: Iterable[bytes], count: Callable[[int], None] = lambda _: None) -> bytes:
-    undo = unpacker(packing, count)
+    undo = make_unpacker(packing, count)
     pieces = [piece for chunk in chunks for piece in undo.feed(chunk)] + list(undo.end())
     assert all(0 < len(piece) <= PIECE for piece in pieces)
     return b"".join(pieces)

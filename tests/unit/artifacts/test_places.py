@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from runwright.artifacts.places import ArtifactError, AzurePlace, S3Place, SecretKey, link_local, place, quoted
+from runwright.artifacts.places import (
+    ArtifactError,
+    AzurePlace,
+    S3Place,
+    SecretKey,
+    is_link_local,
+    parse_place,
+    quote_name,
+)
 
 S3 = {"endpoint": "minio:9000", "bucket": "b", "key": "k"}
 GCS = {"bucket": "b", "key": "k"}
@@ -16,7 +24,7 @@ SECRET = {"name": "creds", "key": "a"}
 
 def refused(kind: str, fields: dict[str, Any]) -> str:
     with pytest.raises(ArtifactError) as caught:
-        place(kind, fields, "here")
+        parse_place(kind, fields, "here")
     assert caught.value.reason == "Unsupported"
     return caught.value.message
 
@@ -53,7 +61,7 @@ def test_a_key_that_may_mean_another_one(key: str):
     "key", ["k", "a/b", "dir/", "a b", "a%2e%2e/b", "...", "a..b/c", "é+?#&=", "-", "~", "a\\..\\b"]
 )
 def test_a_key_that_means_itself(key: str):
-    assert getattr(place("s3", {**S3, "key": key}, "here"), "key", "") == key
+    assert getattr(parse_place("s3", {**S3, "key": key}, "here"), "key", "") == key
 
 
 @pytest.mark.parametrize("bucket", ["", "a/b", "..", ".", "a?x", "a#x", "-a", "a b", "{{inputs.parameters.b}}", "a@b"])
@@ -74,7 +82,7 @@ def test_an_endpoint_of_s3_is_a_host(endpoint: str):
     "endpoint", ["minio", "minio.ns.svc:9000", "10.0.0.1:9000", "[2001:db8::1]:9000", "s3.amazonaws.com"]
 )
 def test_endpoints_of_s3(endpoint: str):
-    assert getattr(place("s3", {**S3, "endpoint": endpoint}, "here"), "endpoint", "") == endpoint
+    assert getattr(parse_place("s3", {**S3, "endpoint": endpoint}, "here"), "endpoint", "") == endpoint
 
 
 METADATA = ["169.254.169.254", "169.254.169.254:80", "2852039166", "0xA9FEA9FE", "0251.0376.0251.0376", "169.254.43518"]
@@ -84,7 +92,7 @@ METADATA_6 = ["[::ffff:169.254.169.254]:80", "[fd00:ec2::254]", "[fe80::1]"]
 @pytest.mark.parametrize("host", METADATA + METADATA_6)
 def test_a_metadata_service_is_no_object_store(host: str):
     """It would answer with credentials of whoever reads, and the caller would get them as an artifact."""
-    assert link_local(host)
+    assert is_link_local(host)
     assert "expected the address of an object store" in refused("s3", {**S3, "endpoint": host, "insecure": True})
     azure = {**AZURE, "endpoint": f"http://{host}", "useSDKCreds": False, "accountKeySecret": SECRET}
     assert "expected the address of an object store" in refused("azure", azure)
@@ -94,12 +102,12 @@ def test_a_metadata_service_is_no_object_store(host: str):
     "host", ["10.0.0.1", "minio", "1", "255.255.255.255.255", "[2001:db8::1]:80", "4294967296", "a.1"]
 )
 def test_other_addresses(host: str):
-    assert not link_local(host)
+    assert not is_link_local(host)
 
 
 def test_secrets_of_s3():
     both = {"accessKeySecret": SECRET, "secretKeySecret": {"name": "creds", "key": "b"}}
-    found = place("s3", {**S3, **both, "caSecret": {"name": "ca", "key": "c"}, "roleARN": "arn"}, "here")
+    found = parse_place("s3", {**S3, **both, "caSecret": {"name": "ca", "key": "c"}, "roleARN": "arn"}, "here")
     assert isinstance(found, S3Place)
     assert found.secrets == {
         "accessKeySecret": SecretKey("creds", "a"),
@@ -108,7 +116,7 @@ def test_secrets_of_s3():
     }
     assert not found.own_identity
     # Argo takes a Secret without a name for none, and a token only with its keys.
-    found = place(
+    found = parse_place(
         "s3", {**S3, "accessKeySecret": {"name": ""}, "sessionTokenSecret": SECRET, "caSecret": SECRET}, "here"
     )
     assert isinstance(found, S3Place)
@@ -131,12 +139,12 @@ def test_what_s3_is_not_read_with(fields: dict[str, Any], message: str):
 
 
 def test_azure():
-    found = place("azure", {**AZURE, "useSDKCreds": False, "accountKeySecret": SECRET}, "here")
+    found = parse_place("azure", {**AZURE, "useSDKCreds": False, "accountKeySecret": SECRET}, "here")
     assert isinstance(found, AzurePlace)
     assert (found.account, found.container, found.key) == ("acct", "c", "k")
     assert (found.store, found.own_identity) == ("acct.blob.core.windows.net/c", False)
     local = {**AZURE, "endpoint": "http://127.0.0.1:10000/dev", "useSDKCreds": False, "accountKeySecret": SECRET}
-    assert getattr(place("azure", local, "here"), "account", "") == "dev"
+    assert getattr(parse_place("azure", local, "here"), "account", "") == "dev"
     assert "expected a Secret, or useSDKCreds: true" in refused("azure", {**AZURE, "useSDKCreds": False})
 
 
@@ -150,5 +158,5 @@ def test_the_readers_own_token_goes_to_azure_alone(endpoint: str):
 
 
 def test_names_in_messages_stay_on_their_line():
-    assert quoted("a\nb\x1b[31m") == '"a?b?[31m"'
-    assert len(quoted("a" * 5000)) == 255
+    assert quote_name("a\nb\x1b[31m") == '"a?b?[31m"'
+    assert len(quote_name("a" * 5000)) == 255

@@ -18,7 +18,7 @@ from runwright.controller.resync import Resync
 from runwright.controller.series import RunSeries
 from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
-from runwright.core.metrics.series import DEFAULT_LABELS, chosen_labels
+from runwright.core.metrics.series import DEFAULT_LABELS, parse_labels
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.run_record import run_record
 from runwright.core.workflow.build import BuildOptions
@@ -72,7 +72,7 @@ class Bench:
             self.world.artifacts,
         )
         self.resync = Resync(self.cluster, self.store, self.queue)
-        self.series = RunSeries(chosen_labels(DEFAULT_LABELS), 100)
+        self.series = RunSeries(parse_labels(DEFAULT_LABELS), 100)
         self.intake = Intake(self.store, self.queue, self.policies, self.series)
         self._before: Counter[tuple[str, str]] = Counter()
 

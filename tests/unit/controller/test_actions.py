@@ -13,14 +13,14 @@ import pytest
 from runwright.api.states import Shutdown
 from runwright.controller.actions import GONE, LONG_MANIFEST, Observation
 from runwright.core.decision import (
-    Create,
-    Delete,
+    CreateWorkflow,
     DeleteRun,
-    Keep,
-    Label,
-    Look,
+    DeleteWorkflow,
     Memory,
-    ShutDown,
+    ReadAgain,
+    SaveSnapshot,
+    SetLabels,
+    ShutDownWorkflow,
 )
 from runwright.core.records import Absent, NotSeen, WorkflowRecord
 from runwright.kube.errors import ApiError
@@ -37,7 +37,7 @@ ARCHIVED = "runwright.dev/storage-state"
 def test_look_tells_of_both_as_they_are_now() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        look = bench.actions.carry_out(run, NotSeen(), Look())
+        look = bench.actions.carry_out(run, NotSeen(), ReadAgain())
         assert await look == Observation(run, workflow)
         assert bench.store.run(KEY) == run and bench.store.workflow(run) == workflow
         bench.world.delete("Workflow")
@@ -58,7 +58,7 @@ def test_a_run_that_is_to_be_shut_down_or_is_another_by_now_gets_no_workflow(edi
         if not edit:
             bench.world.delete("PipelineRun")
         bench.world.apply(manifest() | edit)
-        assert await bench.actions.carry_out(known, NotSeen(), Create()) == Observation(bench.run(), NotSeen())
+        assert await bench.actions.carry_out(known, NotSeen(), CreateWorkflow()) == Observation(bench.run(), NotSeen())
         assert bench.calls() == {"get pipelineruns": 1}
 
     virtually(test)
@@ -74,7 +74,7 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
             return going
 
         bench.cluster.get_run = get_run
-        observed = await bench.actions.carry_out(known, NotSeen(), Create())
+        observed = await bench.actions.carry_out(known, NotSeen(), CreateWorkflow())
         assert observed.seen == NotSeen() and observed.run and observed.run.deleting
         assert bench.world.workflow() is None
 
@@ -94,7 +94,7 @@ def test_a_long_manifest_is_read_in_a_thread(characters: int, monkeypatch: pytes
     async def test(bench: Bench) -> None:
         manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}\n#"
         bench.world.apply({"workflow": {"manifest": manifest.ljust(characters, "#")}})
-        await bench.actions.carry_out(bench.tell(), NotSeen(), Create())
+        await bench.actions.carry_out(bench.tell(), NotSeen(), CreateWorkflow())
         assert len(in_threads) == (characters > LONG_MANIFEST) and bench.world.workflow() is not None
 
     virtually(test)
@@ -105,7 +105,7 @@ def test_a_run_that_is_archived_before_it_has_begun_gets_its_workflow_all_the_sa
         bench.world.apply(manifest())
         known = bench.tell()
         bench.world.archive()
-        observed = await bench.actions.carry_out(known, NotSeen(), Create())
+        observed = await bench.actions.carry_out(known, NotSeen(), CreateWorkflow())
         assert observed == Observation(bench.run(), there(bench))
 
     virtually(test)
@@ -114,7 +114,7 @@ def test_a_run_that_is_archived_before_it_has_begun_gets_its_workflow_all_the_sa
 def test_the_first_attempt_has_the_number_that_the_run_was_created_with() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest() | {"retries": 3})
-        await bench.actions.carry_out(bench.tell(), NotSeen(), Create())
+        await bench.actions.carry_out(bench.tell(), NotSeen(), CreateWorkflow())
         assert there(bench).attempt == 3
 
     virtually(test)
@@ -126,9 +126,11 @@ def test_the_first_attempt_has_the_number_that_the_run_was_created_with() -> Non
 def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_end() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         body = bench.world.workflow() or {}
-        assert await bench.actions.carry_out(run, workflow, Delete(workflow, "why")) == Observation(run, Absent())
+        assert await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why")) == Observation(
+            run, Absent()
+        )
         assert bench.world.workflow() is None
         bench.intake.workflow("DELETED", body)
         assert bench.store.workflows() == []
@@ -146,7 +148,7 @@ def test_a_workflow_that_is_to_be_made_anew_is_forgotten_when_it_is_deleted() ->
         await bench.reconcile()
         bench.reconciler._memory[KEY] = Memory(written_at=bench.world.clock.now())
         workflow = bench.tell_workflow()
-        observed = await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
+        observed = await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         assert observed == Observation(run, NotSeen()) and bench.world.workflow() is None
         assert bench.store.workflows() == [] and bench.reconciler._memory == {}
         assert bench.store._deleted_by_us == set()
@@ -158,12 +160,12 @@ def test_a_workflow_that_is_to_be_made_anew_is_forgotten_when_it_is_deleted() ->
 def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_reply(faster: str) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         body = bench.world.workflow() or {}
         delete = bench.cluster.delete_workflow
         if faster == "the event":
             bench.cluster.delete_workflow = after(delete, lambda: bench.intake.workflow("DELETED", body))
-        await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
+        await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         if faster == "the reply":
             bench.intake.workflow("DELETED", body)
         assert bench.store.workflows() == [] and bench.store._deleted_by_us == set()
@@ -175,7 +177,7 @@ def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_repl
 def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         bench.tell_workflow()
         delete = bench.cluster.delete_workflow
 
@@ -186,7 +188,7 @@ def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> Non
 
         bench.cluster.delete_workflow = unreachable
         with pytest.raises(ApiError, match="no reply"):
-            await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
+            await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         assert bench.store._deleted_by_us == set() and bench.store.workflows() == [workflow]
 
     virtually(test)
@@ -195,13 +197,15 @@ def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> Non
 def test_a_workflow_is_deleted_only_as_it_was_seen() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         bench.server.patch_labels("Workflow", NAMESPACE, RUN, {"team": "a"})
         with pytest.raises(ApiError) as error:
-            await bench.actions.carry_out(run, workflow, Delete(workflow, "why"))
+            await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         assert error.value.code == 409 and bench.world.workflow() is not None
         bench.world.delete("Workflow")
-        assert await bench.actions.carry_out(run, workflow, Delete(workflow, "why")) == Observation(run, Absent())
+        assert await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why")) == Observation(
+            run, Absent()
+        )
 
     virtually(test)
 
@@ -212,10 +216,10 @@ def test_a_workflow_is_shut_down_and_told_as_it_is_then() -> None:
         run = bench.tell()
         await bench.reconcile()
         workflow = there(bench)
-        observed = await bench.actions.carry_out(run, workflow, ShutDown(workflow, Shutdown.STOP))
+        observed = await bench.actions.carry_out(run, workflow, ShutDownWorkflow(workflow, Shutdown.STOP))
         assert observed == Observation(run, there(bench)) and there(bench).shutdown == "Stop"
         bench.world.delete("Workflow")
-        observed = await bench.actions.carry_out(run, workflow, ShutDown(workflow, Shutdown.TERMINATE))
+        observed = await bench.actions.carry_out(run, workflow, ShutDownWorkflow(workflow, Shutdown.TERMINATE))
         assert observed == Observation(run, NotSeen()) and bench.store.workflows() == []
 
     virtually(test)
@@ -227,7 +231,7 @@ def test_a_workflow_is_shut_down_and_told_as_it_is_then() -> None:
 def test_labels_are_set_and_taken_away_and_the_run_is_known_as_it_is_then() -> None:
     async def test(bench: Bench) -> None:
         bench.finished(labels={"team": "a", "runwright.dev/delete-on": "2026-12-01"})
-        action = Label(((ARCHIVED, "Archived"), ("runwright.dev/delete-on", None)))
+        action = SetLabels(((ARCHIVED, "Archived"), ("runwright.dev/delete-on", None)))
         run, seen = bench.tell(), Absent()
         observed = await bench.actions.carry_out(run, seen, action)
         assert observed == Observation(bench.run(), seen) and observed.run and observed.run.archived
@@ -242,10 +246,10 @@ def test_a_run_that_was_written_meanwhile_is_not_labelled() -> None:
         run = bench.finished()
         bench.world.label(team="a")
         with pytest.raises(ApiError) as error:
-            await bench.actions.carry_out(run, Absent(), Label(((ARCHIVED, "Archived"),)))
+            await bench.actions.carry_out(run, Absent(), SetLabels(((ARCHIVED, "Archived"),)))
         assert error.value.code == 409 and not bench.run().archived
         bench.world.delete("PipelineRun")
-        assert await bench.actions.carry_out(run, Absent(), Label(((ARCHIVED, "Archived"),))) == GONE
+        assert await bench.actions.carry_out(run, Absent(), SetLabels(((ARCHIVED, "Archived"),))) == GONE
 
     virtually(test)
 
@@ -253,7 +257,7 @@ def test_a_run_that_was_written_meanwhile_is_not_labelled() -> None:
 def test_a_run_is_deleted_with_what_it_owns() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        await bench.actions.carry_out(run, workflow, Keep(workflow))
+        await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         assert await bench.actions.carry_out(run, Absent(), DeleteRun()) == GONE
         assert bench.world.run() is None
         bench.world.collect()

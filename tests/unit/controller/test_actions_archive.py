@@ -11,8 +11,8 @@ import pytest
 from runwright.controller.actions import Observation
 from runwright.controller.snapshots import Snapshots
 from runwright.core.archive import snapshot as packing
-from runwright.core.archive.snapshot import unpack
-from runwright.core.decision import FindSnapshot, Keep, PutBack
+from runwright.core.archive.snapshot import unpack_snapshot
+from runwright.core.decision import FindSnapshot, RestoreWorkflow, SaveSnapshot
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, WorkflowRecord
 from runwright.kube.objects import Json
 from tests.unit.controller.bench import KEY, Bench, ended, first, there, uid_of, virtually
@@ -33,12 +33,14 @@ def replaced(bench: Bench) -> None:
 def test_a_workflow_is_kept_before_it_goes() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        assert await bench.actions.carry_out(run, workflow, Keep(workflow)) == Observation(run, Kept(workflow))
-        packed = unpack(snapshot(bench) or {}) or {}
+        assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, Kept(workflow))
+        packed = unpack_snapshot(snapshot(bench) or {}) or {}
         assert packed["status"]["nodes"] == (bench.world.workflow() or {})["status"]["nodes"]
         size = bench.actions._measures.registry.get_sample_value("runwright_snapshot_size_bytes_sum")
         assert size == len((snapshot(bench) or {})["data"])
-        assert await bench.actions.carry_out(run, workflow, Keep(workflow)) == Observation(run, Kept(workflow)), "again"
+        assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(
+            run, Kept(workflow)
+        ), "again"
 
     virtually(test)
 
@@ -46,8 +48,8 @@ def test_a_workflow_is_kept_before_it_goes() -> None:
 def test_the_nodes_of_a_large_workflow_are_kept_too() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench, "compressed-flaky")
-        await bench.actions.carry_out(run, workflow, Keep(workflow))
-        assert set((unpack(snapshot(bench) or {}) or {})["status"]["nodes"]) == {RUN, f"{RUN}.a", f"{RUN}.b"}
+        await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
+        assert set((unpack_snapshot(snapshot(bench) or {}) or {})["status"]["nodes"]) == {RUN, f"{RUN}.a", f"{RUN}.b"}
 
     virtually(test)
 
@@ -56,9 +58,9 @@ def test_what_is_written_since_it_was_seen_is_kept_as_it_is_now() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         bench.server.patch_labels("Workflow", NAMESPACE, RUN, {"team": "a"})
-        observed = await bench.actions.carry_out(run, workflow, Keep(workflow))
+        observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         assert observed == Observation(run, Kept(there(bench))), "of the version that may be deleted"
-        assert (unpack(snapshot(bench) or {}) or {})["metadata"]["labels"]["team"] == "a"
+        assert (unpack_snapshot(snapshot(bench) or {}) or {})["metadata"]["labels"]["team"] == "a"
 
     virtually(test)
 
@@ -68,7 +70,7 @@ def test_a_workflow_that_is_another_by_now_or_runs_again_is_not_kept(meanwhile: 
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         meanwhile(bench)
-        assert await bench.actions.carry_out(run, workflow, Keep(workflow)) == Observation(run, there(bench))
+        assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, there(bench))
         assert snapshot(bench) is None and bench.store.workflow(run) == there(bench)
 
     virtually(test)
@@ -79,7 +81,7 @@ def test_a_workflow_that_has_gone_cannot_be_kept() -> None:
         run, workflow = await ended(bench)
         bench.tell_workflow()
         bench.world.delete("Workflow")
-        assert await bench.actions.carry_out(run, workflow, Keep(workflow)) == Observation(run, Absent())
+        assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, Absent())
         assert snapshot(bench) is None and bench.store.workflows() == []
 
     virtually(test)
@@ -92,7 +94,7 @@ def test_a_workflow_that_is_too_large_says_so_and_stays(
 
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        observed = await bench.actions.carry_out(run, workflow, Keep(workflow))
+        observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         assert isinstance(observed.seen, Kept) and "too large" in observed.seen.problem
         assert observed.seen.workflow == workflow and bench.world.workflow() is not None
 
@@ -128,7 +130,7 @@ async def archived(bench: Bench) -> tuple[RunRecord, WorkflowRecord]:
 def test_a_workflow_is_put_back_finished_as_it_was() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await archived(bench)
-        assert await bench.actions.carry_out(run, Absent(), PutBack()) == Observation(run, there(bench))
+        assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(run, there(bench))
         assert there(bench).restored_from == workflow.uid
         back, was = there(bench), workflow
         assert (back.phase, back.nodes, back.finished_at, back.attempt, back.owner_uid) == (
@@ -148,7 +150,7 @@ def test_without_a_snapshot_there_is_nothing_to_put_back() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await ended(bench)
         bench.world.delete("Workflow")
-        observed = await bench.actions.carry_out(run, Absent(), PutBack())
+        observed = await bench.actions.carry_out(run, Absent(), RestoreWorkflow())
         assert observed == Observation(run, Absent(snapshot=False))
         assert bench.world.workflow() is None
 
@@ -162,7 +164,7 @@ def test_a_workflow_that_somebody_else_has_put_back_meanwhile_is_looked_at() -> 
         bench.cluster.create_workflow = first(
             bench.cluster.create_workflow, lambda: bench.server.create("Workflow", put_back)
         )
-        assert await bench.actions.carry_out(run, Absent(), PutBack()) == Observation(run, there(bench))
+        assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(run, there(bench))
         assert uid_of(bench.world.workflow()) == there(bench).uid
 
     virtually(test)
@@ -172,7 +174,7 @@ def test_why_a_workflow_may_not_be_put_back_is_told() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
         bench.server.terminating.add(NAMESPACE)
-        seen = (await bench.actions.carry_out(run, Absent(), PutBack())).seen
+        seen = (await bench.actions.carry_out(run, Absent(), RestoreWorkflow())).seen
         assert isinstance(seen, Refusal) and seen.heals
         assert "the namespace is being deleted" in seen.message
 

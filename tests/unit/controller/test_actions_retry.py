@@ -9,7 +9,7 @@ import pytest
 
 from runwright.controller.actions import Observation
 from runwright.controller.snapshots import Snapshots
-from runwright.core.decision import Restart, Retry
+from runwright.core.decision import RecreateWorkflow, RetryWorkflow
 from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, WorkflowRecord
 from runwright.core.retry.reset import RETRY_IMPOSSIBLE
 from runwright.core.status.conditions import ARGO_NOT_INSTALLED
@@ -32,7 +32,7 @@ async def asked(bench: Bench, entrypoint: str = "flaky") -> tuple[RunRecord, Wor
     return bench.tell(), workflow_record(bench.world.workflow() or {})
 
 
-async def do(bench: Bench, run: RunRecord, action: Retry | Restart) -> Observation:
+async def do(bench: Bench, run: RunRecord, action: RetryWorkflow | RecreateWorkflow) -> Observation:
     """Carry it out, as the queue does it: again while pods are still being deleted."""
     for _ in range(3):
         try:
@@ -69,7 +69,7 @@ def test_a_workflow_is_set_back_and_numbered_in_one_write() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await asked(bench)
         assert left(bench) == {(kind, node) for kind in ("Pod", "WorkflowTaskResult") for node in (A, B)}
-        observed = await do(bench, run, Retry(workflow))
+        observed = await do(bench, run, RetryWorkflow(workflow))
         assert isinstance(observed.seen, WorkflowRecord) and observed.run == run
         assert (observed.seen.uid, observed.seen.attempt) == (workflow.uid, 1)
         assert bench.store.workflow(run) == observed.seen
@@ -84,7 +84,7 @@ def test_it_waits_until_the_pods_of_what_runs_again_are_gone() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await asked(bench)
         with pytest.raises(ApiError, match=B) as error:
-            await bench.actions.carry_out(run, workflow, Retry(workflow))
+            await bench.actions.carry_out(run, workflow, RetryWorkflow(workflow))
         assert error.value.code == 409
         assert "update workflows" not in bench.calls() and attempt(bench) == "0"
 
@@ -117,7 +117,7 @@ def test_one_that_is_another_by_now_is_left_as_it_is_and_looked_at(meanwhile: Me
         run, workflow = await asked(bench)
         meanwhile(bench)
         there, remain = bench.world.workflow(), left(bench)
-        observed = await do(bench, run, Retry(workflow))
+        observed = await do(bench, run, RetryWorkflow(workflow))
         assert observed.seen == workflow_record(there or {}) == bench.store.workflow(run)
         assert bench.world.workflow() == there and left(bench) == remain
         assert bench.calls() == {"get workflows": 1}
@@ -130,7 +130,7 @@ def test_one_that_has_gone_is_looked_for_no_more() -> None:
         run, workflow = await asked(bench)
         bench.tell_workflow()
         bench.world.delete("Workflow")
-        assert await do(bench, run, Retry(workflow)) == Observation(run, Absent())
+        assert await do(bench, run, RetryWorkflow(workflow)) == Observation(run, Absent())
         assert bench.store.workflows() == []
         assert bench.calls() == {"get workflows": 1}
 
@@ -141,7 +141,7 @@ def test_one_that_goes_just_before_it_is_written_is_not_made_anew_here() -> None
     async def test(bench: Bench) -> None:
         run, workflow = await asked(bench)
         bench.cluster.replace_workflow = first(bench.cluster.replace_workflow, lambda: bench.world.delete("Workflow"))
-        assert await do(bench, run, Retry(workflow)) == Observation(run, Absent())
+        assert await do(bench, run, RetryWorkflow(workflow)) == Observation(run, Absent())
         assert bench.world.workflow() is None
 
     virtually(test)
@@ -153,10 +153,10 @@ def test_one_that_somebody_writes_just_before_is_a_conflict(meanwhile: Meanwhile
         run, workflow = await asked(bench)
         bench.cluster.replace_workflow = first(bench.cluster.replace_workflow, lambda: meanwhile(bench))
         with pytest.raises(ApiError) as error:
-            await do(bench, run, Retry(workflow))
+            await do(bench, run, RetryWorkflow(workflow))
         assert error.value.code == 409
         there = bench.world.workflow()
-        assert (await do(bench, run, Retry(workflow))).seen == workflow_record(there or {})
+        assert (await do(bench, run, RetryWorkflow(workflow))).seen == workflow_record(there or {})
         assert bench.world.workflow() == there
 
     virtually(test)
@@ -168,7 +168,7 @@ def test_one_that_cannot_be_set_back_is_refused_before_anything_is_deleted() -> 
         status = (bench.world.workflow() or {})["status"] | {"offloadNodeStatusVersion": "fnv:1"}
         bench.server.replace("Workflow", NAMESPACE, RUN, status=status)
         remain = left(bench)
-        observed = await do(bench, run, Retry(workflow))
+        observed = await do(bench, run, RetryWorkflow(workflow))
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == RETRY_IMPOSSIBLE
         assert left(bench) == remain and written(bench) == set()
         memory = bench.reconciler._memory[KEY]
@@ -195,7 +195,7 @@ async def gone(bench: Bench, *, snapshot: bool) -> RunRecord:
 def test_a_workflow_that_has_gone_is_created_as_its_snapshot_set_back() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=True)
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.run == run
         assert (observed.seen.attempt, observed.seen.owner_uid, observed.seen.phase) == (1, run.uid, "Running")
         assert run.status.workflow and observed.seen.uid != run.status.workflow.uid
@@ -208,7 +208,7 @@ def test_a_workflow_that_has_gone_is_created_as_its_snapshot_set_back() -> None:
 def test_without_a_snapshot_it_begins_from_the_spec() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=False)
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord)
         assert (observed.seen.attempt, observed.seen.phase, observed.seen.restored_from) == (1, "", "")
         assert observed.seen.generation == run.generation == 2
@@ -222,7 +222,7 @@ def test_the_snapshot_of_an_attempt_before_the_last_one_is_better_than_none() ->
         run = await gone(bench, snapshot=True)
         bench.server.patch_status("PipelineRun", NAMESPACE, RUN, {"retries": 1})
         bench.world.retry()
-        await do(bench, run, Restart())
+        await do(bench, run, RecreateWorkflow())
         assert nodes(bench) == {RUN: "Running", A: "Succeeded"} and attempt(bench) == "2"
 
     virtually(test)
@@ -235,7 +235,7 @@ def test_a_workflow_whose_volumes_went_with_it_begins_from_the_spec() -> None:
         claims = {**body, "spec": {**body["spec"], "volumeClaimTemplates": [{"metadata": {"name": "work"}}]}}
         await Snapshots(bench.cluster).keep(run, claims)
         bench.world.delete("Workflow")
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == "" and attempt(bench) == "1"
 
     virtually(test)
@@ -246,7 +246,7 @@ def test_the_snapshot_of_an_earlier_run_is_none() -> None:
         earlier = await gone(bench, snapshot=False)
         stranger = replace(earlier, uid="earlier-run")
         await Snapshots(bench.cluster).keep(stranger, {"metadata": {}, "status": {"phase": "Failed"}})
-        observed = await do(bench, earlier, Restart())
+        observed = await do(bench, earlier, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == ""
 
     virtually(test)
@@ -261,7 +261,7 @@ def test_what_the_workflow_that_has_gone_left_behind_is_gone_before() -> None:
         assert len(left(bench)) == 4
         bench.cluster.create_workflow = first(bench.cluster.create_workflow, lambda: remaining.append(left(bench)))
         remaining: list[set[tuple[str, str]]] = []
-        await do(bench, run, Restart())
+        await do(bench, run, RecreateWorkflow())
         assert remaining == [set()], "it begins from the beginning"
 
     virtually(test)
@@ -272,7 +272,7 @@ def test_what_the_nodes_left_behind_that_stay_is_theirs() -> None:
         run, _ = await asked(bench)
         await Snapshots(bench.cluster).keep(run, bench.world.workflow() or {})
         bench.world.delete("Workflow")
-        await do(bench, run, Restart())
+        await do(bench, run, RecreateWorkflow())
         assert ("Pod", A) in left(bench) and ("Pod", B) not in left(bench)
 
     virtually(test)
@@ -313,7 +313,7 @@ def test_a_run_that_does_not_ask_for_it_any_more_gets_no_workflow(meanwhile: Mea
         run = await gone(bench, snapshot=snapshot)
         bench.world.rules.operator_acts = False
         meanwhile(bench)
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         if meanwhile is deleted:
             assert observed == Observation(None, Absent())
         else:
@@ -334,7 +334,7 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
             return going
 
         bench.cluster.get_run = get_run
-        assert (await do(bench, run, Restart())).seen == NotSeen()
+        assert (await do(bench, run, RecreateWorkflow())).seen == NotSeen()
         assert written(bench) == set()
 
     virtually(test)
@@ -346,11 +346,11 @@ def test_one_that_somebody_else_has_created_meanwhile_is_looked_at() -> None:
         create = bench.cluster.create_workflow
 
         async def late(workflow: Json) -> Json:
-            await do(Bench(bench.world), run, Restart())
+            await do(Bench(bench.world), run, RecreateWorkflow())
             return await create(workflow)
 
         bench.cluster.create_workflow = late
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert observed.seen == workflow_record(bench.world.workflow() or {})
         assert [c.type for c in bench.server.changes if c.kind == "Workflow"].count("ADDED") == 2, (
             "the first, and theirs"
@@ -364,7 +364,7 @@ def test_a_snapshot_that_cannot_be_set_back_is_told() -> None:
         run = await gone(bench, snapshot=False)
         good = {"metadata": {"annotations": {"runwright.dev/attempt": "0"}}, "status": {"phase": "Succeeded"}}
         await Snapshots(bench.cluster).keep(run, good)
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == RETRY_IMPOSSIBLE
         assert bench.world.workflow() is None and KEY in bench.reconciler._memory
 
@@ -378,7 +378,7 @@ def test_a_spec_that_has_become_invalid_is_told() -> None:
             **(bench.world.run() or {}),
             "spec": {"workflow": {"manifest": 7}, "retries": 1},
         }
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == "RunInvalid"
 
     virtually(test)
@@ -390,11 +390,11 @@ def test_a_creation_that_is_refused_is_told_and_may_heal() -> None:
         bench.cluster.list_leftovers = after(
             bench.cluster.list_leftovers, lambda: setattr(bench.server, "argo_installed", False)
         )
-        observed = await do(bench, run, Restart())
+        observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal)
         assert (observed.seen.reason, observed.seen.heals) == (ARGO_NOT_INSTALLED, True)
         bench.server.argo_installed = True
-        assert isinstance((await do(bench, run, Restart())).seen, WorkflowRecord)
+        assert isinstance((await do(bench, run, RecreateWorkflow())).seen, WorkflowRecord)
         assert uid_of(bench.world.workflow())
 
     virtually(test)

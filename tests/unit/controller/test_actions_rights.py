@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from runwright.core.decision import Keep, Look, Restart, Retry
+from runwright.core.decision import ReadAgain, RecreateWorkflow, RetryWorkflow, SaveSnapshot
 from runwright.core.records import Kept, NotSeen, Refusal
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.errors import ApiError
@@ -44,7 +44,9 @@ def test_a_retry_that_is_not_allowed_is_a_refusal_that_heals(gone: bool) -> None
             bench.world.delete("Workflow")
         run = bench.tell()
         forbid(bench, "list_leftovers")
-        observed = await bench.actions.carry_out(run, NotSeen(), Restart() if gone else Retry(workflow))
+        observed = await bench.actions.carry_out(
+            run, NotSeen(), RecreateWorkflow() if gone else RetryWorkflow(workflow)
+        )
         assert observed.seen == Refusal(
             "Forbidden", f"the operator may not retry runs: {FORBIDDEN.message}", heals=True
         )
@@ -64,7 +66,7 @@ def test_other_faults_of_a_retry_are_tried_again() -> None:
 
         bench.cluster.list_leftovers = fail  # type: ignore[method-assign]
         with pytest.raises(ApiError, match="500"):
-            await bench.actions.carry_out(run, NotSeen(), Retry(workflow))
+            await bench.actions.carry_out(run, NotSeen(), RetryWorkflow(workflow))
 
     virtually(test)
 
@@ -73,7 +75,7 @@ def test_a_workflow_that_may_not_be_kept_stays() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         forbid(bench, "create_snapshot")
-        observed = await bench.actions.carry_out(run, workflow, Keep(workflow))
+        observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         assert observed.seen == Kept(
             there(bench), f"the Workflow stays: the operator may not keep it ({FORBIDDEN.message})"
         )
@@ -90,12 +92,12 @@ def test_a_run_from_another_shard_brings_its_workflow_along() -> None:
         assert labels(bench)[SHARD] == "gold"
         in_shard(bench, "rest")
         bench.forget_calls()
-        observed = await bench.actions.carry_out(bench.run(), NotSeen(), Look())
+        observed = await bench.actions.carry_out(bench.run(), NotSeen(), ReadAgain())
         assert labels(bench)[SHARD] == "rest"
         assert observed.seen == there(bench)
         assert bench.calls() == {"get pipelineruns": 1, "get workflows": 1, "patch workflows": 1}
         bench.forget_calls()
-        await bench.actions.carry_out(bench.run(), NotSeen(), Look())
+        await bench.actions.carry_out(bench.run(), NotSeen(), ReadAgain())
         assert "patch workflows" not in bench.calls(), "only once"
 
     virtually(test)
@@ -106,7 +108,7 @@ def test_what_has_ended_or_is_not_ours_is_not_labelled() -> None:
         run, _ = await ended(bench)
         in_shard(bench, "rest")
         bench.forget_calls()
-        await bench.actions.carry_out(run, NotSeen(), Look())
+        await bench.actions.carry_out(run, NotSeen(), ReadAgain())
         assert "patch workflows" not in bench.calls()
         assert SHARD not in labels(bench)
 

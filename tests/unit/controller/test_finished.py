@@ -12,7 +12,7 @@ from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
 from runwright.controller.finished import FinishedRuns
 from runwright.core.records import RunRecord
-from runwright.core.retention.periods import NEVER, Times
+from runwright.core.retention.periods import NEVER, DueTimes
 from runwright.kube.objects import Key
 from tests.unit.controller.records import KEY, NOW, run
 
@@ -25,7 +25,7 @@ def ended(name: str = KEY.name, phase: Phase = Phase.SUCCEEDED, ago: timedelta =
     return replace(run(key=Key("team", name)), status=status, **parts)
 
 
-def seconds(times: Times, *, workflow: bool = False, archived: bool = False) -> float | None:
+def seconds(times: DueTimes, *, workflow: bool = False, archived: bool = False) -> float | None:
     """How long is waited for a run that was settled with these times."""
     finished = FinishedRuns()
     finished.wait(ended(archived=archived), times, workflow, NOW)
@@ -45,25 +45,25 @@ def test_a_run_for_which_nothing_is_ever_due_is_known_all_the_same() -> None:
 
 @pytest.mark.parametrize("field", ["archive_at", "delete_at"])
 def test_it_waits_for_what_is_due(field: str) -> None:
-    assert seconds(Times(**{field: NOW + HOUR})) == 3600
-    assert seconds(Times(**{field: NOW})) == 0
-    assert seconds(Times(**{field: NOW - DAY})) == 0
+    assert seconds(DueTimes(**{field: NOW + HOUR})) == 3600
+    assert seconds(DueTimes(**{field: NOW})) == 0
+    assert seconds(DueTimes(**{field: NOW - DAY})) == 0
 
 
 def test_the_first_of_several_counts() -> None:
-    times = Times(archive_at=NOW + 2 * HOUR, delete_at=NOW + HOUR, drop_at=NOW + 3 * HOUR)
+    times = DueTimes(archive_at=NOW + 2 * HOUR, delete_at=NOW + HOUR, drop_at=NOW + 3 * HOUR)
     assert seconds(times, workflow=True) == 3600
     assert seconds(replace(times, drop_at=NOW + timedelta(minutes=1)), workflow=True) == 60
 
 
 def test_the_time_of_the_workflow_counts_only_where_there_is_one() -> None:
-    assert seconds(Times(drop_at=NOW), workflow=False) == NEVER_SECONDS
-    assert seconds(Times(drop_at=NOW), workflow=True) == 0
+    assert seconds(DueTimes(drop_at=NOW), workflow=False) == NEVER_SECONDS
+    assert seconds(DueTimes(drop_at=NOW), workflow=True) == 0
 
 
 def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
     finished = FinishedRuns()
-    finished.wait(ended(), Times(drop_at=NOW + HOUR), False, NOW)
+    finished.wait(ended(), DueTimes(drop_at=NOW + HOUR), False, NOW)
     assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
     assert finished.seconds(KEY, True, NOW) == 3600
     assert finished.seconds(KEY, False, NOW) == 3600, "it was told of, and nothing has told that it went"
@@ -72,22 +72,22 @@ def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
 def test_where_nobody_looked_what_was_known_of_the_workflow_holds() -> None:
     for known, expected in ((True, 3600), (False, NEVER_SECONDS)):
         finished = FinishedRuns()
-        finished.wait(ended(), Times(drop_at=NOW + 2 * HOUR), known, NOW)
-        finished.wait(ended(), Times(drop_at=NOW + HOUR), None, NOW)
+        finished.wait(ended(), DueTimes(drop_at=NOW + 2 * HOUR), known, NOW)
+        finished.wait(ended(), DueTimes(drop_at=NOW + HOUR), None, NOW)
         assert finished.seconds(KEY, False, NOW) == expected
-        finished.wait(ended(), Times(drop_at=NOW + HOUR), not known, NOW)
+        finished.wait(ended(), DueTimes(drop_at=NOW + HOUR), not known, NOW)
         assert finished.seconds(KEY, False, NOW) != expected, "somebody has looked"
 
 
 def test_a_run_that_was_never_looked_at_has_no_workflow() -> None:
     finished = FinishedRuns()
-    finished.wait(ended(), Times(drop_at=NOW), None, NOW)
+    finished.wait(ended(), DueTimes(drop_at=NOW), None, NOW)
     assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
 
 
 def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
     finished = FinishedRuns()
-    finished.wait(ended(), Times(delete_at=NOW + HOUR), False, NOW)
+    finished.wait(ended(), DueTimes(delete_at=NOW + HOUR), False, NOW)
     assert finished.seconds(KEY, False, NOW - DAY) == 25 * 3600
 
 
@@ -98,19 +98,19 @@ def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
     ("times", "workflow", "remembered"),
     [
         (NEVER, True, False),
-        (Times(delete_at=NOW + DAY + HOUR), False, False),
-        (Times(delete_at=NOW + DAY), False, True),
-        (Times(delete_at=NOW - HOUR), False, True),
-        (Times(drop_at=NOW - HOUR), False, False),
-        (Times(drop_at=NOW - HOUR), True, True),
+        (DueTimes(delete_at=NOW + DAY + HOUR), False, False),
+        (DueTimes(delete_at=NOW + DAY), False, True),
+        (DueTimes(delete_at=NOW - HOUR), False, True),
+        (DueTimes(drop_at=NOW - HOUR), False, False),
+        (DueTimes(drop_at=NOW - HOUR), True, True),
         # By no label is it found that a Workflow is still to go.
-        (Times(drop_at=NOW + 30 * DAY), True, True),
-        (Times(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), True, True),
-        (Times(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), False, False),
+        (DueTimes(drop_at=NOW + 30 * DAY), True, True),
+        (DueTimes(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), True, True),
+        (DueTimes(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), False, False),
     ],
 )
 def test_an_archived_run_is_remembered_only_where_nothing_else_leads_back_to_it(
-    times: Times, workflow: bool, remembered: bool
+    times: DueTimes, workflow: bool, remembered: bool
 ) -> None:
     finished = FinishedRuns()
     finished.wait(ended(), NEVER, workflow, NOW)
@@ -123,7 +123,7 @@ def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
     finished = FinishedRuns()
     for name in ("a", "b"):
         finished.put(ended(name), KEEP_ONE)
-    finished.wait(ended("b", archived=True), Times(delete_at=NOW + HOUR), False, NOW)
+    finished.wait(ended("b", archived=True), DueTimes(delete_at=NOW + HOUR), False, NOW)
     assert finished.put(ended("a"), KEEP_ONE) == (False, None)
 
 

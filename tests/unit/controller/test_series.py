@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from runwright.controller.series import RunSeries
-from runwright.core.metrics.series import chosen_labels
+from runwright.core.metrics.series import parse_labels
 from tests.unit.controller.bench import Bench
 from tests.unit.controller.records import KEY, run_body
 
@@ -37,14 +37,14 @@ async def test_they_follow_what_the_watch_tells() -> None:
 
 
 def test_a_limit_of_none_remembers_and_tells_nothing() -> None:
-    series = RunSeries(chosen_labels(("run",)), 0)
+    series = RunSeries(parse_labels(("run",)), 0)
     series.put(KEY, reporting(accuracy=1))
     assert exposition(series) == []
     assert series._samples == {}
 
 
 def test_what_is_beyond_the_limit_is_counted() -> None:
-    series = RunSeries(chosen_labels(("run",)), 1)
+    series = RunSeries(parse_labels(("run",)), 1)
     series.put(KEY, reporting(a=1, b=2))
     assert exposition(series) == [
         f'runwright_run_metric{{metric="a",run="{KEY.name}"}} 1.0',

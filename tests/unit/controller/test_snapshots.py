@@ -9,7 +9,7 @@ import pytest
 
 from runwright.controller.snapshots import Snapshots
 from runwright.core.archive import snapshot as packing
-from runwright.core.archive.snapshot import pack, unpack
+from runwright.core.archive.snapshot import pack_snapshot, unpack_snapshot
 from runwright.core.records import RunRecord
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
@@ -56,7 +56,7 @@ def stored(bench: Bench) -> Json | None:
 
 def kept(bench: Bench) -> Json:
     """The Workflow that is in the snapshot."""
-    return unpack(stored(bench) or {}) or {}
+    return unpack_snapshot(stored(bench) or {}) or {}
 
 
 def test_it_is_made_once() -> None:
@@ -110,7 +110,7 @@ def test_one_of_an_earlier_attempt_or_an_earlier_run_gives_way(of: RunRecord, la
 
 def test_one_that_cannot_be_read_gives_way() -> None:
     async def test(bench: Bench) -> None:
-        body = pack(the_run(), workflow()) or {}
+        body = pack_snapshot(the_run(), workflow()) or {}
         bench.server.create("WorkflowSnapshot", {**body, "data": "H4sI"})
         assert await Snapshots(bench.cluster).keep(the_run(), workflow())
         assert kept(bench)["status"] == workflow()["status"]
@@ -137,7 +137,7 @@ def test_of_two_that_make_it_at_a_time_one_is_told_to_come_back() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.cluster)
         await snapshots.keep(the_run(), workflow())
-        theirs = pack(the_run(), workflow(attempt=1)) or {}
+        theirs = pack_snapshot(the_run(), workflow(attempt=1)) or {}
 
         def other() -> None:
             bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)

@@ -15,8 +15,8 @@ from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.decision import Decision
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention.periods import NO_TERMS, Terms
-from runwright.core.status.conditions import ARCHIVED, STALLED, SUCCEEDED, find
+from runwright.core.retention.periods import NO_TERMS, RetentionTerms
+from runwright.core.status.conditions import ARCHIVED, STALLED, SUCCEEDED, find_condition
 from tests.unit.core.strategies import KEY, NOW, RUN_UID, WORKFLOW_UID
 
 ENDED = NOW - timedelta(hours=2)
@@ -40,7 +40,7 @@ class Event:
     name: str
     meaning: str
     seen: Callable[[RunRecord], Iterator[Seen]]
-    terms: Terms = NO_TERMS
+    terms: RetentionTerms = NO_TERMS
 
 
 # ------------------------------------------------------------------------------------------------------------------ states
@@ -242,24 +242,35 @@ EVENTS = (
         just(Refusal("SourceInvalid", "")),
     ),
     Event(
-        "archive due", "`archiveAfter` has expired; the Workflow has ended", own("Failed"), Terms(archive_after=HOUR)
+        "archive due",
+        "`archiveAfter` has expired; the Workflow has ended",
+        own("Failed"),
+        RetentionTerms(archive_after=HOUR),
     ),
-    Event("delete due", "`deleteAfter` has expired; the Workflow has ended", own("Failed"), Terms(delete_after=HOUR)),
-    Event("surplus", "the run exceeds `keepSucceeded` or `keepFailed`", own("Failed"), Terms(surplus=True)),
     Event(
-        "Workflow due", "`keepWorkflow` has expired; the Workflow has ended", own("Failed"), Terms(keep_workflow=HOUR)
+        "delete due",
+        "`deleteAfter` has expired; the Workflow has ended",
+        own("Failed"),
+        RetentionTerms(delete_after=HOUR),
+    ),
+    Event("surplus", "the run exceeds `keepSucceeded` or `keepFailed`", own("Failed"), RetentionTerms(surplus=True)),
+    Event(
+        "Workflow due",
+        "`keepWorkflow` has expired; the Workflow has ended",
+        own("Failed"),
+        RetentionTerms(keep_workflow=HOUR),
     ),
     Event(
         "… snapshot made",
         "`keepWorkflow` has expired, and the Workflow is in a WorkflowSnapshot",
         lambda run: iter([Kept(workflow(run, "Failed"))]),
-        Terms(keep_workflow=HOUR),
+        RetentionTerms(keep_workflow=HOUR),
     ),
     Event(
         "Workflow kept",
         "`keepWorkflow` has not expired; the Workflow has ended",
         own("Failed"),
-        Terms(keep_workflow=4 * HOUR),
+        RetentionTerms(keep_workflow=4 * HOUR),
     ),
 )
 
@@ -269,7 +280,7 @@ EVENTS = (
 
 def state_of(run: RunRecord) -> str:
     """The state that a run is in."""
-    stalled = find(run.status.conditions, STALLED)
+    stalled = find_condition(run.status.conditions, STALLED)
     if run.deleting:
         return "Deleting"
     if not run.finished:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from runwright.api.pipelinerun import Condition, PipelineRunStatus, WorkflowReference
 from runwright.api.states import Phase, Shutdown, StorageState
 from runwright.core.decision import Memory
-from runwright.core.records import Absent, Kept, NotSeen, Periods, Refusal, RunRecord, Seen, Source, WorkflowRecord
-from runwright.core.retention.periods import Terms
+from runwright.core.records import Absent, Kept, NotSeen, Periods, Refusal, RunRecord, Seen, SourceField, WorkflowRecord
+from runwright.core.retention.periods import RetentionTerms
 from runwright.core.status.conditions import STALLED, SUCCEEDED, WORKFLOW_DELETED, WORKFLOW_REFUSED
 from runwright.core.workflow.record import workflow_record
 from runwright.kube.objects import Key
@@ -64,7 +64,7 @@ STATUSES = st.builds(
 
 SPANS = st.none() | st.sampled_from([timedelta(0), timedelta(seconds=90), timedelta(hours=1), timedelta(days=36_525)])
 PERIODS = st.builds(Periods, archive_after=SPANS, delete_after=SPANS, keep_workflow=SPANS)
-TERMS = st.builds(Terms, archive_after=SPANS, delete_after=SPANS, keep_workflow=SPANS, surplus=st.booleans())
+TERMS = st.builds(RetentionTerms, archive_after=SPANS, delete_after=SPANS, keep_workflow=SPANS, surplus=st.booleans())
 
 RUNS = st.builds(
     RunRecord,
@@ -74,7 +74,7 @@ RUNS = st.builds(
     generation=st.integers(0, 3),
     created_at=TIMES,
     status=STATUSES,
-    source=st.sampled_from(Source),
+    source=st.sampled_from(SourceField),
     deleting=st.booleans(),
     source_digest=DIGESTS,
     shutdown=st.none() | st.sampled_from(Shutdown),

@@ -9,23 +9,23 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from runwright.core.decision import (
-    Create,
+    CreateWorkflow,
     Decision,
-    Delete,
     DeleteRun,
+    DeleteWorkflow,
     FindSnapshot,
-    Keep,
-    Label,
-    Look,
     Memory,
-    PutBack,
-    Restart,
-    Retry,
-    ShutDown,
+    ReadAgain,
+    RecreateWorkflow,
+    RestoreWorkflow,
+    RetryWorkflow,
+    SaveSnapshot,
+    SetLabels,
+    ShutDownWorkflow,
 )
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention.periods import Terms
+from runwright.core.retention.periods import RetentionTerms
 from tests.unit.core.strategies import KEY, MEMORIES, NOW, RUN_UID, RUNS, SEEN, TERMS, workflows
 
 STEPS = 40
@@ -50,26 +50,26 @@ class Imagined:
         match decision.action:
             case None:
                 return self.write_or_wait(decision)
-            case Label() | DeleteRun():
+            case SetLabels() | DeleteRun():
                 self.change_run(decision.action)
-            case Keep() | FindSnapshot() | PutBack():
+            case SaveSnapshot() | FindSnapshot() | RestoreWorkflow():
                 self.change_snapshot(decision.action)
-            case Look():
+            case ReadAgain():
                 self.seen = self.there or Absent()
-            case Create() | Restart():
+            case CreateWorkflow() | RecreateWorkflow():
                 self.create(attempt=self.run.retries)
-            case Retry(failed):
+            case RetryWorkflow(failed):
                 assert failed == self.there
                 self.there = self.seen = replace(failed, phase="Succeeded", attempt=self.run.retries)
-            case Delete(gone):
+            case DeleteWorkflow(gone):
                 assert gone == self.there or self.there is None
                 self.there, self.seen, self.memory = None, NotSeen(), Memory()
-            case ShutDown(running, how):
+            case ShutDownWorkflow(running, how):
                 assert running == self.there
                 self.there = self.seen = replace(running, shutdown=how.value)
         return not self.deleted
 
-    def change_run(self, action: Label | DeleteRun) -> None:
+    def change_run(self, action: SetLabels | DeleteRun) -> None:
         if isinstance(action, DeleteRun):
             self.deleted = True
             return
@@ -78,16 +78,16 @@ class Imagined:
         delete_on = told.get("runwright.dev/delete-on", self.run.delete_on) or ""
         self.run = replace(self.run, archived=archived, delete_on=delete_on)
 
-    def change_snapshot(self, action: Keep | FindSnapshot | PutBack) -> None:
+    def change_snapshot(self, action: SaveSnapshot | FindSnapshot | RestoreWorkflow) -> None:
         match action:
-            case Keep(kept):
+            case SaveSnapshot(kept):
                 assert kept == self.there
                 self.seen, self.snapshot = Kept(kept), True
             case FindSnapshot():
                 self.seen = Absent(snapshot=self.snapshot)
-            case PutBack() if self.snapshot:
+            case RestoreWorkflow() if self.snapshot:
                 self.create(attempt=self.run.status.retries or 0)
-            case PutBack():
+            case RestoreWorkflow():
                 self.seen = Absent(snapshot=False)
 
     def create(self, attempt: int) -> None:
@@ -122,7 +122,7 @@ class Imagined:
 @settings(max_examples=400)
 @given(RUNS, SEEN, MEMORIES, TERMS, st.none() | workflows())
 def test_it_comes_to_rest(
-    run: RunRecord, seen: Seen, memory: Memory, terms: Terms, present: WorkflowRecord | None
+    run: RunRecord, seen: Seen, memory: Memory, terms: RetentionTerms, present: WorkflowRecord | None
 ) -> None:
     there = seen.workflow if isinstance(seen, Kept) else seen if isinstance(seen, WorkflowRecord) else present
     world = Imagined(run, seen, memory, there)

@@ -10,17 +10,25 @@ from hypothesis import strategies as st
 
 from runwright.api.labels import STORAGE_STATE_LABEL
 from runwright.api.states import Phase, Shutdown
-from runwright.core.edits import Decision, archive, archived, ended, retry, terminate, unarchive
+from runwright.core.edits import (
+    Editor,
+    archive_edit,
+    has_ended,
+    is_labeled_archived,
+    retry_edit,
+    shutdown_edit,
+    unarchive_edit,
+)
 from tests.unit.fake.apiserver import check_rules, merged
 
 Run = dict[str, Any]
 
-EDITS: dict[str, Decision] = {
-    "terminate": terminate(Shutdown.TERMINATE),
-    "stop": terminate(Shutdown.STOP),
-    "retry": retry,
-    "archive": archive,
-    "unarchive": unarchive,
+EDITS: dict[str, Editor] = {
+    "terminate": shutdown_edit(Shutdown.TERMINATE),
+    "stop": shutdown_edit(Shutdown.STOP),
+    "retry": retry_edit,
+    "archive": archive_edit,
+    "unarchive": unarchive_edit,
 }
 
 
@@ -59,13 +67,13 @@ def test_the_api_server_takes_each_edit_and_a_second_one_does_nothing(run: Run, 
 
 @given(runs())
 def test_a_retry_is_one_more_attempt_in_which_nothing_is_shut_down_or_archived(run: Run):
-    edit = retry(run)
+    edit = retry_edit(run)
     if edit.patch is not None:
         after = merged(run, edit.patch)
         assert after["spec"]["retries"] == run["status"]["retries"] + 1
         assert "shutdown" not in after["spec"]
-        assert not archived(after)
-        assert not ended(after), "whoever waits, waits for the retry"
+        assert not is_labeled_archived(after)
+        assert not has_ended(after), "whoever waits, waits for the retry"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +115,7 @@ def test_stop_can_become_terminate():
 
 
 def test_a_retry_takes_all_back_in_one_edit():
-    edit = retry(a_run("Failed", 1, 1, "Terminate", "Archived"))
+    edit = retry_edit(a_run("Failed", 1, 1, "Terminate", "Archived"))
     assert edit.patch == {
         "spec": {"retries": 2, "shutdown": None},
         "metadata": {"labels": {STORAGE_STATE_LABEL: None}},
@@ -116,5 +124,5 @@ def test_a_retry_takes_all_back_in_one_edit():
 
 
 def test_a_run_that_goes_on_is_archived_later():
-    assert archive(a_run("Running")).said == "will be archived when it has ended"
-    assert archive(a_run("Error")).said == "archived"
+    assert archive_edit(a_run("Running")).said == "will be archived when it has ended"
+    assert archive_edit(a_run("Error")).said == "archived"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.states import Phase, Shutdown
-from runwright.core.records import Source
-from runwright.core.run_record import run_record, run_status, source_digest
-from runwright.core.workflow.record import MAX_NODES_BYTES, controller_run, workflow_nodes, workflow_record
+from runwright.core.records import SourceField
+from runwright.core.run_record import read_run_status, run_record, source_digest
+from runwright.core.workflow.record import MAX_NODES_BYTES, controller_reference, workflow_nodes, workflow_record
 from runwright.kube.objects import Key, as_time, key_of
 from tests.unit.core.strategies import JSON, NODES, WORKFLOW_STATUSES
 
@@ -79,7 +79,7 @@ class TestRun:
         run = run_record(self.BODY)
         assert (run.key, run.uid, run.resource_version, run.generation) == (Key("team", "train"), "u1", "12", 3)
         assert run.created_at == datetime(2026, 11, 24, 12, tzinfo=UTC)
-        assert (run.source, run.shutdown, run.retries, run.deleting) == (Source.MANIFEST, Shutdown.STOP, 2, False)
+        assert (run.source, run.shutdown, run.retries, run.deleting) == (SourceField.MANIFEST, Shutdown.STOP, 2, False)
         assert run.status == PipelineRunStatus(phase=Phase.RUNNING)
         assert not run.finished
 
@@ -90,24 +90,24 @@ class TestRun:
     @pytest.mark.parametrize(
         ("workflow", "source"),
         [
-            ({"spec": {}}, Source.SPEC),
-            ({"templateRef": {"name": "t"}}, Source.TEMPLATE_REF),
-            ({"manifestFrom": {}}, Source.MANIFEST_FROM),
-            ({"manifest": "a", "spec": {}}, Source.INVALID),
-            ({}, Source.INVALID),
+            ({"spec": {}}, SourceField.SPEC),
+            ({"templateRef": {"name": "t"}}, SourceField.TEMPLATE_REF),
+            ({"manifestFrom": {}}, SourceField.MANIFEST_FROM),
+            ({"manifest": "a", "spec": {}}, SourceField.INVALID),
+            ({}, SourceField.INVALID),
         ],
     )
-    def test_the_source(self, workflow: Any, source: Source) -> None:
+    def test_the_source(self, workflow: Any, source: SourceField) -> None:
         assert run_record({"spec": {"workflow": workflow}}).source is source
 
     def test_a_status_that_cannot_be_read_is_written_anew(self) -> None:
-        assert run_status({"phase": "Exploded"}) == PipelineRunStatus()
+        assert read_run_status({"phase": "Exploded"}) == PipelineRunStatus()
         workflow = {"name": "train", "uid": "u"}
         ended = {"phase": "Exploded", "workflow": workflow, "nodes": 7, "finishedAt": "2026-01-01T00:00:00Z"}
-        kept = run_status(ended)
+        kept = read_run_status(ended)
         assert kept.workflow is not None and kept.workflow.uid == "u"
         assert run_record({"metadata": {}, "status": ended}).finished, "a newer version's run is not started again"
-        assert run_status("nothing") == PipelineRunStatus()
+        assert read_run_status("nothing") == PipelineRunStatus()
 
     def test_the_digest_is_of_what_a_workflow_is_made_from(self) -> None:
         spec = {"workflow": {"manifest": "a"}, "parameters": [{"name": "x", "value": "1"}]}
@@ -166,8 +166,8 @@ class TestWorkflow:
         "owners", [None, [], ["x"], [{"kind": "PipelineRun"}], [{"kind": "Job", "controller": True}]]
     )
     def test_only_a_controlling_run_owns_it(self, owners: Any) -> None:
-        assert controller_run({"ownerReferences": owners}) == {}
-        assert controller_run({"ownerReferences": [{"kind": "Job"}, self.OWNER]}) == self.OWNER
+        assert controller_reference({"ownerReferences": owners}) == {}
+        assert controller_reference({"ownerReferences": [{"kind": "Job"}, self.OWNER]}) == self.OWNER
 
     def test_a_message_is_kept_of_what_did_not_succeed(self) -> None:
         nodes = {

@@ -16,25 +16,25 @@ from runwright.core.decision import (
     MAX_RETRY,
     MIN_RETRY,
     NOTHING,
-    Create,
+    CreateWorkflow,
     Decision,
-    Delete,
     DeleteRun,
-    Keep,
-    Label,
-    Look,
+    DeleteWorkflow,
     Memory,
-    Restart,
-    Retry,
-    ShutDown,
-    retry_delay,
+    ReadAgain,
+    RecreateWorkflow,
+    RetryWorkflow,
+    SaveSnapshot,
+    SetLabels,
+    ShutDownWorkflow,
+    refusal_backoff,
 )
 from runwright.core.reconcile import OUTDATED, reconcile
 from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention.periods import Terms
-from runwright.core.retry.attempt import retry_due
-from runwright.core.status.conditions import STALLED, SUCCEEDED, find
-from runwright.core.status.mirror import mirror
+from runwright.core.retention.periods import RetentionTerms
+from runwright.core.retry.attempt import is_retry_due
+from runwright.core.status.conditions import STALLED, SUCCEEDED, find_condition
+from runwright.core.status.mirror import mirror_workflow
 from runwright.core.workflow.ownership import STRAY
 from tests.unit.core.strategies import (
     KEY,
@@ -86,24 +86,24 @@ def stalled(reason: str, generation: int = 1, since: datetime = LONG_AGO) -> lis
 def recorded(phase: str, **fields: Any) -> RunRecord:
     """A run whose status is what its Workflow in this phase makes of it."""
     before = run()
-    return replace(before, status=mirror(before, workflow(phase, **fields), NOW), source_digest="")
+    return replace(before, status=mirror_workflow(before, workflow(phase, **fields), NOW), source_digest="")
 
 
 def verdict(decision: Decision, kind: str = SUCCEEDED) -> tuple[str, str]:
-    condition = find(decision.status.conditions, kind) if decision.status else None
+    condition = find_condition(decision.status.conditions, kind) if decision.status else None
     assert condition is not None, decision
     return condition.status, condition.reason
 
 
 class TestNoWorkflow:
     def test_a_new_run_gets_one(self) -> None:
-        assert reconcile(run(), NotSeen(), NOW) == Decision(action=Create())
+        assert reconcile(run(), NotSeen(), NOW) == Decision(action=CreateWorkflow())
 
     def test_so_does_one_of_which_the_api_server_says_that_there_is_none(self) -> None:
-        assert reconcile(run(Phase.PENDING), Absent(), NOW) == Decision(action=Create())
+        assert reconcile(run(Phase.PENDING), Absent(), NOW) == Decision(action=CreateWorkflow())
 
     def test_one_that_was_recorded_is_looked_for_before_anything_is_said(self) -> None:
-        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), NotSeen(), NOW) == Decision(action=Look())
+        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), NotSeen(), NOW) == Decision(action=ReadAgain())
 
     def test_one_that_was_recorded_and_is_gone_ends_the_run(self) -> None:
         decision = reconcile(run(Phase.RUNNING, workflow=REFERENCE, started_at=LONG_AGO), Absent(), NOW)
@@ -142,30 +142,30 @@ class TestRefusedCreation:
 
     def test_an_edit_is_tried(self) -> None:
         told = run(Phase.PENDING, conditions=stalled("SourceInvalid"), generation=2)
-        assert reconcile(told, NotSeen(), NOW, self.REMEMBERED) == Decision(action=Create())
+        assert reconcile(told, NotSeen(), NOW, self.REMEMBERED) == Decision(action=CreateWorkflow())
 
     def test_a_refusal_that_could_not_be_written_is_found_again(self) -> None:
-        assert reconcile(run(), NotSeen(), NOW, self.REMEMBERED) == Decision(action=Create())
+        assert reconcile(run(), NotSeen(), NOW, self.REMEMBERED) == Decision(action=CreateWorkflow())
 
     def test_after_a_restart_it_is_tried_once(self) -> None:
         told = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
-        assert reconcile(told, NotSeen(), NOW) == Decision(action=Create())
+        assert reconcile(told, NotSeen(), NOW) == Decision(action=CreateWorkflow())
 
     def test_what_may_heal_waits_longer_each_time(self) -> None:
         memory = replace(self.REMEMBERED, refusal_heals=True)
         told = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound", since=NOW - timedelta(seconds=22)))
         decision = reconcile(told, NotSeen(), NOW, memory)
         assert decision == Decision(requeue_after=timedelta(seconds=8)), "half of the 20 s, of which 2 s have passed"
-        assert reconcile(told, NotSeen(), NOW + timedelta(seconds=8), memory) == Decision(action=Create())
+        assert reconcile(told, NotSeen(), NOW + timedelta(seconds=8), memory) == Decision(action=CreateWorkflow())
 
     def test_a_clock_that_steps_back_does_not_make_it_wait_for_hours(self) -> None:
         memory = replace(self.REMEMBERED, refusal_heals=True)
         told = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound"))
-        assert reconcile(told, NotSeen(), NOW - timedelta(hours=3), memory) == Decision(action=Create())
+        assert reconcile(told, NotSeen(), NOW - timedelta(hours=3), memory) == Decision(action=CreateWorkflow())
 
     @pytest.mark.parametrize(("since", "wait"), [(0, 1), (10, 5), (100, 50), (1000, 60), (-100, 1)])
     def test_the_wait_is_half_the_time_in_bounds(self, since: int, wait: int) -> None:
-        assert retry_delay(NOW - timedelta(seconds=since), NOW) == timedelta(seconds=wait)
+        assert refusal_backoff(NOW - timedelta(seconds=since), NOW) == timedelta(seconds=wait)
 
 
 class TestForeignWorkflow:
@@ -194,7 +194,7 @@ class TestRefusedByArgo:
 
     def test_after_an_edit_it_is_replaced(self) -> None:
         told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"), generation=2)
-        assert reconcile(told, self.REFUSED, NOW) == Decision(action=Delete(self.REFUSED, OUTDATED))
+        assert reconcile(told, self.REFUSED, NOW) == Decision(action=DeleteWorkflow(self.REFUSED, OUTDATED))
 
     def test_while_it_is_gone_nothing_is_tried(self) -> None:
         told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"))
@@ -209,7 +209,7 @@ class TestEditBeforeItIsRecorded:
     @pytest.mark.parametrize("phase", ["", "Pending", "Running"])
     def test_a_workflow_of_the_old_spec_is_replaced(self, phase: str) -> None:
         old = workflow(phase, source_digest="digest-b")
-        assert reconcile(run(generation=2), old, NOW) == Decision(action=Delete(old, OUTDATED))
+        assert reconcile(run(generation=2), old, NOW) == Decision(action=DeleteWorkflow(old, OUTDATED))
 
     def test_not_when_it_has_ended(self) -> None:
         old = workflow("Succeeded", source_digest="digest-b")
@@ -285,13 +285,15 @@ class TestFinishedRun:
     def test_one_workflow_too_many_is_deleted(self) -> None:
         second = workflow("Running", uid="second")
         ended = run(Phase.SUCCEEDED, observed_generation=1, workflow=REFERENCE)
-        assert reconcile(ended, second, NOW) == Decision(action=Delete(second, STRAY))
+        assert reconcile(ended, second, NOW) == Decision(action=DeleteWorkflow(second, STRAY))
 
 
 class TestStray:
     def test_one_workflow_too_many_is_deleted_under_a_running_run(self) -> None:
         second = workflow("Running", uid="second")
-        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(action=Delete(second, STRAY))
+        assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(
+            action=DeleteWorkflow(second, STRAY)
+        )
 
 
 def shut_down(before: RunRecord, how: Shutdown = Shutdown.TERMINATE) -> RunRecord:
@@ -303,7 +305,7 @@ class TestShutdown:
     @pytest.mark.parametrize("phase", ["", "Pending", "Running"])
     def test_its_workflow_is_told(self, how: Shutdown, phase: str) -> None:
         running = workflow(phase)
-        told = Decision(action=ShutDown(running, how))
+        told = Decision(action=ShutDownWorkflow(running, how))
         assert reconcile(shut_down(run(Phase.RUNNING, workflow=REFERENCE), how), running, NOW) == told
 
     def test_once_told_the_run_says_so_and_waits_for_argo(self) -> None:
@@ -326,12 +328,12 @@ class TestShutdown:
 
     @pytest.mark.parametrize("before", [run(), run(Phase.PENDING, conditions=stalled("ConfigMapNotFound"))])
     def test_before_there_is_a_workflow_it_is_looked_for_and_none_is_created(self, before: RunRecord) -> None:
-        assert reconcile(shut_down(before), NotSeen(), NOW) == Decision(action=Look())
+        assert reconcile(shut_down(before), NotSeen(), NOW) == Decision(action=ReadAgain())
         decision = reconcile(shut_down(before), Absent(), NOW)
         assert decision.status is not None and decision.status.phase is Phase.FAILED
         assert verdict(decision) == ("False", "Terminated")
         assert decision.status.message is not None and "nothing has run" in decision.status.message
-        stall = find(decision.status.conditions, STALLED)
+        stall = find_condition(decision.status.conditions, STALLED)
         assert stall is None or stall.status == "False"
 
     def test_what_argo_refused_ends_too(self) -> None:
@@ -359,7 +361,7 @@ def test_a_run_that_is_being_deleted_needs_nothing(seen: Seen) -> None:
 
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
-def test_it_is_total_and_pure(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> None:
+def test_it_is_total_and_pure(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms) -> None:
     before = run.status.model_copy(deep=True)
     decision = reconcile(run, seen, now, memory, terms)
     assert decision == reconcile(run, seen, now, memory, terms)
@@ -378,13 +380,13 @@ SETTLED = ("observed_generation", "storage_state", "conditions", "nodes", "nodes
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
 def test_what_has_ended_stays_as_it_ended(
-    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms
 ) -> None:
     decision = reconcile(run, seen, now, memory, terms)
     if not run.finished:
         return
-    assert not isinstance(decision.action, Create)
-    if decision.status is None or retry_due(run):
+    assert not isinstance(decision.action, CreateWorkflow)
+    if decision.status is None or is_retry_due(run):
         return
     kept = run.status.model_dump(exclude=set(SETTLED))
     assert decision.status.model_dump(exclude=set(SETTLED)) == kept
@@ -398,10 +400,10 @@ def test_what_has_ended_stays_as_it_ended(
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
 def test_only_a_retry_that_is_asked_for_begins_an_attempt(
-    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms
 ) -> None:
     decision = reconcile(run, seen, now, memory, terms)
-    if isinstance(decision.action, Retry | Restart):
+    if isinstance(decision.action, RetryWorkflow | RecreateWorkflow):
         assert run.status.phase in (Phase.FAILED, Phase.ERROR)
         assert run.retries > (run.status.retries or 0)
         assert not run.archived
@@ -412,16 +414,16 @@ def test_only_a_retry_that_is_asked_for_begins_an_attempt(
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
 def test_only_what_is_the_runs_own_is_deleted(
-    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms
+    run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms
 ) -> None:
     decision = reconcile(run, seen, now, memory, terms)
-    if isinstance(decision.action, Delete):
+    if isinstance(decision.action, DeleteWorkflow):
         gone = decision.action.workflow
         assert gone is (seen.workflow if isinstance(seen, Kept) else seen)
         assert gone.owner_uid == run.uid
         if run.status.workflow and run.status.workflow.uid == gone.uid:
             assert run.finished and isinstance(seen, Kept) and not seen.problem, "not before its snapshot was made"
-    if isinstance(decision.action, DeleteRun | Label | Keep):
+    if isinstance(decision.action, DeleteRun | SetLabels | SaveSnapshot):
         assert run.finished, "nothing is taken from a run that has not ended"
-    if isinstance(decision.action, Create):
+    if isinstance(decision.action, CreateWorkflow):
         assert run.status.workflow is None, "a run that had a Workflow is never started anew"

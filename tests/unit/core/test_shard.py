@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.core.shard import EVERYTHING, requirements_of, shard_of
+from runwright.core.shard import EVERYTHING, parse_selector, parse_shard
 from runwright.core.workflow.build import in_shard
 from tests.unit.fake.apiserver import selects
 
@@ -31,7 +31,7 @@ SELECTORS = [
 
 @pytest.mark.parametrize(("selector", "expected"), SELECTORS)
 def test_who_is_selected(selector: str, expected: list[bool]):
-    shard = shard_of("one", selector)
+    shard = parse_shard("one", selector)
     assert [shard.mine(labels) for labels in LABELS] == expected
 
 
@@ -56,18 +56,18 @@ def test_who_is_selected(selector: str, expected: list[bool]):
 )
 def test_what_cannot_be_read_is_refused(name: str, selector: str):
     with pytest.raises(ValueError, match=r"expected|cannot be read"):
-        shard_of(name, selector)
+        parse_shard(name, selector)
 
 
 def test_without_a_shard_everything_is_mine():
-    assert shard_of("", "") == EVERYTHING
+    assert parse_shard("", "") == EVERYTHING
     assert EVERYTHING.mine({"a": "b"})
     assert EVERYTHING.runs() == ""
     assert EVERYTHING.workflows == "runwright.dev/run"
 
 
 def test_what_is_asked_of_the_api_server():
-    shard = shard_of("one", "team in (a,b)")
+    shard = parse_shard("one", "team in (a,b)")
     assert shard.runs() == "team in (a,b)"
     assert shard.runs("x=y") == "x=y,team in (a,b)"
     assert shard.workflows == "runwright.dev/run,runwright.dev/shard=one"
@@ -86,9 +86,9 @@ PARTS = st.one_of(
 
 @given(st.lists(PARTS, min_size=1, max_size=4), st.dictionaries(WORDS, WORDS))
 def test_a_selector_selects_what_all_its_parts_do(parts: list[str], labels: dict[str, str]):
-    whole = shard_of("one", ",".join(parts))
+    whole = parse_shard("one", ",".join(parts))
     assert len(whole.requirements) == len(parts)
-    assert whole.mine(labels) == all(requirements_of(part)[0].holds(labels) for part in parts)
+    assert whole.mine(labels) == all(parse_selector(part)[0].holds(labels) for part in parts)
     # What the tests' own API server makes of it, which was written before and apart.
     if all("in" not in part for part in parts):
         assert whole.mine(labels) == selects(whole.selector, labels)
@@ -96,8 +96,8 @@ def test_a_selector_selects_what_all_its_parts_do(parts: list[str], labels: dict
 
 @given(st.lists(WORDS, min_size=1, max_size=3, unique=True), st.dictionaries(st.just("team"), WORDS))
 def test_a_shard_and_the_rest_have_each_run_once(values: list[str], labels: dict[str, str]):
-    some = shard_of("some", f"team in ({','.join(values)})")
-    rest = shard_of("rest", f"team notin ({','.join(values)})")
+    some = parse_shard("some", f"team in ({','.join(values)})")
+    rest = parse_shard("rest", f"team notin ({','.join(values)})")
     assert some.mine(labels) != rest.mine(labels)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from runwright.api.states import Phase, Shutdown
 from runwright.core.records import RunRecord, WorkflowRecord
-from runwright.core.shutdown import reason_of, shutdown_due
-from runwright.core.status.mirror import phase_of
+from runwright.core.shutdown import shutdown_due, succeeded_reason
+from runwright.core.status.mirror import mirrored_phase
 from tests.unit.core.strategies import KEY, NOW
 
 RUN = RunRecord(key=KEY, uid="u", resource_version="1", generation=1, created_at=NOW)
@@ -44,7 +44,7 @@ def test_what_has_ended_is_told_nothing(phase: str) -> None:
 @pytest.mark.parametrize("how", ["Stop", "Terminate"])
 def test_the_reason_says_that_it_was_shut_down(how: str) -> None:
     ending = replace(WORKFLOW, shutdown=how)
-    assert [reason_of(ending, phase) for phase in Phase] == [
+    assert [succeeded_reason(ending, phase) for phase in Phase] == [
         "Terminating",
         "Terminating",
         "Succeeded",
@@ -55,10 +55,10 @@ def test_the_reason_says_that_it_was_shut_down(how: str) -> None:
 
 
 def test_the_reason_is_the_phase_otherwise() -> None:
-    assert [reason_of(WORKFLOW, phase) for phase in Phase] == [phase.value for phase in Phase]
+    assert [succeeded_reason(WORKFLOW, phase) for phase in Phase] == [phase.value for phase in Phase]
 
 
 def test_a_workflow_that_was_shut_down_has_failed_whatever_argo_calls_it() -> None:
     """Argo 3.7 ends a Workflow as Error where a Terminate killed the exit handler that a Stop had let run."""
-    assert phase_of(replace(WORKFLOW, phase="Error", shutdown="Terminate")) is Phase.FAILED
-    assert phase_of(replace(WORKFLOW, phase="Error")) is Phase.ERROR
+    assert mirrored_phase(replace(WORKFLOW, phase="Error", shutdown="Terminate")) is Phase.FAILED
+    assert mirrored_phase(replace(WORKFLOW, phase="Error")) is Phase.ERROR

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from runwright.api.labels import STORAGE_STATE_LABEL
-from runwright.core.archive.snapshot import unpack
-from runwright.core.run_record import owned_elsewhere
+from runwright.core.archive.snapshot import unpack_snapshot
+from runwright.core.run_record import is_owned_elsewhere
 from runwright.core.workflow.record import attempt_of
 from tests.unit.fake.apiserver import FINISHED, ApiServer, Change, labels_of
 from tests.unit.fake.argo import ENDED, nodes_of, pods_of, set_going
@@ -82,7 +82,7 @@ class Rules:
             self.problems.append(f"the unfinished run {name} was deleted by the operator")
         elif status.get("retries", 0) < run["spec"].get("retries", 0) and not archived and not stalled:
             self.problems.append(f"the run {name} was deleted by the operator, and another attempt was asked for")
-        theirs = owned_elsewhere(labels_of(run), metadata.get("annotations", {}))
+        theirs = is_owned_elsewhere(labels_of(run), metadata.get("annotations", {}))
         if theirs and "deleteAfter" not in run["spec"].get("retention", {}):
             self.problems.append(f"the run {name} was deleted by the operator, and a GitOps tool owns it")
 
@@ -91,7 +91,7 @@ class Rules:
         there = self._server.objects.get(("WorkflowSnapshot", metadata["namespace"], metadata["name"]))
         if there is None or there["metadata"]["ownerReferences"][0]["uid"] != metadata["uid"]:
             self.problems.append(f"{what}, and no snapshot was there")
-        elif there["attempt"] != run.get("status", {}).get("retries", 0) or unpack(there) is None:
+        elif there["attempt"] != run.get("status", {}).get("retries", 0) or unpack_snapshot(there) is None:
             self.problems.append(f"{what}, and the snapshot is of attempt {there['attempt']}")
 
     # ------------------------------------------------------------------------------------------------------ Workflows

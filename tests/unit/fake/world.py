@@ -14,8 +14,8 @@ from runwright.adapters.kubernetes_api import WORKFLOW_LABEL
 from runwright.api.labels import STORAGE_STATE_LABEL
 from runwright.api.resources import API_VERSION
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.core.finished import settled
-from runwright.core.retry.reset import Retried, retried
+from runwright.core.finished import is_settled
+from runwright.core.retry.reset import WorkflowReset, reset_workflow
 from tests.unit.fake.apiserver import ApiServer, Change
 from tests.unit.fake.argo import Argo
 from tests.unit.fake.artifacts import FakeArtifacts
@@ -148,8 +148,8 @@ class World:
             for pod in self.server.list("Pod", f"{WORKFLOW_LABEL}={name}"):
                 if pod["metadata"]["name"] not in succeeded_pods(workflow):
                     self.server.remove("Pod", NAMESPACE, pod["metadata"]["name"])
-            reset = retried(workflow, self.server_now())
-            if isinstance(reset, Retried):
+            reset = reset_workflow(workflow, self.server_now())
+            if isinstance(reset, WorkflowReset):
                 self.server.update("Workflow", reset.workflow)
 
     def policy(self, **spec: Any) -> None:
@@ -227,7 +227,7 @@ class World:
             changed = [(change.type, change.kind) for change in self.server.changes[log:]]
             self.problems.append(f"{self.rules.writes() - before} writes though nothing happened: {changed}")
         for operator in self.operators:
-            if operator.alive and (left := [run for run in operator.store.runs() if run.finished and settled(run)]):
+            if operator.alive and (left := [run for run in operator.store.runs() if run.finished and is_settled(run)]):
                 self.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
 
     def _changed(self, change: Change) -> None:

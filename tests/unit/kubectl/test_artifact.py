@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from runwright import cli
 from runwright.api.resources import WORKFLOWS
 from runwright.artifacts.reader import ArtifactError
-from runwright.core.archive.snapshot import pack
+from runwright.core.archive.snapshot import pack_snapshot
 from runwright.core.records import RunRecord
 from runwright.kube.objects import Json, Key
 from runwright.kube.resource import Resource
@@ -34,7 +34,7 @@ def owned(uid: str) -> dict[str, Any]:
 
 def snapshot(uid: str) -> dict[str, Any]:
     run = RunRecord(KEY, uid, "7", generation=1, created_at=NOW)
-    packed = pack(run, {**owned(uid), "spec": {"from": "the snapshot"}})
+    packed = pack_snapshot(run, {**owned(uid), "spec": {"from": "the snapshot"}})
     assert packed is not None
     return packed
 

@@ -21,46 +21,46 @@ OF_THE_CLUSTER = (
 Object = Mapping[str, Any]
 
 
-def exported(body: Object) -> dict[str, Any]:
+def strip_for_export(body: Object) -> dict[str, Any]:
     """The object as it is exported: whole, but for who has written which of its fields."""
     metadata = {name: value for name, value in metadata_of(body).items() if name != "managedFields"}
     return {**body, "metadata": metadata}
 
 
-def imported(body: Object) -> dict[str, Any]:
+def strip_for_import(body: Object) -> dict[str, Any]:
     """The object as it is created where it is imported, without its status."""
     metadata = {name: value for name, value in metadata_of(body).items() if name not in OF_THE_CLUSTER}
     return {name: value for name, value in body.items() if name != "status"} | {"metadata": metadata}
 
 
-def imported_run(run: Object) -> dict[str, Any]:
+def prepare_imported_run(run: Object) -> dict[str, Any]:
     """A run as it is created where it is imported. One that had not begun is a new one, and begins."""
-    body = imported(run)
-    if not begun(run):
+    body = strip_for_import(run)
+    if not has_phase(run):
         return body
     annotations = {**as_mapping(body["metadata"].get("annotations")), IMPORTED_ANNOTATION: uid_of(run)}
     return body | {"metadata": body["metadata"] | {"annotations": annotations}}
 
 
-def imported_snapshot(snapshot: Object, run: Object) -> dict[str, Any]:
+def prepare_imported_snapshot(snapshot: Object, run: Object) -> dict[str, Any]:
     """A snapshot as that of the run that was made of its own."""
     metadata = metadata_of(run)
-    body = imported(snapshot)
+    body = strip_for_import(snapshot)
     owner = owner_reference(as_text(metadata.get("name")), as_text(metadata.get("uid")))
     return body | {"metadata": body["metadata"] | {"ownerReferences": [owner]}}
 
 
-def begun(run: Object) -> bool:
+def has_phase(run: Object) -> bool:
     """Whether the operator has written what became of the run."""
     return bool(status_of(run).get("phase"))
 
 
-def came_from(run: Object) -> str:
+def exported_uid(run: Object) -> str:
     """The uid that the run was exported with; empty where it was not imported."""
     return as_text(annotations_of(run).get(IMPORTED_ANNOTATION))
 
 
-def owner_of(body: Object) -> str:
+def controller_uid(body: Object) -> str:
     """The uid of the run that an object was the property of."""
     owners: list[Object] = metadata_of(body).get("ownerReferences") or []
     return next((as_text(owner.get("uid")) for owner in owners if owner.get("controller")), "")

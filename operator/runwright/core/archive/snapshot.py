@@ -12,7 +12,13 @@ from runwright.api.workflowsnapshot import KIND, MAX_SNAPSHOT
 from runwright.core.records import RunRecord
 from runwright.core.retry.reset import COMPLETED_LABEL, PHASE_LABEL, pack_json
 from runwright.core.workflow.build import owner_reference
-from runwright.core.workflow.record import RESTORED_ANNOTATION, attempt_of, controller_run, unpacked, workflow_nodes
+from runwright.core.workflow.record import (
+    RESTORED_ANNOTATION,
+    attempt_of,
+    controller_reference,
+    unpack_json,
+    workflow_nodes,
+)
 from runwright.kube.objects import Json, as_mapping, as_text, metadata_of, status_of
 
 GONE_WITH_THE_OBJECT = (
@@ -26,7 +32,7 @@ GONE_WITH_THE_OBJECT = (
 """Metadata that the API server gives each object anew."""
 
 
-def pack(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
+def pack_snapshot(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
     """The snapshot of a run's finished Workflow; None where it is too large for etcd, even compressed.
 
     Nodes that Argo has compressed are unpacked first: compressed twice, they would take a third more.
@@ -56,21 +62,21 @@ def pack(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
     }
 
 
-def unpack(snapshot: Json) -> dict[str, Any] | None:
+def unpack_snapshot(snapshot: Json) -> dict[str, Any] | None:
     """The Workflow in a snapshot, or None where it cannot be read."""
-    return dict(unpacked(as_text(snapshot.get("data")))) or None
+    return dict(unpack_json(as_text(snapshot.get("data")))) or None
 
 
 MAX_NODES_PLAIN = 1_000_000
 """Bytes of `status.nodes` above which they are written compressed, as Argo 3.7 does it (`MAX_WORKFLOW_SIZE`, 1 MiB)."""
 
 
-def restored(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
+def restore_workflow(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
     """The Workflow in a snapshot, as it is to be put back for this run; None where it cannot be read.
 
     It is finished as it was, and says so by the label by which Argo's controller leaves a Workflow alone.
     """
-    workflow = unpack(snapshot)
+    workflow = unpack_snapshot(snapshot)
     if workflow is None:
         return None
     metadata, status = dict(metadata_of(workflow)), dict(status_of(workflow))
@@ -90,29 +96,29 @@ def restored(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
     return {**workflow, "metadata": metadata, "status": status}
 
 
-def belongs(snapshot: Json, run: RunRecord) -> bool:
+def belongs_to_run(snapshot: Json, run: RunRecord) -> bool:
     """Whether the snapshot is this very run's, and not that of an earlier one of its name."""
-    return as_text(controller_run(metadata_of(snapshot)).get("uid")) == run.uid
+    return as_text(controller_reference(metadata_of(snapshot)).get("uid")) == run.uid
 
 
-def of_attempt(snapshot: Json, run: RunRecord) -> bool:
+def is_of_current_attempt(snapshot: Json, run: RunRecord) -> bool:
     """Whether the snapshot is of the attempt that the run's status tells of."""
-    return belongs(snapshot, run) and snapshot.get("attempt") == (run.status.retries or 0)
+    return belongs_to_run(snapshot, run) and snapshot.get("attempt") == (run.status.retries or 0)
 
 
-def of_later_attempt(snapshot: Json, run: RunRecord, other: Json) -> bool:
+def is_of_later_attempt(snapshot: Json, run: RunRecord, other: Json) -> bool:
     """Whether the snapshot is of a later attempt of the run than the other one, made by somebody who stood still, is of."""
     later, earlier = snapshot.get("attempt"), other.get("attempt")
-    return belongs(snapshot, run) and isinstance(later, int) and isinstance(earlier, int) and later > earlier
+    return belongs_to_run(snapshot, run) and isinstance(later, int) and isinstance(earlier, int) and later > earlier
 
 
-def holds(snapshot: Json, run: RunRecord, workflow: Json) -> bool:
+def holds_workflow(snapshot: Json, run: RunRecord, workflow: Json) -> bool:
     """Whether the snapshot already holds this Workflow, as far as can be told by its attempt and its end."""
-    packed = unpack(snapshot) if belongs(snapshot, run) else None
-    return packed is not None and ending(packed) == ending(workflow)
+    packed = unpack_snapshot(snapshot) if belongs_to_run(snapshot, run) else None
+    return packed is not None and end_identity(packed) == end_identity(workflow)
 
 
-def ending(workflow: Json) -> tuple[object, ...]:
+def end_identity(workflow: Json) -> tuple[object, ...]:
     """What tells two ends of a run's Workflow apart."""
     status: Mapping[str, Any] = status_of(workflow)
     return attempt_of(workflow) or 0, status.get("phase"), status.get("startedAt"), status.get("finishedAt")

@@ -15,20 +15,20 @@ from runwright.api.states import StorageState
 from runwright.core.decision import (
     AT_ONCE,
     Decision,
-    Delete,
     DeleteRun,
+    DeleteWorkflow,
     FindSnapshot,
-    Keep,
-    Label,
-    Look,
     Memory,
-    PutBack,
-    after_refusal,
-    stall_finished,
-    write,
+    ReadAgain,
+    RestoreWorkflow,
+    SaveSnapshot,
+    SetLabels,
+    decide_after_refusal,
+    decide_write,
+    stall_finished_run,
 )
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention.periods import Terms, day_of, passed, times_of
+from runwright.core.retention.periods import RetentionTerms, due_times, has_passed, utc_day
 from runwright.core.retry.attempt import COLLECTED_SOON
 from runwright.core.status.conditions import (
     ARCHIVED,
@@ -36,7 +36,7 @@ from runwright.core.status.conditions import (
     NOTHING_TO_KEEP,
     TOO_LARGE,
     UNARCHIVED,
-    cleared,
+    clear_stalled,
     set_condition,
 )
 
@@ -46,86 +46,88 @@ POLL = timedelta(seconds=10)
 DROPPED = "its snapshot was made, and it is to be kept no longer"
 
 
-def own(run: RunRecord, seen: Seen) -> Seen:
+def exclude_foreign(run: RunRecord, seen: Seen) -> Seen:
     """What is seen, with a Workflow that another object controls taken for none."""
     return Absent() if isinstance(seen, WorkflowRecord) and seen.owner_uid != run.uid else seen
 
 
-def archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: Terms) -> Decision:
+def decide_archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms) -> Decision:
     """A finished run that is labelled Archived."""
     if run.status.storage_state is StorageState.ARCHIVED:
-        return stay_archived(run, own(run, seen), now, terms)
-    match own(run, seen):
+        return decide_archived(run, exclude_foreign(run, seen), now, terms)
+    match exclude_foreign(run, seen):
         case WorkflowRecord() as workflow:
             # One that runs again by another hand than ours is waited for.
-            return Decision(action=Keep(workflow)) if workflow.finished else Decision(requeue_after=POLL)
+            return Decision(action=SaveSnapshot(workflow)) if workflow.finished else Decision(requeue_after=POLL)
         case Absent(snapshot=None):
             return Decision(action=FindSnapshot())
         case Kept(problem=problem) if problem:
-            return written(run, archived_status(run, TOO_LARGE, problem, shrink=False, now=now), now, memory)
+            return write_and_continue(run, archived_status(run, TOO_LARGE, problem, shrink=False, now=now), now, memory)
         case Kept() | Absent(snapshot=True):
             message = "a WorkflowSnapshot of the run's name holds the Workflow"
-            return written(run, archived_status(run, KEPT, message, shrink=True, now=now), now, memory)
+            return write_and_continue(run, archived_status(run, KEPT, message, shrink=True, now=now), now, memory)
         case Absent():
             message = "the run had no Workflow any more; its status is what is left"
-            return written(run, archived_status(run, NOTHING_TO_KEEP, message, shrink=False, now=now), now, memory)
+            return write_and_continue(
+                run, archived_status(run, NOTHING_TO_KEEP, message, shrink=False, now=now), now, memory
+            )
         case _:
-            return Decision(action=Look())
+            return Decision(action=ReadAgain())
 
 
-def stay_archived(run: RunRecord, seen: Seen, now: datetime, terms: Terms) -> Decision:
+def decide_archived(run: RunRecord, seen: Seen, now: datetime, terms: RetentionTerms) -> Decision:
     """An archived run: its Workflow goes when it is kept no longer, and the run itself on the day that its label says."""
-    times = times_of(run, terms)
-    if passed(times.delete_at, now):
+    times = due_times(run, terms)
+    if has_passed(times.delete_at, now):
         return Decision(action=DeleteRun())
-    if run.delete_on != (day := day_of(times.delete_at)):
-        return Decision(action=Label(((DELETE_ON_LABEL, day or None),)))
+    if run.delete_on != (day := utc_day(times.delete_at)):
+        return Decision(action=SetLabels(((DELETE_ON_LABEL, day or None),)))
     waits = [times.delete_at - now] if times.delete_at else []
     if isinstance(seen, WorkflowRecord) and not seen.finished:
         return Decision(requeue_after=POLL)
-    if step := drop(seen):
-        if times.drop_at is None or passed(times.drop_at, now):
+    if step := drop_workflow(seen):
+        if times.drop_at is None or has_passed(times.drop_at, now):
             return step
         waits.append(times.drop_at - now)
     return Decision(requeue_after=min(waits, default=None))
 
 
-def drop(seen: Seen) -> Decision | None:
+def drop_workflow(seen: Seen) -> Decision | None:
     """The next step of letting go of a Workflow that is to be kept no longer; None where there is none to take."""
     match seen:
         case WorkflowRecord() as workflow if workflow.finished:
-            return Decision(action=Keep(workflow))
+            return Decision(action=SaveSnapshot(workflow))
         case Kept(workflow, problem) if not problem:
-            return Decision(action=Delete(workflow, DROPPED))
+            return Decision(action=DeleteWorkflow(workflow, DROPPED))
         case _:
             return None
 
 
-def unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
+def decide_unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
     """A finished run that was archived and is labelled so no longer."""
     match seen:
         case WorkflowRecord() if seen.owner_uid != run.uid:
             message = f"Workflow {seen.key} is not controlled by this run, so the run's own was not put back"
-            return write(run, available_status(run, None, message, now), now, memory)
+            return decide_write(run, available_status(run, None, message, now), now, memory)
         case Kept(workflow=workflow) | (WorkflowRecord() as workflow) if workflow.deleting:
             # Argo holds it while it collects artifacts; the name is free when it is gone.
             return Decision(requeue_after=COLLECTED_SOON)
         case Kept(workflow=workflow) | (WorkflowRecord() as workflow):
-            return write(run, available_status(run, workflow, "", now), now, memory)
+            return decide_write(run, available_status(run, workflow, "", now), now, memory)
         case Absent(snapshot=False):
             message = "no WorkflowSnapshot of the run was found; its status is what is left"
-            return write(run, available_status(run, None, message, now), now, memory)
+            return decide_write(run, available_status(run, None, message, now), now, memory)
         case Absent():
-            return after_refusal(run, now, memory, PutBack())
+            return decide_after_refusal(run, now, memory, RestoreWorkflow())
         case Refusal():
-            return stall_finished(run, seen, now, memory)
+            return stall_finished_run(run, seen, now, memory)
         case _:
-            return Decision(action=Look())
+            return Decision(action=ReadAgain())
 
 
-def written(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
+def write_and_continue(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
     """Write, and go on at once when it is written: the Workflow is still to go."""
-    decision = write(run, status, now, memory)
+    decision = decide_write(run, status, now, memory)
     return replace(decision, requeue_after=AT_ONCE) if decision.status else decision
 
 
@@ -143,7 +145,7 @@ def available_status(run: RunRecord, workflow: WorkflowRecord | None, message: s
     conditions = set_condition(
         run.status.conditions, ARCHIVED, "False", UNARCHIVED, message, now=now, generation=run.generation
     )
-    conditions = cleared(conditions, now=now, generation=run.generation)
+    conditions = clear_stalled(conditions, now=now, generation=run.generation)
     told = (
         {
             "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),

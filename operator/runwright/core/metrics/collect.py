@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runwright.api.pipelinerun import PipelineRunStatus
-from runwright.core.metrics.reports import Report, ReportStatus, report
+from runwright.core.metrics.reports import Report, ReportStatus, add_reports
 from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.status.conditions import MESSAGE_LIMIT, METRICS_COLLECTED, METRICS_REFUSED, set_condition
 from runwright.core.status.sizes import shorten
@@ -33,16 +33,16 @@ class Collected:
 NOTHING_COLLECTED = Collected()
 
 
-def uncollected(workflow: WorkflowRecord, collected: Collected) -> frozenset[str]:
+def uncollected_nodes(workflow: WorkflowRecord, collected: Collected) -> frozenset[str]:
     """The nodes that have left metrics which nobody has read yet."""
     return frozenset(workflow.metric_nodes) - collected.nodes
 
 
-def with_metrics(run: RunRecord, status: PipelineRunStatus, collected: Collected, now: datetime) -> PipelineRunStatus:
+def add_metrics(run: RunRecord, status: PipelineRunStatus, collected: Collected, now: datetime) -> PipelineRunStatus:
     """The status with what was read; what could not be taken is told by a condition, which is there only then."""
     if collected == NOTHING_COLLECTED:
         return status
-    metrics, results = report(status.metrics or (), collected.reports)
+    metrics, results = add_reports(status.metrics or (), collected.reports)
     refused = [
         f"node {result.node_id}: {result.message}"
         for result in results

@@ -67,14 +67,14 @@ class Result:
     message: str = ""
 
 
-def report(held: Sequence[Metric], reports: Iterable[Report]) -> tuple[list[Metric], list[Result]]:
+def add_reports(held: Sequence[Metric], reports: Iterable[Report]) -> tuple[list[Metric], list[Result]]:
     """The metrics of a run once these were reported, and a result for each report, in their order."""
     metrics = list(held)
     known = {(metric.node_id, metric.name) for metric in metrics}
     results: list[Result] = []
     for one in reports:
-        name, node_id = shown(one.name), shown(one.node_id)
-        accepted = checked(one)
+        name, node_id = text_or_empty(one.name), text_or_empty(one.node_id)
+        accepted = check_report(one)
         if isinstance(accepted, str):
             results.append(Result(name, node_id, ReportStatus.INVALID_ARGUMENT, accepted))
         elif (accepted.node_id, accepted.name) in known:
@@ -90,24 +90,24 @@ def report(held: Sequence[Metric], reports: Iterable[Report]) -> tuple[list[Metr
     return metrics, results
 
 
-def checked(one: Report) -> Metric | str:
+def check_report(one: Report) -> Metric | str:
     """The metric, or what is wrong with the report: which field, and what was expected."""
     if not isinstance(one.name, str) or NAME.fullmatch(one.name) is None:
-        return f"name: expected up to 64 letters, digits, - and _, from a letter to a letter or digit; found {quoted(one.name)}"
+        return f"name: expected up to 64 letters, digits, - and _, from a letter to a letter or digit; found {quote_json(one.name)}"
     if not isinstance(one.node_id, str) or not 1 <= len(one.node_id.encode("utf-8", "replace")) <= MAX_NODE_ID:
-        return f"node_id: expected 1 to {MAX_NODE_ID} bytes, found {quoted(one.node_id)}"
-    value = number(one.value)
+        return f"node_id: expected 1 to {MAX_NODE_ID} bytes, found {quote_json(one.node_id)}"
+    value = parse_number(one.value)
     if value is None:
-        return f"number_value of {one.name}: expected a number, found {quoted(one.value)}"
+        return f"number_value of {one.name}: expected a number, found {quote_json(one.value)}"
     if not math.isfinite(value):
         return f"number_value of {one.name}: {value} is no finite number"
-    kind = format_of(one.format)
+    kind = parse_format(one.format)
     if kind is None:
-        return f"format of {one.name}: expected {', '.join(FORMATS)}, found {quoted(one.format)}"
+        return f"format of {one.name}: expected {', '.join(FORMATS)}, found {quote_json(one.format)}"
     return Metric(name=one.name, node_id=one.node_id, value=value, format=kind)
 
 
-def number(value: object) -> float | None:
+def parse_number(value: object) -> float | None:
     """A number as JSON or protobuf's JSON has it, where it may stand as text; not finite for NaN and the infinities."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -117,14 +117,14 @@ def number(value: object) -> float | None:
         return None if isinstance(value, str) else math.inf
 
 
-def format_of(value: object) -> Literal["UNSPECIFIED", "RAW", "PERCENTAGE"] | None:
+def parse_format(value: object) -> Literal["UNSPECIFIED", "RAW", "PERCENTAGE"] | None:
     """A format by its name or its number in run.proto."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(FORMATS):
         return FORMATS[value]
     return next((one for one in FORMATS if one == value), None)
 
 
-def read_file(text: str, node_id: str) -> tuple[list[Report], str]:
+def read_metrics_file(text: str, node_id: str) -> tuple[list[Report], str]:
     """The reports in a metrics file of a node, and what is wrong with the file as a whole; empty where nothing is.
 
     The file is `{"metrics": [{"name": …, "numberValue": …, "format": …}]}`; fields beside these are passed over.
@@ -137,12 +137,12 @@ def read_file(text: str, node_id: str) -> tuple[list[Report], str]:
     if not isinstance(found, list):
         return [], 'has no list "metrics"'
     entries = cast(list[object], found)
-    reports = [read_entry(entry, node_id) for entry in entries[:MAX_OF_A_FILE]]
+    reports = [read_metrics_entry(entry, node_id) for entry in entries[:MAX_OF_A_FILE]]
     beyond = len(entries) - MAX_OF_A_FILE
     return reports, f"has {len(entries)} metrics; the last {beyond} were left out" if beyond > 0 else ""
 
 
-def read_entry(entry: object, node_id: str) -> Report:
+def read_metrics_entry(entry: object, node_id: str) -> Report:
     """One metric of a file. Whose it is, is known by where it was found, whatever it says itself."""
     if not isinstance(entry, Mapping):
         return Report(node_id, None)
@@ -151,12 +151,12 @@ def read_entry(entry: object, node_id: str) -> Report:
     return Report(node_id, fields.get("name"), value, fields.get("format", "UNSPECIFIED"))
 
 
-def shown(value: object) -> str:
+def text_or_empty(value: object) -> str:
     """A name or an id in a result: as it was given, where it is text."""
     return value if isinstance(value, str) else ""
 
 
-def quoted(value: object) -> str:
+def quote_json(value: object) -> str:
     """What was found, cut where it is long."""
     told = json.dumps(value, default=str, ensure_ascii=True)
     return told if len(told) <= 80 else f"{told[:79]}…"

@@ -44,7 +44,7 @@ class LabelError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenLabel:
     """One label that an admin chose."""
 
     name: str
@@ -66,9 +66,9 @@ class Sample:
     values: array[float]
 
 
-def chosen_labels(words: Iterable[str]) -> tuple[Chosen, ...]:
+def parse_labels(words: Iterable[str]) -> tuple[ChosenLabel, ...]:
     """The labels that are meant. Raises LabelError."""
-    found = [chosen_label(word) for word in words]
+    found = [parse_label(word) for word in words]
     names = [METRIC, *(one.name for one in found)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -76,31 +76,31 @@ def chosen_labels(words: Iterable[str]) -> tuple[Chosen, ...]:
     return tuple(found)
 
 
-def chosen_label(word: str) -> Chosen:
+def parse_label(word: str) -> ChosenLabel:
     """The label that a word stands for: one of `RUN_LABELS`, `node`, or `label:KEY`. Raises LabelError."""
     if word == "node":
-        return Chosen(word, None)
+        return ChosenLabel(word, None)
     if word in RUN_LABELS:
-        return Chosen(word.replace("-", "_"), RUN_LABELS[word])
+        return ChosenLabel(word.replace("-", "_"), RUN_LABELS[word])
     key = word.removeprefix(LABEL_PREFIX)
     if key == word or not key:
         known = ", ".join(["node", *RUN_LABELS])
         raise LabelError(f"{word!r}: expected {known}, or label:KEY for a label of the run")
-    return Chosen(f"label_{re.sub('[^a-zA-Z0-9_]', '_', key)}", lambda run: label_of(run, key))
+    return ChosenLabel(f"label_{re.sub('[^a-zA-Z0-9_]', '_', key)}", lambda run: run_label(run, key))
 
 
-def sample(run: Json, labels: tuple[Chosen, ...]) -> Sample | None:
+def sample_metrics(run: Json, labels: tuple[ChosenLabel, ...]) -> Sample | None:
     """The metrics of a PipelineRun; None where it has none. Never raises: anybody may write to a run."""
-    metrics = objects(status_of(run).get("metrics"))
+    metrics = as_objects(status_of(run).get("metrics"))
     by_node = any(label.of_run is None for label in labels)
-    shown = node_names(run) if by_node else {}
+    shown = status_node_names(run) if by_node else {}
     names: list[Labels] = []
     values = array("d")
     for metric in metrics:
         name, value, node = as_text(metric.get("name")), metric.get("value"), as_text(metric.get("nodeID"))
         if not name or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             continue
-        names.append((bounded(name), bounded(shown.get(node, node))) if by_node else (bounded(name),))
+        names.append((bound_label(name), bound_label(shown.get(node, node))) if by_node else (bound_label(name),))
         values.append(value)
     if not names:
         return None
@@ -108,13 +108,13 @@ def sample(run: Json, labels: tuple[Chosen, ...]) -> Sample | None:
     return Sample(
         as_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
         as_text(metadata.get("uid")),
-        tuple(bounded(label.of_run(run)) for label in labels if label.of_run is not None),
+        tuple(bound_label(label.of_run(run)) for label in labels if label.of_run is not None),
         tuple(names),
         values,
     )
 
 
-def select(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labels, float], int]:
+def select_series(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labels, float], int]:
     """At most `limit` series, by the run's labels and then the metric's, and how many more there would be.
 
     Metrics of one run that have all labels in common are one series as well, with the value of the last of them.
@@ -135,28 +135,30 @@ def select(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labels, flo
     return series, len(beyond)
 
 
-def bounded(value: str) -> str:
+def bound_label(value: str) -> str:
     """A text as the value of a label: not too long, and one that UTF-8 can write."""
     return value[:MAX_LABEL].encode("utf-8", "replace").decode()
 
 
-def objects(value: object) -> list[Json]:
+def as_objects(value: object) -> list[Json]:
     """The items of a list; empty for what is none."""
     return [as_mapping(item) for item in cast(list[object], value)] if isinstance(value, list) else []
 
 
-def label_of(run: Json, key: str) -> str:
+def run_label(run: Json, key: str) -> str:
     """The value of a label of the run."""
     return as_text(labels_of(run).get(key))
 
 
-def node_names(run: Json) -> dict[str, str]:
+def status_node_names(run: Json) -> dict[str, str]:
     """What the nodes are called that the run's status has, by their ids."""
     nodes = status_of(run).get("nodes")
-    return {as_text(node.get("id")): as_text(node.get("name")) for node in objects(nodes) if as_text(node.get("name"))}
+    return {
+        as_text(node.get("id")): as_text(node.get("name")) for node in as_objects(nodes) if as_text(node.get("name"))
+    }
 
 
-def pipeline_of(run: Json) -> str:
+def run_pipeline(run: Json) -> str:
     """The pipeline that a run came from: its name or id, else the template that it runs."""
     spec = spec_of(run)
     pipeline, workflow = as_mapping(spec.get("pipeline")), as_mapping(spec.get("workflow"))
@@ -167,10 +169,10 @@ def pipeline_of(run: Json) -> str:
     )
 
 
-def experiment_of(run: Json) -> str:
+def run_experiment(run: Json) -> str:
     """The experiment that a run belongs to: its name, else its id."""
     references = spec_of(run).get("references")
-    for one in objects(references):
+    for one in as_objects(references):
         if one.get("type") == "EXPERIMENT":
             return as_text(one.get("name")) or as_text(one.get("id"))
     return ""
@@ -180,14 +182,14 @@ RUN_LABELS: dict[str, Callable[[Json], str]] = {
     "namespace": lambda run: key_of(run).namespace,
     "run": lambda run: key_of(run).name,
     "display-name": lambda run: as_text(spec_of(run).get("displayName")) or key_of(run).name,
-    "pipeline": pipeline_of,
-    "experiment": experiment_of,
+    "pipeline": run_pipeline,
+    "experiment": run_experiment,
 }
 """What of a run can be a label."""
 
 DEFAULT_LABELS = ("namespace", "run", "node")
 
 
-def newest_first(samples: dict[Key, Sample]) -> list[Sample]:
+def sort_samples(samples: dict[Key, Sample]) -> list[Sample]:
     """The runs' samples by age; the same ones in the same order after every restart."""
     return sorted(samples.values(), key=lambda one: (one.created_at, one.uid), reverse=True)

@@ -13,7 +13,7 @@ from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
 from runwright.core.records import Periods, RunRecord
-from runwright.core.status.conditions import ARCHIVED, find
+from runwright.core.status.conditions import ARCHIVED, find_condition
 from runwright.kube.objects import Key
 
 NO_POLICY = RetentionPolicySpec()
@@ -22,7 +22,7 @@ SUCCESSES = (Phase.SUCCEEDED, Phase.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RetentionTerms:
     """What holds for one run: its own words, else its namespace's policy, else the operator's default."""
 
     archive_after: timedelta | None = None
@@ -32,27 +32,27 @@ class Terms:
     """Whether the run is beyond the last ones that are kept."""
 
 
-NO_TERMS = Terms()
+NO_TERMS = RetentionTerms()
 
 
-def terms_of(run: RunRecord, policy: RetentionPolicySpec, surplus: bool) -> Terms:
+def retention_terms(run: RunRecord, policy: RetentionPolicySpec, surplus: bool) -> RetentionTerms:
     """The terms of a run under its namespace's policy, with the operator's defaults filled in.
 
     A run that a GitOps tool or Helm keeps is not deleted by a default, since it would be made anew (argo-cd#13851): it is
     archived instead. A run's own `deleteAfter` counts always, and takes it out of the last ones that are kept.
     """
-    own, default = run.periods, periods_of(policy)
+    own, default = run.periods, policy_periods(policy)
     archive_after = own.archive_after if own.archive_after is not None else default.archive_after
     keep_workflow = own.keep_workflow if own.keep_workflow is not None else default.keep_workflow
     if own.delete_after is not None:
-        return Terms(archive_after, own.delete_after, keep_workflow)
+        return RetentionTerms(archive_after, own.delete_after, keep_workflow)
     if not run.owned_elsewhere:
-        return Terms(archive_after, default.delete_after, keep_workflow, surplus)
+        return RetentionTerms(archive_after, default.delete_after, keep_workflow, surplus)
     wishes = [after for after in (archive_after, default.delete_after) if after is not None]
-    return Terms(timedelta(0) if surplus else min(wishes, default=None), None, keep_workflow)
+    return RetentionTerms(timedelta(0) if surplus else min(wishes, default=None), None, keep_workflow)
 
 
-def periods_of(policy: RetentionPolicySpec) -> Periods:
+def policy_periods(policy: RetentionPolicySpec) -> Periods:
     """The durations of a policy."""
     return Periods(
         archive_after=duration_of(policy.archive_after) if policy.archive_after else None,
@@ -61,7 +61,7 @@ def periods_of(policy: RetentionPolicySpec) -> Periods:
     )
 
 
-def with_defaults(policy: RetentionPolicySpec | None, default: RetentionPolicySpec) -> RetentionPolicySpec:
+def fill_policy(policy: RetentionPolicySpec | None, default: RetentionPolicySpec) -> RetentionPolicySpec:
     """A namespace's policy, with the operator's words where it has none."""
     if policy is None:
         return default
@@ -69,7 +69,7 @@ def with_defaults(policy: RetentionPolicySpec | None, default: RetentionPolicySp
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class DueTimes:
     """When what is due; None: never."""
 
     archive_at: datetime | None = None
@@ -78,10 +78,10 @@ class Times:
     """When the Workflow is to go."""
 
 
-NEVER = Times()
+NEVER = DueTimes()
 
 
-def times_of(run: RunRecord, terms: Terms) -> Times:
+def due_times(run: RunRecord, terms: RetentionTerms) -> DueTimes:
     """When what is due for a finished run.
 
     A run that was archived once and brought back is not archived by a period again: somebody wanted it back.
@@ -89,16 +89,16 @@ def times_of(run: RunRecord, terms: Terms) -> Times:
     end = run.status.finished_at
     if end is None or not run.finished:
         return NEVER
-    settled = run.archived or find(run.status.conditions, ARCHIVED) is not None
+    settled = run.archived or find_condition(run.status.conditions, ARCHIVED) is not None
     keep = terms.keep_workflow if terms.keep_workflow is not None or not run.archived else timedelta(0)
-    return Times(
-        archive_at=None if settled else after(end, terms.archive_after),
-        delete_at=end if terms.surplus and not run.archived else after(end, terms.delete_after),
-        drop_at=after(end, keep),
+    return DueTimes(
+        archive_at=None if settled else add_period(end, terms.archive_after),
+        delete_at=end if terms.surplus and not run.archived else add_period(end, terms.delete_after),
+        drop_at=add_period(end, keep),
     )
 
 
-def after(start: datetime, period: timedelta | None) -> datetime | None:
+def add_period(start: datetime, period: timedelta | None) -> datetime | None:
     """The moment that long after, or None where there is none."""
     try:
         return start + period if period is not None else None
@@ -106,12 +106,12 @@ def after(start: datetime, period: timedelta | None) -> datetime | None:
         return None
 
 
-def passed(moment: datetime | None, now: datetime) -> bool:
+def has_passed(moment: datetime | None, now: datetime) -> bool:
     """Whether the moment has come. A clock that steps back only makes it come later."""
     return moment is not None and moment <= now
 
 
-def day_of(moment: datetime | None) -> str:
+def utc_day(moment: datetime | None) -> str:
     """The day of a moment in UTC, as a label's value; empty for none."""
     return moment.astimezone(UTC).date().isoformat() if moment else ""
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from runwright.api.states import Phase
-from runwright.core.decision import Decision, Look, Memory, Restart, Retry, after_refusal, stall_finished, tell
+from runwright.core.decision import (
+    Decision,
+    Memory,
+    ReadAgain,
+    RecreateWorkflow,
+    RetryWorkflow,
+    decide_after_refusal,
+    decide_mirror,
+    stall_finished_run,
+)
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
 from runwright.core.status.conditions import ARCHIVED
-from runwright.core.status.mirror import mirror
-from runwright.core.workflow.ownership import begun, foreign
+from runwright.core.status.mirror import mirror_workflow
+from runwright.core.workflow.ownership import foreign_refusal, is_new_attempt
 
 OTHERS_END = timedelta(seconds=10)
 """When to look again at a Workflow that somebody else has set going; its watch tells sooner."""
@@ -22,44 +31,44 @@ COLLECTED_SOON = timedelta(seconds=1)
 """When to look again at a Workflow that is being deleted."""
 
 
-def retry_due(run: RunRecord) -> bool:
+def is_retry_due(run: RunRecord) -> bool:
     """Whether the run asks for an attempt that its status does not tell of. Only what has failed is tried again."""
     return run.status.phase in (Phase.FAILED, Phase.ERROR) and run.retries > (run.status.retries or 0)
 
 
-def retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
+def decide_retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
     """A failed run for which one more attempt is asked."""
     match seen:
         case Refusal():
-            return stall_finished(run, seen, now, memory)
+            return stall_finished_run(run, seen, now, memory)
         case WorkflowRecord() | Kept():
-            return retry_workflow(run, seen.workflow if isinstance(seen, Kept) else seen, now, memory)
+            return decide_workflow_retry(run, seen.workflow if isinstance(seen, Kept) else seen, now, memory)
         case Absent():
-            return after_refusal(run, now, memory, Restart())
+            return decide_after_refusal(run, now, memory, RecreateWorkflow())
         case _:
-            return Decision(action=Look())
+            return Decision(action=ReadAgain())
 
 
-def retry_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
+def decide_workflow_retry(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
     """A failed run is to be tried again, and a Workflow of its name is there."""
     if workflow.owner_uid != run.uid:
-        return stall_finished(run, foreign(run, workflow), now, memory)
+        return stall_finished_run(run, foreign_refusal(run, workflow), now, memory)
     if workflow.deleting:
         return Decision(requeue_after=COLLECTED_SOON)
-    if begun(run, workflow):
-        return begin(run, workflow, now, memory)
+    if is_new_attempt(run, workflow):
+        return mirror_attempt(run, workflow, now, memory)
     if not workflow.finished:
         # Somebody else has set it going again: it has no number of an attempt, so its end is waited for.
         return Decision(requeue_after=OTHERS_END)
     if workflow.phase not in (Phase.FAILED, Phase.ERROR):
         # It came to a good end by that: there is nothing left to retry.
-        return begin(run, workflow, now, memory)
-    return after_refusal(run, now, memory, Retry(workflow))
+        return mirror_attempt(run, workflow, now, memory)
+    return decide_after_refusal(run, now, memory, RetryWorkflow(workflow))
 
 
-def begin(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
+def mirror_attempt(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
     """The attempt's Workflow is there: from here on the run tells of it."""
-    status = mirror(run, workflow, now)
+    status = mirror_workflow(run, workflow, now)
     conditions = [condition for condition in status.conditions or () if condition.type != ARCHIVED]
     begun_status = status.model_copy(update={"retries": run.retries, "conditions": conditions, "storage_state": None})
-    return tell(run, workflow, begun_status, now, memory)
+    return decide_mirror(run, workflow, begun_status, now, memory)

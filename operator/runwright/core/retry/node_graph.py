@@ -20,7 +20,7 @@ EXIT_HOOK = ".onExit"
 HOOK = ".hooks."
 
 
-def links(node: Json, kind: str) -> list[str]:
+def linked_ids(node: Json, kind: str) -> list[str]:
     """The ids that a node's `children` or `outboundNodes` holds."""
     found = node.get(kind)
     return [one for one in cast(list[object], found) if isinstance(one, str)] if isinstance(found, list) else []
@@ -80,7 +80,9 @@ class NodeGraph:
 
     def children(self, node: str) -> list[str]:
         """The children of a node that are in the graph, without its hooks."""
-        return [one for one in links(self.nodes[node], "children") if one in self.nodes and self.owner.get(one) != node]
+        return [
+            one for one in linked_ids(self.nodes[node], "children") if one in self.nodes and self.owner.get(one) != node
+        ]
 
     def attempts(self, retry: str) -> list[str]:
         """The attempts of a node of type Retry, the first one first."""
@@ -94,19 +96,19 @@ class NodeGraph:
 
     def inside(self, node: str) -> set[str]:
         """A node and all that is within it, hooks of what is within it too, but not its own."""
-        return reached([node], lambda one: self.enclosed.get(one, []))
+        return reachable([node], lambda one: self.enclosed.get(one, []))
 
     def after(self, unit: Collection[str]) -> set[str]:
         """All that can be reached from a set of nodes and is not of it."""
         members = set(unit)
-        return reached([one for node in members for one in self.children(node)], self.children) - members
+        return reachable([one for node in members for one in self.children(node)], self.children) - members
 
     def with_hooks(self, nodes: Iterable[str]) -> set[str]:
         """Nodes, with all that is within them and all that hangs on any of it."""
-        return reached(nodes, lambda one: self.enclosed.get(one, []) + self.hooks.get(one, []))
+        return reachable(nodes, lambda one: self.enclosed.get(one, []) + self.hooks.get(one, []))
 
 
-def reached(starts: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:
+def reachable(starts: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:
     """`starts`, and what can be reached from them step by step."""
     found: set[str] = set()
     todo = list(starts)

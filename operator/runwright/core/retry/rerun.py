@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from runwright.core.retry.node_graph import EXIT_HOOK, GROUPS, NodeGraph, links, reached
+from runwright.core.retry.node_graph import EXIT_HOOK, GROUPS, NodeGraph, linked_ids, reachable
 
 GOOD = ("Succeeded", "Skipped", "Omitted")
 """Phases of a node that ended well, or was rightly not run."""
@@ -30,7 +30,7 @@ class Rerun:
     """Within earlier attempts of a group with a retryStrategy: history, which a later attempt has taken over."""
 
 
-def rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
+def plan_rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
     """Which nodes run again in the Workflow named `workflow`; `daemons` are the nodes that run in the background."""
     handlers = [key for key, node in graph.nodes.items() if node.get("name") == workflow + EXIT_HOOK]
     plan = Plan(graph, settled=settled_attempts(graph), aside=graph.with_hooks(handlers))
@@ -39,7 +39,7 @@ def rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
     return plan.result()
 
 
-def broken(graph: NodeGraph, node: str) -> bool:
+def is_broken(graph: NodeGraph, node: str) -> bool:
     """Whether a node failed, or had not finished when the Workflow ended."""
     return graph.phase(node) not in GOOD
 
@@ -50,7 +50,7 @@ def settled_attempts(graph: NodeGraph) -> set[str]:
     for node in graph.nodes:
         if graph.type_of(node) == "Retry":
             *earlier, last = graph.attempts(node) or [node]
-            if not broken(graph, node) or graph.type_of(last) in GROUPS:
+            if not is_broken(graph, node) or graph.type_of(last) in GROUPS:
                 settled.update(*(graph.inside(one) for one in earlier))
     return settled
 
@@ -65,11 +65,11 @@ def broken_leaves(graph: NodeGraph, aside: Collection[str]) -> Iterable[tuple[st
         if node in aside or kind in GROUPS or (kind == "Container" and encloser and graph.type_of(encloser) == "Pod"):
             continue
         unit = graph.inside(node)
-        if not any(broken(graph, one) for one in unit):
+        if not any(is_broken(graph, one) for one in unit):
             continue
         attempts = graph.attempts(encloser) if encloser and graph.type_of(encloser) == "Retry" else []
         if encloser and node in attempts:
-            if node != attempts[-1] or not broken(graph, encloser):
+            if node != attempts[-1] or not is_broken(graph, encloser):
                 continue
             unit = graph.inside(encloser) - {encloser}
         yield node, unit
@@ -78,9 +78,9 @@ def broken_leaves(graph: NodeGraph, aside: Collection[str]) -> Iterable[tuple[st
 def broken_groups(graph: NodeGraph) -> Iterable[str]:
     """The groups that are broken; not those whose last attempt is a broken leaf, which speaks for them."""
     for node in graph.nodes:
-        if graph.type_of(node) in GROUPS and broken(graph, node):
+        if graph.type_of(node) in GROUPS and is_broken(graph, node):
             last = graph.attempts(node)[-1:] if graph.type_of(node) == "Retry" else []
-            if not any(graph.type_of(one) not in GROUPS and broken(graph, one) for one in last):
+            if not any(graph.type_of(one) not in GROUPS and is_broken(graph, one) for one in last):
                 yield node
 
 
@@ -160,8 +160,14 @@ class Plan:
         scope = next((one for one in graph.enclosers(start) if graph.type_of(one) in ("DAG", "Steps")), None)
         near = {one for one in ahead if scope in graph.enclosers(one)} if scope else ahead
         succeeded = [one for one in near - self.removed if graph.phase(one) == "Succeeded"]
-        kept = reached(succeeded, lambda one: self.parents[one] & near)
-        fatal = kept and scope and broken(graph, scope) and broken(graph, start) and self.omits(unit, near - kept, kept)
+        kept = reachable(succeeded, lambda one: self.parents[one] & near)
+        fatal = (
+            kept
+            and scope
+            and is_broken(graph, scope)
+            and is_broken(graph, start)
+            and self.omits(unit, near - kept, kept)
+        )
         return Beyond(ahead, put_up_with=bool(kept) and not fatal)
 
     def omits(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
@@ -178,7 +184,9 @@ class Plan:
         known, found = self.excuses.get(omitted, (None, set[str]()))
         if known != kept:
             children = self.graph.children
-            found = {one for one in self.parents[omitted] if broken(self.graph, one) and kept.isdisjoint(children(one))}
+            found = {
+                one for one in self.parents[omitted] if is_broken(self.graph, one) and kept.isdisjoint(children(one))
+            }
             self.excuses[omitted] = (kept, found)
         return found
 
@@ -204,6 +212,6 @@ class Plan:
         return Rerun(removed, self.restarted - removed, self.reopened - removed, self.settled - removed)
 
 
-def left(graph: NodeGraph, node: str, kind: str, removed: Collection[str]) -> list[str]:
+def remaining_links(graph: NodeGraph, node: str, kind: str, removed: Collection[str]) -> list[str]:
     """The `children` or `outboundNodes` of a node that there still are."""
-    return [one for one in links(graph.nodes[node], kind) if one in graph.nodes and one not in removed]
+    return [one for one in linked_ids(graph.nodes[node], kind) if one in graph.nodes and one not in removed]

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from runwright.core.records import Refusal
 from runwright.core.retry.node_graph import NodeGraph
-from runwright.core.retry.rerun import GOOD, Rerun, left, rerun
+from runwright.core.retry.rerun import GOOD, Rerun, plan_rerun, remaining_links
 from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.objects import Json, as_mapping, as_text, metadata_of, name_of, spec_of, status_of
 
@@ -44,7 +44,7 @@ OF_A_POD = (*OF_A_GROUP, "hostNodeName", "podIP", "progress", "resourcesDuration
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class WorkflowReset:
     """A Workflow set back to where it failed."""
 
     workflow: dict[str, Any]
@@ -53,7 +53,7 @@ class Retried:
     """Ids of the nodes that are no longer in it, or begin anew in it: their pods must be gone before it is written."""
 
 
-def retried(body: Json, now: datetime) -> Retried | Refusal:
+def reset_workflow(body: Json, now: datetime) -> WorkflowReset | Refusal:
     """The Workflow `body`, which has ended as Failed or Error, as a retry begins it at `now`; else why it cannot be.
 
     Nothing is raised, whatever the Workflow holds, and `body` stays as it is.
@@ -74,21 +74,21 @@ def retried(body: Json, now: datetime) -> Retried | Refusal:
             RETRY_IMPOSSIBLE, "status.compressedNodes of the Workflow is not gzip in base64, as Argo packs it"
         )
     try:
-        return set_back(body, nodes, packed, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return reset_with_nodes(body, nodes, packed, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     except RecursionError:
         return Refusal(RETRY_IMPOSSIBLE, "the Workflow is nested too deeply to be copied")
 
 
-def set_back(body: Json, nodes: Json, packed: bool, started: str) -> Retried:
+def reset_with_nodes(body: Json, nodes: Json, packed: bool, started: str) -> WorkflowReset:
     """The Workflow, with `nodes` unpacked from it, as it runs since `started`."""
     graph = NodeGraph.of(nodes)
-    plan = rerun(graph, name_of(body), daemons_of(body, graph))
+    plan = plan_rerun(graph, name_of(body), find_daemons(body, graph))
     workflow = deepcopy(dict(body))
     workflow["metadata"] = reset_metadata(metadata_of(workflow), begun=bool(graph.nodes))
     workflow["spec"] = reset_spec(spec_of(workflow))
     workflow["status"] = reset_status(status_of(workflow), graph, plan, started)
-    put_nodes(workflow, nodes_of(graph, plan, started), packed)
-    return Retried(workflow, frozenset(plan.removed | plan.restarted))
+    put_nodes(workflow, reset_nodes(graph, plan, started), packed)
+    return WorkflowReset(workflow, frozenset(plan.removed | plan.restarted))
 
 
 def has_claims(body: Json) -> bool:
@@ -122,7 +122,7 @@ def reset_status(status: Json, graph: NodeGraph, plan: Rerun, started: str) -> d
     stored = kept.get("storedWorkflowTemplateSpec")
     if isinstance(stored, dict):
         kept["storedWorkflowTemplateSpec"] = reset_spec(cast(Json, stored))
-    kept["conditions"] = conditions_of(kept.get("conditions"))
+    kept["conditions"] = reset_conditions(kept.get("conditions"))
     # Argo would take a result that it once had for that of the new pod, and go on before the new one is there.
     results = as_mapping(kept.pop("taskResultsCompletionStatus", None))
     gone = plan.removed | plan.restarted
@@ -136,7 +136,7 @@ def reset_status(status: Json, graph: NodeGraph, plan: Rerun, started: str) -> d
     return {key: value for key, value in kept.items() if key not in ("phase", "startedAt")}
 
 
-def conditions_of(conditions: object) -> list[object]:
+def reset_conditions(conditions: object) -> list[object]:
     """The conditions of a Workflow that has not completed."""
     found = cast(list[object], conditions) if isinstance(conditions, list) else []
     return [one for one in found if as_mapping(one).get("type") != "Completed"] + [
@@ -144,16 +144,16 @@ def conditions_of(conditions: object) -> list[object]:
     ]
 
 
-def nodes_of(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
+def reset_nodes(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
     """The nodes that a retry begins with."""
     kept: dict[str, Any] = {}
     for key, node in graph.nodes.items():
         if key in plan.removed:
             continue
         if key in plan.reopened:
-            new = {**without(node, OF_A_GROUP), "phase": "Running", "startedAt": started}
+            new = {**copy_without(node, OF_A_GROUP), "phase": "Running", "startedAt": started}
         elif key in plan.restarted:
-            new = {**without(node, OF_A_POD), "phase": "Pending", "startedAt": started}
+            new = {**copy_without(node, OF_A_POD), "phase": "Pending", "startedAt": started}
         elif key in plan.settled and as_text(node.get("phase")) not in (*GOOD, "Failed", "Error"):
             # Argo starts another attempt as long as one seems to run.
             new = {**deepcopy(dict(node)), "phase": "Failed", "finishedAt": node.get("finishedAt") or started}
@@ -161,14 +161,14 @@ def nodes_of(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
             new = deepcopy(dict(node))
         for kind in ("children", "outboundNodes"):
             if kind in new:
-                new[kind] = left(graph, key, kind, plan.removed)
+                new[kind] = remaining_links(graph, key, kind, plan.removed)
         if "taskResultSynced" in new:
             new["taskResultSynced"] = True
         kept[key] = new
     return kept
 
 
-def without(node: Json, fields: tuple[str, ...]) -> dict[str, Any]:
+def copy_without(node: Json, fields: tuple[str, ...]) -> dict[str, Any]:
     """A copy of a node without some of its fields."""
     return deepcopy({key: value for key, value in node.items() if key not in fields})
 
@@ -191,7 +191,7 @@ def pack_json(value: Json) -> str:
     return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
 
 
-def daemons_of(body: Json, graph: NodeGraph) -> set[str]:
+def find_daemons(body: Json, graph: NodeGraph) -> set[str]:
     """The nodes whose template has `daemon: true`, where that template is found by name in the Workflow."""
     status, found = status_of(body), set[str]()
     names: set[str] = set()

@@ -39,14 +39,14 @@ MESSAGE_LIMIT = 1024
 """Bytes of a condition's message: it must stay small in lists, and Argo's messages can be pages."""
 
 
-def find(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:
+def find_condition(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:
     """The condition of this type, or None."""
     return next((c for c in conditions or () if c.type == kind), None)
 
 
-def cleared(conditions: Sequence[Condition] | None, *, now: datetime, generation: int) -> list[Condition]:
+def clear_stalled(conditions: Sequence[Condition] | None, *, now: datetime, generation: int) -> list[Condition]:
     """The conditions of a run that a person need not act upon: Stalled is False, where it was ever set."""
-    if find(conditions, STALLED) is None:
+    if find_condition(conditions, STALLED) is None:
         return list(conditions or ())
     return set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=generation)
 
@@ -65,7 +65,7 @@ def set_condition(
 
     `lastTransitionTime` moves only when the status does (Kubernetes API conventions). The order of the others stays.
     """
-    old = find(conditions, kind)
+    old = find_condition(conditions, kind)
     new = Condition(
         type=kind,
         status=status,

@@ -8,12 +8,12 @@ from enum import Enum
 from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus, WorkflowReference
 from runwright.api.states import Phase
 from runwright.core.records import RunRecord, WorkflowRecord
-from runwright.core.shutdown import reason_of
+from runwright.core.shutdown import succeeded_reason
 from runwright.core.status.conditions import (
     MESSAGE_LIMIT,
     SUCCEEDED,
     ConditionStatus,
-    cleared,
+    clear_stalled,
     set_condition,
 )
 from runwright.core.status.sizes import shorten
@@ -31,12 +31,12 @@ SUCCEEDED_STATUS: dict[Phase, ConditionStatus] = {
 }
 
 
-def refused_by_argo(workflow: WorkflowRecord) -> bool:
+def is_refused_by_argo(workflow: WorkflowRecord) -> bool:
     """Whether Argo ended the Workflow at its validation, before any node."""
     return workflow.finished and not workflow.nodes and workflow.message.startswith(REFUSED_PREFIX)
 
 
-def phase_of(workflow: WorkflowRecord) -> Phase:
+def mirrored_phase(workflow: WorkflowRecord) -> Phase:
     """The run's phase for a Workflow. Argo's words are the same, but for the empty one before it has looked.
 
     A Workflow that was shut down has failed, though Argo (3.7) may call it an Error where its exit handler was killed.
@@ -46,7 +46,7 @@ def phase_of(workflow: WorkflowRecord) -> Phase:
     return Phase(workflow.phase) if workflow.phase in list(Phase) else Phase.PENDING
 
 
-def begin_status(run: RunRecord) -> PipelineRunStatus:
+def base_status(run: RunRecord) -> PipelineRunStatus:
     """The run's status with what holds whatever its Workflow does."""
     return run.status.model_copy(
         update={
@@ -57,28 +57,28 @@ def begin_status(run: RunRecord) -> PipelineRunStatus:
     )
 
 
-def mirror(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> PipelineRunStatus:
+def mirror_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> PipelineRunStatus:
     """The status of a run whose Workflow this is. Says only what was seen, never what was asked for."""
-    phase = phase_of(workflow)
+    phase = mirrored_phase(workflow)
     conditions = set_condition(
         run.status.conditions,
         SUCCEEDED,
         SUCCEEDED_STATUS[phase],
-        reason_of(workflow, phase),
+        succeeded_reason(workflow, phase),
         outcome_message(workflow, phase),
         now=now,
         generation=run.generation,
     )
-    conditions = cleared(conditions, now=now, generation=run.generation)
+    conditions = clear_stalled(conditions, now=now, generation=run.generation)
     finished_at = (workflow.finished_at or now.replace(microsecond=0)) if phase.finished else None
-    return begin_status(run).model_copy(
+    return base_status(run).model_copy(
         update={
             "phase": phase,
             "message": shorten(workflow.message, MESSAGE_LIMIT) or None,
             "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),
             "started_at": workflow.started_at,
             "finished_at": finished_at,
-            "duration": duration(workflow.started_at, finished_at),
+            "duration": format_duration(workflow.started_at, finished_at),
             "progress": workflow.progress or None,
             "nodes": list(workflow.nodes) or None,
             "nodes_omitted": workflow.nodes_omitted or None,
@@ -105,7 +105,7 @@ def failed_node(nodes: tuple[NodeStatus, ...]) -> NodeStatus | None:
     return next((node for node in failed if node.type == "Pod"), failed[0] if failed else None)
 
 
-def duration(start: datetime | None, end: datetime | None) -> str | None:
+def format_duration(start: datetime | None, end: datetime | None) -> str | None:
     """Time between the two as people write it (`42s`, `1m12s`, `3h5m`), or None where one is missing."""
     if start is None or end is None:
         return None
@@ -125,7 +125,7 @@ class Urgency(Enum):
     DETAIL = timedelta(seconds=10)
 
 
-def urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | None:
+def write_urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | None:
     """How soon the new status must be written; None where it says the same as the old one.
 
     A phase, a condition and the Workflow's identity are written at once: people and programs wait for them. Progress
@@ -137,11 +137,11 @@ def urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | None:
         getattr(old, name) != getattr(new, name) for name in ("observed_generation", "phase", "workflow", "retries")
     ):
         return Urgency.NOW
-    if verdicts(old) != verdicts(new):
+    if condition_verdicts(old) != condition_verdicts(new):
         return Urgency.NOW
     return Urgency.PROGRESS if (old.progress, old.message) != (new.progress, new.message) else Urgency.DETAIL
 
 
-def verdicts(status: PipelineRunStatus) -> list[tuple[str, str, str]]:
+def condition_verdicts(status: PipelineRunStatus) -> list[tuple[str, str, str]]:
     """What the conditions say, without their messages and times."""
     return [(c.type, c.status, c.reason) for c in status.conditions or ()]

@@ -15,7 +15,7 @@ FORBIDDEN = "Forbidden"
 RUN_INVALID = "RunInvalid"
 
 
-def refusal_of(code: int, reason: str, message: str, causes: tuple[str, ...]) -> Refusal | None:
+def refusal_from_error(code: int, reason: str, message: str, causes: tuple[str, ...]) -> Refusal | None:
     """The refusal that a failed creation of a Workflow is; None where it is a passing fault to be tried again."""
     if NAMESPACE_TERMINATING in causes:
         return Refusal(NAMESPACE_TERMINATING, f"the namespace is being deleted: {message}", heals=True)
@@ -43,11 +43,11 @@ def invalid_run(error: ValidationError) -> Refusal:
     return Refusal(RUN_INVALID, f"{field}: {first['msg']}")
 
 
-def no_retry(message: str) -> Refusal:
+def retry_forbidden(message: str) -> Refusal:
     """The refusal of a further attempt for which the operator lacks a right."""
     return Refusal(FORBIDDEN, f"the operator may not retry runs: {message}", heals=True)
 
 
-def unreadable(what: ObjectRef, message: str) -> Refusal:
+def read_forbidden(what: ObjectRef, message: str) -> Refusal:
     """The refusal of a run that names an object which the operator may not read."""
     return Refusal(FORBIDDEN, f"the operator may not read {what}: {message}", heals=True)

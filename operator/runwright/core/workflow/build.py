@@ -15,16 +15,16 @@ from runwright.core.records import Refusal
 from runwright.core.workflow import kfp
 from runwright.core.workflow.expect import (
     Refused,
-    healing,
-    kind_of,
-    listed,
-    mapping,
-    object_name,
-    quoted,
-    sequence,
-    text,
+    expect_list,
+    expect_mapping,
+    expect_object_name,
+    expect_text,
+    json_type,
+    mark_healing,
+    quote,
+    quote_all,
 )
-from runwright.core.workflow.kube_yaml import UnreadableError, check_depth
+from runwright.core.workflow.kube_yaml import UnreadableTextError, check_depth
 from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND, digest_of, read_manifest
 from runwright.core.workflow.parameters import set_parameters
 
@@ -45,9 +45,7 @@ class ObjectRef:
     """Empty for a cluster-scoped object."""
 
     def __str__(self) -> str:
-        return f"{self.kind} {quoted(self.name)}" + (
-            f" in namespace {quoted(self.namespace)}" if self.namespace else ""
-        )
+        return f"{self.kind} {quote(self.name)}" + (f" in namespace {quote(self.namespace)}" if self.namespace else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class _Build:
             name for name in ("manifest", "spec", "template_ref", "manifest_from") if getattr(source, name) is not None
         ]
         if len(given) != 1:
-            found = listed(WorkflowSource.model_fields[name].alias or name for name in given) or "none"
+            found = quote_all(WorkflowSource.model_fields[name].alias or name for name in given) or "none"
             raise Refused(
                 "SourceInvalid",
                 f"spec.workflow: expected exactly one of manifest, spec, templateRef and manifestFrom, found {found}",
@@ -116,19 +114,19 @@ class _Build:
         self._read(*self._named_by_the_run())
         # What comes from a ConfigMap can be put right there, unless its digest is fixed.
         from_config_map = source.manifest_from is not None and source.manifest_from.digest is None
-        with healing(from_config_map):
+        with mark_healing(from_config_map):
             workflow = self._source(source)
-            spec = mapping(workflow.get("spec"), "spec")
-            is_kfp = kfp.is_compiled_by_kfp(mapping(workflow.get("metadata"), "metadata", "MetadataInvalid"))
+            spec = expect_mapping(workflow.get("spec"), "spec")
+            is_kfp = kfp.is_compiled_by_kfp(expect_mapping(workflow.get("metadata"), "metadata", "MetadataInvalid"))
             template = self._template_spec(spec)
             self._set_service_account(spec, template, is_kfp)
-        with healing(from_config_map or template is not None):
+        with mark_healing(from_config_map or template is not None):
             _check_entrypoint(spec, template)
             set_parameters(spec, self.run.spec.parameters or (), template)
             _keep_own_labels(spec)
             workflow["metadata"] = self._metadata(workflow)
             if is_kfp:
-                workflow = kfp.complete(workflow, self._own("uid"), self._run_name(), self._created_at())
+                workflow = kfp.complete_kfp_workflow(workflow, self._own("uid"), self._run_name(), self._created_at())
             _check_size(workflow)
         return Built(workflow)
 
@@ -162,7 +160,7 @@ class _Build:
 
     def _ref(self, kind: ObjectKind, name: str, path: str) -> ObjectRef:
         namespace = "" if kind == "ClusterWorkflowTemplate" else self._own("namespace")
-        return ObjectRef(kind, object_name(name, path), namespace)
+        return ObjectRef(kind, expect_object_name(name, path), namespace)
 
     def _named_by_the_run(self) -> list[ObjectRef]:
         """What the run itself names, so that it is asked for in one go."""
@@ -201,41 +199,41 @@ class _Build:
         path, key = "spec.workflow.manifestFrom", source.config_map_key_ref.key
         ref = self._ref("ConfigMap", source.config_map_key_ref.name, f"{path}.configMapKeyRef.name")
         data = self._found(ref, "ConfigMapNotFound", f"{path}.configMapKeyRef.name").get("data")
-        manifest = mapping(data, f"data of {ref}", "ConfigMapKeyNotFound").get(key)
+        manifest = expect_mapping(data, f"data of {ref}", "ConfigMapKeyNotFound").get(key)
         if not isinstance(manifest, str):
             raise Refused(
                 "ConfigMapKeyNotFound",
-                f"{path}.configMapKeyRef.key: {ref} has no key {quoted(key)} in data, only {listed(data or ()) or 'none'}",
+                f"{path}.configMapKeyRef.key: {ref} has no key {quote(key)} in data, only {quote_all(data or ()) or 'none'}",
                 heals=True,
             )
         if source.digest is not None and digest_of(manifest) != source.digest:
             raise Refused(
                 "DigestMismatch",
-                f"{path}.digest: expected {source.digest}, but key {quoted(key)} of {ref} has {digest_of(manifest)}",
+                f"{path}.digest: expected {source.digest}, but key {quote(key)} of {ref} has {digest_of(manifest)}",
                 heals=True,
             )
-        return read_manifest(manifest, f"key {quoted(key)} of {ref}")
+        return read_manifest(manifest, f"key {quote(key)} of {ref}")
 
     def _template_spec(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
         """The spec of the template that the Workflow runs, where it runs one."""
-        reference = mapping(spec.get("workflowTemplateRef"), "spec.workflowTemplateRef")
+        reference = expect_mapping(spec.get("workflowTemplateRef"), "spec.workflowTemplateRef")
         if not reference:
             return None
         path = (
             "spec.workflow.templateRef.name" if self.run.spec.workflow.template_ref else "spec.workflowTemplateRef.name"
         )
-        name = text(reference.get("name"), path)
+        name = expect_text(reference.get("name"), path)
         kind = "ClusterWorkflowTemplate" if reference.get("clusterScope") is True else "WorkflowTemplate"
         ref = self._ref(kind, name, path)
-        with healing(True):
+        with mark_healing(True):
             return _copy(self._found(ref, "TemplateNotFound", path).get("spec"), f"spec of {ref}")
 
     # ------------------------------------------------------------------------------------------------------ Workflow
 
     def _set_service_account(self, spec: dict[str, Any], template: Mapping[str, Any] | None, is_kfp: bool) -> None:
         """The run's own; else the manifest's or its template's; else the installation's default."""
-        own = text(spec.get("serviceAccountName"), "spec.serviceAccountName")
-        inherited = text((template or {}).get("serviceAccountName"), "the template's spec.serviceAccountName")
+        own = expect_text(spec.get("serviceAccountName"), "spec.serviceAccountName")
+        inherited = expect_text((template or {}).get("serviceAccountName"), "the template's spec.serviceAccountName")
         unnamed = not (own or inherited) or (is_kfp and own == kfp.SERVICE_ACCOUNT)
         if self.run.spec.service_account_name:
             name, path = self.run.spec.service_account_name, "spec.serviceAccountName"
@@ -258,7 +256,7 @@ class _Build:
         Argo CD's tracking (`app.kubernetes.io/instance`, `argocd.argoproj.io/*`) it would prune the Workflow at once
         (tektoncd/pipeline#3202), by `workflows.argoproj.io/completed` Argo would never start it.
         """
-        metadata = mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
+        metadata = expect_mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
         annotations = _kept(metadata.get("annotations"), "metadata.annotations")
         labels = _kept(metadata.get("labels"), "metadata.labels")
         built: dict[str, Any] = {
@@ -304,11 +302,11 @@ _NOT_CARRIED_PREFIXES = ("argocd.argoproj.io/", f"{GROUP}/")
 
 def _kept(value: Any, path: str) -> dict[str, str]:
     kept: dict[str, str] = {}
-    for key, item in mapping(value, path, "MetadataInvalid").items():
+    for key, item in expect_mapping(value, path, "MetadataInvalid").items():
         if not isinstance(item, str):
             raise Refused(
                 "MetadataInvalid",
-                f"{path}: expected a string for {quoted(key)}, found {kind_of(item)}; put it in quotes",
+                f"{path}: expected a string for {quote(key)}, found {json_type(item)}; put it in quotes",
             )
         if key not in _NOT_CARRIED and not key.startswith(_NOT_CARRIED_PREFIXES):
             kept[key] = item
@@ -317,9 +315,9 @@ def _kept(value: Any, path: str) -> dict[str, str]:
 
 def _keep_own_labels(spec: Mapping[str, Any]) -> None:
     """Takes our labels out of `spec.workflowMetadata`, which Argo writes over the Workflow's own labels."""
-    metadata = mapping(spec.get("workflowMetadata"), "spec.workflowMetadata")
+    metadata = expect_mapping(spec.get("workflowMetadata"), "spec.workflowMetadata")
     for part in ("labels", "labelsFrom"):
-        found = mapping(metadata.get(part), f"spec.workflowMetadata.{part}")
+        found = expect_mapping(metadata.get(part), f"spec.workflowMetadata.{part}")
         for label in (RUN_LABEL, SHARD_LABEL):
             found.pop(label, None)
 
@@ -328,20 +326,20 @@ def _check_entrypoint(spec: Mapping[str, Any], template: Mapping[str, Any] | Non
     """Checks what Argo would only say after the Workflow was created."""
     of, there = (spec, "spec") if template is None else (template, "the template's spec")
     names: list[str] = []
-    for index, item in enumerate(sequence(of.get("templates"), f"{there}.templates")):
+    for index, item in enumerate(expect_list(of.get("templates"), f"{there}.templates")):
         path = f"{there}.templates[{index}]"
-        names.append(text(mapping(item, path).get("name"), f"{path}.name"))
+        names.append(expect_text(expect_mapping(item, path).get("name"), f"{path}.name"))
     if not names:
         raise Refused("TemplatesMissing", f"{there}.templates: expected at least one template, found none")
-    entrypoint = text(spec.get("entrypoint"), "spec.entrypoint")
+    entrypoint = expect_text(spec.get("entrypoint"), "spec.entrypoint")
     if not entrypoint and template is not None:
-        entrypoint = text(template.get("entrypoint"), f"{there}.entrypoint")
+        entrypoint = expect_text(template.get("entrypoint"), f"{there}.entrypoint")
     if not entrypoint:
-        raise Refused("EntrypointMissing", f"spec.entrypoint: expected the name of a template: {listed(names)}")
+        raise Refused("EntrypointMissing", f"spec.entrypoint: expected the name of a template: {quote_all(names)}")
     if entrypoint not in names:
         raise Refused(
             "EntrypointMissing",
-            f"spec.entrypoint: there is no template {quoted(entrypoint)} in {there}.templates, only {listed(names)}",
+            f"spec.entrypoint: there is no template {quote(entrypoint)} in {there}.templates, only {quote_all(names)}",
         )
 
 
@@ -358,9 +356,9 @@ def _check_size(workflow: Mapping[str, Any]) -> None:
 def _copy(value: Any, path: str) -> dict[str, Any]:
     """A copy of a spec that may be changed, once it is known to nest within reason."""
     if not isinstance(value, dict):
-        raise Refused("SpecInvalid", f"{path}: expected a mapping (Argo's WorkflowSpec), found {kind_of(value)}")
+        raise Refused("SpecInvalid", f"{path}: expected a mapping (Argo's WorkflowSpec), found {json_type(value)}")
     try:
         check_depth(value)
-    except UnreadableError as error:
+    except UnreadableTextError as error:
         raise Refused("SpecInvalid", f"{path}: {error}") from None
     return json.loads(json.dumps(value))

@@ -27,7 +27,7 @@ class Refused(Exception):  # noqa: N818 - the outcome of a decision, not an erro
 
 
 @contextmanager
-def healing(heals: bool) -> Generator[None]:
+def mark_healing(heals: bool) -> Generator[None]:
     """Marks what is refused inside as curable without an edit of the run, where `heals` is true."""
     try:
         yield
@@ -35,7 +35,7 @@ def healing(heals: bool) -> Generator[None]:
         raise Refused(refused.refusal.reason, refused.refusal.message, heals=heals or refused.refusal.heals) from None
 
 
-def kind_of(value: Any) -> str:
+def json_type(value: Any) -> str:
     """A JSON value's type in a reader's words."""
     match value:
         case None:
@@ -52,7 +52,7 @@ def kind_of(value: Any) -> str:
             return "a mapping"
 
 
-def mapping(value: Any, path: str, reason: str = "SpecInvalid") -> dict[str, Any]:
+def expect_mapping(value: Any, path: str, reason: str = "SpecInvalid") -> dict[str, Any]:
     """`value` as a mapping; absent and null are an empty one.
 
     Raises:
@@ -61,11 +61,11 @@ def mapping(value: Any, path: str, reason: str = "SpecInvalid") -> dict[str, Any
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Refused(reason, f"{path}: expected a mapping, found {kind_of(value)}")
+        raise Refused(reason, f"{path}: expected a mapping, found {json_type(value)}")
     return cast("dict[str, Any]", value)
 
 
-def sequence(value: Any, path: str, reason: str = "SpecInvalid") -> list[Any]:
+def expect_list(value: Any, path: str, reason: str = "SpecInvalid") -> list[Any]:
     """`value` as a list; absent and null are an empty one.
 
     Raises:
@@ -74,11 +74,11 @@ def sequence(value: Any, path: str, reason: str = "SpecInvalid") -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Refused(reason, f"{path}: expected a list, found {kind_of(cast('object', value))}")
+        raise Refused(reason, f"{path}: expected a list, found {json_type(cast('object', value))}")
     return cast("list[Any]", value)
 
 
-def text(value: Any, path: str, reason: str = "SpecInvalid") -> str:
+def expect_text(value: Any, path: str, reason: str = "SpecInvalid") -> str:
     """`value` as a string; absent and null are the empty one.
 
     Raises:
@@ -87,11 +87,11 @@ def text(value: Any, path: str, reason: str = "SpecInvalid") -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Refused(reason, f"{path}: expected a string, found {kind_of(value)}")
+        raise Refused(reason, f"{path}: expected a string, found {json_type(value)}")
     return value
 
 
-def object_name(name: str, path: str) -> str:
+def expect_object_name(name: str, path: str) -> str:
     """`name`, where Kubernetes allows it as an object's name (a DNS-1123 subdomain).
 
     Raises:
@@ -100,20 +100,20 @@ def object_name(name: str, path: str) -> str:
     if _OBJECT_NAME.fullmatch(name) is None:
         raise Refused(
             "NameInvalid",
-            f"{path}: {quoted(name)} cannot be the name of an object: expected lower-case letters, digits, '-' and '.'",
+            f"{path}: {quote(name)} cannot be the name of an object: expected lower-case letters, digits, '-' and '.'",
         )
     return name
 
 
-def quoted(name: object) -> str:
+def quote(name: object) -> str:
     """A name inside a message, cut where it is very long."""
     shown = str(name)
     return f'"{shown if len(shown) <= _MAX_NAME_SHOWN else shown[: _MAX_NAME_SHOWN - 1] + "…"}"'
 
 
-def listed(names: Iterable[object]) -> str:
+def quote_all(names: Iterable[object]) -> str:
     """Names inside a message: `"a", "b"`, at most twenty of them."""
     every = list(names)
-    shown = ", ".join(quoted(name) for name in every[:_MAX_NAMES])
+    shown = ", ".join(quote(name) for name in every[:_MAX_NAMES])
     more = len(every) - _MAX_NAMES
     return f"{shown} and {more} more" if more > 0 else shown

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from runwright.core.workflow.expect import mapping, sequence
+from runwright.core.workflow.expect import expect_list, expect_mapping
 from runwright.core.workflow.kfp_macros import replace_macros
 from runwright.core.workflow.parameters import declared
 
@@ -37,7 +37,9 @@ def is_compiled_by_kfp(metadata: Mapping[str, Any]) -> bool:
     )
 
 
-def complete(workflow: dict[str, Any], run_id: str, run_name: str, created_at: datetime | None) -> dict[str, Any]:
+def complete_kfp_workflow(
+    workflow: dict[str, Any], run_id: str, run_name: str, created_at: datetime | None
+) -> dict[str, Any]:
     """The Workflow with everything that KFP's server adds; `workflow` itself may be changed.
 
     `created_at` is when the run was created (UTC): the "current time" of the macros, so that building the same run
@@ -46,12 +48,12 @@ def complete(workflow: dict[str, Any], run_id: str, run_name: str, created_at: d
     Raises:
         Refused: a part that must be written to has a wrong shape.
     """
-    spec = mapping(workflow.get("spec"), "spec")
+    spec = expect_mapping(workflow.get("spec"), "spec")
     for parameter in declared(spec, "spec").values():
         if isinstance(parameter.get("value"), str):
             parameter["value"] = replace_macros(parameter["value"], run_id, created_at)
-    for index, item in enumerate(sequence(spec.get("templates"), "spec.templates")):
-        _complete_template(mapping(item, f"spec.templates[{index}]"), f"spec.templates[{index}]")
+    for index, item in enumerate(expect_list(spec.get("templates"), "spec.templates")):
+        _complete_template(expect_mapping(item, f"spec.templates[{index}]"), f"spec.templates[{index}]")
     _child(_child(spec, "podMetadata", "spec"), "labels", "spec.podMetadata")[RUN_ID_LABEL] = run_id
     metadata = _child(workflow, "metadata", "")
     _child(metadata, "labels", "metadata")[RUN_ID_LABEL] = run_id
@@ -64,14 +66,14 @@ def _complete_template(template: dict[str, Any], path: str) -> None:
     metadata = _child(template, "metadata", path)
     _child(metadata, "annotations", f"{path}.metadata").setdefault(ISTIO_INJECT_ANNOTATION, "false")
     _child(metadata, "labels", f"{path}.metadata")[CACHE_ENABLED_LABEL] = "true"
-    outputs = mapping(template.get("outputs"), f"{path}.outputs")
-    for index, item in enumerate(sequence(outputs.get("artifacts"), f"{path}.outputs.artifacts")):
-        artifact = mapping(item, f"{path}.outputs.artifacts[{index}]")
+    outputs = expect_mapping(template.get("outputs"), f"{path}.outputs")
+    for index, item in enumerate(expect_list(outputs.get("artifacts"), f"{path}.outputs.artifacts")):
+        artifact = expect_mapping(item, f"{path}.outputs.artifacts[{index}]")
         if artifact.get("name") in _OPTIONAL_ARTIFACTS:
             artifact["optional"] = True
 
 
 def _child(parent: dict[str, Any], key: str, path: str) -> dict[str, Any]:
-    child = mapping(parent.get(key), f"{path}.{key}".lstrip("."))
+    child = expect_mapping(parent.get(key), f"{path}.{key}".lstrip("."))
     parent[key] = child
     return child

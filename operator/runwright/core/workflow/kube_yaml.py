@@ -39,7 +39,7 @@ _MERGE = object()
 _EXACT = 1 << 53
 
 
-class UnreadableError(Exception):
+class UnreadableTextError(Exception):
     """The text is not JSON values: what is wrong with it, with line and column where they are known."""
 
 
@@ -56,7 +56,7 @@ def load_json(text: str) -> Any:
             text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant, parse_int=_bounded
         )
     except RecursionError:
-        raise UnreadableError(f"it nests deeper than {MAX_DEPTH} levels") from None
+        raise UnreadableTextError(f"it nests deeper than {MAX_DEPTH} levels") from None
     check_depth(value)
     return value
 
@@ -72,7 +72,7 @@ def load_yaml(text: str) -> list[Any]:
         # Aliases share what they stand for: written out once, so that no edit shows up in two places.
         documents = cast("list[Any]", json.loads(json.dumps(documents)))
     except RecursionError:
-        raise UnreadableError(f"it nests deeper than {MAX_DEPTH} levels") from None
+        raise UnreadableTextError(f"it nests deeper than {MAX_DEPTH} levels") from None
     for document in documents:
         check_depth(document)
     return documents
@@ -95,7 +95,7 @@ def check_depth(value: Any) -> None:
         if not below:
             return
         level = below
-    raise UnreadableError(f"it nests deeper than {MAX_DEPTH} levels")
+    raise UnreadableTextError(f"it nests deeper than {MAX_DEPTH} levels")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,14 +103,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise UnreadableError(f'the key "{twice[:80]}" stands twice in one object')
+        raise UnreadableTextError(f'the key "{twice[:80]}" stands twice in one object')
     return found
 
 
 def _finite(literal: str) -> float:
     number = float(literal)
     if not math.isfinite(number):
-        raise UnreadableError(f"the number {literal[:40]} is too large")
+        raise UnreadableTextError(f"the number {literal[:40]} is too large")
     return number
 
 
@@ -120,7 +120,7 @@ def _bounded(literal: str) -> int | float:
 
 
 def _no_constant(literal: str) -> Any:
-    raise UnreadableError(f"{literal} is not a JSON number")
+    raise UnreadableTextError(f"{literal} is not a JSON number")
 
 
 @dataclass(slots=True)
@@ -146,9 +146,9 @@ def _documents(text: str) -> Iterator[Any]:
                 reader = _Document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UnreadableError(f"{_where(mark)}: {error.problem or error.context}") from None
+        raise UnreadableTextError(f"{_where(mark)}: {error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeError) as error:
-        raise UnreadableError(" ".join(str(error).split())) from None
+        raise UnreadableTextError(" ".join(str(error).split())) from None
 
 
 def _where(mark: Any) -> str:
@@ -189,9 +189,11 @@ class _Document:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if any(one.anchor == event.anchor for one in self._open):
-            raise UnreadableError(f"{_where(event.start_mark)}: the anchor {event.anchor!r} contains itself")
+            raise UnreadableTextError(f"{_where(event.start_mark)}: the anchor {event.anchor!r} contains itself")
         if event.anchor not in self._anchors:
-            raise UnreadableError(f"{_where(event.start_mark)}: there is no anchor {event.anchor!r} before this alias")
+            raise UnreadableTextError(
+                f"{_where(event.start_mark)}: there is no anchor {event.anchor!r} before this alias"
+            )
         value, size = self._anchors[event.anchor]
         self._grow(size, event)
         self._put(value, event)
@@ -199,11 +201,11 @@ class _Document:
     def _start(self, value: dict[str, Any] | list[Any], event: yaml.CollectionStartEvent) -> None:
         expected = _TAG + ("map" if isinstance(value, dict) else "seq")
         if event.tag not in (None, "!", expected):
-            raise UnreadableError(f"{_where(event.start_mark)}: the tag {event.tag} has no meaning in JSON")
+            raise UnreadableTextError(f"{_where(event.start_mark)}: the tag {event.tag} has no meaning in JSON")
         if self._wants_key():
-            raise UnreadableError(f"{_where(event.start_mark)}: a mapping's key must be a string")
+            raise UnreadableTextError(f"{_where(event.start_mark)}: a mapping's key must be a string")
         if len(self._open) >= MAX_DEPTH:
-            raise UnreadableError(f"{_where(event.start_mark)}: it nests deeper than {MAX_DEPTH} levels")
+            raise UnreadableTextError(f"{_where(event.start_mark)}: it nests deeper than {MAX_DEPTH} levels")
         self._open.append(_Open(value, event.anchor, self._size))
         self._grow(2, event)
 
@@ -228,7 +230,7 @@ class _Document:
             top.key = value if value is _MERGE else _key(value, event)
             top.has_key = True
             if top.key is not _MERGE and top.key in top.value:
-                raise UnreadableError(
+                raise UnreadableTextError(
                     f'{_where(event.start_mark)}: the key "{top.key[:80]}" stands twice in one mapping'
                 )
         else:
@@ -244,7 +246,7 @@ class _Document:
     def _grow(self, size: int, event: yaml.Event) -> None:
         self._size += size
         if self._size > MAX_EXPANDED:
-            raise UnreadableError(
+            raise UnreadableTextError(
                 f"{_where(event.start_mark)}: its aliases make it stand for more than {MAX_EXPANDED} characters"
             )
 
@@ -252,7 +254,7 @@ class _Document:
 def _mappings(value: Any, event: yaml.Event) -> list[dict[str, Any]]:
     found = cast("list[Any]", value) if isinstance(value, list) else [value]
     if not all(isinstance(one, dict) for one in found):
-        raise UnreadableError(f"{_where(event.start_mark)}: `<<` merges mappings only")
+        raise UnreadableTextError(f"{_where(event.start_mark)}: `<<` merges mappings only")
     return found
 
 
@@ -265,7 +267,7 @@ def _key(value: Any, event: yaml.Event) -> str:
         case int() | float():
             return str(value)
         case _:
-            raise UnreadableError(f"{_where(event.start_mark)}: a mapping's key must be a string")
+            raise UnreadableTextError(f"{_where(event.start_mark)}: a mapping's key must be a string")
 
 
 def _resolve(event: yaml.ScalarEvent) -> Any:
@@ -273,10 +275,10 @@ def _resolve(event: yaml.ScalarEvent) -> Any:
     if tag == _TAG + "str" or tag == "!" or (tag is None and not event.implicit[0]):
         return text
     if tag is not None and tag not in _SCALAR_TAGS:
-        raise UnreadableError(f"{_where(event.start_mark)}: the tag {tag} has no meaning in JSON")
+        raise UnreadableTextError(f"{_where(event.start_mark)}: the tag {tag} has no meaning in JSON")
     value = _plain(text, event)
     if tag is not None and not _is_a(tag.removeprefix(_TAG), value):
-        raise UnreadableError(f"{_where(event.start_mark)}: {text[:40]!r} is not a {tag.removeprefix(_TAG)}")
+        raise UnreadableTextError(f"{_where(event.start_mark)}: {text[:40]!r} is not a {tag.removeprefix(_TAG)}")
     return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
 
 
@@ -298,7 +300,7 @@ def _plain(text: str, event: yaml.ScalarEvent) -> Any:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INFINITE.fullmatch(text):
-        raise UnreadableError(f"{_where(event.start_mark)}: {text} is not a JSON number")
+        raise UnreadableTextError(f"{_where(event.start_mark)}: {text} is not a JSON number")
     if text[0] not in "+-.0123456789":
         return text
     # Go drops all underscores of a number; in one that starts with a point, those between digits.

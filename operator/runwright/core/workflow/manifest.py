@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from runwright.api.pipelinerun import MAX_MANIFEST
 from runwright.api.resources import API_VERSION
-from runwright.core.workflow.expect import Refused, kind_of, mapping, quoted
-from runwright.core.workflow.kube_yaml import UnreadableError, load_json, load_yaml
+from runwright.core.workflow.expect import Refused, expect_mapping, json_type, quote
+from runwright.core.workflow.kube_yaml import UnreadableTextError, load_json, load_yaml
 
 WORKFLOW_API_VERSION = "argoproj.io/v1alpha1"
 WORKFLOW_KIND = "Workflow"
@@ -69,7 +69,7 @@ def _json_of_workflow(text: str) -> str | _Problem:
     try:
         documents, as_json = _parse(text)
         return as_json or json.dumps(_only_workflow(documents))
-    except UnreadableError as error:
+    except UnreadableTextError as error:
         return _Problem("ManifestUnreadable", f"it is not a YAML or JSON text that can be used: {error}")
     except Refused as refused:
         return _Problem(refused.refusal.reason, refused.refusal.message)
@@ -88,10 +88,10 @@ def _parse(text: str) -> tuple[list[Any], str | None]:
             return [value], text
     try:
         return load_yaml(text), None
-    except UnreadableError as error:
+    except UnreadableTextError as error:
         if not_json is None:
             raise
-        raise UnreadableError(
+        raise UnreadableTextError(
             f"as JSON: line {not_json.lineno}, column {not_json.colno}: {not_json.msg}; as YAML: {error}"
         ) from None
 
@@ -108,13 +108,13 @@ def _only_workflow(documents: list[Any]) -> dict[str, Any]:
         )
     document = documents[0]
     if not isinstance(document, dict):
-        raise Refused("NotAWorkflow", f"it holds {kind_of(document)}; expected one Workflow")
+        raise Refused("NotAWorkflow", f"it holds {json_type(document)}; expected one Workflow")
     workflow = cast("dict[str, Any]", document)
     _check_type(workflow)
     spec = workflow.get("spec")
     if not isinstance(spec, dict):
-        raise Refused("SpecInvalid", f"spec: expected a mapping (Argo's WorkflowSpec), found {kind_of(spec)}")
-    mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
+        raise Refused("SpecInvalid", f"spec: expected a mapping (Argo's WorkflowSpec), found {json_type(spec)}")
+    expect_mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
     return workflow
 
 
@@ -137,8 +137,8 @@ def _check_type(workflow: Mapping[str, Any]) -> None:
         if kind == "PipelineRun" and api_version != API_VERSION:
             instead = None
         hint = f": {instead}" if instead else ""
-        raise Refused("NotAWorkflow", f"its kind is {quoted(kind)}; expected {WORKFLOW_KIND}{hint}")
+        raise Refused("NotAWorkflow", f"its kind is {quote(kind)}; expected {WORKFLOW_KIND}{hint}")
     if api_version != WORKFLOW_API_VERSION:
         raise Refused(
-            "APIVersionUnsupported", f"its apiVersion is {quoted(api_version)}; expected {WORKFLOW_API_VERSION}"
+            "APIVersionUnsupported", f"its apiVersion is {quote(api_version)}; expected {WORKFLOW_API_VERSION}"
         )

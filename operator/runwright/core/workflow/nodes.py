@@ -27,24 +27,24 @@ def bounded_nodes(nodes: Iterable[NodeStatus]) -> tuple[tuple[NodeStatus, ...], 
     """
     kept: list[NodeStatus] = []
     omitted, left = 0, NODES_BUDGET
-    for node in sorted(nodes, key=lambda node: (urgency(node), *age(node))):
+    for node in sorted(nodes, key=lambda node: (node_rank(node), *node_order(node))):
         size = node_bytes(node)
         if size <= left:
             kept.append(node)
             left -= size
         else:
             omitted += 1
-    return tuple(sorted(kept, key=age)), omitted
+    return tuple(sorted(kept, key=node_order)), omitted
 
 
-def urgency(node: NodeStatus) -> int:
+def node_rank(node: NodeStatus) -> int:
     """Rank of a node for being kept: 0 failed, 1 running or pending, 2 everything else."""
     if node.phase in ("Failed", "Error"):
         return 0
     return 1 if node.phase in ("Running", "Pending") else 2
 
 
-def age(node: NodeStatus) -> tuple[datetime, str]:
+def node_order(node: NodeStatus) -> tuple[datetime, str]:
     """Order of nodes by start; the id decides between equals, so that equal Workflows give equal statuses."""
     return (node.started_at or EPOCH, node.id)
 

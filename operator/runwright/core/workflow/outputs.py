@@ -23,11 +23,11 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
     parameters: dict[str, OutputParameter] = {}
     artifacts: dict[str, OutputArtifact] = {}
     for output in outputs:
-        for name, item in named(output.get("parameters")):
+        for name, item in named_items(output.get("parameters")):
             value = item.get("value")
             short = isinstance(value, str) and json_bytes(value) <= VALUE_LIMIT
             parameters[name] = OutputParameter(name=name, value=cast(str, value) if short else None)
-        for name, item in named(output.get("artifacts")):
+        for name, item in named_items(output.get("artifacts")):
             if name != LOGS_ARTIFACT:
                 artifacts[name] = OutputArtifact(name=name, key=artifact_key(item))
     if not parameters and not artifacts:
@@ -49,7 +49,7 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
     )
 
 
-def named(items: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def named_items(items: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The items of a list that are objects with a usable name."""
     for item in cast(list[object], items) if isinstance(items, list) else []:
         if isinstance(item, Mapping):

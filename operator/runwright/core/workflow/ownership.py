@@ -8,7 +8,7 @@ from runwright.core.status.conditions import PREVIOUS_WORKFLOW, WORKFLOW_NAME_TA
 STRAY = "the run has another one"
 
 
-def stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
+def is_stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
     """Whether the Workflow is the run's, and yet not the one that the run has.
 
     That is one too many: an operator that was paused between its last look and its create made it, after the first
@@ -17,20 +17,20 @@ def stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
     known = run.status.workflow
     if known is None or workflow.owner_uid != run.uid or workflow.uid == known.uid:
         return False
-    return workflow.restored_from != known.uid and not begun(run, workflow)
+    return workflow.restored_from != known.uid and not is_new_attempt(run, workflow)
 
 
-def begun(run: RunRecord, workflow: WorkflowRecord) -> bool:
+def is_new_attempt(run: RunRecord, workflow: WorkflowRecord) -> bool:
     """Whether the Workflow is that of an attempt which the run's status does not tell of yet."""
     return workflow.attempt is not None and workflow.attempt > (run.status.retries or 0)
 
 
-def behind(run: RunRecord, workflow: WorkflowRecord) -> bool:
+def is_previous_attempt(run: RunRecord, workflow: WorkflowRecord) -> bool:
     """Whether the Workflow is told as it was before the attempt that the run's status tells of."""
     return workflow.attempt is not None and workflow.attempt < (run.status.retries or 0)
 
 
-def foreign(run: RunRecord, workflow: WorkflowRecord) -> Refusal:
+def foreign_refusal(run: RunRecord, workflow: WorkflowRecord) -> Refusal:
     """Why a Workflow that has the run's name, and not the run as its controller, stands in the way."""
     if workflow.owner_name == run.key.name:
         return Refusal(

@@ -13,7 +13,15 @@ from decimal import Decimal
 from typing import Any, cast
 
 from runwright.api.pipelinerun import Parameter
-from runwright.core.workflow.expect import Refused, kind_of, listed, mapping, quoted, sequence, text
+from runwright.core.workflow.expect import (
+    Refused,
+    expect_list,
+    expect_mapping,
+    expect_text,
+    json_type,
+    quote,
+    quote_all,
+)
 
 
 def set_parameters(
@@ -56,10 +64,10 @@ def set_parameters(
     if missing:
         raise Refused(
             "ParameterMissing",
-            f"spec.parameters: {listed(missing)} must be given: declared without a value and without a default",
+            f"spec.parameters: {quote_all(missing)} must be given: declared without a value and without a default",
         )
     if added:
-        arguments = mapping(spec.get("arguments"), "spec.arguments")
+        arguments = expect_mapping(spec.get("arguments"), "spec.arguments")
         arguments["parameters"] = [*own.values(), *added]
         spec["arguments"] = arguments
 
@@ -70,25 +78,25 @@ def declared(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
     Raises:
         Refused: they are not a list of mappings with a name and a plain value each.
     """
-    arguments = mapping(spec.get("arguments"), f"{path}.arguments", "ParametersInvalid")
+    arguments = expect_mapping(spec.get("arguments"), f"{path}.arguments", "ParametersInvalid")
     at = f"{path}.arguments.parameters"
     found: dict[str, dict[str, Any]] = {}
-    for index, item in enumerate(sequence(arguments.get("parameters"), at, "ParametersInvalid")):
-        entry = mapping(item, f"{at}[{index}]", "ParametersInvalid")
-        name = text(entry.get("name"), f"{at}[{index}].name", "ParametersInvalid")
+    for index, item in enumerate(expect_list(arguments.get("parameters"), at, "ParametersInvalid")):
+        entry = expect_mapping(item, f"{at}[{index}]", "ParametersInvalid")
+        name = expect_text(entry.get("name"), f"{at}[{index}].name", "ParametersInvalid")
         if not name:
             raise Refused("ParametersInvalid", f"{at}[{index}].name: expected a name, found nothing")
         if name in found:
-            raise Refused("ParametersInvalid", f"{at}[{index}].name: {quoted(name)} is declared twice")
+            raise Refused("ParametersInvalid", f"{at}[{index}].name: {quote(name)} is declared twice")
         for key in ("value", "default"):
             if isinstance(entry.get(key), dict | list):
                 raise Refused(
                     "ParametersInvalid",
-                    f"{at}[{index}].{key}: expected a string, number or boolean for {quoted(name)}, "
-                    f"found {kind_of(entry[key])}; write it as JSON text",
+                    f"{at}[{index}].{key}: expected a string, number or boolean for {quote(name)}, "
+                    f"found {json_type(entry[key])}; write it as JSON text",
                 )
-        mapping(entry.get("valueFrom"), f"{at}[{index}].valueFrom", "ParametersInvalid")
-        sequence(entry.get("enum"), f"{at}[{index}].enum", "ParametersInvalid")
+        expect_mapping(entry.get("valueFrom"), f"{at}[{index}].valueFrom", "ParametersInvalid")
+        expect_list(entry.get("enum"), f"{at}[{index}].enum", "ParametersInvalid")
         found[name] = entry
     return found
 
@@ -109,11 +117,11 @@ def _check_known(values: Mapping[str, str], known: Sequence[str]) -> None:
     if not unknown:
         return
     close = difflib.get_close_matches(unknown[0], known, n=1)
-    guess = f" Did you mean {quoted(close[0])}?" if close else ""
-    there = f"It declares {listed(known)}." if known else "It declares none."
+    guess = f" Did you mean {quote(close[0])}?" if close else ""
+    there = f"It declares {quote_all(known)}." if known else "It declares none."
     raise Refused(
         "ParameterUnknown",
-        f"spec.parameters: the Workflow declares no parameter {listed(unknown)} in spec.arguments.parameters."
+        f"spec.parameters: the Workflow declares no parameter {quote_all(unknown)} in spec.arguments.parameters."
         f"{guess} {there}",
     )
 
@@ -142,6 +150,6 @@ def _check_enum(name: str, entry: Mapping[str, Any], effective: Mapping[str, Any
     if allowed and value is not None and any_string(value) not in [any_string(one) for one in allowed]:
         raise Refused(
             "ParameterNotAllowed",
-            f"spec.parameters: {quoted(name)} is {quoted(any_string(value))}; "
-            f"expected one of {listed(any_string(one) for one in allowed)}",
+            f"spec.parameters: {quote(name)} is {quote(any_string(value))}; "
+            f"expected one of {quote_all(any_string(one) for one in allowed)}",
         )

@@ -63,7 +63,7 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def workflow_record(body: Json) -> WorkflowRecord:
     """What the decision needs of a Workflow."""
     metadata, status = metadata_of(body), status_of(body)
-    owner = controller_run(metadata)
+    owner = controller_reference(metadata)
     nodes = workflow_nodes(status)
     kept, omitted = bounded_nodes([node_status(id, as_mapping(node)) for id, node in nodes.items()])
     root = as_mapping(nodes.get(as_text(metadata.get("name"))))
@@ -89,7 +89,7 @@ def workflow_record(body: Json) -> WorkflowRecord:
         finished_at=as_time(status.get("finishedAt")),
         nodes=kept,
         nodes_omitted=omitted,
-        metric_nodes=metric_nodes(nodes),
+        metric_nodes=find_metric_nodes(nodes),
         outputs=bounded_outputs(as_mapping(root.get("outputs")), as_mapping(status.get("outputs"))),
     )
 
@@ -99,7 +99,7 @@ def attempt_of(workflow: Json) -> int | None:
     return as_count(annotations_of(workflow).get(ATTEMPT_ANNOTATION))
 
 
-def metric_nodes(nodes: Json) -> tuple[str, ...]:
+def find_metric_nodes(nodes: Json) -> tuple[str, ...]:
     """The nodes that have left metrics. Of pods only: a node above them repeats the outputs of its last child."""
     ended = ("Succeeded", "Failed", "Error")
     left = (
@@ -107,7 +107,7 @@ def metric_nodes(nodes: Json) -> tuple[str, ...]:
         for key, node in nodes.items()
         if node_has(as_mapping(node), "type", ("Pod",))
         and node_has(as_mapping(node), "phase", ended)
-        and leaves_metrics(node)
+        and has_metrics(node)
     )
     return tuple(islice(left, MAX_OF_A_RUN))
 
@@ -117,20 +117,20 @@ def node_has(node: Json, field: str, values: tuple[str, ...]) -> bool:
     return as_text(node.get(field)) in values
 
 
-def leaves_metrics(node: object) -> bool:
+def has_metrics(node: object) -> bool:
     """Whether a node has the output, artifact or parameter, in which metrics are left."""
     outputs = as_mapping(as_mapping(node).get("outputs"))
-    return any(output_of(outputs, kind) is not None for kind in ("artifacts", "parameters"))
+    return any(find_output(outputs, kind) is not None for kind in ("artifacts", "parameters"))
 
 
-def output_of(outputs: Json, kind: str, name: str = METRICS_OUTPUT) -> Json | None:
+def find_output(outputs: Json, kind: str, name: str = METRICS_OUTPUT) -> Json | None:
     """The output artifact or parameter of that name."""
     found = outputs.get(kind)
     entries = cast(list[object], found) if isinstance(found, list) else []
     return next((as_mapping(entry) for entry in entries if as_mapping(entry).get("name") == name), None)
 
 
-def controller_run(metadata: Json) -> Json:
+def controller_reference(metadata: Json) -> Json:
     """The owner reference of the PipelineRun that controls an object, or an empty one."""
     owners = metadata.get("ownerReferences")
     for owner in cast(list[object], owners) if isinstance(owners, list) else []:
@@ -147,10 +147,10 @@ def workflow_nodes(status: Json) -> Json:
     keeps in a database of its own, or packs in a way that is not gzip, are not readable here and come out empty.
     """
     packed = as_text(status.get("compressedNodes"))
-    return unpacked(packed) if packed else as_mapping(status.get("nodes"))
+    return unpack_json(packed) if packed else as_mapping(status.get("nodes"))
 
 
-def unpacked(packed: str) -> Json:
+def unpack_json(packed: str) -> Json:
     """The object that stands in a text as gzip in base64, or an empty one where it cannot be read."""
     try:
         unpacker = zlib.decompressobj(wbits=31)

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.states import Phase, Shutdown
-from runwright.core.archive.portable import came_from, exported, imported, imported_run, imported_snapshot, owner_of
+from runwright.core.archive.portable import (
+    controller_uid,
+    exported_uid,
+    prepare_imported_run,
+    prepare_imported_snapshot,
+    strip_for_export,
+    strip_for_import,
+)
 from runwright.core.decision import NOTHING
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, NotSeen
@@ -33,11 +40,14 @@ RUN = {
 
 
 def test_an_export_is_whole_but_for_who_wrote_what():
-    assert exported(RUN) == {**RUN, "metadata": {k: v for k, v in RUN["metadata"].items() if k != "managedFields"}}
+    assert strip_for_export(RUN) == {
+        **RUN,
+        "metadata": {k: v for k, v in RUN["metadata"].items() if k != "managedFields"},
+    }
 
 
 def test_what_is_made_anew_has_nothing_of_the_other_cluster():
-    made = imported_run(RUN)
+    made = prepare_imported_run(RUN)
     assert made["metadata"] == {
         "name": "a",
         "namespace": "team",
@@ -45,11 +55,11 @@ def test_what_is_made_anew_has_nothing_of_the_other_cluster():
         "annotations": {"note": "y", "runwright.dev/imported-from": "old"},
     }
     assert "status" not in made
-    assert came_from(made) == "old"
+    assert exported_uid(made) == "old"
 
 
 def test_a_run_that_had_not_begun_is_a_new_one():
-    assert came_from(imported_run({**RUN, "status": {}})) == ""
+    assert exported_uid(prepare_imported_run({**RUN, "status": {}})) == ""
 
 
 def test_a_snapshot_belongs_to_the_run_that_was_made():
@@ -59,15 +69,15 @@ def test_a_snapshot_belongs_to_the_run_that_was_made():
         "metadata": {"name": "a", "uid": "s", "ownerReferences": [owner]},
         "data": "x",
     }
-    assert owner_of(snapshot) == "old"
-    made = imported_snapshot(snapshot, {**RUN, "metadata": {**RUN["metadata"], "uid": "new"}})
-    assert owner_of(made) == "new"
+    assert controller_uid(snapshot) == "old"
+    made = prepare_imported_snapshot(snapshot, {**RUN, "metadata": {**RUN["metadata"], "uid": "new"}})
+    assert controller_uid(made) == "new"
     assert made["data"] == "x"
-    assert owner_of(imported(snapshot)) == ""
+    assert controller_uid(strip_for_import(snapshot)) == ""
 
 
 def test_an_imported_run_waits_for_its_status_whatever_is_seen():
-    waiting = run_record(imported_run(RUN))
+    waiting = run_record(prepare_imported_run(RUN))
     assert waiting.imported
     for seen in (NotSeen(), Absent(), workflow()):
         for one in (waiting, replace(waiting, archived=True), replace(waiting, shutdown=Shutdown.STOP, retries=1)):

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import PipelineRunStatus, WorkflowReference
-from runwright.core.archive.snapshot import belongs, holds, of_attempt, of_later_attempt, pack, restored, unpack
+from runwright.core.archive.snapshot import (
+    belongs_to_run,
+    holds_workflow,
+    is_of_current_attempt,
+    is_of_later_attempt,
+    pack_snapshot,
+    restore_workflow,
+    unpack_snapshot,
+)
 from runwright.core.records import RunRecord
 from runwright.core.workflow.record import workflow_nodes, workflow_record
 from runwright.kube.objects import Key
@@ -47,7 +55,7 @@ def workflow(attempt: int = 0, **status: Any) -> dict[str, Any]:
 
 
 def packed(body: dict[str, Any], of: RunRecord | None = None) -> dict[str, Any]:
-    snapshot = pack(of or run(), body)
+    snapshot = pack_snapshot(of or run(), body)
     assert snapshot is not None
     return snapshot
 
@@ -57,13 +65,13 @@ def test_it_is_the_runs_and_says_what_it_holds() -> None:
     assert snapshot["metadata"]["name"] == "train"
     assert snapshot["metadata"]["ownerReferences"][0]["uid"] == "run-uid"
     assert (snapshot["attempt"], snapshot["workflowUID"]) == (2, "wf-1")
-    assert belongs(snapshot, run()) and not belongs(snapshot, run("another"))
-    assert of_attempt(snapshot, run(retries=2)) and not of_attempt(snapshot, run(retries=1))
+    assert belongs_to_run(snapshot, run()) and not belongs_to_run(snapshot, run("another"))
+    assert is_of_current_attempt(snapshot, run(retries=2)) and not is_of_current_attempt(snapshot, run(retries=1))
 
 
 def test_what_comes_out_is_what_went_in_but_for_what_belonged_to_the_object() -> None:
     body = workflow()
-    out = unpack(packed(body))
+    out = unpack_snapshot(packed(body))
     assert out is not None
     assert (out["spec"], out["status"]) == (body["spec"], body["status"])
     assert set(out["metadata"]) == {"name", "namespace", "labels", "annotations"}
@@ -71,18 +79,18 @@ def test_what_comes_out_is_what_went_in_but_for_what_belonged_to_the_object() ->
 
 def test_packed_nodes_are_unpacked_first() -> None:
     compressed = base64.b64encode(gzip.compress(json.dumps(NODES).encode())).decode()
-    out = unpack(packed(workflow(nodes=None, compressedNodes=compressed)))
+    out = unpack_snapshot(packed(workflow(nodes=None, compressedNodes=compressed)))
     assert out is not None
     assert out["status"]["nodes"] == NODES and "compressedNodes" not in out["status"]
 
 
 def test_what_is_too_large_is_none() -> None:
     noise = base64.b64encode(random.Random(1).randbytes(1_200_000)).decode()
-    assert pack(run(), workflow(message=noise)) is None
+    assert pack_snapshot(run(), workflow(message=noise)) is None
 
 
 def test_put_back_it_is_finished_for_argo_and_says_for_which_one_it_stands() -> None:
-    body = restored(packed(workflow()), run())
+    body = restore_workflow(packed(workflow()), run())
     assert body is not None
     assert body["metadata"]["labels"]["workflows.argoproj.io/completed"] == "true"
     assert body["metadata"]["ownerReferences"][0]["uid"] == "run-uid"
@@ -93,7 +101,7 @@ def test_put_back_it_is_finished_for_argo_and_says_for_which_one_it_stands() -> 
 
 def test_many_nodes_are_put_back_packed() -> None:
     many = {f"train-{n}": {**NODES["train"], "id": f"train-{n}", "message": f"{n:0300}"} for n in range(4000)}
-    body = restored(packed(workflow(nodes=many)), run())
+    body = restore_workflow(packed(workflow(nodes=many)), run())
     assert body is not None
     assert "nodes" not in body["status"]
     assert workflow_nodes(body["status"]) == many
@@ -101,28 +109,28 @@ def test_many_nodes_are_put_back_packed() -> None:
 
 def test_the_same_end_is_known_again_and_another_one_is_not() -> None:
     snapshot = packed(workflow())
-    assert holds(snapshot, run(), workflow())
-    assert not holds(snapshot, run("another"), workflow())
-    assert not holds(snapshot, run(), workflow(attempt=1))
-    assert not holds(snapshot, run(), workflow(finishedAt="2026-11-24T13:00:00Z"))
+    assert holds_workflow(snapshot, run(), workflow())
+    assert not holds_workflow(snapshot, run("another"), workflow())
+    assert not holds_workflow(snapshot, run(), workflow(attempt=1))
+    assert not holds_workflow(snapshot, run(), workflow(finishedAt="2026-11-24T13:00:00Z"))
 
 
 @given(st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data", "attempt"]), JSON))
 def test_anything_may_stand_in_a_snapshot(body: dict[str, Any]) -> None:
-    assert unpack(body) is None
-    assert restored(body, run()) is None
-    assert not holds(body, run(), workflow())
+    assert unpack_snapshot(body) is None
+    assert restore_workflow(body, run()) is None
+    assert not holds_workflow(body, run(), workflow())
 
 
 @given(st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), JSON))
 def test_any_workflow_can_be_packed(body: dict[str, Any]) -> None:
     snapshot = packed(body)
-    assert restored(snapshot, run()) is not None
+    assert restore_workflow(snapshot, run()) is not None
 
 
 def test_a_snapshot_of_a_later_attempt_is_told_from_an_earlier_one() -> None:
     first, second = packed(workflow()), packed(workflow(attempt=1))
-    assert of_later_attempt(second, run(), first)
-    assert not of_later_attempt(first, run(), second)
-    assert not of_later_attempt(first, run(), first)
-    assert not of_later_attempt(second, run("another"), first)
+    assert is_of_later_attempt(second, run(), first)
+    assert not is_of_later_attempt(first, run(), second)
+    assert not is_of_later_attempt(first, run(), first)
+    assert not is_of_later_attempt(second, run("another"), first)

@@ -10,12 +10,12 @@ import pytest
 from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus, WorkflowReference
 from runwright.api.states import Phase, StorageState
 from runwright.core.archive.storage import POLL
-from runwright.core.decision import AT_ONCE, MIN_RETRY, Decision, DeleteRun, Label, Memory
+from runwright.core.decision import AT_ONCE, MIN_RETRY, Decision, DeleteRun, Memory, SetLabels
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, Seen, WorkflowRecord
-from runwright.core.retention.periods import Terms
+from runwright.core.retention.periods import RetentionTerms
 from runwright.core.retry.attempt import COLLECTED_SOON
-from runwright.core.status.conditions import ARCHIVED, STALLED, find
+from runwright.core.status.conditions import ARCHIVED, STALLED, find_condition
 from runwright.kube.objects import Key
 from tests.unit.core.strategies import NOW
 
@@ -57,7 +57,7 @@ def test_the_nodes_go_from_the_status_only_where_a_snapshot_has_them(
     seen: Seen, reason: str, nodes: list[NodeStatus] | None
 ) -> None:
     status = archive(seen)
-    told = find(status.conditions, ARCHIVED)
+    told = find_condition(status.conditions, ARCHIVED)
     assert told is not None and (told.status, told.reason) == ("True", reason)
     assert told.message
     assert (status.storage_state, status.nodes) == (StorageState.ARCHIVED, nodes)
@@ -70,7 +70,7 @@ def test_brought_back_it_has_its_nodes_and_the_workflow_that_stands_there_now() 
     assert status is not None
     assert (status.storage_state, status.nodes) == (StorageState.AVAILABLE, [NODE])
     assert status.workflow == WorkflowReference(name="train", uid="wf-2")
-    told = find(status.conditions, ARCHIVED)
+    told = find_condition(status.conditions, ARCHIVED)
     assert told is not None and (told.status, told.reason) == ("False", "Unarchived")
 
 
@@ -79,18 +79,18 @@ def test_what_cannot_be_brought_back_is_said() -> None:
     foreign = replace(WORKFLOW, uid="other", owner_uid="")
     for seen, said in ((Absent(snapshot=False), "no WorkflowSnapshot"), (foreign, "not controlled by this run")):
         status = reconcile(archived, seen, NOW).status
-        told = find(status.conditions if status else (), ARCHIVED)
+        told = find_condition(status.conditions if status else (), ARCHIVED)
         assert told is not None and said in told.message
 
 
 def test_the_day_of_its_deletion_is_written_on_it_and_taken_off_again() -> None:
     archived = run(archived=True, state=StorageState.ARCHIVED)
-    terms = Terms(delete_after=timedelta(days=7))
+    terms = RetentionTerms(delete_after=timedelta(days=7))
     label = ("runwright.dev/delete-on", "2026-12-01")
-    assert reconcile(archived, Absent(), NOW, terms=terms) == Decision(action=Label((label,)))
+    assert reconcile(archived, Absent(), NOW, terms=terms) == Decision(action=SetLabels((label,)))
     labelled = replace(archived, delete_on="2026-12-01")
     assert reconcile(labelled, Absent(), NOW, terms=terms) == Decision(requeue_after=timedelta(days=7))
-    assert reconcile(labelled, Absent(), NOW, terms=Terms()) == Decision(action=Label(((label[0], None),)))
+    assert reconcile(labelled, Absent(), NOW, terms=RetentionTerms()) == Decision(action=SetLabels(((label[0], None),)))
     assert reconcile(labelled, Absent(), NOW + timedelta(days=7), terms=terms) == Decision(action=DeleteRun())
 
 
@@ -104,10 +104,10 @@ def test_a_workflow_that_may_not_be_put_back_is_told_and_tried_again() -> None:
     decision = reconcile(archived, Refusal("Forbidden", "exceeded quota", heals=True), NOW)
     assert decision.status is not None and decision.requeue_after == MIN_RETRY
     assert decision.status.storage_state is StorageState.ARCHIVED
-    stalled = find(decision.status.conditions, STALLED)
+    stalled = find_condition(decision.status.conditions, STALLED)
     assert stalled is not None and (stalled.status, stalled.message) == ("True", "exceeded quota")
     there = reconcile(replace(archived, status=decision.status), replace(WORKFLOW, restored_from="wf-1"), NOW).status
-    stalled = find(there.conditions if there else (), STALLED)
+    stalled = find_condition(there.conditions if there else (), STALLED)
     assert stalled is not None and stalled.status == "False"
 
 

@@ -10,11 +10,11 @@ import pytest
 from runwright.api.pipelinerun import Metric, PipelineRunStatus, WorkflowReference
 from runwright.api.states import Phase
 from runwright.core.decision import CollectMetrics, Decision, Memory
-from runwright.core.metrics.collect import STILL_READING, Collected, uncollected
+from runwright.core.metrics.collect import STILL_READING, Collected, uncollected_nodes
 from runwright.core.metrics.reports import Report
 from runwright.core.reconcile import reconcile
 from runwright.core.records import RunRecord, WorkflowRecord
-from runwright.core.status.conditions import METRICS_COLLECTED, find
+from runwright.core.status.conditions import METRICS_COLLECTED, find_condition
 from runwright.core.workflow.record import workflow_record
 from runwright.kube.objects import Key
 from tests.unit.core.strategies import NOW
@@ -51,7 +51,7 @@ def test_the_nodes_of_pods_that_have_ended_and_left_metrics() -> None:
 def test_they_are_read_once() -> None:
     nodes = frozenset({"a"})
     assert reconcile(RUN, WORKFLOW, NOW) == Decision(action=CollectMetrics(WORKFLOW, nodes))
-    assert uncollected(WORKFLOW, READ) == frozenset()
+    assert uncollected_nodes(WORKFLOW, READ) == frozenset()
     decision = reconcile(RUN, WORKFLOW, NOW, Memory(collected=READ))
     assert decision.status is not None
     assert decision.status.metrics == [Metric(name="loss", node_id="a", value=0.5)]
@@ -76,7 +76,7 @@ def test_the_end_of_a_run_waits_for_them_and_what_goes_on_does_not() -> None:
 )
 def test_what_cannot_be_taken_is_told_by_a_condition_and_an_event(collected: Collected, said: str) -> None:
     decision = reconcile(RUN, WORKFLOW, NOW, Memory(collected=collected))
-    told = find(decision.status.conditions if decision.status else (), METRICS_COLLECTED)
+    told = find_condition(decision.status.conditions if decision.status else (), METRICS_COLLECTED)
     assert told is not None and (told.status, told.reason) == ("False", "MetricsRefused")
     assert said in told.message
     assert [notice.reason for notice in decision.notices] == ["MetricsRefused"]
@@ -87,4 +87,4 @@ def test_what_was_reported_before_holds_and_reading_it_again_is_no_problem() -> 
     run = replace(RUN, status=STATUS.model_copy(update={"metrics": [held]}))
     decision = reconcile(run, replace(WORKFLOW, phase="Succeeded"), NOW, Memory(collected=READ))
     assert decision.status is not None and decision.status.metrics == [held]
-    assert find(decision.status.conditions, METRICS_COLLECTED) is None
+    assert find_condition(decision.status.conditions, METRICS_COLLECTED) is None

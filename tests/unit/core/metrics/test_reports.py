@@ -11,26 +11,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import Metric
-from runwright.core.metrics.reports import MAX_OF_A_FILE, MAX_OF_A_RUN, NAME, Report, ReportStatus, read_file, report
+from runwright.core.metrics.reports import (
+    MAX_OF_A_FILE,
+    MAX_OF_A_RUN,
+    NAME,
+    Report,
+    ReportStatus,
+    add_reports,
+    read_metrics_file,
+)
 from tests.unit.core.strategies import JSON
 
 OK, INVALID, DUPLICATE = ReportStatus.OK, ReportStatus.INVALID_ARGUMENT, ReportStatus.DUPLICATE_REPORTING
 
 
 def status_of(*reports: Report, held: tuple[Metric, ...] = ()) -> list[ReportStatus]:
-    return [result.status for result in report(held, reports)[1]]
+    return [result.status for result in add_reports(held, reports)[1]]
 
 
 @pytest.mark.parametrize("name", ["a", "accuracy", "a-1", "Val_Loss", "A" * 64, "x-_-9"])
 def test_names_that_kfps_server_takes(name: str) -> None:
-    metrics, results = report((), [Report("node", name, 0.5, "RAW")])
+    metrics, results = add_reports((), [Report("node", name, 0.5, "RAW")])
     assert [result.status for result in results] == [OK]
     assert metrics == [Metric(name=name, node_id="node", value=0.5, format="RAW")]
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-", "a_", "-a", "a b", "é", "A" * 65, None, 7, ["a"]])
 def test_other_names_are_refused_and_told(name: object) -> None:
-    _, (result,) = report((), [Report("node", name)])
+    _, (result,) = add_reports((), [Report("node", name)])
     assert result.status is INVALID
     assert result.message.startswith("name: expected")
 
@@ -44,14 +52,14 @@ def test_a_node_id_has_at_most_128_bytes(node: str, status: ReportStatus) -> Non
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "NaN", "Infinity", "-inf", 10**400])
 def test_what_is_not_finite_is_refused_by_name(value: object) -> None:
-    _, (result,) = report((), [Report("node", "loss", value)])
+    _, (result,) = add_reports((), [Report("node", "loss", value)])
     assert result.status is INVALID
     assert result.message.startswith("number_value of loss:") and "finite" in result.message
 
 
 @pytest.mark.parametrize(("value", "held"), [(0, 0.0), (7, 7.0), ("0.25", 0.25), (1e300, 1e300)])
 def test_numbers_may_stand_as_text(value: object, held: float) -> None:
-    metrics, _ = report((), [Report("node", "loss", value)])
+    metrics, _ = add_reports((), [Report("node", "loss", value)])
     assert [metric.value for metric in metrics] == [held]
 
 
@@ -65,7 +73,7 @@ def test_other_values_are_refused(value: object) -> None:
     [("RAW", "RAW"), (1, "RAW"), (2, "PERCENTAGE"), (0, "UNSPECIFIED"), ("UNSPECIFIED", "UNSPECIFIED")],
 )
 def test_formats_by_name_and_number(given_format: object, held: str) -> None:
-    metrics, _ = report((), [Report("node", "a", 1, given_format)])
+    metrics, _ = add_reports((), [Report("node", "a", 1, given_format)])
     assert [metric.format for metric in metrics] == [held]
 
 
@@ -83,7 +91,7 @@ def test_the_first_report_holds_for_good_and_results_keep_their_order() -> None:
         Report("n2", "a", 5),
         Report("n1", "b", 6),
     ]
-    metrics, results = report(held, reports)
+    metrics, results = add_reports(held, reports)
     assert [result.status for result in results] == [DUPLICATE, OK, INVALID, DUPLICATE, OK]
     assert [(metric.node_id, metric.name, metric.value) for metric in metrics] == [
         ("n1", "a", 1),
@@ -94,7 +102,7 @@ def test_the_first_report_holds_for_good_and_results_keep_their_order() -> None:
 
 
 def test_a_run_holds_so_many() -> None:
-    metrics, results = report((), [Report("n", f"m{number}", number) for number in range(MAX_OF_A_RUN + 3)])
+    metrics, results = add_reports((), [Report("n", f"m{number}", number) for number in range(MAX_OF_A_RUN + 3)])
     assert len(metrics) == MAX_OF_A_RUN
     assert [result.status for result in results[-4:]] == [OK, INVALID, INVALID, INVALID]
 
@@ -113,12 +121,12 @@ REPORTS = st.lists(
 
 @given(REPORTS, REPORTS)
 def test_reported_again_nothing_is_doubled_or_changed(first: list[Report], second: list[Report]) -> None:
-    held, results = report((), first)
+    held, results = add_reports((), first)
     assert len(results) == len(first)
-    again, repeated = report(held, first)
+    again, repeated = add_reports(held, first)
     assert again == held
     assert OK not in [result.status for result in repeated]
-    more, _ = report(held, second)
+    more, _ = add_reports(held, second)
     assert more[: len(held)] == held
     assert len({(metric.node_id, metric.name) for metric in more}) == len(more)
 
@@ -128,7 +136,7 @@ def file_of(*metrics: Any) -> str:
 
 
 def test_a_file_says_nothing_of_whose_it_is() -> None:
-    reports, problem = read_file(
+    reports, problem = read_metrics_file(
         file_of({"name": "a", "numberValue": 0.9, "format": "PERCENTAGE", "nodeId": "x"}), "n1"
     )
     assert problem == ""
@@ -136,12 +144,12 @@ def test_a_file_says_nothing_of_whose_it_is() -> None:
 
 
 def test_one_bad_metric_hides_no_other() -> None:
-    reports, _ = read_file(file_of({"name": "a"}, "junk", {"name": "b", "number_value": 2}), "n1")
+    reports, _ = read_metrics_file(file_of({"name": "a"}, "junk", {"name": "b", "number_value": 2}), "n1")
     assert status_of(*reports) == [OK, INVALID, OK]
 
 
 def test_nan_is_refused_by_name_and_does_not_spoil_the_file() -> None:
-    reports, problem = read_file(
+    reports, problem = read_metrics_file(
         '{"metrics": [{"name": "loss", "numberValue": NaN}, {"name": "a", "numberValue": 1}]}', "n"
     )
     assert problem == ""
@@ -153,17 +161,17 @@ def test_nan_is_refused_by_name_and_does_not_spoil_the_file() -> None:
     [("", "no JSON"), ("{", "no JSON"), ("[]", "no list"), ('{"metrics": {}}', "no list"), ("[" * 9999, "no JSON")],
 )
 def test_what_is_no_metrics_file_is_said(text: str, said: str) -> None:
-    reports, problem = read_file(text, "n")
+    reports, problem = read_metrics_file(text, "n")
     assert reports == [] and said in problem
 
 
 def test_what_is_beyond_the_limit_is_left_out_and_said() -> None:
-    reports, problem = read_file(file_of(*({"name": f"m{number}"} for number in range(MAX_OF_A_FILE + 2))), "n")
+    reports, problem = read_metrics_file(file_of(*({"name": f"m{number}"} for number in range(MAX_OF_A_FILE + 2))), "n")
     assert len(reports) == MAX_OF_A_FILE
     assert problem == f"has {MAX_OF_A_FILE + 2} metrics; the last 2 were left out"
 
 
 @given(JSON.map(json.dumps) | st.text())
 def test_anything_may_stand_in_a_file(text: str) -> None:
-    reports, _ = read_file(text, "n")
-    report((), reports)
+    reports, _ = read_metrics_file(text, "n")
+    add_reports((), reports)

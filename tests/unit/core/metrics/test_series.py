@@ -12,10 +12,10 @@ from runwright.core.metrics.series import (
     DEFAULT_LABELS,
     MAX_LABEL,
     LabelError,
-    chosen_labels,
-    newest_first,
-    sample,
-    select,
+    parse_labels,
+    sample_metrics,
+    select_series,
+    sort_samples,
 )
 from runwright.kube.objects import Key
 
@@ -38,9 +38,9 @@ def run(name: str = "run", at: int = 0, *metrics: tuple[str, float], **spec: Any
 
 
 def series(labels: tuple[str, ...], limit: int, *runs: dict[str, Any]) -> tuple[dict[tuple[str, ...], float], int]:
-    chosen = chosen_labels(labels)
-    found = {Key("team", one["metadata"]["name"]): sample(one, chosen) for one in runs}
-    return select(newest_first({key: one for key, one in found.items() if one is not None}), limit)
+    chosen = parse_labels(labels)
+    found = {Key("team", one["metadata"]["name"]): sample_metrics(one, chosen) for one in runs}
+    return select_series(sort_samples({key: one for key, one in found.items() if one is not None}), limit)
 
 
 def test_a_metric_is_told_with_what_tells_it_apart():
@@ -88,7 +88,7 @@ def test_a_run_without_a_display_name_or_pipeline_has_what_comes_next():
 )
 def test_what_is_no_label_is_refused(words: tuple[str, ...], said: str):
     with pytest.raises(LabelError, match=said):
-        chosen_labels(words)
+        parse_labels(words)
 
 
 def test_of_runs_with_the_same_labels_the_newest_counts():
@@ -122,10 +122,10 @@ anything = st.recursive(
     st.fixed_dictionaries({}, optional={key: anything for key in ("metadata", "spec", "status")}), anything, anything
 )
 def test_no_object_is_too_odd(body: dict[str, Any], metrics: object, nodes: object):
-    labels = chosen_labels(("node", "run", "namespace", "display-name", "pipeline", "experiment", "label:x"))
-    sample(body, labels)
-    sample({**body, "status": {"metrics": metrics, "nodes": nodes}}, labels)
-    sample({**body, "status": {"metrics": [metrics, {"name": "a", "value": metrics, "nodeID": nodes}]}}, labels)
+    labels = parse_labels(("node", "run", "namespace", "display-name", "pipeline", "experiment", "label:x"))
+    sample_metrics(body, labels)
+    sample_metrics({**body, "status": {"metrics": metrics, "nodes": nodes}}, labels)
+    sample_metrics({**body, "status": {"metrics": [metrics, {"name": "a", "value": metrics, "nodeID": nodes}]}}, labels)
 
 
 @given(

@@ -18,13 +18,13 @@ from runwright.core.records import Periods, RunRecord
 from runwright.core.retention.periods import (
     NEVER,
     LastRuns,
-    Terms,
-    after,
-    day_of,
-    passed,
-    terms_of,
-    times_of,
-    with_defaults,
+    RetentionTerms,
+    add_period,
+    due_times,
+    fill_policy,
+    has_passed,
+    retention_terms,
+    utc_day,
 )
 from runwright.core.status.conditions import ARCHIVED
 from runwright.kube.objects import Key
@@ -42,79 +42,83 @@ def finished(phase: Phase = Phase.FAILED, **fields: object) -> RunRecord:
 
 class TestTerms:
     def test_without_own_words_the_policy_holds(self) -> None:
-        assert terms_of(finished(), POLICY, surplus=True) == Terms(HOUR, DAY, timedelta(seconds=90), surplus=True)
+        assert retention_terms(finished(), POLICY, surplus=True) == RetentionTerms(
+            HOUR, DAY, timedelta(seconds=90), surplus=True
+        )
 
     def test_own_words_go_first_field_by_field(self) -> None:
         run = finished(periods=Periods(archive_after=timedelta(0)))
-        assert terms_of(run, POLICY, surplus=False) == Terms(timedelta(0), DAY, timedelta(seconds=90))
+        assert retention_terms(run, POLICY, surplus=False) == RetentionTerms(timedelta(0), DAY, timedelta(seconds=90))
 
     def test_a_run_that_says_itself_when_it_is_deleted_is_not_counted(self) -> None:
         run = finished(periods=Periods(delete_after=9 * DAY))
-        assert terms_of(run, POLICY, surplus=True) == Terms(HOUR, 9 * DAY, timedelta(seconds=90))
+        assert retention_terms(run, POLICY, surplus=True) == RetentionTerms(HOUR, 9 * DAY, timedelta(seconds=90))
 
     def test_what_a_gitops_tool_keeps_is_archived_and_not_deleted_by_a_default(self) -> None:
         run = finished(owned_elsewhere=True)
-        assert terms_of(run, RetentionPolicySpec(delete_after="1d"), surplus=False) == Terms(archive_after=DAY)
-        assert terms_of(run, POLICY, surplus=False) == Terms(HOUR, None, timedelta(seconds=90))
-        assert terms_of(run, RetentionPolicySpec(), surplus=True) == Terms(archive_after=timedelta(0))
+        assert retention_terms(run, RetentionPolicySpec(delete_after="1d"), surplus=False) == RetentionTerms(
+            archive_after=DAY
+        )
+        assert retention_terms(run, POLICY, surplus=False) == RetentionTerms(HOUR, None, timedelta(seconds=90))
+        assert retention_terms(run, RetentionPolicySpec(), surplus=True) == RetentionTerms(archive_after=timedelta(0))
 
     def test_its_own_word_deletes_it(self) -> None:
         run = finished(owned_elsewhere=True, periods=Periods(delete_after=HOUR))
-        assert terms_of(run, POLICY, surplus=True).delete_after == HOUR
+        assert retention_terms(run, POLICY, surplus=True).delete_after == HOUR
 
     def test_a_namespace_has_the_operators_words_where_it_has_none(self) -> None:
-        assert with_defaults(None, POLICY) == POLICY
-        told = with_defaults(RetentionPolicySpec(delete_after="7d", keep_failed=0), POLICY)
+        assert fill_policy(None, POLICY) == POLICY
+        told = fill_policy(RetentionPolicySpec(delete_after="7d", keep_failed=0), POLICY)
         assert (told.archive_after, told.delete_after, told.keep_failed) == ("1h", "7d", 0)
 
 
 class TestTimes:
     def test_all_count_from_the_end(self) -> None:
-        times = times_of(finished(), Terms(HOUR, DAY, timedelta(0)))
+        times = due_times(finished(), RetentionTerms(HOUR, DAY, timedelta(0)))
         assert (times.archive_at, times.delete_at, times.drop_at) == (NOW + HOUR, NOW + DAY, NOW)
 
     @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING])
     def test_a_run_that_has_not_ended_has_none(self, phase: Phase) -> None:
-        assert times_of(finished(phase), Terms(HOUR, DAY, HOUR, surplus=True)) == NEVER
+        assert due_times(finished(phase), RetentionTerms(HOUR, DAY, HOUR, surplus=True)) == NEVER
 
     def test_one_that_was_brought_back_is_not_archived_by_a_period(self) -> None:
         brought_back = Condition(type=ARCHIVED, status="False", reason="Unarchived", last_transition_time=NOW)
         run = finished(status=PipelineRunStatus(phase=Phase.FAILED, finished_at=NOW, conditions=[brought_back]))
-        assert times_of(run, Terms(HOUR, DAY)).archive_at is None
-        assert times_of(run, Terms(HOUR, DAY)).delete_at == NOW + DAY
+        assert due_times(run, RetentionTerms(HOUR, DAY)).archive_at is None
+        assert due_times(run, RetentionTerms(HOUR, DAY)).delete_at == NOW + DAY
 
     def test_the_workflow_of_an_archived_run_goes_at_once_unless_it_is_to_be_kept(self) -> None:
-        assert times_of(finished(archived=True), Terms()).drop_at == NOW
-        assert times_of(finished(archived=True), Terms(keep_workflow=DAY)).drop_at == NOW + DAY
-        assert times_of(finished(), Terms()).drop_at is None
+        assert due_times(finished(archived=True), RetentionTerms()).drop_at == NOW
+        assert due_times(finished(archived=True), RetentionTerms(keep_workflow=DAY)).drop_at == NOW + DAY
+        assert due_times(finished(), RetentionTerms()).drop_at is None
 
     def test_what_is_superfluous_goes_now_but_not_when_it_is_archived(self) -> None:
-        assert times_of(finished(), Terms(surplus=True)).delete_at == NOW
-        assert times_of(finished(archived=True), Terms(surplus=True)).delete_at is None
+        assert due_times(finished(), RetentionTerms(surplus=True)).delete_at == NOW
+        assert due_times(finished(archived=True), RetentionTerms(surplus=True)).delete_at is None
 
     def test_no_period_is_too_long(self) -> None:
-        assert after(datetime(9999, 12, 1, tzinfo=UTC), timedelta(days=36_525)) is None
+        assert add_period(datetime(9999, 12, 1, tzinfo=UTC), timedelta(days=36_525)) is None
 
     @given(RUNS, TERMS)
     def test_nothing_is_due_for_an_unfinished_run_and_nothing_before_its_end(
-        self, run: RunRecord, terms: Terms
+        self, run: RunRecord, terms: RetentionTerms
     ) -> None:
-        times = times_of(run, terms)
+        times = due_times(run, terms)
         for moment in (times.archive_at, times.delete_at, times.drop_at):
             assert moment is None or (run.finished and run.status.finished_at and moment >= run.status.finished_at)
 
     @given(RUNS, TERMS, TIMES, st.integers(0, 10**6))
     def test_a_clock_that_steps_back_only_makes_it_later(
-        self, run: RunRecord, terms: Terms, now: datetime, back: int
+        self, run: RunRecord, terms: RetentionTerms, now: datetime, back: int
     ) -> None:
-        times = times_of(run, terms)
+        times = due_times(run, terms)
         for moment in (times.archive_at, times.delete_at, times.drop_at):
-            assert passed(moment, now) or not passed(moment, now - timedelta(seconds=back))
+            assert has_passed(moment, now) or not has_passed(moment, now - timedelta(seconds=back))
 
     def test_the_day_is_the_one_in_utc(self) -> None:
-        assert day_of(datetime(2026, 12, 1, 1, tzinfo=UTC)) == "2026-12-01"
-        assert day_of(datetime.fromisoformat("2026-12-01T01:00+02:00")) == "2026-11-30"
-        assert day_of(None) == ""
+        assert utc_day(datetime(2026, 12, 1, 1, tzinfo=UTC)) == "2026-12-01"
+        assert utc_day(datetime.fromisoformat("2026-12-01T01:00+02:00")) == "2026-11-30"
+        assert utc_day(None) == ""
 
 
 def run_of(number: int, phase: Phase, **fields: Any) -> RunRecord:

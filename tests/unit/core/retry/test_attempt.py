@@ -10,12 +10,12 @@ import pytest
 
 from runwright.api.pipelinerun import Condition, PipelineRunStatus, WorkflowReference
 from runwright.api.states import Phase, StorageState
-from runwright.core.decision import MIN_RETRY, NOTHING, Decision, DeleteRun, Memory, Restart, Retry
+from runwright.core.decision import MIN_RETRY, NOTHING, Decision, DeleteRun, Memory, RecreateWorkflow, RetryWorkflow
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Absent, Refusal, RunRecord, WorkflowRecord
-from runwright.core.retention.periods import Terms
-from runwright.core.retry.attempt import retry_due
-from runwright.core.status.conditions import ARCHIVED, STALLED, SUCCEEDED, find
+from runwright.core.retention.periods import RetentionTerms
+from runwright.core.retry.attempt import is_retry_due
+from runwright.core.status.conditions import ARCHIVED, STALLED, SUCCEEDED, find_condition
 from runwright.kube.objects import Key
 from tests.unit.core.strategies import NOW
 
@@ -52,7 +52,7 @@ def failed(asked: int = 1, **status: Any) -> RunRecord:
 def test_it_is_due_when_the_counter_is_ahead_of_what_has_failed(
     phase: Phase, told: int | None, asked: int, *, due: bool
 ) -> None:
-    assert retry_due(failed(asked, phase=phase, retries=told)) is due
+    assert is_retry_due(failed(asked, phase=phase, retries=told)) is due
 
 
 def test_the_run_tells_of_the_attempt_as_soon_as_its_workflow_is_there() -> None:
@@ -62,29 +62,29 @@ def test_the_run_tells_of_the_attempt_as_soon_as_its_workflow_is_there() -> None
     status = reconcile(before, replace(WORKFLOW, attempt=1, phase="Running", started_at=NOW), NOW).status
     assert status is not None
     assert (status.phase, status.retries, status.finished_at, status.duration) == (Phase.RUNNING, 1, None, None)
-    assert find(status.conditions, ARCHIVED) is None, "its retention counts anew"
-    told = find(status.conditions, STALLED)
+    assert find_condition(status.conditions, ARCHIVED) is None, "its retention counts anew"
+    told = find_condition(status.conditions, STALLED)
     assert told is not None and told.status == "False"
 
 
 def test_a_counter_that_has_jumped_is_one_attempt() -> None:
     status = reconcile(failed(7), replace(WORKFLOW, attempt=7, phase="Running"), NOW).status
     assert status is not None and status.retries == 7
-    assert not retry_due(replace(failed(7), status=status))
+    assert not is_retry_due(replace(failed(7), status=status))
 
 
 def test_a_first_attempt_has_the_number_that_the_run_was_created_with() -> None:
     new = replace(failed(3), status=PipelineRunStatus(), created_at=NOW - timedelta(hours=1))
     status = reconcile(new, replace(WORKFLOW, attempt=3), NOW).status
     assert status is not None and (status.phase, status.retries) == (Phase.FAILED, 3)
-    assert not retry_due(replace(new, status=status))
+    assert not is_retry_due(replace(new, status=status))
 
 
 def test_what_cannot_begin_is_said_and_the_run_stays_failed() -> None:
     decision = reconcile(failed(), Refusal("Forbidden", "exceeded quota", heals=True), NOW)
     assert decision.status is not None and decision.requeue_after == MIN_RETRY
     assert decision.status.phase is Phase.FAILED and decision.status.finished_at == NOW
-    told = find(decision.status.conditions, STALLED)
+    told = find_condition(decision.status.conditions, STALLED)
     assert told is not None and (told.status, told.reason, told.message) == ("True", "Forbidden", "exceeded quota")
     assert [notice.reason for notice in decision.notices] == ["Forbidden"]
 
@@ -96,10 +96,10 @@ def test_it_is_tried_again_when_it_may_heal_and_else_only_after_an_edit() -> Non
     run = replace(run, status=told.status)
     refused = Memory(refused_at=NOW, refused_generation=2, refusal_heals=False)
     assert reconcile(run, WORKFLOW, NOW, refused) == NOTHING
-    assert reconcile(replace(run, generation=3), WORKFLOW, NOW, refused) == Decision(action=Retry(WORKFLOW))
+    assert reconcile(replace(run, generation=3), WORKFLOW, NOW, refused) == Decision(action=RetryWorkflow(WORKFLOW))
     heals = replace(refused, refusal_heals=True)
     assert reconcile(run, Absent(), NOW, heals) == Decision(requeue_after=MIN_RETRY)
-    assert reconcile(run, Absent(), NOW + MIN_RETRY, heals) == Decision(action=Restart())
+    assert reconcile(run, Absent(), NOW + MIN_RETRY, heals) == Decision(action=RecreateWorkflow())
 
 
 def test_a_workflow_that_is_going_is_waited_for() -> None:
@@ -112,4 +112,6 @@ def test_a_run_whose_retry_is_in_vain_is_still_retained() -> None:
     told = reconcile(failed(), Refusal("RetryImpossible", "nodes are offloaded"), NOW)
     assert told.status is not None
     run = replace(failed(), status=told.status)
-    assert reconcile(run, WORKFLOW, NOW, refused, Terms(delete_after=timedelta(0))) == Decision(action=DeleteRun())
+    assert reconcile(run, WORKFLOW, NOW, refused, RetentionTerms(delete_after=timedelta(0))) == Decision(
+        action=DeleteRun()
+    )

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from runwright.core.records import Refusal
-from runwright.core.retry.reset import RETRY_IMPOSSIBLE, Retried, has_claims, retried
+from runwright.core.retry.reset import RETRY_IMPOSSIBLE, WorkflowReset, has_claims, reset_workflow
 from runwright.core.workflow.record import workflow_nodes
 from tests.unit.core.small_argo import FAILED, SmallArgo, Task, Template
 from tests.unit.core.strategies import JSON
@@ -23,9 +23,9 @@ STARTED = "2026-11-24T12:00:00Z"
 RECORDED = sorted((Path(__file__).parent / "retry_corpus").glob("*.json"))
 
 
-def done(body: Object) -> Retried:
-    result = retried(body, NOW)
-    assert isinstance(result, Retried), result
+def done(body: Object) -> WorkflowReset:
+    result = reset_workflow(body, NOW)
+    assert isinstance(result, WorkflowReset), result
     return result
 
 
@@ -65,7 +65,7 @@ def made(*nodes: tuple[str, str, str, str], **more: Object) -> Object:
     }
 
 
-def phases(result: Retried) -> dict[str, str]:
+def phases(result: WorkflowReset) -> dict[str, str]:
     nodes = workflow_nodes(result.workflow["status"])
     return {node["name"]: node["phase"] for node in nodes.values()}
 
@@ -195,7 +195,7 @@ def test_nodes_are_packed_where_argo_would_pack_them() -> None:
 
 @pytest.mark.parametrize("phase", ["", "Pending", "Running", "Succeeded", None, 3])
 def test_only_what_has_failed_is_retried(phase: Any) -> None:
-    refusal = retried({**failed(), "status": {"phase": phase}}, NOW)
+    refusal = reset_workflow({**failed(), "status": {"phase": phase}}, NOW)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == RETRY_IMPOSSIBLE
     assert "expected Failed or Error" in refusal.message
@@ -210,7 +210,7 @@ def test_only_what_has_failed_is_retried(phase: Any) -> None:
     ],
 )
 def test_nodes_that_cannot_be_read_are_refused(status: Object, words: str) -> None:
-    refusal = retried(failed(**status), NOW)
+    refusal = reset_workflow(failed(**status), NOW)
     assert isinstance(refusal, Refusal)
     assert words in refusal.message
 
@@ -533,14 +533,14 @@ def test_an_odd_workflow_is_no_error(body: Object, status: Object) -> None:
 
 @given(JSON)
 def test_anything_is_a_workflow_or_a_refusal(body: Any) -> None:
-    retried(body if isinstance(body, dict) else {"status": body}, NOW)
+    reset_workflow(body if isinstance(body, dict) else {"status": body}, NOW)
 
 
 def test_what_is_nested_too_deeply_is_refused() -> None:
     deep: Any = "x"
     for _ in range(600):
         deep = [deep]
-    assert isinstance(retried(failed(made(("run", "Pod", "Failed", "")), outputs=deep), NOW), Refusal)
+    assert isinstance(reset_workflow(failed(made(("run", "Pod", "Failed", "")), outputs=deep), NOW), Refusal)
 
 
 @pytest.mark.timeout(10)

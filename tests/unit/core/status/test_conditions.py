@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from runwright.api.pipelinerun import Condition
-from runwright.core.status.conditions import MESSAGE_LIMIT, STALLED, SUCCEEDED, find, set_condition
+from runwright.core.status.conditions import MESSAGE_LIMIT, STALLED, SUCCEEDED, find_condition, set_condition
 
 NOW = datetime(2026, 11, 24, 12, 0, 5, 999, tzinfo=UTC)
 OLD = Condition(
@@ -43,6 +43,6 @@ def test_a_long_message_is_cut() -> None:
 
 
 def test_find() -> None:
-    assert find([OLD], SUCCEEDED) is OLD
-    assert find([OLD], STALLED) is None
-    assert find(None, STALLED) is None
+    assert find_condition([OLD], SUCCEEDED) is OLD
+    assert find_condition([OLD], STALLED) is None
+    assert find_condition(None, STALLED) is None

@@ -15,8 +15,16 @@ from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus
 from runwright.api.states import Phase
 from runwright.core.reconcile import reconcile
 from runwright.core.records import NotSeen, RunRecord, Seen, WorkflowRecord
-from runwright.core.status.conditions import SUCCEEDED, find
-from runwright.core.status.mirror import Urgency, duration, failed_node, mirror, phase_of, refused_by_argo, urgency
+from runwright.core.status.conditions import SUCCEEDED, find_condition
+from runwright.core.status.mirror import (
+    Urgency,
+    failed_node,
+    format_duration,
+    is_refused_by_argo,
+    mirror_workflow,
+    mirrored_phase,
+    write_urgency,
+)
 from runwright.core.workflow.record import workflow_record
 from tests.unit.core.strategies import KEY, NOW, RUN_UID, SEEN, WORKFLOW_STATUSES
 
@@ -55,11 +63,13 @@ class TestWhateverAWorkflowSays:
     @settings(max_examples=150)
     @given(WORKFLOW_STATUSES)
     def test_the_status_is_valid_and_small(self, status: Any) -> None:
-        check(mirror(NEW, observed(status), NOW))
+        check(mirror_workflow(NEW, observed(status), NOW))
 
     @given(SEEN, st.booleans())
     def test_so_is_every_status_that_is_decided(self, seen: Seen, has_workflow: bool) -> None:
-        run = RunRecord(KEY, RUN_UID, "7", 1, NOW, status=mirror(NEW, workflow(), NOW)) if has_workflow else NEW
+        run = (
+            RunRecord(KEY, RUN_UID, "7", 1, NOW, status=mirror_workflow(NEW, workflow(), NOW)) if has_workflow else NEW
+        )
         decision = reconcile(run, seen, NOW)
         if decision.status is not None:
             check(decision.status)
@@ -89,11 +99,11 @@ class TestWhateverAWorkflowSays:
             "finishedAt": "2026-11-24T15:00:00Z",
             "nodes": nodes | {"train": {"type": "DAG", "phase": "Failed", "outputs": outputs}},
         }
-        check(mirror(NEW, observed(status), NOW))
+        check(mirror_workflow(NEW, observed(status), NOW))
 
     def test_a_thousand_small_nodes_fit_in_part(self) -> None:
         nodes = {f"train-{n}": {"displayName": f"s{n}", "type": "Pod", "phase": "Succeeded"} for n in range(1000)}
-        status = mirror(NEW, observed({"phase": "Succeeded", "nodes": nodes}), NOW)
+        status = mirror_workflow(NEW, observed({"phase": "Succeeded", "nodes": nodes}), NOW)
         check(status)
         assert status.nodes is not None and status.nodes_omitted == 1000 - len(status.nodes)
 
@@ -109,7 +119,7 @@ class TestMirror:
             nodes=(node("a", "Succeeded"),),
             nodes_omitted=3,
         )
-        status = mirror(NEW, seen, NOW + timedelta(hours=1))
+        status = mirror_workflow(NEW, seen, NOW + timedelta(hours=1))
         assert (status.phase, status.progress, status.nodes_omitted) == (Phase.SUCCEEDED, "2/2", 3)
         assert (status.started_at, status.finished_at, status.duration) == (start, end, "1m12s")
         assert status.scheduled_at == NEW.created_at
@@ -117,22 +127,22 @@ class TestMirror:
         assert status.workflow is not None and status.workflow.uid == "workflow-uid"
 
     def test_an_end_without_a_time_ends_now(self) -> None:
-        assert mirror(NEW, workflow("Failed"), NOW).finished_at == NOW
+        assert mirror_workflow(NEW, workflow("Failed"), NOW).finished_at == NOW
 
     def test_what_runs_has_no_end(self) -> None:
-        status = mirror(NEW, workflow("Running", finished_at=NOW), NOW)
+        status = mirror_workflow(NEW, workflow("Running", finished_at=NOW), NOW)
         assert status.finished_at is None and status.duration is None
 
     def test_a_failure_names_its_node(self) -> None:
         nodes = (node("main", type="DAG"), node("a", "Succeeded"), node("b", message="OOMKilled (exit code 137)"))
-        condition = find(mirror(NEW, workflow("Failed", nodes=nodes), NOW).conditions, SUCCEEDED)
+        condition = find_condition(mirror_workflow(NEW, workflow("Failed", nodes=nodes), NOW).conditions, SUCCEEDED)
         assert condition is not None
         assert (condition.status, condition.reason) == ("False", "Failed")
         assert condition.message == "node b (train-b): OOMKilled (exit code 137)"
 
     def test_what_argo_says_already_is_not_said_twice(self) -> None:
         seen = workflow("Error", message="b: boom", nodes=(node("b", "Error", message="boom"),))
-        condition = find(mirror(NEW, seen, NOW).conditions, SUCCEEDED)
+        condition = find_condition(mirror_workflow(NEW, seen, NOW).conditions, SUCCEEDED)
         assert condition is not None and condition.message == "b: boom"
 
 
@@ -156,15 +166,15 @@ def test_the_pod_that_failed_is_before_its_group(nodes: tuple[NodeStatus, ...], 
     [("", Phase.PENDING), ("Pending", Phase.PENDING), ("Running", Phase.RUNNING), ("Unheard", Phase.PENDING)],
 )
 def test_phase_of_what_argo_has_not_looked_at(argo: str, phase: Phase) -> None:
-    assert phase_of(workflow(argo)) is phase
+    assert mirrored_phase(workflow(argo)) is phase
 
 
 def test_refused_by_argo_is_an_end_without_nodes_and_with_its_words() -> None:
-    assert refused_by_argo(workflow("Error", message="invalid spec: x"))
-    assert refused_by_argo(workflow("Failed", message="invalid spec: x"))
-    assert not refused_by_argo(workflow("Running", message="invalid spec: x"))
-    assert not refused_by_argo(workflow("Error", message="pods is forbidden"))
-    assert not refused_by_argo(workflow("Error", message="invalid spec: x", nodes=(node("a"),)))
+    assert is_refused_by_argo(workflow("Error", message="invalid spec: x"))
+    assert is_refused_by_argo(workflow("Failed", message="invalid spec: x"))
+    assert not is_refused_by_argo(workflow("Running", message="invalid spec: x"))
+    assert not is_refused_by_argo(workflow("Error", message="pods is forbidden"))
+    assert not is_refused_by_argo(workflow("Error", message="invalid spec: x", nodes=(node("a"),)))
 
 
 @pytest.mark.parametrize(
@@ -175,19 +185,19 @@ def test_refused_by_argo_is_an_end_without_nodes_and_with_its_words() -> None:
     ],
 )  # fmt: skip
 def test_duration_as_people_write_it(seconds: float, text: str) -> None:
-    assert duration(NOW, NOW + timedelta(seconds=seconds)) == text
+    assert format_duration(NOW, NOW + timedelta(seconds=seconds)) == text
 
 
 def test_no_duration_without_both_times() -> None:
-    assert duration(None, NOW) is None
-    assert duration(NOW, None) is None
+    assert format_duration(None, NOW) is None
+    assert format_duration(NOW, None) is None
 
 
 class TestUrgency:
-    OLD = mirror(NEW, workflow(progress="0/2"), NOW)
+    OLD = mirror_workflow(NEW, workflow(progress="0/2"), NOW)
 
     def test_the_same_is_not_written(self) -> None:
-        assert urgency(self.OLD, mirror(NEW, workflow(progress="0/2"), NOW)) is None
+        assert write_urgency(self.OLD, mirror_workflow(NEW, workflow(progress="0/2"), NOW)) is None
 
     @pytest.mark.parametrize(
         ("change", "expected"),
@@ -203,11 +213,11 @@ class TestUrgency:
         ],
     )
     def test_how_soon_a_change_is_written(self, change: dict[str, Any], expected: Urgency) -> None:
-        assert urgency(self.OLD, self.OLD.model_copy(update=change)) is expected
+        assert write_urgency(self.OLD, self.OLD.model_copy(update=change)) is expected
 
     def test_a_new_message_of_a_condition_is_no_verdict(self) -> None:
         conditions = [c.model_copy(update={"message": "other"}) for c in self.OLD.conditions or ()]
-        assert urgency(self.OLD, self.OLD.model_copy(update={"conditions": conditions})) is Urgency.DETAIL
+        assert write_urgency(self.OLD, self.OLD.model_copy(update={"conditions": conditions})) is Urgency.DETAIL
 
 
 def test_not_seen_makes_no_status() -> None:

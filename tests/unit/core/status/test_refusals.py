@@ -1,7 +1,7 @@
 import pytest
 
 from runwright.api.pipelinerun import PipelineRun
-from runwright.core.status.refusals import invalid_run, refusal_of, unreadable
+from runwright.core.status.refusals import invalid_run, read_forbidden, refusal_from_error
 from runwright.core.workflow.build import ObjectRef
 
 
@@ -21,7 +21,7 @@ from runwright.core.workflow.build import ObjectRef
 def test_what_stands_in_the_way_is_told(
     code: int, reason: str, message: str, causes: tuple[str, ...], expected: str, heals: bool
 ) -> None:
-    refusal = refusal_of(code, reason, message, causes)
+    refusal = refusal_from_error(code, reason, message, causes)
     assert refusal is not None
     assert (refusal.reason, refusal.heals) == (expected, heals)
     assert expected == "ArgoNotInstalled" or message in refusal.message
@@ -29,7 +29,7 @@ def test_what_stands_in_the_way_is_told(
 
 @pytest.mark.parametrize("code", [0, 401, 408, 409, 429, 500, 503, 504])
 def test_a_passing_fault_is_no_refusal(code: int) -> None:
-    assert refusal_of(code, "Whatever", "try again", ()) is None
+    assert refusal_from_error(code, "Whatever", "try again", ()) is None
 
 
 def test_an_invalid_run_is_told_by_its_field() -> None:
@@ -42,6 +42,6 @@ def test_an_invalid_run_is_told_by_its_field() -> None:
 
 
 def test_what_may_not_be_read_is_named() -> None:
-    refusal = unreadable(ObjectRef("ConfigMap", "pipeline", "team"), "no")
+    refusal = read_forbidden(ObjectRef("ConfigMap", "pipeline", "team"), "no")
     assert (refusal.reason, refusal.heals) == ("Forbidden", True)
     assert 'ConfigMap "pipeline" in namespace "team"' in refusal.message

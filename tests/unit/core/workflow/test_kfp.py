@@ -10,7 +10,7 @@ CREATED = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 
 
 def complete(spec: dict[str, Any], **workflow: Any) -> dict[str, Any]:
-    return kfp.complete({"spec": spec, **workflow}, 'id"1', "my run", CREATED)
+    return kfp.complete_kfp_workflow({"spec": spec, **workflow}, 'id"1', "my run", CREATED)
 
 
 @pytest.mark.parametrize(

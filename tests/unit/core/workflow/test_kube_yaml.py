@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.core.workflow.kube_yaml import MAX_DEPTH, UnreadableError, check_depth, load_json, load_yaml
+from runwright.core.workflow.kube_yaml import MAX_DEPTH, UnreadableTextError, check_depth, load_json, load_yaml
 
 # What sigs.k8s.io/yaml v1.6 makes of the same text.
 AS_KUBERNETES_READS = [
@@ -69,27 +69,27 @@ def test_empty_documents_are_left_out() -> None:
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(UnreadableError) as told:
+    with pytest.raises(UnreadableTextError) as told:
         load_yaml(text)
     assert said in str(told.value)
 
 
 def test_block_nesting_is_bounded() -> None:
-    with pytest.raises(UnreadableError, match="nests deeper than"):
+    with pytest.raises(UnreadableTextError, match="nests deeper than"):
         load_yaml("".join(" " * level + "a:\n" for level in range(MAX_DEPTH + 1)))
 
 
 def test_aliases_cannot_grow_without_bound() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 12)]
-    with pytest.raises(UnreadableError, match="aliases"):
+    with pytest.raises(UnreadableTextError, match="aliases"):
         load_yaml("\n".join(lines))
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 1200])
 def test_aliases_cannot_nest_without_bound(levels: int) -> None:
     lines = ["a0: &a0 [x]", *(f"a{level}: &a{level} [*a{level - 1}]" for level in range(1, levels))]
-    with pytest.raises(UnreadableError, match="nests deeper than"):
+    with pytest.raises(UnreadableTextError, match="nests deeper than"):
         load_yaml("\n".join(lines))
 
 
@@ -104,7 +104,7 @@ def test_aliases_cannot_nest_without_bound(levels: int) -> None:
     ],
 )
 def test_json_that_kubernetes_would_not_take(text: str, said: str) -> None:
-    with pytest.raises(UnreadableError, match=said):
+    with pytest.raises(UnreadableTextError, match=said):
         load_json(text)
 
 
@@ -117,7 +117,7 @@ def test_the_deepest_that_is_allowed() -> None:
     for _ in range(MAX_DEPTH):
         value = [value]
     check_depth(value)
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableTextError):
         check_depth([[value]])
 
 
@@ -141,7 +141,7 @@ def test_json_is_read_back(value: object) -> None:
 def test_any_text_is_read_or_told(text: str) -> None:
     try:
         documents = load_yaml(text)
-    except UnreadableError as error:
+    except UnreadableTextError as error:
         assert str(error)
     else:
         json.dumps(documents, allow_nan=False)
