@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 from deploy.local.localcluster import binaries, pins
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.processes import Mortal
+from tests.e2e.processes import Mortal, start_logged
 
 CONFIGURATION = "workflow-controller-configmap"
 CRDS = Path("manifests") / "base" / "crds" / "minimal"
@@ -43,9 +41,8 @@ class Argo(Mortal):
     def start(self) -> None:
         """Start it, and return at once."""
         self._wanted = True
-        environment = os.environ | {"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s"}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log)
+        environment = {"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s"}
+        self._process = start_logged(self._command, self._log, environment)
 
     @property
     def ended(self) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 from deploy.local.localcluster import binaries, pins
 from tests.e2e.cluster import Kubectl, WaitError
+from tests.e2e.processes import start_logged
 from tests.ports import free_port
 
 TOKEN = "of-a-test"
@@ -75,9 +76,8 @@ class ControlPlane:
             process.wait()
 
     def _run(self, name: str, *options: str) -> None:
-        with (self._folder / f"{name}.log").open("ab") as log:
-            command = [str(self._programs[name]), *options]
-            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
+        command = [str(self._programs[name]), *options]
+        self._processes[name] = start_logged(command, self._folder / f"{name}.log", folder=self._folder)
 
     def start_etcd(self) -> None:
         """Start it, and return at once: the API server waits for it."""

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.monitoring import RULES
 from tests.e2e.cluster import WaitError
+from tests.e2e.process_usage import Usage, read_process
 from tests.e2e.processes import Operator
 from tests.ports import free_port
 
@@ -145,11 +146,9 @@ class Probed:
         """The highest value that was told of it."""
         return max(one.value(selector) for one in self.metrics)
 
-    def resident(self, what: str = "VmRSS") -> float:
-        """MiB of memory; `VmHWM`: the most that it ever was."""
-        found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
-        assert found
-        return int(found[1]) / 1024
+    def usage(self) -> Usage:
+        """CPU time and memory of the operator so far."""
+        return read_process(self.pid)
 
     def check(self, seconds: float = 2.0) -> None:
         """Fails where the operator took harm: it died, said an error, or did not answer its probes at any time."""

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
 from tests.e2e.cluster import WAIT_SECONDS, Kubectl, Object, WaitError, ended
 from tests.ports import free_port
@@ -58,6 +58,25 @@ class Lines:
                     why = "the stream ended" if self._ended else f"it did not come in {timeout:.0f} s"
                     raise WaitError(f"{why}; the last lines were: {''.join(self._seen[-20:]) or 'none'}")
                 self._changed.wait(left)
+
+
+def start_logged(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process that appends its output to a file. `environment` is added to that of the tests."""
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | (environment or {}), cwd=folder)
+
+
+def start_read(
+    command: Sequence[str], stream: Literal["stdout", "stderr"] = "stdout", **environment: str
+) -> tuple[subprocess.Popen[str], Lines]:
+    """Start a process, and read one of its streams line by line. `environment` is added to that of the tests."""
+    out, error = (subprocess.PIPE, None) if stream == "stdout" else (None, subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=out, stderr=error, text=True, env=os.environ | environment)
+    source = process.stdout or process.stderr
+    assert source is not None
+    return process, Lines(source)
 
 
 class Mortal:
@@ -111,10 +130,8 @@ class Program(Mortal):
 
     def start(self, until: str) -> None:
         """Start it, and return once it has logged these words."""
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
-        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=environment)
-        assert self._process.stderr is not None
-        self._logs.append(Lines(self._process.stderr))
+        self._process, lines = start_read(self._command, "stderr", PYTHONPATH=str(REPOSITORY / "operator"))
+        self._logs.append(lines)
         self.wait_log(until)
 
     def stop(self, seconds: float = 20) -> int:
@@ -174,9 +191,7 @@ class Sightings:
         command = kubectl.command(
             "get", "-n", namespace, kind, "-o", "json", "--watch", "--output-watch-events", "--request-timeout=0"
         )
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self._lines = Lines(self._process.stdout)
+        self._process, self._lines = start_read(command)
 
     def __enter__(self) -> Sightings:
         return self
@@ -229,10 +244,9 @@ class Sightings:
 def forwarded(kubectl: Kubectl, namespace: str, target: str, port: str) -> Iterator[int]:
     """A port of loopback from which kubectl leads to this port of `service/NAME` or `pod/NAME`."""
     command = kubectl.command("port-forward", "-n", namespace, target, f":{port}", "--address=127.0.0.1")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process, lines = start_read(command)
     with ended(process):
-        assert process.stdout is not None
-        line = Lines(process.stdout).wait(lambda one: "Forwarding from" in one)
+        line = lines.wait(lambda one: "Forwarding from" in one)
         found = re.search(r"127\.0\.0\.1:(\d+)", line)
         assert found, line
         yield int(found[1])

@@ -19,7 +19,7 @@ from localcluster import binaries, pins
 from tests.e2e.cluster import Kubectl, Object
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.processes import Lines
+from tests.e2e.processes import Lines, start_read
 from tests.ports import free_port
 
 ARGOCD = REPOSITORY / "deploy" / "argocd"
@@ -108,9 +108,7 @@ class Agent:
     def wave(self, until: str) -> None:
         """Sync until what has these words in it is to become healthy, or until all is done."""
         self.__exit__()
-        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True)
-        assert self._process.stderr
-        self._lines = Lines(self._process.stderr)
+        self._process, self._lines = start_read(self._command, "stderr")
         self._ended(0, f"waiting for healthy state of {until}" if until else DONE)
 
     def sync(self) -> None:

@@ -22,6 +22,7 @@ from tests.e2e.conftest import REPOSITORY
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.fault_proxy import way_in
 from tests.e2e.made import Maker
+from tests.e2e.process_usage import read_process
 from tests.e2e.processes import Operator
 from tests.e2e.world import RUNS, WORKFLOWS, World
 
@@ -53,7 +54,7 @@ async def try_all(plane: ControlPlane, maker: Maker, count: int) -> None:
         operator = Operator(plane.kubeconfig)
         try:
             await asyncio.to_thread(operator.start)
-            pid, memory = operator.pid, [resident(operator.pid)]
+            pid, memory = operator.pid, [read_process(operator.pid).resident]
             names = [f"made-{number}" for number in range(count)]
             replies: Counter[int] = Counter()
             for half in (names[: count // 2], names[count // 2 :]):
@@ -61,7 +62,7 @@ async def try_all(plane: ControlPlane, maker: Maker, count: int) -> None:
                 await asyncio.wait_for(
                     world.until_true(lambda taken=taken: all(told(world, name) for name in taken)), 120
                 )
-                memory.append(resident(pid))
+                memory.append(read_process(pid).resident)
             assert [task.exception() for task in watching if task.done()] == []
             ends = Counter(told(world, name) for name in names)
             print(f"replies {dict(replies)}; came of it {dict(ends)}; MiB {[round(one) for one in memory]}")
@@ -121,13 +122,6 @@ async def at_rest(session: aiohttp.ClientSession, world: World, operator: Operat
     await asyncio.sleep(REST_SECONDS)  # that nothing happens can only be waited for
     assert world.events == versions
     assert [line for line in operator.log()[lines:] if line["level"] != "info"] == []
-
-
-def resident(pid: int) -> float:
-    """MiB of memory that the process holds."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found
-    return int(found[1]) / 1024
 
 
 def schema() -> Object:

@@ -24,7 +24,7 @@ from monitoring.monitoring import DASHBOARD, RULES
 from tests.e2e.cluster import Kubectl, WaitError, ended
 from tests.e2e.conftest import OPERATOR_PODS, SYSTEM, Apply, WaitRun
 from tests.e2e.manifests import instant, pipeline_run, shell, suspended
-from tests.e2e.processes import forwarded
+from tests.e2e.processes import forwarded, start_logged
 from tests.ports import free_port
 
 SCRAPE = RULES.parent / "scrape.yaml"
@@ -170,9 +170,8 @@ def prometheus(kubectl: Kubectl, operator: None, tmp_path_factory: pytest.TempPa
         }
         config.write_text(yaml.safe_dump(configuration(kubectl, ports)))
         promtool("check", "config", config)
-        log = stack.enter_context((folder / "log").open("wb"))
         command = [program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
-        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        process = start_logged([*command, f"--web.listen-address=127.0.0.1:{port}"], folder / "log")
         stack.enter_context(ended(process))
         found = Prometheus(port)
         try:

@@ -80,21 +80,12 @@ async def seen_from(plane: ControlPlane, namespace: str = "default") -> AsyncGen
         world = World(session)
         async with asyncio.TaskGroup() as group:
             kinds = (("run", f"/{RUNS}/pipelineruns"), ("workflow", f"/{WORKFLOWS}/workflows"))
-            watching = [group.create_task(follow(world, *one)) for one in kinds]
+            watching = [group.create_task(world.follow(*one)) for one in kinds]
             try:
                 yield Place(session, world, namespace)
             finally:
                 for task in watching:
                     task.cancel()
-
-
-async def follow(world: World, kind: str, path: str) -> None:
-    """Take down what happens to a kind until cancelled.
-
-    The API server ends a watch whose client is too slow (1.34), as the test is in a flood: it is begun anew, with all that is there.
-    """
-    while True:
-        await world.follow(kind, path)
 
 
 async def at_once(work: Callable[[str], Awaitable[None]], names: Iterable[str]) -> None:
@@ -140,7 +131,7 @@ async def flood(plane: ControlPlane, probed: Probed, count: int) -> None:
     names = [f"flood-{number}" for number in range(count)]
     async with asyncio.timeout(600), seen_from(plane) as place:
         world, beside = place.world, Place(place.session, place.world, "beside")
-        before, memory = probed.read(), probed.resident()
+        before, memory = probed.read(), probed.usage().resident
         began = time.monotonic()
         await at_once(place.create, names[: count // 2])
         await beside.create("beside")
@@ -156,11 +147,12 @@ async def flood(plane: ControlPlane, probed: Probed, count: int) -> None:
         idle = await asyncio.to_thread(probed.wait, at_rest)
         asks = grown(before, idle)
         await asyncio.to_thread(probed.wait, lambda now: grown(before, now) == asks)
+        usage = probed.usage()
         print(
             f"\n{count} runs created in {created:.1f} s, all Workflows after {made:.1f} s; one beside them after {waited:.1f} s, with"
             f" {ahead} made; in the queue {probed.most('runwright_workqueue_depth'):.0f} runs, the oldest for"
-            f" {probed.most('runwright_workqueue_oldest_seconds'):.1f} s; MiB {memory:.0f}, {probed.resident():.0f}, at most"
-            f" {probed.resident('VmHWM'):.0f}; /healthz {len(probed.health)} times, slowest"
+            f" {probed.most('runwright_workqueue_oldest_seconds'):.1f} s; MiB {memory:.0f}, {usage.resident:.0f}, at most"
+            f" {usage.peak:.0f}; /healthz {len(probed.health)} times, slowest"
             f" {max(took for _, took in probed.health):.2f} s; requests a run {asks.total() / count:.2f}: {dict(asks)}"
         )
         twice = {name: uids for name in [*names, "beside"] if len(uids := place.workflows(name)) != 1}
@@ -171,7 +163,7 @@ async def flood(plane: ControlPlane, probed: Probed, count: int) -> None:
         assert asks["create workflows"] == count + 1
         assert [what for what in asks if what.startswith("delete")] == []
         assert asks.total() < 4 * count
-        assert probed.resident("VmHWM") - memory < 20 + count * 30 / 1024, "more than 30 KiB a run"
+        assert usage.peak - memory < 20 + count * 30 / 1024, "more than 30 KiB a run"
         # A flood that is worked off is no reason to wake anybody: the queue is empty long before the alert's ten minutes.
         (selector,) = alert("RunwrightQueueGrowing").selectors
         assert probed.most(selector) > 0
