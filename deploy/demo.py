@@ -1,6 +1,6 @@
-"""Applies a PipelineRun, shows it run to its end, and exits with 0 only if it Succeeded. `make demo` runs it.
+"""Applies a PipelineRun, shows its progress, and exits with 0 only if it is Succeeded. `make demo` runs it.
 
-Everything is done with kubectl, on the current context, as a user would; each command that matters is shown.
+It uses kubectl with the current context, as a user does, and prints the important commands.
 """
 
 import json
@@ -16,8 +16,8 @@ from typing import Any
 EXAMPLES = Path(__file__).resolve().parent / "examples"
 NAMESPACE = "runwright-demo"
 RUN = "hello"
-PATIENCE = 300.0
-"""Seconds until the demo gives up; the run takes about 15, longer where images must be pulled first."""
+TIMEOUT = 300.0
+"""Seconds until the demo gives up. The run takes about 15 s, and longer if images are pulled first."""
 
 Object = dict[str, Any]
 
@@ -26,7 +26,7 @@ def kubectl(*arguments: str, show: bool = True) -> None:
     """Run kubectl in the demo's namespace with its output on the terminal.
 
     Raises:
-        SystemExit: if kubectl fails, with its own exit code; it has said why.
+        SystemExit: if kubectl fails, with kubectl's exit code.
     """
     if show:
         print(f"\n$ kubectl {' '.join(arguments)}", flush=True)
@@ -36,7 +36,7 @@ def kubectl(*arguments: str, show: bool = True) -> None:
 
 
 def objects(chunks: Iterator[str]) -> Iterator[Object]:
-    """The JSON documents in a text that comes in pieces, one after the other without a separator."""
+    """The JSON documents in a stream of text pieces. There is no separator between documents."""
     decoder, text = json.JSONDecoder(), ""
     for chunk in chunks:
         text += chunk
@@ -50,14 +50,14 @@ def objects(chunks: Iterator[str]) -> Iterator[Object]:
 
 
 def watch() -> Iterator[Object]:
-    """The run as it is now and after every change, until the caller stops or `PATIENCE` is over."""
+    """The run now and after every change, until the caller stops or `TIMEOUT` ends."""
     command = ["kubectl", "get", "pipelinerun", RUN, "-n", NAMESPACE, "-o", "json", "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        limit = threading.Timer(PATIENCE, process.terminate)
+        limit = threading.Timer(TIMEOUT, process.terminate)
         limit.start()
         try:
-            # A document ends with a line "}" of its own, so that whole lines are soon enough.
+            # A document ends with the line "}", so reading whole lines causes no delay.
             yield from objects(iter(process.stdout.readline, ""))
         finally:
             limit.cancel()
@@ -65,7 +65,7 @@ def watch() -> Iterator[Object]:
 
 
 def news(before: Object, after: Object) -> list[str]:
-    """What changed between two states of a run, one line each: the run's own phase, then its nodes."""
+    """The changes between two states of a run, one line each: the run's phase, then its nodes."""
     old, new = before.get("status", {}), after.get("status", {})
     lines: list[str] = []
     if (new.get("phase"), new.get("progress")) != (old.get("phase"), old.get("progress")):
@@ -82,7 +82,7 @@ def news(before: Object, after: Object) -> list[str]:
 
 
 def follow() -> Object | None:
-    """Print what happens to the run, with seconds since now, and return it as it ended; None if it did not end."""
+    """Print the changes of the run with the seconds since the start. Return the finished run, or None after the timeout."""
     start = time.monotonic()
     before: Object = {}
     for run in watch():
@@ -95,7 +95,7 @@ def follow() -> Object | None:
 
 
 def show_logs() -> None:
-    """Print what the pods of the run printed, without the lines that Argo's own program adds in the same container."""
+    """Print the logs of the run's pods, without the lines of Argo's executor."""
     command = [
         "kubectl",
         "logs",
@@ -113,13 +113,13 @@ def show_logs() -> None:
 
 
 def main() -> int:
-    """Run the demo; the exit code is 0 only if the run Succeeded."""
+    """Run the demo. The exit code is 0 only if the run is Succeeded."""
     kubectl("apply", "-f", str(EXAMPLES / "namespace.yaml"), show=False)
     kubectl("delete", "pipelinerun", RUN, "-n", NAMESPACE, "--ignore-not-found", "--cascade=foreground", show=False)
     kubectl("apply", "-n", NAMESPACE, "-f", os.path.relpath(EXAMPLES / "hello.yaml"))
     run = follow()
     if run is None:
-        print(f"\nThe run did not end within {PATIENCE:.0f} s. What it says, and what the operator says:")
+        print(f"\nThe run did not end within {TIMEOUT:.0f} s. Its description and the operator's log:")
         kubectl("describe", "pipelinerun", RUN, "-n", NAMESPACE)
         kubectl("logs", "-n", "runwright-system", "deployment/runwright-operator", "--tail=30")
         return 1
@@ -127,10 +127,10 @@ def main() -> int:
     kubectl("get", "pipelineruns", "-n", NAMESPACE)
     kubectl("get", "pipelinerun", RUN, "-n", NAMESPACE, "-o", "jsonpath={.status.outputs}{'\\n'}")
     if run["status"]["phase"] != "Succeeded":
-        print(f"\nThe run ended as {run['status']['phase']}: {run['status'].get('message', 'it gave no message')}")
+        print(f"\nThe run ended as {run['status']['phase']}: {run['status'].get('message', 'no message')}")
         return 1
     print(
-        "\nIt ran in real pods and ended as Succeeded. Yours next: docs/first-run.md. All of it away: make cluster-down"
+        "\nThe run is Succeeded. Its steps were real pods. To run your own: docs/first-run.md. To remove the cluster: make cluster-down"
     )
     return 0
 

@@ -1,7 +1,7 @@
-"""Builds the operator's image from the Dockerfile and gives it to the local cluster. `make image` runs it.
+"""Builds the operator's image from the Dockerfile and loads it into the local cluster. `make image` runs it.
 
-With a Docker engine: `docker build`. Without: buildah, on the local cluster's own Debian base image. Either way the
-image leaves as an archive, which `deploy/local/cluster.py load` puts where the cluster's pods find it.
+It uses `docker build` if a Docker engine answers, otherwise buildah with the local cluster's Debian base image. Both write an
+archive, which `deploy/local/cluster.py load` loads into the cluster.
 """
 
 import argparse
@@ -25,24 +25,24 @@ from localcluster.paths import cache_root  # noqa: E402
 from localcluster.progress import say, step  # noqa: E402
 
 SBOM = "opt/runwright/sbom.cdx.json"
-"""Where the image says what is in it."""
+"""Path of the bill of materials in the image."""
 
 EPOCH = "1700000000"
-"""The time of everything in the image, in seconds: the same sources give the same bytes, whenever they are built."""
+"""Timestamp of all files in the image, in seconds: the same sources give the same bytes at any time."""
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 KEPT_ARCHIVES = 3
 
 
 def sources() -> list[Path]:
-    """Every file that the image is made of."""
+    """All source files of the image."""
     package = REPO / "operator" / "runwright"
     code = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return [REPO / "Dockerfile", REPO / "requirements.txt", REPO / "deploy" / "sbom.py", *sorted(code)]
 
 
 def reference() -> str:
-    """The image's name; its tag stands for the content of its sources, so that another tag means another program."""
+    """The image's name. Its tag is a hash of its sources."""
     digest = hashlib.sha256()
     for path in sources():
         data = path.read_bytes()
@@ -50,17 +50,17 @@ def reference() -> str:
     return f"runwright:dev-{digest.hexdigest()[:12]}"
 
 
-def run(command: Sequence[str | Path], what: str, estimate: float) -> None:
-    """Run one step of the build; `estimate` in seconds. Its output is shown only if it fails.
+def run(command: Sequence[str | Path], title: str, estimate: float) -> None:
+    """Run one step of the build. `estimate` is its usual duration in seconds.
 
     Raises:
-        ClusterError: if it failed, with the end of what it printed.
+        ClusterError: if it fails, with the end of its output.
     """
-    with step(what, estimate):
+    with step(title, estimate):
         done = subprocess.run([*map(str, command)], cwd=REPO, text=True, capture_output=True, check=False)
         if done.returncode:
-            said = "\n    ".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-            raise ClusterError(f"{command[0]} failed:\n    {said}", "Mend that, then: make image")
+            output = "\n    ".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+            raise ClusterError(f"{command[0]} failed:\n    {output}", "Fix the error, then run: make image")
 
 
 def build_with_docker(image: str, archive: Path) -> None:
@@ -71,7 +71,7 @@ def build_with_docker(image: str, archive: Path) -> None:
 
 
 def base_for_buildah(storage: Sequence[str | Path], cache: Path) -> str:
-    """The name in buildah's storage of the local cluster's base image, brought there from the blob store if it is new."""
+    """Name of the local cluster's base image in buildah's storage. Copies it from the blob store if it is missing."""
     digest = images.base_image()
     tag = f"base:{digest.removeprefix('sha256:')[:12]}"
     name = f"localhost/{tag}"
@@ -97,24 +97,24 @@ def base_for_buildah(storage: Sequence[str | Path], cache: Path) -> str:
             tar.addfile(member, io.BytesIO(data))
         for blob in store.referenced(digest):
             tar.add(store.blob_path(blob), f"blobs/sha256/{blob.removeprefix('sha256:')}")
-    run([*storage, "pull", f"oci-archive:{archive}"], "give buildah the base image", 10)
+    run([*storage, "pull", f"oci-archive:{archive}"], "load the base image into buildah", 10)
     archive.unlink()
     return name
 
 
-def build_with_buildah(image: str, archive: Path, cache: Path, *, anew: bool = False) -> None:
-    """Build `image` with buildah, with neither a daemon nor a registry, and save it as `archive`.
+def build_with_buildah(image: str, archive: Path, cache: Path, *, use_layers: bool = True) -> None:
+    """Build `image` with buildah, without a daemon or a registry, and save it as `archive`.
 
-    With `anew`, no layer is taken from an earlier build.
+    Without `use_layers`, it reuses no layer of an earlier build.
     """
     host.ensure_packages(host.IMAGE_PACKAGES)
     storage: list[str | Path] = ["buildah", "--root", cache / "storage", "--runroot", cache / "run"]
-    # overlay keeps the layers of what did not change for the next build; vfs works everywhere, but copies each whole.
+    # overlay keeps unchanged layers for the next build. vfs works everywhere, but copies each layer in full.
     probe = subprocess.run([*storage, "--storage-driver", "overlay", "info"], capture_output=True, check=False)
     overlay = probe.returncode == 0
     storage += ["--storage-driver", "overlay" if overlay else "vfs"]
     build = [*storage, "bud", f"--layers={str(overlay).lower()}", "--isolation", "chroot", "--network", "host"]
-    build += ["--timestamp", EPOCH, *(["--no-cache"] if anew else [])]
+    build += ["--timestamp", EPOCH, *([] if use_layers else ["--no-cache"])]
     if CERTIFICATES.exists():
         build += ["--secret", f"id=ca,src={CERTIFICATES}"]
     base = base_for_buildah(storage, cache)
@@ -123,7 +123,7 @@ def build_with_buildah(image: str, archive: Path, cache: Path, *, anew: bool = F
 
 
 def build(image: str, cache: Path) -> Path:
-    """The archive of `image` in `cache`, built unless it is still there from before."""
+    """The archive of `image` in `cache`. Builds it if it is missing."""
     archive = cache / f"{image.partition(':')[2]}.tar"
     if archive.exists():
         archive.touch()
@@ -141,18 +141,18 @@ def build(image: str, cache: Path) -> Path:
 
 
 def bill_of_materials(archive: Path) -> str:
-    """What the image in the archive says is in it, as CycloneDX."""
+    """The bill of materials of the image in the archive, as CycloneDX JSON."""
     with tarfile.open(archive) as outer:
         (manifest,) = json.load(outer.extractfile("manifest.json") or io.BytesIO())
         for layer in reversed(manifest["Layers"]):
             with tarfile.open(fileobj=outer.extractfile(layer)) as inner:
                 if SBOM in inner.getnames():
                     return (inner.extractfile(SBOM) or io.BytesIO()).read().decode()
-    raise ClusterError(f"{archive} has no {SBOM}", "Mend the Dockerfile, then: make image")
+    raise ClusterError(f"{archive} has no {SBOM}", "Fix the Dockerfile, then run: make image")
 
 
-def built() -> tuple[str, Path]:
-    """The image's name and its archive; it is built unless it is there already. Raises ClusterError if it cannot be built."""
+def ensure_built() -> tuple[str, Path]:
+    """The image's name and its archive. Builds it if it is missing. Raises ClusterError if the build fails."""
     image = reference()
     cache = cache_root() / "operator-image"
     with binaries.build_lock(cache):
@@ -160,14 +160,14 @@ def built() -> tuple[str, Path]:
 
 
 def deliver(cluster: str) -> str:
-    """Build the image unless it is built already, give it to `cluster`, and return its name.
+    """Build the image if it is missing, load it into `cluster`, and return its name.
 
     Raises:
-        ClusterError: if it cannot be built.
-        SystemExit: if the cluster cannot be given it; `cluster.py load` has said why.
+        ClusterError: if the build fails.
+        SystemExit: if `cluster.py load` fails; it prints the reason.
     """
     say(f"→ the operator's image, {reference()}")
-    image, archive = built()
+    image, archive = ensure_built()
     done = subprocess.run([sys.executable, LOCAL / "cluster.py", "load", "--name", cluster, archive], check=False)
     if done.returncode:
         sys.exit(done.returncode)
@@ -175,14 +175,14 @@ def deliver(cluster: str) -> str:
 
 
 def main() -> int:
-    """Build what is missing and give it to the cluster that the command line names."""
+    """Read the command line and build the image."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--name", default="default", help="the local cluster's name")
-    parser.add_argument("--sbom", action="store_true", help="only print what is in the image, as CycloneDX")
+    parser.add_argument("--sbom", action="store_true", help="only print the image's bill of materials, as CycloneDX")
     arguments = parser.parse_args()
     try:
         if arguments.sbom:
-            print(bill_of_materials(built()[1]))
+            print(bill_of_materials(ensure_built()[1]))
         else:
             deliver(arguments.name)
     except ClusterError as error:

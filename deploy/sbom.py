@@ -1,7 +1,7 @@
-"""Writes down what is in the operator's image, as CycloneDX 1.6: the Python packages, and those of its base's Debian.
+"""Prints the bill of materials of the operator's image, as CycloneDX 1.6: Python packages and Debian packages.
 
-The Dockerfile runs it at the end of the build, with nothing but Python: `sbom.py PACKAGE`. The same image gives the
-same document, so it has no date.
+The Dockerfile runs it at the end of the build: `sbom.py PACKAGE`. It needs only Python. The document has no date, so that the same
+image gives the same document.
 """
 
 import json
@@ -15,12 +15,12 @@ DPKG = Path("/var/lib/dpkg/status")
 
 
 def normal(name: str) -> str:
-    """A package's name as the index spells it (PEP 503)."""
+    """The normalized name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def python_package(one: Distribution) -> dict[str, Any]:
-    """One distribution."""
+    """The component of a Python distribution."""
     name, version = normal(one.metadata["Name"]), one.version
     purl = f"pkg:pypi/{name}@{version}"
     component: dict[str, Any] = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
@@ -32,7 +32,7 @@ def python_package(one: Distribution) -> dict[str, Any]:
 
 
 def debian_packages(status: str) -> list[dict[str, Any]]:
-    """What dpkg has installed."""
+    """The components of the packages in a dpkg status file."""
     found: list[dict[str, Any]] = []
     for block in status.split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Architecture|Status): (.+)$", block, re.MULTILINE))
@@ -58,7 +58,7 @@ def document(version: str, components: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print the document of the environment that this Python is of."""
+    """Print the document of this Python environment."""
     package = Path(sys.argv[1])
     version = re.search(r'__version__ = "(.+)"', (package / "__init__.py").read_text())
     assert version, f"{package} has no version"

@@ -1,4 +1,4 @@
-"""Makes what krew installs: an archive for this machine's system and Python, and the manifest for several archives.
+"""Builds the krew package of `kubectl runwright`: an archive for this system and Python, and the manifest of several archives.
 
 python deploy/krew/release.py archive --output dist
 python deploy/krew/release.py manifest --uri https://HOST/PATH --homepage https://HOST dist/*.tar.gz > runwright.yaml
@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-"""What Go, and so krew, calls what Python calls a machine."""
+"""Go's (and krew's) name of an architecture, by Python's name."""
 
 NAME = re.compile(r"kubectl-runwright_(v[^_]+)_([a-z]+)_([a-z0-9]+)\.tar\.gz")
 
@@ -29,21 +29,21 @@ START = "from runwright.kubectl.commands import kubectl\n\nkubectl(prog_name='ku
 
 
 def version() -> str:
-    """The package's version, with krew's `v`."""
+    """The package's version with the prefix `v`, as krew requires."""
     found = re.search(r'__version__ = "(.+)"', (REPO / "operator" / "runwright" / "__init__.py").read_text())
     assert found is not None
     return f"v{found[1]}"
 
 
 def install(lib: Path) -> None:
-    """Put the package and its pinned requirements into a folder."""
+    """Install the package and its pinned requirements into a folder."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(lib)]
     subprocess.run([*pip, "--require-hashes", "-r", str(REPO / "requirements.txt")], check=True)
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--upgrade", str(REPO)], check=True)
 
 
 def make_archive(lib: Path, output: Path) -> Path:
-    """An archive of `lib` and what starts it. The same files give the same bytes."""
+    """Write an archive of `lib` and the start script. The same files give the same bytes."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     machine = ARCHITECTURES.get(platform.machine(), platform.machine())
     (lib / "kubectl_runwright.py").write_text(START)
@@ -67,17 +67,17 @@ def make_archive(lib: Path, output: Path) -> Path:
 
 
 def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The entry without who made it, and when."""
+    """The entry without owner and time."""
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     return entry
 
 
 def manifest(archives: list[Path], uri: str, homepage: str) -> str:
-    """krew's manifest for archives that can be fetched under `uri`.
+    """krew's manifest for archives that can be downloaded from `uri`.
 
     Raises:
-        SystemExit: they are not of one version, or one is not called as `make_archive` calls it.
+        SystemExit: the archives have different versions, or a name has another format than in `make_archive`.
     """
     plugin = yaml.safe_load((HERE / "runwright.yaml").read_text())
     (template,) = plugin["spec"]["platforms"]
@@ -95,13 +95,13 @@ def manifest(archives: list[Path], uri: str, homepage: str) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Read the command line and write the archive or the manifest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command")
-    archive = commands.add_parser("archive", help="make the archive for this system and this Python")
+    archive = commands.add_parser("archive", help="build the archive for this system and this Python")
     archive.add_argument("--output", type=Path, default=Path("dist"), help="folder (default: dist)")
-    written = commands.add_parser("manifest", help="print the manifest for archives")
-    written.add_argument("--uri", required=True, help="where the archives can be fetched")
+    written = commands.add_parser("manifest", help="print the manifest of archives")
+    written.add_argument("--uri", required=True, help="address from which the archives can be downloaded")
     written.add_argument("--homepage", required=True)
     written.add_argument("archives", type=Path, nargs="+")
     given = parser.parse_args()

@@ -30,7 +30,7 @@ def archive() -> Path:
     """The image that is deployed, as an archive."""
     if host.docker_answers()[0]:
         pytest.skip("Docker builds here; what buildah makes of the Dockerfile is looked at")
-    return image.built()[1]
+    return image.ensure_built()[1]
 
 
 def manifest(archive: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def manifest(archive: Path) -> dict[str, Any]:
 def test_the_same_sources_give_the_same_bytes(archive: Path, tmp_path: Path):
     """Built once more with no layer of the first time."""
     again = tmp_path / "again.tar"
-    image.build_with_buildah("runwright:again", again, cache_root() / "operator-image", anew=True)
+    image.build_with_buildah("runwright:again", again, cache_root() / "operator-image", use_layers=False)
     assert manifest(again) == manifest(archive)
 
 

@@ -1,1 +1,1 @@
-"""A Kubernetes cluster with Argo Workflows on the machine at hand: see docs/local-cluster.md."""
+"""A Kubernetes cluster with Argo Workflows on this machine: docs/local-cluster.md."""

@@ -1,4 +1,4 @@
-"""What is installed into a cluster: DNS, the S3 server, Argo Workflows and its rights. Pure documents."""
+"""Manifests of the cluster's add-ons: DNS, the S3 server, Argo Workflows and RBAC. Pure documents."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ Document: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class ArgoImages:
-    """Image names of Argo: those of its own manifests, at the pinned version."""
+    """Image names of Argo at the pinned version."""
 
     controller: str = catalogue.CONTROLLER
     executor: str = catalogue.ARGOEXEC
@@ -62,9 +62,9 @@ def _bind(role: str, subject: Document) -> Document:
 
 
 def executor_rights() -> list[Document]:
-    """What Argo's executor, agent and artifact collector need, for every service account of this local cluster.
+    """Rights of Argo's executor, agent and artifact garbage collector, for all service accounts of this local cluster.
 
-    The second role, bound to nobody, holds what `resource` templates in Argo's examples create.
+    The second role has the rights of the `resource` templates in Argo's examples. It has no binding.
     """
     argo, every = "argoproj.io", ["create", "get", "list", "watch", "patch", "update", "delete"]
     executor = [
@@ -92,7 +92,7 @@ def _service(name: str, where: str, ports: Sequence[Document], address: str | No
 
 
 def _probe(path: str, port: int) -> Document:
-    """Quick to see a start, slow to take a busy machine for a dead server."""
+    """A probe that notices a start at once and tolerates 10 s without a reply on a busy machine."""
     return {"httpGet": {"path": path, "port": port}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 10}
 
 
@@ -124,7 +124,8 @@ def s3_secret(where: str) -> Document:
 def s3(address: str | None, folder: str | None = None) -> list[Document]:
     """The S3 server (versitygw on a folder) with its bucket, as Service `s3` in Argo's namespace.
 
-    With `folder`, a path on the node, what is stored outlives the pod. A bucket of versitygw's posix backend is a folder, so the bucket is made by `mkdir` before the server starts.
+    With `folder`, a path on the node, the objects outlive the pod. A bucket of versitygw's posix backend is a folder, so `mkdir`
+    creates the bucket before the server starts.
     """
     mount = {"name": "data", "mountPath": "/data"}
     key = lambda name: {"secretKeyRef": {"name": S3_SECRET_NAME, "key": name}}  # noqa: E731
@@ -159,7 +160,7 @@ def s3(address: str | None, folder: str | None = None) -> list[Document]:
 
 
 def dns(address: str, domain: str) -> list[Document]:
-    """CoreDNS for the cluster's own names; every other name does not exist, as nothing leaves the machine."""
+    """CoreDNS for names in the cluster. Other names do not exist, because pods cannot reach other machines."""
     corefile = f"""{domain}:5353 in-addr.arpa:5353 {{
   kubernetes {domain} in-addr.arpa {{
     ttl 5
@@ -227,21 +228,21 @@ def argo_config(s3_endpoint: str) -> dict[str, str]:
 
 
 def argo_overlay(base: str, images: ArgoImages, s3_endpoint: str) -> Document:
-    """A kustomization over Argo's own `cluster-install`: pinned images, our configuration, no web server."""
+    """A kustomization of Argo's `cluster-install`: pinned images, our configuration, no argo-server."""
     controller = {
         "name": CONTROLLER_DEPLOYMENT,
         "image": images.controller,
         "imagePullPolicy": "IfNotPresent",
         "args": ["--executor-image", images.executor, "--executor-image-pull-policy", "IfNotPresent"],
-        # One replica needs no election, and a killed controller's lease would hold up the next one for 15 s.
-        # Argo 3.7 looks at a Workflow again this long after a pod of it changed; its own 10 s would be most of every step.
+        # One replica needs no leader election: the lease of a killed controller would delay the next one for 15 s.
+        # Argo 3.7 reconciles a Workflow this long after a pod changed. Its default of 10 s would dominate every step.
         "env": [
             {"name": "LEADER_ELECTION_DISABLE", "value": "true"},
             {"name": "DEFAULT_REQUEUE_TIME", "value": "1s"},
         ],
     }
     config = argo_config(s3_endpoint)
-    # The controller remembers the commands of images for good, so a changed configuration needs a new pod.
+    # The controller caches the commands of images forever, so a changed configuration needs a new pod.
     note = {"runwright.dev/configuration": hashlib.sha256(json.dumps(config).encode()).hexdigest()[:16]}
     pod = {"terminationGracePeriodSeconds": 5, "containers": [controller]}
     patches: list[Document] = [
@@ -273,5 +274,5 @@ def argo_overlay(base: str, images: ArgoImages, s3_endpoint: str) -> Document:
 
 
 def as_stream(documents: Sequence[Document]) -> str:
-    """Documents as one YAML text. It starts with a separator: kubectl takes a text that starts with `{` for JSON alone."""
+    """Documents as one YAML text. It starts with a separator, because kubectl parses a text that starts with `{` as JSON."""
     return "".join(f"---\n{json.dumps(document)}\n" for document in documents)

@@ -1,4 +1,4 @@
-"""Reads images out of the archives that `docker save` and buildah's `docker-archive:` write, into the blob store."""
+"""Loads image archives of `docker save` and buildah's `docker-archive:` into the blob store."""
 
 import gzip
 import json
@@ -13,10 +13,10 @@ from .layers import Blob, manifest_json
 
 
 def load(archive: Path) -> dict[str, str]:
-    """Store every image of `archive` and return name -> manifest digest.
+    """Store all images of `archive` and return name -> manifest digest.
 
     Raises:
-        ClusterError: if the file is no such archive.
+        ClusterError: if the file is not an image archive.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -25,7 +25,7 @@ def load(archive: Path) -> dict[str, str]:
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise ClusterError(
             f"{archive} is not an image archive: {error}",
-            "Write one with `docker save --output FILE IMAGE` or `buildah push IMAGE docker-archive:FILE:IMAGE`.",
+            "Create one with `docker save --output FILE IMAGE` or `buildah push IMAGE docker-archive:FILE:IMAGE`.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Argo's own manifests, rendered once per pin with this cluster's configuration on top."""
+"""Argo's manifests with this cluster's configuration, rendered once per pin."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ _DEPLOYMENT = "base/workflow-controller/workflow-controller-deployment.yaml"
 
 
 def images_of(deployment: str) -> ArgoImages:
-    """Argo's image names as its manifest writes them, at the pinned version instead of `latest`."""
+    """The image names in Argo's manifest, at the pinned version instead of `latest`."""
     match = re.search(r"image: (\S+/workflow-controller):", deployment)
     if match is None:
         return ArgoImages()
@@ -27,9 +27,9 @@ def images_of(deployment: str) -> ArgoImages:
 
 
 def render(kubectl: Path, s3_endpoint: str, images: ArgoImages | None = None) -> str:
-    """The YAML that installs Argo: CRDs, RBAC, controller and configuration; cached by everything that goes into it.
+    """The YAML that installs Argo: CRDs, RBAC, controller and configuration. Cached by a hash of its inputs.
 
-    Without `images` those that Argo's own manifest names are used.
+    Without `images`, it uses the images of Argo's manifest.
     """
     overlay = addons.argo_overlay("", images or ArgoImages(), s3_endpoint)
     key = json.dumps([pins.read_hash(pins.ARGO, PINS), overlay, images is None])
@@ -40,7 +40,7 @@ def render(kubectl: Path, s3_endpoint: str, images: ArgoImages | None = None) ->
     source = binaries.argo_source() / "manifests"
     images = images or images_of((source / _DEPLOYMENT).read_text())
     with tempfile.TemporaryDirectory() as scratch:
-        # kustomize takes bases by a path relative to the overlay, and nothing from outside it.
+        # kustomize accepts only relative paths, so copy the base next to the overlay.
         copy = Path(scratch) / "manifests"
         shutil.copytree(source, copy, copy_function=shutil.copyfile)
         for folder in [copy, *(p for p in copy.rglob("*") if p.is_dir())]:

@@ -1,4 +1,4 @@
-"""Puts Argo and the S3 server into a cluster that is there already: kind's, or one that the user names."""
+"""Installs Argo and the S3 server in an existing cluster: a kind cluster, or one that the user names."""
 
 import time
 from typing import Any
@@ -25,7 +25,7 @@ def controllers(listing: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def missing(kubectl: Kubectl) -> list[str]:
-    """What of Argo the cluster lacks."""
+    """The parts of Argo that the cluster lacks."""
     known = kubectl.run("get", "crd", "workflows.argoproj.io", "--ignore-not-found", "-o", "name").strip()
     running = controllers(kubectl.json("get", "deployments", "--all-namespaces"))
     return [*([] if known else ["the Workflow CRD"]), *([] if running else ["Argo's workflow-controller"])]
@@ -34,7 +34,7 @@ def missing(kubectl: Kubectl) -> list[str]:
 def install(kubectl: Kubectl, own_images: bool) -> None:
     """Apply Argo, S3 and the executor's rights, and wait until both are available.
 
-    With `own_images` the cluster was given ours under the catalogue's names; otherwise it pulls those of Argo's manifest.
+    With `own_images`, it uses our images under the catalogue's names; otherwise the images of Argo's manifest.
 
     Raises:
         ClusterError: if they do not become available.
@@ -52,7 +52,7 @@ def install(kubectl: Kubectl, own_images: bool) -> None:
         while waiting := readiness.unready(kubectl.json("get", "deployments", "-n", ARGO_NAMESPACE), wanted, False):
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"After {READY_TIMEOUT:.0f} s: {'; '.join(waiting)}.",
-                    f"Look at `kubectl -n {ARGO_NAMESPACE} get pods` and `kubectl -n {ARGO_NAMESPACE} describe pods`.",
+                    f"Not ready after {READY_TIMEOUT:.0f} s: {'; '.join(waiting)}.",
+                    f"Check `kubectl -n {ARGO_NAMESPACE} get pods` and `kubectl -n {ARGO_NAMESPACE} describe pods`.",
                 )
             time.sleep(1)

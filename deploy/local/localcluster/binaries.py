@@ -16,48 +16,48 @@ from .progress import say, seconds, step, warn
 
 @contextmanager
 def build_lock(cache: Path) -> Iterator[None]:
-    """Only one process builds into a cache at a time; others wait and then find the work done."""
+    """Lock the cache, so that one process at a time builds into it."""
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "build.lock", "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("  → another run is building into this cache; waiting for it")
+            say("  → waiting for another build into this cache")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def folder(family: pins.Family) -> Path:
-    """Where the family's binaries are, or will be."""
+    """Folder of the family's binaries, built or not."""
     return cache_root() / "bin" / f"{family.name}-{pins.read_hash(family, PINS)}"
 
 
 def is_built(family: pins.Family) -> bool:
-    """True if every program of the family is in the cache under its present hash."""
+    """True if all programs of the family are in the cache under the current hash."""
     return (folder(family) / ".complete").exists()
 
 
 def go_environment() -> dict[str, str]:
-    """Environment of every go command: static binaries, no version-control stamping, the pins as they are."""
+    """Environment of go commands: static binaries, no version-control stamping, no workspace."""
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
 
 
-def _go(arguments: list[str], cwd: Path, what: str) -> str:
+def _go(arguments: list[str], cwd: Path, task: str) -> str:
     process = subprocess.run(
         ["go", *arguments], cwd=cwd, env=go_environment(), capture_output=True, text=True, check=False
     )
     if process.returncode != 0:
         tail = "\n    ".join(process.stderr.strip().splitlines()[-8:])
         raise ClusterError(
-            f"{what} failed:\n    {tail}",
-            "If a module was not found, check that the Go module proxy can be reached (go env GOPROXY); "
-            "if the disk is full, free some and run the same command again: finished programs are kept.",
+            f"{task} failed:\n    {tail}",
+            "If a module was not found, check access to the Go module proxy (go env GOPROXY). If the disk is full, free "
+            "space. Then run the same command again; finished programs are kept.",
         )
     return process.stdout
 
 
 def check_go(families: list[pins.Family]) -> None:
-    """See that Go is there and new enough for `families`.
+    """Check that Go is installed and new enough for `families`.
 
     Raises:
         ClusterError: if it is not.
@@ -68,8 +68,8 @@ def check_go(families: list[pins.Family]) -> None:
     wanted = ".".join(map(str, need))
     if shutil.which("go") is None:
         raise ClusterError(
-            "Go is not installed, and the cluster's programs have to be built.",
-            f"Install Go {wanted} or newer and put it on PATH, or start Docker so that kind is used.",
+            "Go is not installed, but is needed to build the cluster's programs.",
+            f"Install Go {wanted} or newer and put it on PATH, or start Docker to use kind.",
         )
     found = pins.parse_go_version(
         subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
@@ -78,7 +78,7 @@ def check_go(families: list[pins.Family]) -> None:
     if found is not None and found < need and toolchain == "local":
         raise ClusterError(
             f"Go {'.'.join(map(str, found))} is too old: the pinned modules need {wanted}.",
-            f"Install Go {wanted} or newer, or set GOTOOLCHAIN=auto so that Go fetches it.",
+            f"Install Go {wanted} or newer, or set GOTOOLCHAIN=auto to let Go download it.",
         )
 
 
@@ -88,7 +88,7 @@ def argo_source() -> Path:
 
 
 def module_source(pin: str, module: str) -> Path:
-    """Folder of a module, which the go.mod in the pin folder names (read-only, in Go's module cache)."""
+    """Folder of a module in the pin folder's go.mod (read-only, in Go's module cache)."""
     output = _go(["list", "-m", "-f", "{{.Dir}}", module], PINS / pin, f"Finding the folder of {module}")
     if not output.strip():
         _go(["mod", "download", module], PINS / pin, f"Downloading {module}")
@@ -99,7 +99,7 @@ def module_source(pin: str, module: str) -> Path:
 def _prepare_vendor(family: pins.Family, work: Path) -> None:
     for name in ("go.mod", "go.sum"):
         shutil.copy(PINS / pins.pin_folder(family) / name, work / name)
-    # -e: a package that embeds a file missing from the module is reported, not fatal; the file is put in below.
+    # -e: a package that embeds a missing file is not fatal. The file is created below.
     _go(["mod", "vendor", "-e"], work, f"Vendoring the modules of {family.name}")
     for path, target in family.links.items():
         link = work / "vendor" / path
@@ -115,7 +115,7 @@ def build(family: pins.Family) -> Path:
     """Build the family's programs if they are not in the cache, and return their folder.
 
     Raises:
-        ClusterError: if Go refuses; what it said is in the message.
+        ClusterError: if the build fails, with Go's error.
     """
     target = folder(family)
     if is_built(family):
@@ -139,7 +139,7 @@ def build(family: pins.Family) -> Path:
 
 
 def build_all(families: list[pins.Family]) -> dict[str, Path]:
-    """Build what is missing and return program name -> binary. An optional family that cannot be had is left out."""
+    """Build missing programs and return program name -> binary. Skips optional families that cannot be built."""
     programs: dict[str, Path] = {}
     with build_lock(cache_root()):
         missing = [f for f in families if not is_built(f)]
@@ -155,7 +155,7 @@ def build_all(families: list[pins.Family]) -> dict[str, Path]:
             except ClusterError as error:
                 if not family.optional:
                     raise
-                warn(f"{family.name} left out: {error.problem}")
+                warn(f"{family.name} is skipped: {error.problem}")
                 continue
             programs |= {name: where / name for name in family.packages}
     return programs

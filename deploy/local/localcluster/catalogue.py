@@ -1,7 +1,7 @@
-"""Which images the cluster knows, under which names, and how each starts.
+"""The images of the cluster: their names and their processes.
 
-Names are repositories without a registry's host: the mirror answers for any registry alike, so `busybox`,
-`docker.io/library/busybox` and a copy elsewhere are one image. Patterns are those of `fnmatch`.
+Names are repositories without a registry host. The mirror serves them for every registry, so `busybox`,
+`docker.io/library/busybox` and a copy in another registry are the same image. Patterns are those of `fnmatch`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ S3_ACCESS_KEY = "runwright-local"
 S3_SECRET_KEY = "runwright-local-secret"
 S3_ENVIRONMENT: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": S3_ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": S3_SECRET_KEY}
 
-# One file system (Debian with a shell, Python and small tools) behind every name; only the way to start differs.
+# All names have the same file system (Debian with a shell, Python and small tools). Only the process differs.
 STEP_IMAGES: Mapping[str, tuple[Process, tuple[str, ...]]] = {
     "shell": (
         Process(cmd=("sh",)),
@@ -40,8 +40,8 @@ STEP_IMAGES: Mapping[str, tuple[Process, tuple[str, ...]]] = {
     "argosay": (Process(entrypoint=("/argosay",)), ("argoproj/argosay:*",)),
 }
 
-# Argo's controller must know the command of a container that names none (emissary executor, Argo 3.4 and later). It
-# looks in its configuration under the exact name, then asks the registry, which cannot be reached from here.
+# Argo's controller must know the command of a container without one (emissary executor, Argo 3.4 and later). It looks up the exact
+# image name in its configuration, then asks the registry, which is not reachable.
 _TAGS: Mapping[str, tuple[str, ...]] = {
     "library/busybox": ("", "latest", "1.36", "1.37", "glibc", "musl"),
     "library/alpine": ("", "latest", "3", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
@@ -61,9 +61,9 @@ _TAGS: Mapping[str, tuple[str, ...]] = {
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Repository without registry host, and tag, of an image name as pods write it.
+    """Repository without registry host, and tag, of an image name in a pod.
 
-    A first part with a dot, a colon or "localhost" is a host; one part alone is in "library"; no tag means "latest".
+    A first part with a dot or a colon, or "localhost", is a host. A name of one part is in "library". The default tag is "latest".
     """
     name, _, digest = reference.partition("@")
     head, slash, rest = name.partition("/")
@@ -79,7 +79,7 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def resolve(names: Mapping[str, str], repository: str, tag: str) -> str | None:
-    """The manifest digest for `repository:tag` in `names` (pattern -> digest): an exact name wins over a pattern."""
+    """The manifest digest of `repository:tag` in `names` (pattern -> digest). An exact name takes precedence over a pattern."""
     wanted = f"{repository}:{tag}"
     if wanted in names:
         return names[wanted]

@@ -1,6 +1,6 @@
-"""The control groups of a cluster: one group `runwright/NAME` in every hierarchy, v1 or v2.
+"""The cgroups of a cluster: one group `runwright/NAME` in every hierarchy, v1 or v2.
 
-They are how a cluster's processes are found again, whatever crashed: a process cannot leave its group by dying parents.
+The cluster's processes are found by their cgroup, which they keep even if their parents crash.
 """
 
 import os
@@ -21,18 +21,18 @@ def parse_mounts(mounts: str) -> list[tuple[Path, bool]]:
 
 
 def with_controllers(found: list[tuple[Path, bool]]) -> list[tuple[Path, bool]]:
-    """The hierarchies that carry controllers: beside v1 ones, a v2 one is there for bookkeeping only."""
+    """The hierarchies with controllers. A v2 hierarchy beside v1 ones has none."""
     v1 = [item for item in found if not item[1]]
     return v1 or found
 
 
 def hierarchies() -> list[tuple[Path, bool]]:
-    """The machine's cgroup hierarchies; runc makes groups for pods in all of them, also in one without controllers."""
+    """The machine's cgroup hierarchies. runc creates groups for pods in all of them, even in one without controllers."""
     return parse_mounts(Path("/proc/self/mounts").read_text())
 
 
 def group_name(cluster: str) -> str:
-    """The cluster's group, as kubelet's `cgroupRoot` wants it."""
+    """The cluster's group in the format of kubelet's `cgroupRoot`."""
     return f"/{ROOT}/{cluster}"
 
 
@@ -42,14 +42,14 @@ def groups(cluster: str) -> list[Path]:
 
 
 def create(cluster: str) -> None:
-    """Make the cluster's groups, with a child `components` for the processes that are not pods."""
+    """Create the cluster's groups, with a child `components` for processes outside pods."""
     for mount, unified in with_controllers(hierarchies()):
         for group in (mount / ROOT, mount / ROOT / cluster, mount / ROOT / cluster / "components"):
             group.mkdir(exist_ok=True)
             if unified:
                 _delegate(group.parent)
             for name in ("cpuset.cpus", "cpuset.mems"):
-                # v1 gives a new cpuset no processors, and then refuses every process.
+                # In v1, a new cpuset has no processors and accepts no process.
                 if not unified and (group / name).exists() and not (group / name).read_text().strip():
                     (group / name).write_text((group.parent / name).read_text())
 
@@ -59,7 +59,7 @@ def _delegate(group: Path) -> None:
     try:
         (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in available))
     except OSError:
-        # A parent that holds processes of its own passes nothing on; what it passes already has to do.
+        # A parent with processes cannot enable more controllers. The enabled ones must suffice.
         return
 
 
@@ -87,7 +87,7 @@ def _bottom_up(group: Path) -> Iterator[Path]:
 
 
 def remove(cluster: str) -> list[Path]:
-    """Remove the cluster's groups, and the common parent if it is empty; returns what the kernel still holds."""
+    """Remove the cluster's groups, and the common parent if it is empty; returns the groups that could not be removed."""
     held: list[Path] = []
     for mount, _ in hierarchies():
         for folder in [*_bottom_up(mount / ROOT / cluster), mount / ROOT]:

@@ -1,4 +1,4 @@
-"""Which cluster to use: a named one, kind, or the real components started here. A pure decision."""
+"""Which cluster to use: a named one, kind, or the real components. A pure decision."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +8,7 @@ from .errors import ClusterError
 
 
 class Provider(Enum):
-    """Where the cluster comes from."""
+    """Kind of the cluster."""
 
     NAMED = "named"
     KIND = "kind"
@@ -17,7 +17,7 @@ class Provider(Enum):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the decision rests on, read from the machine beforehand."""
+    """Inputs of the decision, read from the machine."""
 
     kubeconfig_flag: str | None
     kubeconfig_env: str | None
@@ -31,7 +31,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Choice:
-    """The decision, and why, as one sentence for the user."""
+    """The decision, and its reason as a clause for the user."""
 
     provider: Provider
     reason: str
@@ -46,28 +46,28 @@ def _is_own(value: str, own: frozenset[Path]) -> bool:
 def choose(facts: Facts) -> Choice:
     """Decide by the order --kubeconfig, $KUBECONFIG, the running cluster's own kind, Docker, components.
 
-    A kubeconfig that this tool wrote itself (`.cluster/kubeconfig`) names no foreign cluster, so it is passed over.
+    A kubeconfig that this tool wrote (`.cluster/kubeconfig`) is ignored.
 
     Raises:
-        ClusterError: if none of them is possible here.
+        ClusterError: if this machine supports none of them.
     """
     named = ((facts.kubeconfig_flag, "--kubeconfig"), (facts.kubeconfig_env, "KUBECONFIG"))
     for value, source in named:
         if value and not _is_own(value, facts.own_kubeconfigs):
             return Choice(Provider.NAMED, f"{source} names the cluster in {value}", value)
     if facts.recorded in (Provider.KIND, Provider.COMPONENTS):
-        return Choice(facts.recorded, "this cluster was started so before")
+        return Choice(facts.recorded, "it was started this way before")
     if facts.docker_answers:
         return Choice(Provider.KIND, "no cluster is named and a Docker engine answers")
     why = f"no cluster is named and no Docker engine answers ({facts.docker_why_not})"
     if not facts.linux:
         raise ClusterError(
-            f"{why}, and the real components run on Linux only.",
+            f"{why}, and the real components need Linux.",
             "Start Docker, or name a cluster with KUBECONFIG=… or --kubeconfig FILE.",
         )
     if not facts.root:
         raise ClusterError(
-            f"{why}, and starting the real components here needs root.",
+            f"{why}, and the real components need root.",
             "Run it as root (sudo make cluster), start Docker, or name a cluster with KUBECONFIG=… or --kubeconfig FILE.",
         )
     return Choice(Provider.COMPONENTS, why)

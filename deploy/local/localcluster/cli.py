@@ -30,38 +30,40 @@ from .paths import DEFAULT_NAME, ClusterPaths, cache_root, checked_name
 from .progress import say, seconds
 
 EPILOG = """\
-Which cluster `up` uses: the one that --kubeconfig or KUBECONFIG names; else kind, where a Docker engine answers; else
-the real components, built from pinned Go modules and started on this machine. docs/local-cluster.md tells the rest.
+`up` uses the cluster that --kubeconfig or KUBECONFIG names; otherwise kind, if a Docker engine answers; otherwise the real
+components, built from pinned Go modules and started on this machine. For details, see docs/local-cluster.md.
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
+    """The parser of the command line."""
     top = argparse.ArgumentParser(
         prog="cluster.py",
-        description="Start, tell and stop the cluster that Runwright is developed and tested on.",
+        description="Start, show and stop the cluster for development and tests of Runwright.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--name", default=argparse.SUPPRESS, help=f"which cluster (default: {DEFAULT_NAME})")
-    common.add_argument("--kubeconfig", default=argparse.SUPPRESS, help="use the cluster this file names")
-    common.add_argument("--yes", action="store_true", default=argparse.SUPPRESS, help="install what is missing unasked")
-    top.add_argument("--name", default=DEFAULT_NAME, help=f"which cluster (default: {DEFAULT_NAME})")
-    top.add_argument("--kubeconfig", help="use the cluster this file names")
-    top.add_argument("--yes", action="store_true", help="install what is missing without asking")
+    common.add_argument("--name", default=argparse.SUPPRESS, help=f"name of the cluster (default: {DEFAULT_NAME})")
+    common.add_argument("--kubeconfig", default=argparse.SUPPRESS, help="use the cluster of this kubeconfig")
+    common.add_argument(
+        "--yes", action="store_true", default=argparse.SUPPRESS, help="install missing parts without asking"
+    )
+    top.add_argument("--name", default=DEFAULT_NAME, help=f"name of the cluster (default: {DEFAULT_NAME})")
+    top.add_argument("--kubeconfig", help="use the cluster of this kubeconfig")
+    top.add_argument("--yes", action="store_true", help="install missing parts without asking")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
 
-    command("up", "start the cluster, or mend it, and write .cluster/kubeconfig")
-    command("down", "remove every trace of the cluster from this machine")
-    command("status", "tell what is up; exit code 1 if not all of it is")
-    command("images", "build the images if needed and list the names they have in the cluster")
-    command("load", "give the cluster the images of an archive").add_argument("archive", type=Path)
+    command("up", "start or repair the cluster and write .cluster/kubeconfig")
+    command("down", "remove the cluster completely from this machine")
+    command("status", "show the state of the cluster; the exit code is 1 if a part is not running")
+    command("images", "build missing images and list their names in the cluster")
+    command("load", "load the images of an archive into the cluster").add_argument("archive", type=Path)
     command("kubeconfig", "print the path of the cluster's kubeconfig")
-    command("examples", "print the folder of the examples that Argo's module ships")
+    command("examples", "print the folder of the examples in Argo's Go module")
     run = command("exec", "run a command with KUBECONFIG set and argo and kubectl on PATH")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
     parts = ", ".join((*components.NAMES, *controls.DEPLOYMENTS))
@@ -72,28 +74,28 @@ def parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _lock(paths: ClusterPaths) -> Iterator[None]:
-    """One command at a time changes a cluster; another waits for it."""
+    """Lock the cluster, so that one command at a time changes it. Waits for the other command."""
     path = cache_root() / "locks" / f"{paths.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"  → another command is at work on cluster {paths.name}; waiting for it")
+            say(f"  → waiting for another command that changes cluster {paths.name}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def _recorded(paths: ClusterPaths) -> Provider | None:
-    """What kind of cluster of this name is there, or None."""
+    """Provider of the existing cluster of this name, or None."""
     noted = home.read_provider(paths)
-    # The state of real components is the machine's, not the checkout's: another checkout may have started them.
+    # The state of real components belongs to the machine. Another checkout may have started them.
     return noted or (Provider.COMPONENTS if record.read(paths) else None)
 
 
 def _facts(options: argparse.Namespace, paths: ClusterPaths) -> choice.Facts:
     recorded = _recorded(paths)
-    answers, why_not = (False, "not asked") if recorded else host.docker_answers()
+    answers, why_not = (False, "not checked") if recorded else host.docker_answers()
     return choice.Facts(
         kubeconfig_flag=options.kubeconfig,
         kubeconfig_env=os.environ.get("KUBECONFIG"),
@@ -129,18 +131,20 @@ def _down(paths: ClusterPaths) -> None:
     elif host.is_root():
         components_cluster.down(paths)
     else:
-        raise ClusterError("Removing the cluster's processes and namespaces needs root.", "Run it with sudo.")
+        raise ClusterError(
+            "Root is required to remove the cluster's processes and namespaces.", "Run the command with sudo."
+        )
     home.remove(paths)
     if provider is not Provider.NAMED:
-        say(f"cluster {paths.name} is gone; built programs and images stay in {cache_root()}")
+        say(f"cluster {paths.name} is removed; built programs and images stay in {cache_root()}")
 
 
 def _load(paths: ClusterPaths, archive: Path) -> None:
     provider = _recorded(paths)
     if provider is Provider.NAMED:
         raise ClusterError(
-            "Images cannot be put into a cluster that you named.",
-            f"Push {archive} to a registry the cluster pulls from, then: make deploy IMAGE=registry/runwright:tag",
+            "Images cannot be loaded into a cluster that KUBECONFIG names.",
+            f"Push {archive} to a registry of the cluster, then run: make deploy IMAGE=registry/runwright:tag",
         )
     if provider is Provider.KIND:
         kind_cluster.load(paths, archive)
@@ -157,12 +161,12 @@ def _images() -> None:
 def _exec(paths: ClusterPaths, argv: list[str]) -> int:
     command = argv[1:] if argv[:1] == ["--"] else argv
     if not command:
-        raise ClusterError("exec needs a command.", "For example: cluster.py exec -- argo list -A")
+        raise ClusterError("exec: a command is missing.", "For example: cluster.py exec -- argo list -A")
     os.environ |= {"KUBECONFIG": str(paths.kubeconfig), "PATH": f"{paths.bin}:{os.environ['PATH']}"}
     try:
         os.execvp(command[0], command)
     except OSError as error:
-        raise ClusterError(f"{command[0]} cannot be run: {error.strerror}.", "Check its name and PATH.") from error
+        raise ClusterError(f"{command[0]} cannot be run: {error.strerror}.", "Check the name and PATH.") from error
 
 
 def _status(paths: ClusterPaths) -> bool:
@@ -173,10 +177,10 @@ def _status(paths: ClusterPaths) -> bool:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the command line says; returns the exit code.
+    """Run the command; returns the exit code.
 
     Raises:
-        ClusterError: with what is wrong and what to do about it.
+        ClusterError: if it fails.
     """
     paths = ClusterPaths(checked_name(options.name))
     if options.command == "kubeconfig":
@@ -203,7 +207,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The program."""
+    """Read the command line and run the command; returns the exit code."""
     options = parser().parse_args(argv)
     try:
         return run(options)
@@ -211,5 +215,5 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here, `down` cleans up", file=sys.stderr)
+        print("interrupted. Run the same command again to continue, or `down` to clean up", file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""What runs in a cluster made of the real components: command lines and configuration files. All pure."""
+"""Command lines and configuration files of a cluster of real components. Pure functions."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ CLUSTER_DOMAIN = "cluster.local"
 
 @dataclass(frozen=True)
 class Plan:
-    """What the components are made from."""
+    """Inputs of the components: paths, addresses, programs and images."""
 
     paths: ClusterPaths
     addresses: Addresses
@@ -37,7 +37,7 @@ class Plan:
 
 
 def kubeconfig(plan: Plan, user: str, authority: bytes, certificate: bytes, key: bytes) -> str:
-    """A kubeconfig with everything inside and its current context set, as JSON (which is YAML)."""
+    """A self-contained kubeconfig with its current context, as JSON (which is YAML)."""
     name = f"runwright-{plan.paths.name}"
     encode = lambda data: base64.b64encode(data).decode()  # noqa: E731
     cluster = {"server": plan.server, "certificate-authority-data": encode(authority)}
@@ -54,7 +54,7 @@ def kubeconfig(plan: Plan, user: str, authority: bytes, certificate: bytes, key:
 
 
 def kubelet_config(plan: Plan) -> dict[str, Any]:
-    """KubeletConfiguration for a machine that may have cgroup v1, swap, a shared disk and no way to lower oom_score_adj."""
+    """KubeletConfiguration that tolerates cgroup v1, swap, a shared disk and a fixed oom_score_adj."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -85,7 +85,7 @@ def kubelet_config(plan: Plan) -> dict[str, Any]:
 
 
 def proxy_config(plan: Plan) -> dict[str, Any]:
-    """KubeProxyConfiguration: iptables, and no touch of machine-wide conntrack limits."""
+    """KubeProxyConfiguration: iptables, without changes of machine-wide conntrack limits."""
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -99,7 +99,7 @@ def proxy_config(plan: Plan) -> dict[str, Any]:
 
 
 def audit_policy() -> dict[str, Any]:
-    """Every request once, as metadata, when its response is complete: benches count API calls from it."""
+    """An audit policy that logs the metadata of every completed request. Benchmarks count API calls from this log."""
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -109,7 +109,7 @@ def audit_policy() -> dict[str, Any]:
 
 
 def cni_config(plan: Plan) -> dict[str, Any]:
-    """A bridge for pods; no masquerading, since nothing goes further than the machine, which has a route back."""
+    """A bridge for pods without masquerading: packets reach only this machine, which has a route back."""
     bridge = {
         "type": "bridge",
         "bridge": "cni0",
@@ -126,7 +126,7 @@ def cni_config(plan: Plan) -> dict[str, Any]:
 
 
 def containerd_config(plan: Plan) -> str:
-    """containerd's configuration (version 2, understood by 1.6 and later)."""
+    """containerd's configuration (version 2, for 1.6 and later)."""
     state, run = plan.paths.state, plan.paths.run
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     return f"""version = 2
@@ -159,13 +159,13 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 
 
 def registry_hosts() -> str:
-    """containerd's hosts file for every registry: ask the mirror on loopback, and nobody after it."""
+    """containerd's hosts file for every registry: only the mirror on loopback."""
     address = f"http://127.0.0.1:{mirror.PORT}"
     return f'server = "{address}"\n[host."{address}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 def files(plan: Plan) -> dict[Path, str]:
-    """Every configuration file but the kubeconfigs: path -> content."""
+    """All configuration files except the kubeconfigs: path -> content."""
     config = plan.paths.config
     documents = {
         "kubelet.json": kubelet_config(plan),
@@ -190,7 +190,7 @@ def _etcd(plan: Plan) -> Component:
             *(str(plan.programs["etcd"]), "--name=local", f"--data-dir={plan.paths.state}/etcd"),
             *(f"--listen-client-urls={client}", f"--advertise-client-urls={client}"),
             *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=local={peer}"),
-            # The machine's page cache outlives a killed etcd, and the cluster does not outlive the machine.
+            # The machine's page cache survives a killed etcd, and the cluster does not survive a restart of the machine.
             *("--unsafe-no-fsync", "--quota-backend-bytes=4294967296", "--log-level=warn"),
             *("--auto-compaction-mode=periodic", "--auto-compaction-retention=10m"),
         ),
@@ -261,12 +261,12 @@ def _containerd(plan: Plan) -> Component:
 
 
 def before_api(plan: Plan) -> list[Component]:
-    """The components that need no API server, in the order to start them."""
+    """The components that start before the API server and the API server itself, in order."""
     return [_etcd(plan), _mirror(plan), _containerd(plan), _apiserver(plan)]
 
 
 def after_api(plan: Plan) -> list[Component]:
-    """The components that end at once without a ready API server, or have nothing to do before."""
+    """The components that need a ready API server."""
     return _clients(plan)
 
 

@@ -1,4 +1,4 @@
-"""A cluster of the real components on this machine: create, heal, tell, remove."""
+"""A cluster of real components on this machine: create, heal, check, remove."""
 
 import shutil
 import subprocess
@@ -37,10 +37,10 @@ READY_TIMEOUT = 120.0
 
 
 def up(paths: ClusterPaths) -> None:
-    """Make the cluster Ready, from whatever state it is in.
+    """Make the cluster Ready from any state.
 
     Raises:
-        ClusterError: if the machine lacks something, or a component does not become ready.
+        ClusterError: if the machine does not meet a requirement, or a component does not become ready.
     """
     known = record.read(paths)
     leftovers = paths.state.exists() or paths.run.exists() or bool(cgroups.processes(paths.name))
@@ -52,28 +52,28 @@ def up(paths: ClusterPaths) -> None:
         programs = ensure_programs()
         names = images.build_all(programs)
         if action is Action.RECREATE:
-            with step(f"clean what is left of cluster {paths.name}: {why}"):
+            with step(f"remove the remains of cluster {paths.name}: {why}"):
                 down(paths)
         _create(paths, programs, names)
 
 
 def ensure_programs() -> dict[str, Path]:
-    """Program name -> binary, built where the cache lacks it.
+    """Program name -> binary. Builds missing programs.
 
     Raises:
-        ClusterError: if disk or memory are short, or a build fails.
+        ClusterError: if disk space or memory is insufficient, or a build fails.
     """
     families = list(pins.COMPONENT_FAMILIES)
     missing = [family for family in families if not binaries.is_built(family)]
     if missing:
-        host.check_room("Building the cluster's programs", cache_root(), 12 * host.GIB, 4 * host.GIB)
+        host.check_space("Building the cluster's programs", cache_root(), 12 * host.GIB, 4 * host.GIB)
     else:
-        host.check_room("Running the cluster", cache_root(), 2 * host.GIB, int(1.5 * host.GIB))
+        host.check_space("Running the cluster", cache_root(), 2 * host.GIB, int(1.5 * host.GIB))
     return binaries.build_all(families)
 
 
 def plan_of(paths: ClusterPaths, slot: int, programs: dict[str, Path] | None = None) -> Plan:
-    """The plan of a cluster; without `programs`, those of the present pins."""
+    """The plan of a cluster. Without `programs`, it uses the programs of the current pins."""
     if programs is None:
         programs = {n: binaries.folder(f) / n for f in pins.COMPONENT_FAMILIES for n in f.packages}
     return Plan(paths, subnets.Addresses(slot), programs, store.blobs_folder())
@@ -129,12 +129,12 @@ def _write_home(plan: Plan) -> None:
 
 
 def _manifests(plan: Plan, kubectl: Kubectl, known: Record) -> str:
-    """Everything that is installed into the cluster, as one YAML text."""
+    """All manifests of the add-ons, as one YAML text."""
     documents = [addons.namespace(addons.ARGO_NAMESPACE), *addons.executor_rights()]
     documents += addons.s3(plan.addresses.s3_service, f"{plan.paths.state}/s3")
     if known.with_dns:
         documents += addons.dns(plan.addresses.dns_service, components.CLUSTER_DOMAIN)
-    # An address needs no lookup, and is there without DNS too.
+    # An address works without DNS.
     rendered = argo.render(kubectl.program, f"{plan.addresses.s3_service}:{addons.S3_PORT}")
     return f"{addons.as_stream(documents)}---\n{rendered}"
 
@@ -146,14 +146,14 @@ def _install(kubectl: Kubectl, manifests: str) -> None:
             kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests)
             return
         except ClusterError:
-            # The API server answers before it has made its own namespaces and priority classes.
+            # The API server answers before it has created its namespaces and priority classes.
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
 
 
 def unready(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
-    """What of the cluster is not ready, each as a short clause; empty when all of it is."""
+    """The parts that are not ready, as short clauses; empty if the cluster is ready."""
     listing = kubectl.json("get", "nodes,deployments", "--all-namespaces")
     waiting = readiness.unready(listing, readiness.wanted_deployments(known.with_dns))
     if waiting:
@@ -166,7 +166,7 @@ def unready(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
     return waiting
 
 
-def _wait(paths: ClusterPaths, what: str, check: Callable[[], list[str]], needed: tuple[str, ...]) -> None:
+def _wait(paths: ClusterPaths, part: str, check: Callable[[], list[str]], needed: tuple[str, ...]) -> None:
     deadline = time.monotonic() + READY_TIMEOUT
     while True:
         dead = [name for name in needed if processes.running(paths, name) is None]
@@ -174,8 +174,8 @@ def _wait(paths: ClusterPaths, what: str, check: Callable[[], list[str]], needed
             log = processes.log_file(paths, dead[0])
             tail = "\n    ".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""
             raise ClusterError(
-                f"{', '.join(dead)} ended while starting. The end of {log}:\n    {tail}",
-                f"Read that log; `cluster.py down --name {paths.name}` cleans up.",
+                f"{', '.join(dead)} exited during the start. {log} ends with:\n    {tail}",
+                f"Read the log. To clean up: `cluster.py down --name {paths.name}`.",
             )
         try:
             waiting = check()
@@ -185,17 +185,17 @@ def _wait(paths: ClusterPaths, what: str, check: Callable[[], list[str]], needed
             return
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{what} is not ready after {seconds(READY_TIMEOUT)}: {'; '.join(waiting)}.",
-                f"Read the logs in {paths.logs}, then `cluster.py down --name {paths.name}` and start it again.",
+                f"{part} is not ready after {seconds(READY_TIMEOUT)}: {'; '.join(waiting)}.",
+                f"Read the logs in {paths.logs}, then run `cluster.py down --name {paths.name}` and start the cluster again.",
             )
         time.sleep(0.2)
 
 
 def _heal(paths: ClusterPaths, known: Record) -> None:
     plan = plan_of(paths, known.slot)
-    stale = [n for n, h in known.families.items() if (PINS / n).exists() and _present_hash(n) != h]
+    stale = [n for n, h in known.families.items() if (PINS / n).exists() and _current_hash(n) != h]
     if stale:
-        warn(f"it runs older builds of {', '.join(stale)} than the pins name; recreate it with cluster-down, cluster")
+        warn(f"the running builds of {', '.join(stale)} are older than the pins; to update: make cluster-down cluster")
     if any(not program.exists() for name, program in plan.programs.items() if name != "coredns"):
         plan = plan_of(paths, known.slot, ensure_programs())
     delivery.refresh(paths, images.build_all(plan.programs))
@@ -203,15 +203,15 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
     _write_home(plan)
     kubectl = Kubectl(find(), paths.kubeconfig)
     if dead:
-        with step(f"start again what had ended: {', '.join(dead)}"):
+        with step(f"restart {', '.join(dead)}"):
             start_named(plan, kubectl, dead)
     manifests = _manifests(plan, kubectl, known)
-    waiting = _unready_or_why(plan, kubectl, known)
+    waiting = _unready_or_error(plan, kubectl, known)
     if known.installed != record.fingerprint(manifests) or any("absent" in reason for reason in waiting):
-        with step("install what has changed of DNS, S3 and Argo"):
+        with step("update DNS, S3 and Argo"):
             _install(kubectl, manifests)
         record.write(paths, replace(known, installed=record.fingerprint(manifests)))
-        waiting = _unready_or_why(plan, kubectl, known)
+        waiting = _unready_or_error(plan, kubectl, known)
     if waiting:
         with step(f"wait for {'; '.join(waiting)}"):
             for where, name in sorted(readiness.wanted_deployments(known.with_dns)):
@@ -220,19 +220,19 @@ def _heal(paths: ClusterPaths, known: Record) -> None:
             _wait(paths, "the cluster", lambda: unready(plan, kubectl, known), components.NAMES)
 
 
-def _unready_or_why(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
+def _unready_or_error(plan: Plan, kubectl: Kubectl, known: Record) -> list[str]:
     try:
         return unready(plan, kubectl, known)
     except ClusterError as error:
         return [error.problem]
 
 
-def _present_hash(family: str) -> str:
+def _current_hash(family: str) -> str:
     return next(pins.read_hash(f, PINS) for f in pins.COMPONENT_FAMILIES if f.name == family)
 
 
 def start_named(plan: Plan, kubectl: Kubectl, names: list[str]) -> None:
-    """Start the named components unless they run, those that others need first."""
+    """Start those of the named components that are not running, in dependency order."""
     paths, first, later = plan.paths, components.before_api(plan), components.after_api(plan)
     names = [name for name in names if processes.running(paths, name) is None]
     for component in first:
@@ -240,27 +240,27 @@ def start_named(plan: Plan, kubectl: Kubectl, names: list[str]) -> None:
             processes.start(paths, component)
     wanted = [component for component in later if component.name in names]
     if wanted or "apiserver" in names or "etcd" in names:
-        # The controller-manager and the scheduler give up when no API server answers at their start.
+        # The controller-manager and the scheduler exit if no API server answers at their start.
         _wait(paths, "the API server", lambda: [] if kubectl.answers() else ["not ready"], ("apiserver", "etcd"))
     for component in wanted:
         processes.start(paths, component)
 
 
 def stop_named(paths: ClusterPaths, name: str) -> bool:
-    """Stop one component; it stays stopped until it is started again. False if it was not running."""
+    """Stop one component. False if it was not running."""
     return processes.stop(paths, name)
 
 
 def down(paths: ClusterPaths) -> None:
-    """Remove every trace of the cluster from this machine; built binaries and images stay in the cache."""
+    """Remove the cluster from this machine. Built binaries and images stay in the cache."""
     known = record.read(paths)
-    # Killing containerd first would let shims hand over to new processes; all at once, until none is left.
+    # Killing containerd alone would let its shims start new processes, so kill all until none is left.
     processes.end_all(paths)
     network.remove(paths, known.slot if known else None)
     deadline = time.monotonic() + 10
     while held := cgroups.remove(paths.name):
         if time.monotonic() > deadline:
-            warn(f"the kernel still holds {held[0]}; it is empty and harmless")
+            warn(f"the cgroup {held[0]} could not be removed; it is empty and harmless")
             break
         time.sleep(0.1)
     for folder in (paths.state, paths.run):

@@ -1,4 +1,4 @@
-"""Stop, start and restart one part of a cluster: what tests of failure need."""
+"""Stops, starts and restarts one part of a cluster, for tests of failures."""
 
 import time
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ DEPLOYMENTS: Mapping[str, tuple[str, str]] = {
 
 
 def control(paths: ClusterPaths, verb: str, part: str) -> None:
-    """Do `verb` (start, stop, restart) to `part`, and return when it is done.
+    """Start, stop or restart (`verb`) a part, and wait until that is done.
 
     Raises:
-        ClusterError: if the cluster is not there, or `part` is not a part of this kind of cluster.
+        ClusterError: if the cluster is not running, or this kind of cluster does not have the part.
     """
     start = time.monotonic()
     if part in DEPLOYMENTS:
         _deployment(paths, verb, *DEPLOYMENTS[part])
     else:
         _component(paths, verb, part)
-    done = {"start": "runs", "stop": "is stopped", "restart": "runs again"}[verb]
+    done = {"start": "is started", "stop": "is stopped", "restart": "is restarted"}[verb]
     say(f"{part} of cluster {paths.name} {done} ({seconds(time.monotonic() - start)})")
 
 
@@ -48,8 +48,8 @@ def _component(paths: ClusterPaths, verb: str, part: str) -> None:
     known = record.read(paths)
     if known is None:
         raise ClusterError(
-            f"Cluster {paths.name} is none of real components, or is not running.",
-            f"`cluster.py status --name {paths.name}` tells; of other clusters only argo-controller and s3 can be stopped.",
+            f"Cluster {paths.name} is not a running cluster of real components.",
+            f"Check `cluster.py status --name {paths.name}`. In other clusters only argo-controller and s3 can be stopped.",
         )
     if verb in ("stop", "restart"):
         components_cluster.stop_named(paths, part)

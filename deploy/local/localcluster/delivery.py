@@ -1,4 +1,4 @@
-"""Gives an image to a running cluster of real components: under a name in the mirror, and no older copy on the node."""
+"""Loads an image into a running cluster of real components: names it in the mirror and removes older copies from the node."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ KEPT_TAGS = 5
 
 
 def with_image(names: dict[str, str], reference: str, digest: str, kept: int = KEPT_TAGS) -> dict[str, str]:
-    """`names` (pattern -> digest) with `reference` in it; of its repository only the `kept` newest exact tags stay."""
+    """`names` (pattern -> digest) with `reference` added. Keeps only the `kept` newest exact tags of its repository."""
     repository, tag = split_reference(reference)
     wanted = f"{repository}:{tag}"
     older = [name for name in names if name.startswith(f"{repository}:") and "*" not in name and name != wanted]
@@ -24,24 +24,24 @@ def with_image(names: dict[str, str], reference: str, digest: str, kept: int = K
 
 
 def write_names(paths: ClusterPaths, names: dict[str, str]) -> None:
-    """Write the names under which the mirror finds images (pattern -> digest), whole or not at all."""
+    """Replace the mirror's image names (pattern -> digest) atomically."""
     scratch = paths.image_names.with_suffix(".tmp")
     scratch.write_text(json.dumps(names, indent=2))
     scratch.replace(paths.image_names)
 
 
 def refresh(paths: ClusterPaths, built: dict[str, str]) -> None:
-    """Give a running cluster the images of the present pins, beside those it was given with `load`."""
+    """Add the images of the current pins to a running cluster. Loaded images stay."""
     before: dict[str, str] = json.loads(paths.image_names.read_text())
     if before != (names := {**before, **built}):
         write_names(paths, names)
 
 
 def load(paths: ClusterPaths, file: Path) -> list[str]:
-    """Give the cluster every image of an archive; returns their names.
+    """Load all images of an archive into the cluster; returns their names.
 
     Raises:
-        ClusterError: if the cluster is not there, or the file is no image archive.
+        ClusterError: if the cluster is not running, or the file is not an image archive.
     """
     if not paths.image_names.exists():
         raise ClusterError(f"Cluster {paths.name} is not running.", f"Start it: cluster.py up --name {paths.name}")
@@ -57,20 +57,20 @@ def load(paths: ClusterPaths, file: Path) -> list[str]:
         repository, tag = split_reference(reference)
         changed = before.get(f"{repository}:{tag}") not in (None, digest)
         if changed:
-            _forget(paths, repository, tag)
+            _remove_from_node(paths, repository, tag)
         say(f"  {reference} is in cluster {paths.name}{' (replaced)' if changed else ''}")
     return list(loaded)
 
 
 def _node_images(paths: ClusterPaths) -> list[str]:
-    """Names of the images that the node has pulled or been given."""
+    """Names of the images on the node."""
     command = ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io", "images", "list", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if not line.startswith("sha256:")]
 
 
-def _forget(paths: ClusterPaths, repository: str, tag: str) -> None:
-    """Drop the node's copy of an image, or `imagePullPolicy: IfNotPresent` would go on using it."""
+def _remove_from_node(paths: ClusterPaths, repository: str, tag: str) -> None:
+    """Remove the node's copy of an image. With `imagePullPolicy: IfNotPresent`, pods would continue to use it."""
     stale = [name for name in _node_images(paths) if split_reference(name) == (repository, tag)]
     command = ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io", "images", "remove", *stale]
     if stale:

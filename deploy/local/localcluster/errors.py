@@ -1,11 +1,8 @@
-"""The one error this tool shows to a person."""
+"""The error that this tool shows to users."""
 
 
 class ClusterError(Exception):
-    """Something the user has to know about, with the next thing to do.
-
-    `problem` says what is wrong, `next_step` what to do about it; both are whole sentences.
-    """
+    """An error for the user: `problem` says what is wrong, `next_step` what to do. Both are whole sentences."""
 
     def __init__(self, problem: str, next_step: str) -> None:
         super().__init__(problem)

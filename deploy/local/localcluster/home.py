@@ -1,4 +1,4 @@
-"""The checkout's view of a cluster, `.cluster/`: its kubeconfig, and the programs a person or a test calls."""
+"""The cluster's folder in the checkout, `.cluster/`: its kubeconfig, and the programs for users and tests."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from .paths import REPO, ClusterPaths
 
 
 def write_kubeconfig(paths: ClusterPaths, text: str) -> None:
-    """Write the kubeconfig; it holds a key, so nobody else may read it."""
+    """Write the kubeconfig with mode 0600, because it contains a key."""
     paths.home.mkdir(parents=True, exist_ok=True)
     paths.kubeconfig.touch(0o600)
     paths.kubeconfig.chmod(0o600)
@@ -18,7 +18,7 @@ def write_kubeconfig(paths: ClusterPaths, text: str) -> None:
 
 
 def link_programs(paths: ClusterPaths, programs: Mapping[str, Path]) -> None:
-    """Put links to `programs` into `.cluster/bin`, and to argo's command line if it is built."""
+    """Link `programs` in `.cluster/bin`, and the argo CLI if it is built."""
     argo = binaries.folder(pins.ARGO) / "argo"
     paths.bin.mkdir(parents=True, exist_ok=True)
     for name, program in {"argo": argo, **programs}.items():
@@ -29,12 +29,12 @@ def link_programs(paths: ClusterPaths, programs: Mapping[str, Path]) -> None:
 
 
 def write_provider(paths: ClusterPaths, provider: Provider) -> None:
-    """Note what kind of cluster this is, for the commands that come after `up`."""
+    """Record the provider of the cluster for later commands."""
     paths.provider.write_text(json.dumps({"provider": provider.value}))
 
 
 def read_provider(paths: ClusterPaths) -> Provider | None:
-    """What `write_provider` noted, or None."""
+    """The recorded provider, or None."""
     try:
         return Provider(json.loads(paths.provider.read_text())["provider"])
     except (OSError, ValueError, KeyError):
@@ -42,13 +42,13 @@ def read_provider(paths: ClusterPaths) -> Provider | None:
 
 
 def own_kubeconfigs() -> frozenset[Path]:
-    """Every kubeconfig that this tool wrote in this checkout."""
+    """The kubeconfigs that this tool wrote in this checkout."""
     home = REPO / ".cluster"
     return frozenset(path.resolve() for path in (home / "kubeconfig", *home.glob("*/kubeconfig")))
 
 
 def remove(paths: ClusterPaths) -> None:
-    """Remove what this module wrote, and the folders it leaves empty."""
+    """Remove the files of this module and the folders that are then empty."""
     for path in (paths.kubeconfig, paths.provider, *(paths.bin.iterdir() if paths.bin.is_dir() else ())):
         path.unlink(missing_ok=True)
     for folder in (paths.bin, paths.home, REPO / ".cluster"):

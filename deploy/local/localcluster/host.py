@@ -1,4 +1,4 @@
-"""What this machine has: Docker, root, Debian packages, memory, disk. Missing Debian packages are installed."""
+"""Checks of this machine: Docker, root, Debian packages, memory, disk. Installs missing Debian packages."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from .paths import cache_root
 from .progress import step
 
 GIB = 1 << 30
-# Debian package -> a file or program that shows it is there.
+# Debian package -> a file or program of it.
 PACKAGES: Mapping[str, str] = {
     "containerd": "containerd",
     "runc": "runc",
@@ -30,7 +30,7 @@ IMAGE_PACKAGES: Mapping[str, str] = {"buildah": "buildah"}
 
 
 def docker_answers() -> tuple[bool, str]:
-    """Whether a Docker engine answers, and if not, why not."""
+    """True if a Docker engine answers; otherwise False and the reason."""
     if shutil.which("docker") is None:
         return False, "docker is not installed"
     try:
@@ -45,16 +45,16 @@ def docker_answers() -> tuple[bool, str]:
         return False, "`docker info` gave no answer in 10 s"
     if process.returncode == 0 and process.stdout.strip():
         return True, ""
-    return False, "`docker info` reaches no engine"
+    return False, "`docker info` finds no engine"
 
 
 def is_root() -> bool:
-    """True if this process may make namespaces and mounts."""
+    """True if this process may create namespaces and mounts."""
     return os.geteuid() == 0
 
 
 def missing_packages(wanted: Mapping[str, str], exists: Callable[[str], bool]) -> list[str]:
-    """The packages of `wanted` whose file or program is not there."""
+    """The packages of `wanted` without their file or program."""
     return [package for package, proof in wanted.items() if not exists(proof)]
 
 
@@ -74,8 +74,8 @@ def ensure_packages(wanted: Mapping[str, str]) -> None:
     command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
     if not Path("/etc/debian_version").exists() or shutil.which("apt-get") is None:
         raise ClusterError(
-            f"Missing programs, and this is not Debian: {', '.join(wanted[name] for name in missing)}.",
-            f"Install what the Debian packages {', '.join(missing)} hold, or start Docker so that kind is used.",
+            f"This system is not Debian, and programs are missing: {', '.join(wanted[name] for name in missing)}.",
+            f"Install the programs of the Debian packages {', '.join(missing)}, or start Docker to use kind.",
         )
     if not is_root():
         raise ClusterError(f"Missing Debian packages: {', '.join(missing)}.", f"Run `sudo {command}`.")
@@ -85,11 +85,11 @@ def ensure_packages(wanted: Mapping[str, str]) -> None:
         process = subprocess.run(command.split(), env=environment, capture_output=True, text=True, check=False)
     if process.returncode != 0 or missing_packages(wanted, _exists):
         tail = "\n    ".join(process.stderr.strip().splitlines()[-4:])
-        raise ClusterError(f"`{command}` failed:\n    {tail}", "Make apt-get work, then run the same command again.")
+        raise ClusterError(f"`{command}` failed:\n    {tail}", "Fix apt-get, then run the same command again.")
 
 
 def unpacked(package: str) -> Path:
-    """The folder with the files of a Debian package, in the cache: not installed, so that no service of it starts.
+    """Folder in the cache with the files of a Debian package. The package is not installed, so none of its services start.
 
     Raises:
         ClusterError: if this is not Debian, or apt-get cannot download it.
@@ -99,8 +99,8 @@ def unpacked(package: str) -> Path:
         return folder
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise ClusterError(
-            f"The programs of {package} are missing, and this is not Debian.",
-            f"Put what the Debian package {package} holds on PATH.",
+            f"This system is not Debian, and the programs of {package} are missing.",
+            f"Put the programs of the Debian package {package} on PATH.",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{package}.lock").open("w") as lock:
@@ -120,13 +120,13 @@ def _unpack(package: str, folder: Path) -> None:
             if done.returncode:
                 tail = "\n    ".join(done.stderr.strip().splitlines()[-4:])
                 raise ClusterError(
-                    f"`{' '.join(command)}` failed:\n    {tail}", "Make apt-get work, then run the same command again."
+                    f"`{' '.join(command)}` failed:\n    {tail}", "Fix apt-get, then run the same command again."
                 )
         (Path(parts) / "files").rename(folder)
 
 
 def available_memory() -> int:
-    """Bytes that processes can take without swapping (MemAvailable)."""
+    """Bytes of memory available without swapping (MemAvailable)."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -134,27 +134,27 @@ def available_memory() -> int:
 
 
 def free_disk(path: Path) -> int:
-    """Free bytes on the disk of `path` or of its nearest parent that exists."""
+    """Free bytes on the disk of `path` or its nearest existing parent."""
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
 
 
-def check_room(what: str, path: Path, disk: int, memory: int) -> None:
-    """See that `disk` and `memory` bytes are there for `what`.
+def check_space(purpose: str, path: Path, disk: int, memory: int) -> None:
+    """Check that `disk` and `memory` bytes are available.
 
     Raises:
-        ClusterError: naming what is short, and by how much.
+        ClusterError: if not; it names the resource and the amount.
     """
     free = free_disk(path)
     if free < disk:
         raise ClusterError(
-            f"{what} needs {disk / GIB:.0f} GiB of disk at {path}; {free / GIB:.1f} GiB are free.",
-            "Free some, or set RUNWRIGHT_CACHE (and GOCACHE, GOMODCACHE) to folders on a larger disk.",
+            f"{purpose} needs {disk / GIB:.0f} GiB of disk at {path}; {free / GIB:.1f} GiB are free.",
+            "Free disk space, or set RUNWRIGHT_CACHE (and GOCACHE, GOMODCACHE) to folders on a larger disk.",
         )
     available = available_memory()
     if available < memory:
         raise ClusterError(
-            f"{what} needs {memory / GIB:.1f} GiB of memory; {available / GIB:.1f} GiB are available.",
-            "Stop other programs (another cluster: cluster.py down --name OTHER), then run the same command again.",
+            f"{purpose} needs {memory / GIB:.1f} GiB of memory; {available / GIB:.1f} GiB are available.",
+            "Stop other programs or clusters (cluster.py down --name OTHER), then run the same command again.",
         )

@@ -1,4 +1,4 @@
-"""Builds the cluster's images into the blob store, once per hash of what goes into them."""
+"""Builds the cluster's images into the blob store, once per hash of their inputs."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _BASE_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
-    # Debian marks its Python as its own; in an image, `pip install` into it is what a Dockerfile does.
+    # Debian marks its Python as externally managed. A Dockerfile runs `pip install` with it.
     '--customize-hook=rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
     f"--include={','.join(BASE_PACKAGES)}",
 )
@@ -36,7 +36,7 @@ _HOST_LOOKUP = b"hosts: files dns\n"
 
 
 def cached(name: str, inputs: Sequence[bytes], build: Callable[[], Mapping[str, Blob]]) -> dict[str, str]:
-    """Label -> digest of what `build` stores, from the cache if `inputs` were built before under `name`."""
+    """Label -> digest of the images of `build`, from the cache if `inputs` have not changed since the last build of `name`."""
     digest = hashlib.sha256()
     for part in inputs:
         digest.update(len(part).to_bytes(8, "big") + part)
@@ -79,12 +79,12 @@ def _bootstrap(target: Path) -> None:
         tail = "\n    ".join(process.stderr.strip().splitlines()[-6:])
         raise ClusterError(
             f"Building the base image with mmdebstrap failed:\n    {tail}",
-            "Check that `apt-get update` works here, then run the same command again.",
+            "Check that `apt-get update` works, then run the same command again.",
         )
 
 
 def base_image() -> str:
-    """Digest of the Debian base image: what a Dockerfile's `FROM ${BASE}` gets, with python3, pip and venv."""
+    """Digest of the Debian base image with python3, pip and venv, for `FROM ${BASE}` of a Dockerfile."""
 
     def build() -> Mapping[str, Blob]:
         with step(f"build the base image: Debian {BASE_SUITE} with {', '.join(BASE_PACKAGES)}", estimate=BASE_SECONDS):
@@ -136,8 +136,8 @@ def _program_image(program: Path, process: Process) -> Mapping[str, Blob]:
 
 
 def program_images(programs: Mapping[str, Path]) -> dict[str, str]:
-    """Name -> digest of the images that hold one of the built programs each."""
-    # Argo gives the pods that collect artifacts no `executor.env`, so its image carries the local keys as well.
+    """Name -> digest of the images of the built programs, one program each."""
+    # Argo does not set `executor.env` in pods for artifact garbage collection, so the image contains the local keys too.
     s3_keys = tuple(f"{key}={value}" for key, value in catalogue.S3_ENVIRONMENT.items())
     wanted = {
         "argoexec": (catalogue.ARGOEXEC, Process(entrypoint=("argoexec",), env=(*Process().env, *s3_keys))),
@@ -153,7 +153,7 @@ def program_images(programs: Mapping[str, Path]) -> dict[str, str]:
             continue
         key = [str(path.parent.name).encode(), repr(process).encode(), _USERS, _HOST_LOOKUP]
         digest = cached(program, key, lambda path=path, process=process: _program_image(path, process))["image"]
-        # Argo's examples name its programs by the tag `latest`.
+        # Argo's examples use the tag `latest`.
         images |= {name: digest, f"{name.partition(':')[0]}:latest": digest}
     return images
 
@@ -170,5 +170,5 @@ def pause_image() -> dict[str, str]:
 
 
 def build_all(programs: Mapping[str, Path]) -> dict[str, str]:
-    """Name pattern -> digest of every image the cluster needs, built where missing."""
+    """Name pattern -> digest of all images of the cluster. Builds missing images."""
     return {**pause_image(), **program_images(programs), **step_images()}

@@ -1,4 +1,4 @@
-"""A cluster in Docker, by kind, with the same DNS names, S3 server and Argo as the one of real components."""
+"""A kind cluster in Docker, with the same DNS names, S3 server and Argo as the cluster of real components."""
 
 import json
 import shutil
@@ -18,25 +18,27 @@ BASE = "python:3.11-slim"
 
 
 def cluster_name(name: str) -> str:
-    """The name in kind's list."""
+    """Name of the cluster in kind."""
     return f"runwright-{name}"
 
 
-def _run(command: list[str], what: str, cwd: Path | None = None, timeout: float = 900) -> str:
+def _run(command: list[str], title: str, cwd: Path | None = None, timeout: float = 900) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout)
     if done.returncode != 0:
         tail = "\n    ".join(done.stderr.strip().splitlines()[-8:])
-        raise ClusterError(f"{what} failed:\n    {tail}", "Check `docker info` and `docker ps`, then run it again.")
+        raise ClusterError(
+            f"{title} failed:\n    {tail}", "Check `docker info` and `docker ps`, then run the command again."
+        )
     return done.stdout
 
 
 def program() -> str:
-    """kind from PATH, or built from its pinned module."""
+    """Path of kind: from PATH, or built from its pinned module."""
     return shutil.which("kind") or str(binaries.build_all([pins.KIND])["kind"])
 
 
 def dockerfile(process: Process, base: str, copies: Mapping[str, str]) -> str:
-    """A Dockerfile that puts files (source -> target) on a base and sets how it starts."""
+    """A Dockerfile that copies files (source -> target) onto a base image and sets the process."""
     lines = [f"FROM {base}", *(f"COPY --chmod=755 {source} {target}" for source, target in copies.items())]
     lines += [f"ENV {entry}" for entry in process.env if not entry.startswith("PATH=")]
     if process.user:
@@ -57,7 +59,7 @@ def _docker_build(tag: str, text: str, files: Mapping[str, Path]) -> None:
 
 
 def _images(programs: Mapping[str, Path]) -> list[str]:
-    """Build the images that hold our programs; public ones the node pulls by itself."""
+    """Build the images of our programs. The node pulls public images itself."""
     keys = tuple(f"{key}={value}" for key, value in catalogue.S3_ENVIRONMENT.items())
     built = {
         catalogue.ARGOEXEC: ("argoexec", Process(entrypoint=("/bin/argoexec",), env=keys), "scratch"),
@@ -74,7 +76,7 @@ def _images(programs: Mapping[str, Path]) -> list[str]:
 
 
 def up(paths: ClusterPaths) -> None:
-    """Create the kind cluster if it is not there, load our images, install Argo and S3."""
+    """Create the kind cluster if it does not exist, load our images, install Argo and S3."""
     kind, name = program(), cluster_name(paths.name)
     paths.home.mkdir(parents=True, exist_ok=True)
     if name not in _run([kind, "get", "clusters"], "kind get clusters").split():
@@ -97,7 +99,7 @@ def up(paths: ClusterPaths) -> None:
 
 
 def load(paths: ClusterPaths, file: Path) -> None:
-    """Give the cluster the images of an archive."""
+    """Load the images of an archive into the cluster."""
     _run([program(), "load", "image-archive", str(file), "--name", cluster_name(paths.name)], f"kind load of {file}")
 
 

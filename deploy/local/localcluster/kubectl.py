@@ -1,4 +1,4 @@
-"""kubectl: which one, and calls to it."""
+"""Finds kubectl and runs it."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from .errors import ClusterError
 
 
 def find() -> Path:
-    """kubectl from PATH, or built from the pinned Kubernetes module."""
+    """Path of kubectl: from PATH, or built from the pinned Kubernetes module."""
     found = shutil.which("kubectl")
     if found:
         return Path(found)
@@ -21,13 +21,13 @@ def find() -> Path:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl bound to one kubeconfig."""
+    """kubectl with one kubeconfig."""
 
     program: Path
     kubeconfig: Path | str
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> str:
-        """Run kubectl and return what it printed.
+        """Run kubectl and return its output.
 
         Raises:
             ClusterError: if it fails and `check` is set.
@@ -37,22 +37,22 @@ class Kubectl:
             process = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise ClusterError(
-                f"kubectl {' '.join(arguments[:3])} gave no answer in {timeout:.0f} s.",
-                "Look at `cluster.py status` and the logs it names.",
+                f"kubectl {' '.join(arguments[:3])} did not finish within {timeout:.0f} s.",
+                "Check `cluster.py status` and the logs that it lists.",
             ) from error
         if check and process.returncode != 0:
             raise ClusterError(
                 f"kubectl {' '.join(arguments[:4])} failed: {process.stderr.strip()[-1500:]}",
-                "Look at `cluster.py status` and the logs it names.",
+                "Check `cluster.py status` and the logs that it lists.",
             )
         return process.stdout
 
     def json(self, *arguments: str) -> dict[str, Any]:
-        """Run kubectl with `-o json` and return what it printed, parsed."""
+        """Run kubectl with `-o json` and return the parsed output."""
         return json.loads(self.run(*arguments, "-o", "json"))
 
     def answers(self) -> bool:
-        """True if the API server says it is ready."""
+        """True if the API server is ready."""
         try:
             return self.run("get", "--raw=/readyz", check=False, timeout=10).strip() == "ok"
         except ClusterError:
@@ -64,6 +64,7 @@ def kustomize(program: Path, folder: Path) -> str:
     process = subprocess.run([str(program), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if process.returncode != 0:
         raise ClusterError(
-            f"kubectl kustomize {folder} failed: {process.stderr.strip()}", "Use kubectl 1.28 or newer, or none at all."
+            f"kubectl kustomize {folder} failed: {process.stderr.strip()}",
+            "Use kubectl 1.28 or newer, or remove it from PATH.",
         )
     return process.stdout

@@ -1,4 +1,4 @@
-"""Container images as bytes: deterministic layers, configs and manifests in the OCI format (image-spec v1.0)."""
+"""Container images as bytes: reproducible layers, configs and manifests in the OCI format (image-spec v1.0)."""
 
 import hashlib
 import io
@@ -55,9 +55,9 @@ def _parents(entries: Sequence[Entry]) -> set[str]:
 
 
 def write_layer(entries: Sequence[Entry], target: Path) -> None:
-    """Write `entries` as an uncompressed tar: the same entries give the same bytes, whatever the clock and the user.
+    """Write `entries` as an uncompressed tar. The same entries always give the same bytes.
 
-    Missing parent folders are added with mode 0755; everything belongs to root with time 0.
+    It adds missing parent folders with mode 0755. All entries belong to root and have time 0.
     """
     everything = [*entries, *(Entry(parent) for parent in _parents(entries))]
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
@@ -80,7 +80,7 @@ def write_layer(entries: Sequence[Entry], target: Path) -> None:
 
 
 def config_json(process: Process, layers: Sequence[Blob], architecture: str) -> bytes:
-    """The image config. Layers are uncompressed, so their digests are their diff ids as well."""
+    """The image config. Layers are uncompressed, so their digests are also their diff ids."""
     config = {
         "created": "1970-01-01T00:00:00Z",
         "architecture": architecture,
@@ -114,5 +114,5 @@ def manifest_json(config: Blob, layers: Sequence[Blob]) -> bytes:
 
 
 def executable(path: str, source: bytes | Path) -> Entry:
-    """A program at `path`."""
+    """An executable file at `path`."""
     return Entry(path, source, stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)

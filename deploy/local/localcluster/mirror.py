@@ -1,8 +1,8 @@
-"""A read-only OCI registry on loopback, so that pods pull images where there is no registry.
+"""A read-only OCI registry on loopback, so that pods can pull images without a registry on the network.
 
-Run as `python3 -m localcluster.mirror` inside the cluster's network namespace. containerd is told to ask it for every registry (its
-`config_path` hosts file), so `imagePullPolicy: Always`, the default for an image without a tag, works unmodified.
-It speaks the pull half of the OCI distribution spec v1.0: GET and HEAD of /v2/, manifests and blobs.
+It runs as `python3 -m localcluster.mirror` in the cluster's network namespace. containerd uses it for every registry (hosts file in
+its `config_path`), so `imagePullPolicy: Always`, the default for an image without a tag, works unchanged. It implements the pull
+part of the OCI distribution spec v1.0: GET and HEAD of /v2/, manifests and blobs.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class Mirror(ThreadingHTTPServer):
         self.names = names
 
     def find(self, kind: str, repository: str, reference: str) -> tuple[str, Path] | None:
-        """Digest and file of what is asked for, or None."""
+        """Digest and file of a manifest or blob, or None."""
         digest: str | None = reference
         if kind == "manifests" and not reference.startswith("sha256:"):
             digest = resolve(json.loads(self.names.read_text()), repository, reference)

@@ -1,4 +1,4 @@
-"""The cluster's network and mount namespaces, and the wire to the machine. Nothing in there has a way out."""
+"""The cluster's network and mount namespaces, and the link to the machine. Processes in them cannot reach other machines."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from .errors import ClusterError
 from .paths import RUN_ROOT, ClusterPaths
 from .subnets import Addresses
 
-# Folders that containerd, its shims, CNI and kubelet use at fixed paths. Inside the cluster's mount namespace each is the
-# cluster's own, so clusters do not meet there and nothing is left on the machine.
+# Fixed paths of containerd, its shims, CNI and kubelet. Each cluster has its own copy of these folders in its mount namespace, so
+# clusters do not conflict and nothing remains on the machine.
 PRIVATE_FOLDERS = ("/run/netns", "/run/containerd", "/var/lib/kubelet", "/var/lib/cni", "/var/log/containers")
 _MADE = RUN_ROOT / "made-folders"
 
@@ -25,14 +25,14 @@ def run(*command: str, check: bool = True) -> str:
     if check and process.returncode != 0:
         raise ClusterError(
             f"`{' '.join(command)}` failed: {process.stderr.strip()}",
-            "This needs root with the right to make namespaces and mounts (CAP_SYS_ADMIN, CAP_NET_ADMIN); "
-            "inside a container, run it privileged.",
+            "This needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN to create namespaces and mounts. "
+            "In a container, run it privileged.",
         )
     return process.stdout
 
 
 def networks_in_use() -> list[str]:
-    """Every network that an address or a route of this machine covers."""
+    """All networks of this machine's addresses and routes."""
     addresses = json.loads(run("ip", "-json", "-4", "addr") or "[]")
     routes = json.loads(run("ip", "-json", "-4", "route", "show", "table", "all") or "[]")
     found = [f"{a['local']}/{a['prefixlen']}" for link in addresses for a in link.get("addr_info", []) if "local" in a]
@@ -45,18 +45,18 @@ def enter(paths: ClusterPaths) -> list[str]:
 
 
 def exists(paths: ClusterPaths) -> bool:
-    """True if both namespaces of the cluster are there and can be entered."""
+    """True if both namespaces of the cluster exist and can be entered."""
     if not (paths.netns.is_file() and paths.mntns.is_file()):
         return False
     return subprocess.run([*enter(paths), "true"], capture_output=True, check=False).returncode == 0
 
 
 def create(paths: ClusterPaths, addresses: Addresses) -> None:
-    """Make the namespaces and the wire."""
+    """Create the namespaces and the link."""
     folder = paths.namespaces
     folder.mkdir(parents=True, exist_ok=True)
     run("mount", "--bind", str(folder), str(folder))
-    # A namespace can be kept on a file only where mounts do not propagate.
+    # A namespace can be bound to a file only if mounts do not propagate.
     run("mount", "--make-private", str(folder))
     paths.netns.touch()
     paths.mntns.touch()
@@ -66,18 +66,18 @@ def create(paths: ClusterPaths, addresses: Addresses) -> None:
             with _MADE.open("a") as made:
                 made.write(f"{name}\n")
     run("unshare", f"--net={paths.netns}", "true")
-    # Shared inside, so that pods with mount propagation work; private to the outside.
+    # Shared inside, for pods with mount propagation; private to the outside.
     mounts = [f"mount -t tmpfs -o mode=755 runwright {name}" for name in PRIVATE_FOLDERS]
     script = " && ".join([*mounts, "mount --make-rshared /"])
     _keep_mount_namespace(["unshare", f"--mount={paths.mntns}", "--propagation", "private", "sh", "-c", script])
-    _wire(paths, addresses)
+    _create_link(paths, addresses)
 
 
 def _keep_mount_namespace(command: list[str]) -> None:
-    """Run the unshare command, on one processor after the other if need be.
+    """Run the unshare command, on each processor in turn until it succeeds.
 
-    Linux lets a mount namespace be kept on a file only in one with a smaller number, to rule out loops, and Linux 6.18
-    hands out numbers in batches a processor. So inside a container it depends on the processor whether it is allowed.
+    To prevent loops, Linux allows binding a mount namespace to a file only in a namespace with a smaller number. Linux 6.18
+    assigns the numbers in batches per processor, so in a container the result depends on the processor.
     """
     for processor in sorted(os.sched_getaffinity(0)):
         pinned = ["taskset", "--cpu-list", str(processor), *command]
@@ -86,7 +86,7 @@ def _keep_mount_namespace(command: list[str]) -> None:
     run(*command)
 
 
-def _wire(paths: ClusterPaths, addresses: Addresses) -> None:
+def _create_link(paths: ClusterPaths, addresses: Addresses) -> None:
     link, inside = addresses.host_link, ["nsenter", f"--net={paths.netns}", "--"]
     run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(paths.netns))
     run("ip", "addr", "add", f"{addresses.host}/30", "dev", link)
@@ -105,7 +105,7 @@ def _wire(paths: ClusterPaths, addresses: Addresses) -> None:
 
 
 def inode(paths: ClusterPaths) -> int | None:
-    """Number of the cluster's network namespace, as in /proc/PID/ns/net, or None if there is none."""
+    """Inode of the cluster's network namespace, as in /proc/PID/ns/net; None if it does not exist."""
     try:
         status = os.stat(paths.netns)
     except OSError:
@@ -121,12 +121,12 @@ def mounts_under(folders: list[Path]) -> list[str]:
 
 
 def remove(paths: ClusterPaths, slot: int | None) -> None:
-    """Remove namespaces, mounts and wire, and with the last cluster the mount points. Safe when parts are gone already."""
+    """Remove namespaces, mounts and link, and with the last cluster the mount points. Missing parts are no error."""
     for point in mounts_under([paths.run, paths.state]):
         run("umount", "--lazy", point, check=False)
     if slot is not None:
         run("ip", "link", "del", Addresses(slot).host_link, check=False)
-    # Removing a folder would unmount what another cluster's mount namespace has there.
+    # Removing a folder would unmount it in another cluster's mount namespace.
     others = [p for p in RUN_ROOT.glob("*/ns") if p != paths.namespaces]
     if not others and _MADE.exists():
         for name in _MADE.read_text().split():

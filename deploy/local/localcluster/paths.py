@@ -1,4 +1,4 @@
-"""Where everything lives: the checkout's `.cluster/`, the shared cache, and a cluster's own folders on this machine."""
+"""Paths: the checkout's `.cluster/`, the shared cache, and a cluster's folders on this machine."""
 
 import os
 import re
@@ -20,16 +20,16 @@ RUN_ROOT = Path("/run/runwright")
 def checked_name(name: str) -> str:
     """Return `name` if it can name a cluster.
 
-    It becomes part of a node name and of socket paths (108 bytes at most), hence at most 20 characters; and it names a
-    folder in `.cluster/`, beside the default cluster's own files.
+    The name is part of a node name and of socket paths (108 bytes at most), hence at most 20 characters. It is also a folder in
+    `.cluster/`, which contains the default cluster's files.
 
     Raises:
         ClusterError: if it is not a short lower-case DNS label.
     """
     if not re.fullmatch(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?", name) or name in RESERVED:
         raise ClusterError(
-            f"{name!r} cannot name a cluster.",
-            f"Use 1 to 20 lower-case letters, digits and dashes, a letter first, but not {' or '.join(RESERVED)}: --name demo.",
+            f"--name: invalid cluster name {name!r}.",
+            f"Use 1 to 20 lower-case letters, digits and dashes, starting with a letter, except {' and '.join(RESERVED)}: --name demo.",
         )
     return name
 
@@ -41,7 +41,7 @@ def cache_root() -> Path:
 
 @dataclass(frozen=True)
 class ClusterPaths:
-    """All paths of one cluster; the state of a cluster is removed whole, so nothing of it may lie elsewhere."""
+    """All paths of one cluster. `down` removes these folders, so all of its state must be in them."""
 
     name: str
     repo: Path = REPO
@@ -104,7 +104,7 @@ class ClusterPaths:
 
     @property
     def home(self) -> Path:
-        """The checkout's view of the cluster: `.cluster/` for the default name, `.cluster/NAME/` for others."""
+        """The cluster's folder in the checkout: `.cluster/` for the default name, `.cluster/NAME/` for others."""
         base = self.repo / ".cluster"
         return base if self.name == DEFAULT_NAME else base / self.name
 

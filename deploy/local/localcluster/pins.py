@@ -1,4 +1,4 @@
-"""The programs built from Go modules: which, from which pin folder, how, and the hash that keys their cache."""
+"""The programs built from Go modules: packages, pin folders, build flags, and the hash that is the key of the cache."""
 
 import hashlib
 import re
@@ -19,8 +19,8 @@ class Family:
     """Programs that share one go.mod under deploy/local/pins/NAME.
 
     `packages` maps each program to its main package. `vendored` families are built from a vendor folder, in which the
-    symlinks of `links` (path in the vendor folder -> target) are put back and the empty files of `blanks` created,
-    because a module zip can hold neither. `seconds` is the measured cold build on 2 cores.
+    symlinks of `links` (path in the vendor folder -> target) are restored and the empty files of `blanks` are created,
+    because a module zip contains neither. `seconds` is the duration of a cold build on 2 cores.
     """
 
     name: str
@@ -49,7 +49,7 @@ ARGO = Family(
     "argo",
     {name: f"{ARGO_MODULE}/cmd/{name}" for name in ("workflow-controller", "argoexec", "argo")},
     ldflags=_ARGO_FLAGS,
-    # executor/osspecific/signal_linux.go is a symlink in Argo's repository; the CLI embeds a web page built elsewhere.
+    # executor/osspecific/signal_linux.go is a symlink in Argo's repository. The CLI embeds a web page that the module lacks.
     links={f"{ARGO_MODULE}/workflow/executor/osspecific/signal_linux.go": "signal_darwin.go"},
     blanks=(f"{ARGO_MODULE}/ui/dist/app/index.html",),
     seconds=185,
@@ -58,19 +58,19 @@ VERSITYGW = Family("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/
 COREDNS = Family("coredns", {"coredns": "github.com/coredns/coredns"}, seconds=90, optional=True)
 KIND = Family("kind", {"kind": "sigs.k8s.io/kind"}, seconds=20)
 HELM = Family("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}, seconds=65)  # for the chart's tests
-# What Argo CD syncs with, as a program of its own, for the tests of deploy/argocd.
+# Argo CD's sync engine as a program, for the tests of deploy/argocd.
 GITOPS = Family("gitops", {"agent": "github.com/argoproj/argo-cd/gitops-engine/agent"}, seconds=95)
 
 COMPONENT_FAMILIES = (ETCD, KUBERNETES, ARGO, VERSITYGW, COREDNS)
 
 
 def pin_folder(family: Family) -> str:
-    """Name of the folder under deploy/local/pins; kubectl comes from the same module as the other Kubernetes programs."""
+    """Name of the folder under deploy/local/pins. kubectl is in the module of the other Kubernetes programs."""
     return "kubernetes" if family is KUBECTL else family.name
 
 
 def family_hash(family: Family, go_mod: bytes, go_sum: bytes) -> str:
-    """Key of the family's binaries in the cache: changes when a pin, a checksum or the way of building changes."""
+    """Cache key of the family's binaries. Changes with the pins, checksums and build flags."""
     digest = hashlib.sha256()
     recipe = repr((sorted(family.packages.items()), family.ldflags, sorted(family.links.items()), family.blanks))
     for part in (go_mod, go_sum, recipe.encode()):
@@ -85,7 +85,7 @@ def read_hash(family: Family, pins: Path) -> str:
 
 
 def required_go(go_mod: str) -> tuple[int, int, int]:
-    """The Go version a go.mod asks for by its `go` line."""
+    """The Go version in the `go` line of a go.mod."""
     match = re.search(r"^go (\d+)\.(\d+)(?:\.(\d+))?", go_mod, re.MULTILINE)
     if match is None:
         return (1, 21, 0)

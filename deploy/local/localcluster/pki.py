@@ -1,4 +1,4 @@
-"""The cluster's certificates and keys, made with openssl: one authority, one certificate a component."""
+"""The cluster's certificates and keys, created with openssl: one CA, one certificate per component."""
 
 import subprocess
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DAYS = "3650"
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a certificate stands for. `groups` become Kubernetes groups (RBAC reads the subject's O)."""
+    """Subject of a certificate. `groups` are Kubernetes groups (RBAC reads the subject's O)."""
 
     file: str
     user: str
@@ -63,7 +63,7 @@ def extensions(identity: Identity) -> str:
 
 
 def create(folder: Path, wanted: list[Identity]) -> None:
-    """Make the authority (`ca`), the service account key (`sa`) and every certificate of `wanted`, under `folder`."""
+    """Create the CA (`ca`), the service account key (`sa`) and the certificates of `wanted` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     ca_key, ca = folder / "ca.key", folder / "ca.crt"

@@ -1,4 +1,4 @@
-"""Starts the cluster's processes so that they outlive this command, and finds and ends them again."""
+"""Starts the cluster's processes in the background, finds them again and ends them."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ MARKER = "RUNWRIGHT_CLUSTER"
 
 @dataclass(frozen=True)
 class Component:
-    """A process of the cluster that is not a pod."""
+    """A process of the cluster outside pods."""
 
     name: str
     argv: tuple[str, ...]
@@ -26,7 +26,7 @@ class Component:
 
 
 def started_at(stat_text: str) -> str | None:
-    """Start time in clock ticks from /proc/PID/stat, or None for a zombie; tells a process from a later one of the id."""
+    """Start time in clock ticks from /proc/PID/stat; None for a zombie. Distinguishes processes with the same pid."""
     fields = stat_text.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else fields[19]
 
@@ -48,12 +48,12 @@ def running(paths: ClusterPaths, name: str) -> int | None:
 
 
 def log_file(paths: ClusterPaths, name: str) -> Path:
-    """Where a component writes what it has to say."""
+    """Log file of a component."""
     return paths.logs / f"{name}.log"
 
 
 def start(paths: ClusterPaths, component: Component) -> int:
-    """Start a component in the cluster's namespaces and groups, in a session of its own; returns its process id."""
+    """Start a component in the cluster's namespaces and cgroups, in a new session; returns its process id."""
     paths.pids.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
     joins = "; ".join(f"echo $$ > {shlex.quote(str(f))}" for f in cgroups.join_files(paths.name))
@@ -91,7 +91,7 @@ def stop(paths: ClusterPaths, name: str, grace: float = 3.0) -> bool:
 
 
 def find_all(paths: ClusterPaths) -> set[int]:
-    """Every process of the cluster: by its groups, its network namespace and the mark in its environment."""
+    """All processes of the cluster: by cgroup, network namespace and environment variable."""
     found = cgroups.processes(paths.name)
     namespace, mark = network.inode(paths), f"{MARKER}={paths.name}".encode()
     for entry in Path("/proc").iterdir():
@@ -107,10 +107,10 @@ def find_all(paths: ClusterPaths) -> set[int]:
 
 
 def end_all(paths: ClusterPaths, timeout: float = 20.0) -> int:
-    """Kill every process of the cluster, also those started meanwhile; returns how many there were.
+    """Kill all processes of the cluster, including new ones; returns their number.
 
     Raises:
-        ClusterError: if the kernel still holds one after `timeout` seconds.
+        ClusterError: if a process still exists after `timeout` seconds.
     """
     seen: set[int] = set()
     deadline = time.monotonic() + timeout
@@ -123,8 +123,8 @@ def end_all(paths: ClusterPaths, timeout: float = 20.0) -> int:
         seen |= pids
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"Processes {sorted(pids)} do not end although they were killed.",
-                "They wait for the kernel (state D in ps); wait a little and run the same command again.",
+                f"Processes {sorted(pids)} did not end within {timeout:.0f} s after SIGKILL.",
+                "They wait for the kernel (state D in ps). Run the same command again later.",
             )
         time.sleep(0.05)
     return len(seen)

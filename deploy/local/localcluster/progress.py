@@ -1,4 +1,4 @@
-"""Steps on the terminal: what is being done, how far it is, how long it took."""
+"""Progress on the terminal: the current step, its elapsed time and its duration."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 def say(text: str) -> None:
-    """Print one line at once, also into a pipe; when its reader has left (`… | head`), the work goes on unheard."""
+    """Print one line and flush. If the reader of a pipe has ended (`… | head`), discard this and later output."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 
 def seconds(value: float) -> str:
-    """`value` seconds as a person reads it: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """A readable duration: `0.4 s`, `12 s`, `3 min 05 s`."""
     if value < 10:
         return f"{value:.1f} s"
     if value < 120:
@@ -25,42 +25,42 @@ def seconds(value: float) -> str:
     return f"{int(value) // 60} min {int(value) % 60:02d} s"
 
 
-def still_line(what: str, elapsed: float, estimate: float | None) -> str:
-    """The line that shows a long step is alive, and how far it may be."""
+def progress_line(title: str, elapsed: float, estimate: float | None) -> str:
+    """The line for a step in progress: elapsed time and estimate."""
     if estimate is None:
-        return f"      … {what}: {seconds(elapsed)} so far"
+        return f"      … {title}: {seconds(elapsed)} so far"
     if elapsed > estimate:
-        return f"      … {what}: {seconds(elapsed)} so far, longer than the usual {seconds(estimate)}"
-    return f"      … {what}: {seconds(elapsed)} of about {seconds(estimate)}"
+        return f"      … {title}: {seconds(elapsed)} so far, longer than the usual {seconds(estimate)}"
+    return f"      … {title}: {seconds(elapsed)} of about {seconds(estimate)}"
 
 
 @contextmanager
-def step(what: str, estimate: float | None = None, every: float = 15.0) -> Iterator[None]:
-    """Show `what` when it starts and when it ends, and every `every` seconds in between.
+def step(title: str, estimate: float | None = None, every: float = 15.0) -> Iterator[None]:
+    """Print the title when the step starts and ends, and a progress line every `every` seconds.
 
-    `estimate` is in seconds, from measured runs; it is shown, never enforced.
+    `estimate` is the usual duration in seconds. It is shown, not enforced.
     """
-    say(f"  → {what}" + (f" (about {seconds(estimate)})" if estimate and estimate >= every else ""))
+    say(f"  → {title}" + (f" (about {seconds(estimate)})" if estimate and estimate >= every else ""))
     start = time.monotonic()
     done = threading.Event()
 
     def tick() -> None:
         while not done.wait(every):
-            say(still_line(what, time.monotonic() - start, estimate))
+            say(progress_line(title, time.monotonic() - start, estimate))
 
     ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
     try:
         yield
     except BaseException:
-        say(f"  ✗ {what} failed after {seconds(time.monotonic() - start)}")
+        say(f"  ✗ {title} failed after {seconds(time.monotonic() - start)}")
         raise
     finally:
         done.set()
         ticker.join()
-    say(f"  ✓ {what}: {seconds(time.monotonic() - start)}")
+    say(f"  ✓ {title}: {seconds(time.monotonic() - start)}")
 
 
 def warn(text: str) -> None:
-    """Something the user should know that does not stop the work."""
+    """Print a warning."""
     print(f"  ! {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""When a cluster is ready: decided from what the API server lists, and from what DNS and S3 answer themselves."""
+"""Readiness of a cluster: from objects in the API server, and from replies of DNS and S3."""
 
 import http.client
 import secrets
@@ -11,7 +11,7 @@ from .addons import ARGO_NAMESPACE, CONTROLLER_DEPLOYMENT
 
 
 def unready(listing: Mapping[str, Any], deployments: set[tuple[str, str]], with_node: bool = True) -> list[str]:
-    """What of node and `deployments` (namespace, name) is not ready in a `kubectl get nodes,deployments` listing."""
+    """Parts that are not ready in a `kubectl get nodes,deployments` listing: the node and `deployments` (namespace, name)."""
     waiting: list[str] = []
     nodes = [item for item in listing["items"] if item["kind"] == "Node"]
     if with_node and not any(_condition(node, "Ready") for node in nodes):
@@ -37,7 +37,7 @@ def _condition(item: Mapping[str, Any], kind: str) -> bool:
 
 
 def is_available(deployment: Mapping[str, Any]) -> bool:
-    """True if as many pods of the newest template are ready as are wanted."""
+    """True if all wanted pods of the newest template are ready."""
     status, meta = deployment.get("status", {}), deployment["metadata"]
     current = status.get("observedGeneration", 0) >= meta.get("generation", 0)
     wanted = deployment["spec"].get("replicas", 1)
@@ -57,7 +57,7 @@ def dns_question(name: str, identity: int) -> bytes:
 
 
 def dns_answers(server: str, name: str, timeout: float = 1.0) -> bool:
-    """True if the DNS server at `server` knows an address of `name`."""
+    """True if the DNS server returns an address for `name`."""
     identity = secrets.randbelow(1 << 16)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(timeout)
@@ -73,7 +73,7 @@ def dns_answers(server: str, name: str, timeout: float = 1.0) -> bool:
 
 
 def http_ok(host: str, port: int, path: str, timeout: float = 1.0) -> bool:
-    """True if a GET of the path is answered with status 200."""
+    """True if a GET request returns status 200."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""What a started cluster writes down about itself, and the decision what an `up` has to do about it."""
+"""The record of a started cluster, and the decision what `up` does with it."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from .paths import STATE_ROOT, ClusterPaths
 class Record:
     """cluster.json.
 
-    `families` maps program families to the pin hashes they were started from, `complete` is set when the cluster was
-    Ready once, and `installed` is the fingerprint of the manifests that were applied last.
+    `families` maps program families to the pin hashes of the running builds. `complete` is true once the cluster was Ready.
+    `installed` is the fingerprint of the last applied manifests.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Record:
 
 
 def fingerprint(manifests: str) -> str:
-    """What tells manifests from changed ones."""
+    """A short hash of the manifests."""
     return hashlib.sha256(manifests.encode()).hexdigest()[:16]
 
 
@@ -38,20 +38,20 @@ class Action(Enum):
 
 
 def decide(record: Record | None, namespaces_exist: bool, leftovers: bool) -> tuple[Action, str]:
-    """What to do, and why: create where nothing is, heal a cluster that was Ready once, clean and recreate the rest."""
+    """What to do, and why: create a new cluster, heal one that was Ready once, clean up and recreate any other."""
     if record is None and not leftovers:
-        return Action.CREATE, "nothing of it exists"
+        return Action.CREATE, "it does not exist"
     if record is None:
         return Action.RECREATE, "a start was interrupted before it wrote its record"
     if not record.complete:
-        return Action.RECREATE, "an earlier start did not come to its end"
+        return Action.RECREATE, "an earlier start did not complete"
     if not namespaces_exist:
-        return Action.RECREATE, "its namespaces are gone (the machine was restarted)"
+        return Action.RECREATE, "its namespaces do not exist (the machine was restarted)"
     return Action.HEAL, "it was started before"
 
 
 def read(paths: ClusterPaths) -> Record | None:
-    """The record of a cluster, or None if there is none that can be read."""
+    """The record of a cluster, or None if it cannot be read."""
     try:
         return Record(**json.loads(paths.record.read_text()))
     except (OSError, ValueError, TypeError):
@@ -59,7 +59,7 @@ def read(paths: ClusterPaths) -> Record | None:
 
 
 def write(paths: ClusterPaths, record: Record) -> None:
-    """Write the record, whole or not at all."""
+    """Replace the record atomically."""
     scratch = paths.record.with_suffix(".tmp")
     scratch.write_text(json.dumps(asdict(record), indent=2))
     scratch.replace(paths.record)

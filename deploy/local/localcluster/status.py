@@ -1,4 +1,4 @@
-"""What is up: the text of `cluster.py status`."""
+"""The output of `cluster.py status`."""
 
 from . import addons, components, components_cluster, network, processes, record
 from .errors import ClusterError
@@ -8,11 +8,11 @@ from .progress import say
 
 
 def show_components(paths: ClusterPaths) -> bool:
-    """Print the state of a cluster of real components; True if all of it is up."""
+    """Print the state of a cluster of real components; True if it is ready."""
     known = record.read(paths)
     if known is None:
         leftovers = processes.find_all(paths) or paths.run.exists() or paths.state.exists()
-        hint = ", but parts of it are left; `down` cleans them" if leftovers else ""
+        hint = ", but parts of it remain; `down` removes them" if leftovers else ""
         say(f"cluster {paths.name}: not running{hint}")
         return False
     plan = components_cluster.plan_of(paths, known.slot)
@@ -24,26 +24,26 @@ def show_components(paths: ClusterPaths) -> bool:
         except ClusterError as error:
             waiting.append(error.problem)
     if not network.exists(paths):
-        waiting.append("its network or mount namespace is gone")
+        waiting.append("its network or mount namespace does not exist")
     say(f"cluster {paths.name}: {'Ready' if not waiting else 'NOT ready'} (real components, node {plan.node})")
     for reason in waiting:
         say(f"  ! {reason}")
     for name, pid in pids.items():
         say(f"  {name:<19} {'pid ' + str(pid) if pid else 'stopped':<12} {processes.log_file(paths, name)}")
     where = plan.addresses
-    say(f"  {'addresses':<19} services {where.services}, pods {where.pods}; this machine reaches both")
+    say(f"  {'addresses':<19} services {where.services}, pods {where.pods}; reachable from this machine")
     s3 = f"http://{where.s3_service}:{addons.S3_PORT} bucket {addons.S3_BUCKET}, Secret {addons.S3_SECRET_NAME}"
     say(f"  {'S3':<19} {s3}")
     say(f"  {'audit log':<19} {paths.audit_log}")
     say(f"  {'programs':<19} {paths.bin}")
     say(f"  {'kubeconfig':<19} {paths.kubeconfig}")
     if waiting:
-        say("  next: `cluster.py up` starts what is missing")
+        say("  next: `cluster.py up` starts the missing parts")
     return not waiting
 
 
 def show_remote(paths: ClusterPaths, kind: str) -> bool:
-    """Print the state of a kind cluster or of one the user named; True if Argo and S3 are up in it."""
+    """Print the state of a kind cluster or a named one; True if its API server answers."""
     if not paths.kubeconfig.exists():
         say(f"cluster {paths.name}: not running")
         return False
@@ -57,7 +57,7 @@ def show_remote(paths: ClusterPaths, kind: str) -> bool:
 
 
 def how_to_use(paths: ClusterPaths) -> str:
-    """The lines that `up` ends with."""
+    """The last lines of `up`: how to use the cluster."""
     lines = [
         f"  export KUBECONFIG={paths.kubeconfig}",
         f"  export PATH={paths.bin}:$PATH    # argo, kubectl",

@@ -14,7 +14,7 @@ from .paths import STATE_ROOT, cache_root
 
 
 def blobs_folder() -> Path:
-    """Folder of the blobs, one file each, named by its sha256."""
+    """Folder of the blobs. Each is a file named by its sha256."""
     folder = cache_root() / "images" / "blobs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -50,13 +50,13 @@ def put_file(source: Path) -> Blob:
 
 
 def put_image(layers: Sequence[Blob], process: Process) -> Blob:
-    """Store config and manifest of an image made of `layers`; the manifest's descriptor names the image."""
+    """Store config and manifest of an image with `layers`; returns the manifest's descriptor."""
     config = put_bytes(config_json(process, layers, architecture()))
     return put_bytes(manifest_json(config, layers))
 
 
 def architecture() -> str:
-    """This machine's architecture in Go's and OCI's words."""
+    """This machine's architecture as Go and OCI name it."""
     machine = os.uname().machine
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
@@ -67,7 +67,7 @@ def read_json(digest: str) -> dict[str, Any]:
 
 
 def has_image(digest: str) -> bool:
-    """True if the manifest `digest` and everything it names are stored."""
+    """True if the manifest `digest`, its config and its layers are stored."""
     if not blob_path(digest).exists():
         return False
     return all(blob_path(d).exists() for d in referenced(digest))
@@ -83,7 +83,7 @@ def referenced(digest: str) -> Iterator[str]:
 
 
 def prune() -> int:
-    """Remove blobs that no cached image record and no cluster on this machine names; returns how many."""
+    """Remove blobs that no cached image record and no cluster on this machine uses; returns their number."""
     live: set[str] = set()
     records = [*(cache_root() / "images").glob("*.json"), *STATE_ROOT.glob("*/images.json")]
     for record in records:

@@ -1,4 +1,4 @@
-"""Which addresses a cluster gets: one /16 a cluster, free of every route and address of the machine."""
+"""Addresses of clusters: one /16 per cluster, disjoint from all routes and addresses of the machine."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ FIRST, LAST = 200, 249
 class Addresses:
     """The addresses of one cluster, all inside 10.SLOT.0.0/16.
 
-    Services take the first /20, pods 10.SLOT.64.0/18, and the wire between machine and cluster the last /30.
+    Services use the first /20, pods 10.SLOT.64.0/18, and the link between machine and cluster the last /30.
     """
 
     slot: int
@@ -52,7 +52,7 @@ class Addresses:
 
     @property
     def host_link(self) -> str:
-        """Name of the machine's end of the wire (15 characters at most, a limit of Linux)."""
+        """Name of the machine's end of the link (15 characters at most, a limit of Linux)."""
         return f"runwright{self.slot}"
 
 
@@ -70,9 +70,9 @@ def overlaps(network: str, taken: Iterable[str]) -> str | None:
 
 
 def allocate(name: str, taken: Iterable[str], slots_in_use: Iterable[int]) -> Addresses:
-    """Addresses for cluster `name`, clear of the networks `taken` and of other clusters' slots.
+    """Addresses for cluster `name`, disjoint from the networks `taken` and from other clusters' slots.
 
-    The search starts at a slot made from the name, so that a cluster tends to get the same addresses every time.
+    The search starts at a slot derived from the name, so that a cluster usually gets the same addresses.
 
     Raises:
         ClusterError: if no slot is free.
@@ -85,6 +85,6 @@ def allocate(name: str, taken: Iterable[str], slots_in_use: Iterable[int]) -> Ad
         if addresses.slot not in used and overlaps(addresses.whole, taken) is None:
             return addresses
     raise ClusterError(
-        f"No free subnet: every one of 10.{FIRST}.0.0/16 to 10.{LAST}.0.0/16 overlaps a route or address in use.",
-        "Look at `ip route` and free one of them, or stop another cluster (cluster.py down --name OTHER).",
+        f"No free subnet: all of 10.{FIRST}.0.0/16 to 10.{LAST}.0.0/16 overlap a route or address in use.",
+        "Free one of them (see `ip route`), or stop another cluster (cluster.py down --name OTHER).",
     )
