@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from yarl import URL
 
 from runwright.kube.fence import Fence
 from runwright.kube.login import Login
@@ -35,10 +37,21 @@ def open_session(login: Login, user_agent: str, fence: Fence | None = None) -> a
     return aiohttp.ClientSession(
         connector=connector,
         headers={"User-Agent": user_agent},
-        trust_env=True,
         read_bufsize=LINE_BYTES,
         trace_configs=[fencing(fence)] if fence is not None else None,
     )
+
+
+def proxy_of(login: Login) -> str:
+    """The proxy to the API server: the kubeconfig's, else that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY; empty for none.
+
+    Found once: aiohttp's `trust_env` asks the environment, and ~/.netrc, in two threads for each request.
+    """
+    if login.proxy:
+        return login.proxy
+    server = URL(login.server)
+    proxy = getproxies().get(server.scheme, "")
+    return "" if proxy and proxy_bypass(f"{server.host}:{server.port}") else proxy
 
 
 def brief_socket(address: tuple[Any, ...]) -> socket.socket:
