@@ -14,12 +14,11 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from runwright.kubectl.show import live_lines
-from runwright.kubectl.tree import tree_of_workflow
+from runwright.kubectl.tree import run_tree, tree_of_workflow
 
 PICTURE = Path(__file__).with_name("live-tree.svg")
 COMMAND = "kubectl runwright get churn-0412 -w"
-WIDTH, HEIGHT = 72, 40
+WIDTH = 72
 START = datetime(2026, 4, 12, 2, 0, tzinfo=UTC)
 NOW = START + timedelta(seconds=171)
 
@@ -37,7 +36,6 @@ THEME = TerminalTheme(
         (208, 212, 220),
     ],
 )
-COLORS = {"Succeeded": "green", "Running": "yellow", "Pending": "blue", "Failed": "red"}
 
 FORMAT = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="A run as a live tree">
 <style>
@@ -65,18 +63,9 @@ def picture() -> str:
     """The picture as SVG."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.assemble(("$ ", "bold green"), (COMMAND, "bold")))
-    for line in live_lines(run(), tree_of_workflow(workflow()), NOW, (WIDTH, HEIGHT)):
-        console.print(colored(line), no_wrap=True)
+    console.print(run_tree(run(), tree_of_workflow(workflow()), NOW))
     svg = console.export_svg(title="kubectl runwright", theme=THEME, code_format=FORMAT, unique_id="live-tree")
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
-
-
-def colored(line: str) -> Text:
-    """A line with its phase in color."""
-    text = Text(line)
-    for phase, color in COLORS.items():
-        text.highlight_words([phase], color)
-    return text
 
 
 # --------------------------------------------------------------------------------------------------------- the example

@@ -20,9 +20,9 @@ from runwright.core.workflow.kube_yaml import UnreadableTextError, load_yaml
 from runwright.core.workflow.manifest import read_manifest
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, spec_of
+from runwright.kubectl.live import watch_run
 from runwright.kubectl.output import printed_object, reference, say
 from runwright.kubectl.session import CommandError, Exit, Session, Target, session
-from runwright.kubectl.show import watch_run
 from runwright.kubectl.waiting import END, code_of, outcome, until
 
 TEMPLATES = {

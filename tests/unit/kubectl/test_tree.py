@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from runwright.api.pipelinerun import NodeStatus
 from runwright.kubectl.tables import columns
-from runwright.kubectl.tree import HIDDEN, changes, lines_of, rows_of, tree_of_status, tree_of_workflow
+from runwright.kubectl.tree import (
+    HIDDEN,
+    changed_lines,
+    lines_of,
+    node_rows,
+    run_tree,
+    tree_of_status,
+    tree_of_workflow,
+)
 
 NOW = datetime(2026, 11, 26, 12, 0, 30, tzinfo=UTC)
 NOON = "2026-11-26T12:00:00Z"
@@ -54,7 +65,7 @@ def test_a_tree():
         "│  └─ page",
         "└─ onExit",
     ]
-    rows = rows_of(lines_of(tree_of_workflow(body), 4)[0], NOW, wide=False)
+    rows = node_rows(lines_of(tree_of_workflow(body), 4)[0], NOW, wide=False)
     assert columns(rows) == [
         "NODE           PHASE       DURATION   MESSAGE",
         "train          Running     30s",
@@ -80,10 +91,10 @@ def test_the_nodes_of_a_status_stand_under_its_first():
 def test_only_changes_are_told():
     tree = tree_of_workflow(workflow(node("train", "DAG", "Running"), node("train.fit", phase="Pending")))
     seen: dict[str, str] = {}
-    assert [line.node.name for line in changes(seen, lines_of(tree, 9)[0])] == ["train", "fit"]
-    assert changes(seen, lines_of(tree, 9)[0]) == []
+    assert [line.node.name for line in changed_lines(seen, lines_of(tree, 9)[0])] == ["train", "fit"]
+    assert changed_lines(seen, lines_of(tree, 9)[0]) == []
     tree = tree_of_workflow(workflow(node("train", "DAG", "Running"), node("train.fit", phase="Running")))
-    assert [line.node.name for line in changes(seen, lines_of(tree, 9)[0])] == ["fit"]
+    assert [line.node.name for line in changed_lines(seen, lines_of(tree, 9)[0])] == ["fit"]
 
 
 NAMES = st.lists(st.sampled_from([".a", ".b", "(0)", "(1)", "[0]", "[1]", ".onExit", ".hooks.x"]), max_size=5)
@@ -104,3 +115,44 @@ def test_whatever_argo_records_each_node_is_shown_once_or_counted(nodes: list[tu
     assert len(ids) == len(set(ids)) <= limit
     assert len(ids) + left == sum(type not in HIDDEN for _, type in nodes)
     assert all(line.node.type not in HIDDEN for line in lines)
+
+
+# ------------------------------------------------------------------------------------------------------- on a terminal
+RUN = {
+    "metadata": {"name": "train", "namespace": "team"},
+    "status": {"phase": "Running", "startedAt": NOON, "message": "step\x1b[2J\nfit runs"},
+}
+NODES = workflow(node("train", "DAG", "Running"), *(node(f"train.step-{at}", message="m" * 99) for at in range(9)))
+
+
+def drawn(width: int = 80, **options: Any) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(run_tree(RUN, tree_of_workflow(NODES), NOW, **options))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_a_drawn_run_has_its_summary_and_all_nodes():
+    lines = drawn(200)
+    assert lines[:4] == [
+        "Name:        train",
+        "Namespace:   team",
+        "Phase:       Running",
+        "Message:     step [2J fit runs",
+    ]
+    assert lines[lines.index("") + 1].split() == ["NODE", "PHASE", "DURATION", "MESSAGE"]
+    assert sum("step-" in line for line in lines) == 9
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 12), (40, 13), (60, 1)])
+def test_a_drawn_run_fits_the_terminal_and_counts_the_other_nodes(width: int, height: int):
+    lines = drawn(width, height=height)
+    assert all(len(line) <= width for line in lines)
+    assert len(lines) <= max(height, 10)
+    shown = sum(line.startswith(("train", "├─", "└─")) for line in lines)
+    assert lines[-1] == f"… and {10 - shown} more nodes"[:width]
+
+
+def test_a_drawn_run_without_nodes_says_so():
+    console = Console(file=io.StringIO(), record=True)
+    console.print(run_tree(RUN, tree_of_status("train", (), 0), NOW, height=20))
+    assert console.export_text().splitlines()[-1] == "No nodes yet."
