@@ -29,7 +29,7 @@ import aiohttp
 from bench.__main__ import machine
 from bench.cluster import kubeconfig, session_for
 from bench.progress import show_progress
-from runwright.service.manifests import ref_of
+from runwright.service.manifests import ref_by_digest
 from tests.e2e.manifests import one_step, workflow
 from tests.e2e.process_usage import read_process
 from tests.e2e.processes import Serve
@@ -50,7 +50,7 @@ EPOCH = 1_700_000_000
 def run_body(number: int) -> dict[str, Any]:
     """A run as the service creates it, about 2 KB with its status."""
     namespace = f"bench-{number % NAMESPACES}"
-    ref = ref_of(namespace, MANIFEST)
+    ref = ref_by_digest(namespace, MANIFEST)
     source = {"configMapKeyRef": {"name": ref.name, "key": ref.key}, "digest": ref.digest}
     return {
         "apiVersion": "runwright.dev/v1alpha1",
@@ -116,7 +116,7 @@ async def prepare(session: aiohttp.ClientSession) -> str:
     """Create the namespaces with the manifest; gives the token of a service account with cluster-admin."""
     for number in range(NAMESPACES):
         name = f"bench-{number}"
-        ref = ref_of(name, MANIFEST)
+        ref = ref_by_digest(name, MANIFEST)
         await send(session, "POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         config_map = {"metadata": {"name": ref.name}, "data": {ref.key: MANIFEST}, "immutable": True}
         await send(session, "POST", f"/api/v1/namespaces/{name}/configmaps", config_map)

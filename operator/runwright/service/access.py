@@ -17,18 +17,18 @@ from runwright.service.errors import Code, ServiceError, unavailable
 
 logger = logging.getLogger(__name__)
 
-GOOD_SECONDS = 10.0
+POSITIVE_TTL = 10.0
 """How long a token or a right is taken for good: so long it still works once it was taken away."""
 
-BAD_SECONDS = 2.0
+NEGATIVE_TTL = 2.0
 """How long a refusal holds: so long one waits after a right was given."""
 
-MAX_REMEMBERED = 10_000
+MAX_CACHED = 10_000
 MAX_TOKEN = 16_384
 """Characters of a token."""
 
 ANONYMOUS_GROUP = "system:unauthenticated"
-TOLD_SECONDS = 600.0
+WARNING_SECONDS = 600.0
 """How often the log says again that requests without a token are let in."""
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class ReviewsPort(Protocol):
         ...
 
 
-class Remembered(Generic[T]):
+class AnswerCache(Generic[T]):
     """Answers that hold for some seconds; whoever asks while one is under way gets that one."""
 
     def __init__(self, seconds: Callable[[T], float], clock: Callable[[], float]) -> None:
@@ -70,7 +70,7 @@ class Remembered(Generic[T]):
         answer = await ask()
         self._held[key] = self._clock() + self._seconds(answer), answer
         self._held.move_to_end(key)
-        if len(self._held) > MAX_REMEMBERED:
+        if len(self._held) > MAX_CACHED:
             self._held.popitem(last=False)
         return answer
 
@@ -90,9 +90,9 @@ class KubernetesAccess:
         self._audiences = tuple(audiences)
         self._anonymous_user = anonymous_user
         self._clock = clock
-        self._told = -TOLD_SECONDS
-        self._callers = Remembered[Caller | None](lambda caller: GOOD_SECONDS if caller else BAD_SECONDS, clock)
-        self._rights = Remembered[bool](lambda allowed: GOOD_SECONDS if allowed else BAD_SECONDS, clock)
+        self._told = -WARNING_SECONDS
+        self._callers = AnswerCache[Caller | None](lambda caller: POSITIVE_TTL if caller else NEGATIVE_TTL, clock)
+        self._rights = AnswerCache[bool](lambda allowed: POSITIVE_TTL if allowed else NEGATIVE_TTL, clock)
 
     async def identify(self, authorization: str) -> Caller:
         """Who sends this `authorization` header. Raises ServiceError (UNAUTHENTICATED, UNAVAILABLE)."""
@@ -110,13 +110,13 @@ class KubernetesAccess:
 
     def warn(self) -> None:
         """Say loudly, now and then, that somebody may come in without a token."""
-        if self._anonymous_user and self._clock() - self._told >= TOLD_SECONDS:
+        if self._anonymous_user and self._clock() - self._told >= WARNING_SECONDS:
             self._told = self._clock()
             logger.warning("requests WITHOUT A TOKEN are let in as user %s (--anonymous-user)", self._anonymous_user)
 
     async def _review(self, token: str) -> Caller | None:
         async def ask() -> Caller | None:
-            return caller_of(await self._reviews.token(token, self._audiences), self._audiences)
+            return reviewed_caller(await self._reviews.token(token, self._audiences), self._audiences)
 
         try:
             # The token itself is kept nowhere.
@@ -133,10 +133,10 @@ class KubernetesAccess:
         except ApiError as error:
             raise unavailable(f"the right to do that cannot be checked now: {error.reason}") from error
         if not allowed:
-            raise ServiceError(Code.PERMISSION_DENIED, denied(caller, access))
+            raise ServiceError(Code.PERMISSION_DENIED, denial_message(caller, access))
 
 
-def caller_of(status: Json, audiences: Sequence[str] = ()) -> Caller | None:
+def reviewed_caller(status: Json, audiences: Sequence[str] = ()) -> Caller | None:
     """Who a TokenReview names; None for a token that is not good, or is for none of these audiences.
 
     A reviewer that knows no audiences names none in its status, and has looked at its own only (Kubernetes, TokenReview).
@@ -176,7 +176,7 @@ def review_spec(caller: Caller, access: Access) -> dict[str, Any]:
     }
 
 
-def denied(caller: Caller, access: Access) -> str:
+def denial_message(caller: Caller, access: Access) -> str:
     """What right is missing, in the words of Kubernetes."""
     resource = "/".join(part for part in (access.resource, access.subresource) if part)
     where = f'in the namespace "{access.namespace}"' if access.namespace else "at the cluster scope"

@@ -67,7 +67,7 @@ def reply_class(method: MethodDescriptor) -> type[Message]:
     return GetMessageClass(method.output_type)
 
 
-def services() -> Iterator[ServiceDescriptor]:
+def contract_services() -> Iterator[ServiceDescriptor]:
     """The services of the contract."""
     for file in FILES:
         yield from cast("dict[str, ServiceDescriptor]", file.services_by_name).values()
@@ -76,17 +76,17 @@ def services() -> Iterator[ServiceDescriptor]:
 @cache
 def bindings() -> tuple[Binding, ...]:
     """All RPCs; those whose path ends in `:verb` come before those that would take it for a part of an id."""
-    found = [binding(method) for service in services() for method in service.methods]
+    found = [read_binding(method) for service in contract_services() for method in service.methods]
     return tuple(sorted(found, key=lambda one: not one.has_verb))
 
 
-def bindings_of(raw_path: str) -> list[Binding]:
+def match_path(raw_path: str) -> list[Binding]:
     """The RPCs of a path, whatever the method of the request; one that ends in `:verb` is that verb's, and no id."""
     found = [one for one in bindings() if one.pattern.fullmatch(raw_path)]
     return [one for one in found if one.has_verb] if found and found[0].has_verb else found
 
 
-def binding(method: MethodDescriptor) -> Binding:
+def read_binding(method: MethodDescriptor) -> Binding:
     """The HTTP form of an RPC."""
     rule = cast(Any, method.GetOptions()).Extensions[cast(Any, annotations_pb2).http]
     verb = str(rule.WhichOneof("pattern"))

@@ -22,9 +22,9 @@ from runwright.kube.objects import spec_of
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import Relationship, ResourceReference, ResourceType
 from runwright.service.contract.run_pb2 import Run
-from runwright.service.errors import ServiceError, invalid, not_found
-from runwright.service.manifests import KEY, MANIFEST_LABEL, label_of, ref_of
-from runwright.service.present import written
+from runwright.service.errors import ServiceError, invalid_argument, not_found
+from runwright.service.manifests import KEY, MANIFEST_LABEL, digest_label, ref_by_digest
+from runwright.service.present import protobuf_text
 
 CREATED_BY = f"{GROUP}/created-by"
 """On a run that the service made: who asked for it."""
@@ -44,7 +44,7 @@ UNSUPPORTED = (ResourceType.UNKNOWN_RESOURCE_TYPE, ResourceType.PIPELINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunRequest:
     """A request that is well formed."""
 
     run: Run
@@ -57,7 +57,7 @@ class Asked:
     """Of the whole request."""
 
 
-def read_request(run: Run) -> Asked:
+def check_create_request(run: Run) -> RunRequest:
     """Check the request by itself, in KFP's order. Raises ServiceError (INVALID_ARGUMENT)."""
     try:
         return _read(run)
@@ -65,60 +65,64 @@ def read_request(run: Run) -> Asked:
         raise error.within(PREFIX) from error
 
 
-def _read(run: Run) -> Asked:
+def _read(run: Run) -> RunRequest:
     if not run.name:
-        raise invalid("The run name is empty. Please specify a valid name.")
+        raise invalid_argument("The run name is empty. Please specify a valid name.")
     spec = run.pipeline_spec
     for number, one in enumerate(run.resource_references):
         check_reference(one, f"resource_references[{number}]")
-    version = next((one.key.id for one in run.resource_references if is_version(one)), "")
+    version = next((one.key.id for one in run.resource_references if names_pipeline_version(one)), "")
     if spec.workflow_manifest and (spec.pipeline_id or version):
-        raise invalid("Please don't specify a pipeline version or pipeline ID when you specify a workflow manifest.")
+        raise invalid_argument(
+            "Please don't specify a pipeline version or pipeline ID when you specify a workflow manifest."
+        )
     template = version or spec.pipeline_id
     if not spec.workflow_manifest and not template:
-        raise invalid(
+        raise invalid_argument(
             "Please specify a pipeline by providing a (workflow manifest) or (pipeline id or/and pipeline version)."
         )
     if version and spec.pipeline_id and version != spec.pipeline_id:
-        raise invalid("pipeline ID should be parent of pipeline version.")
+        raise invalid_argument("pipeline ID should be parent of pipeline version.")
     size = len(json.dumps([{"name": one.name, "value": one.value} for one in spec.parameters]).encode())
     if size > MAX_PARAMETERS:
-        raise invalid(f"The input parameter length exceed maximum size of {MAX_PARAMETERS}.")
+        raise invalid_argument(f"The input parameter length exceed maximum size of {MAX_PARAMETERS}.")
     experiments = [one.key.id for one in run.resource_references if one.key.type == ResourceType.EXPERIMENT]
     if len(experiments) > 1:
-        raise invalid("resource_references: expected one EXPERIMENT at most")
+        raise invalid_argument("resource_references: expected one EXPERIMENT at most")
     digest = hashlib.sha256(run.SerializeToString(deterministic=True)).hexdigest()
-    return Asked(run, spec.workflow_manifest, template, experiments[0] if experiments else "", digest)
+    return RunRequest(run, spec.workflow_manifest, template, experiments[0] if experiments else "", digest)
 
 
 def check_reference(one: ResourceReference, path: str) -> None:
     """Raises ServiceError for what no run can refer to."""
     if one.key.type in UNSUPPORTED or one.key.type not in ResourceType.values():
         name = ResourceType.Name(one.key.type) if one.key.type in ResourceType.values() else one.key.type
-        raise invalid(f"{path}.key.type: Unsupported resource type: {name}")
+        raise invalid_argument(f"{path}.key.type: Unsupported resource type: {name}")
     if not one.key.id:
-        raise invalid(f"{path}.key.id: expected an id, found none")
+        raise invalid_argument(f"{path}.key.id: expected an id, found none")
     if one.relationship not in (Relationship.OWNER, Relationship.CREATOR):
-        raise invalid(f"{path}.relationship: expected OWNER or CREATOR")
+        raise invalid_argument(f"{path}.relationship: expected OWNER or CREATOR")
 
 
-def is_version(one: ResourceReference) -> bool:
+def names_pipeline_version(one: ResourceReference) -> bool:
     """Whether the reference names the pipeline version that is run."""
     return one.key.type == ResourceType.PIPELINE_VERSION and one.relationship == Relationship.CREATOR
 
 
-def pipeline_run(asked: Asked, namespace: str, name: str, user: str, experiment: tuple[str, str]) -> dict[str, Any]:
+def build_pipeline_run(
+    asked: RunRequest, namespace: str, name: str, user: str, experiment: tuple[str, str]
+) -> dict[str, Any]:
     """The PipelineRun to create; `experiment` is id and name of the one that it belongs to."""
     run, spec = asked.run, asked.run.pipeline_spec
-    references = [reference_of(one) for one in run.resource_references if one.key.type != ResourceType.EXPERIMENT]
+    references = [stored_reference(one) for one in run.resource_references if one.key.type != ResourceType.EXPERIMENT]
     references.insert(0, {"type": "EXPERIMENT", "id": experiment[0], "name": experiment[1], "relationship": "OWNER"})
-    if asked.template and not any(is_version(one) for one in run.resource_references):
+    if asked.template and not any(names_pipeline_version(one) for one in run.resource_references):
         version = {"type": "PIPELINE_VERSION", "id": asked.template, "name": asked.template, "relationship": "CREATOR"}
         references.append(version)
     labels: dict[str, str] = {}
     if asked.manifest:
-        ref = ref_of(namespace, asked.manifest)
-        labels[MANIFEST_LABEL] = label_of(ref.digest)
+        ref = ref_by_digest(namespace, asked.manifest)
+        labels[MANIFEST_LABEL] = digest_label(ref.digest)
         key = {"name": ref.name, "key": KEY}
         source: dict[str, Any] = {"manifestFrom": {"configMapKeyRef": key, "digest": ref.digest}}
     else:
@@ -132,9 +136,9 @@ def pipeline_run(asked: Asked, namespace: str, name: str, user: str, experiment:
         body["description"] = run.description
     if run.service_account:
         body["serviceAccountName"] = run.service_account
-    if parameters := parameters_of(spec):
+    if parameters := run_parameters(spec):
         body["parameters"] = parameters
-    if pipeline := pipeline_of(asked):
+    if pipeline := pipeline_origin(asked):
         body["pipeline"] = pipeline
     return {
         "apiVersion": API_VERSION,
@@ -149,7 +153,7 @@ def pipeline_run(asked: Asked, namespace: str, name: str, user: str, experiment:
     }
 
 
-def reference_of(one: ResourceReference) -> dict[str, str]:
+def stored_reference(one: ResourceReference) -> dict[str, str]:
     """A reference as the run keeps it."""
     kept = {
         "type": ResourceType.Name(one.key.type),
@@ -159,29 +163,31 @@ def reference_of(one: ResourceReference) -> dict[str, str]:
     return kept | ({"name": one.name} if one.name else {})
 
 
-def parameters_of(spec: PipelineSpec) -> list[dict[str, str]]:
+def run_parameters(spec: PipelineSpec) -> list[dict[str, str]]:
     """The parameters as the run keeps them; of two of one name, the last (KFP 1.8.22)."""
     return [{"name": name, "value": value} for name, value in {one.name: one.value for one in spec.parameters}.items()]
 
 
-def pipeline_of(asked: Asked) -> dict[str, str]:
+def pipeline_origin(asked: RunRequest) -> dict[str, str]:
     """Where the run came from."""
     spec = asked.run.pipeline_spec
     known = {"id": asked.template, "name": spec.pipeline_name or asked.template, "manifest": spec.pipeline_manifest}
     return {name: value for name, value in known.items() if value}
 
 
-def checked_model(body: dict[str, Any]) -> PipelineRun:
+def validate_run(body: dict[str, Any]) -> PipelineRun:
     """The run as its model. Raises ServiceError: which field, and what was expected."""
     try:
         return PipelineRun.model_validate(body)
     except ValidationError as error:
         problem = error.errors()[0]
         path = ".".join(str(part) for part in problem["loc"])
-        raise invalid(f"{PREFIX}: {path}: {problem['msg']}") from error
+        raise invalid_argument(f"{PREFIX}: {path}: {problem['msg']}") from error
 
 
-def workflow_of(run: PipelineRun, manifest: str, found: dict[ObjectRef, Any], default_account: str) -> Built | Needs:
+def preview_workflow(
+    run: PipelineRun, manifest: str, found: dict[ObjectRef, Any], default_account: str
+) -> Built | Needs:
     """The Workflow that the operator will make of the run, or what must be read for that.
 
     Service accounts are taken to be there: one that is missing leaves the run Stalled until it is made, which is no fault
@@ -203,19 +209,19 @@ def workflow_of(run: PipelineRun, manifest: str, found: dict[ObjectRef, Any], de
             objects |= {ref: {} for ref in accounts}
             continue
         if built.reason == "TemplateNotFound":
-            raise not_found("Get pipelineVersionId failed.: WorkflowTemplate", run_template(run))
+            raise not_found("Get pipelineVersionId failed.: WorkflowTemplate", template_name(run))
         if built.reason in ("ParameterUnknown", "ParameterMissing", "ParameterNotAllowed"):
-            raise invalid(f"Failed to verify parameters.: {built.message}")
-        raise invalid(f"{PREFIX}: Invalid argo workflow format. {built.message}")
+            raise invalid_argument(f"Failed to verify parameters.: {built.message}")
+        raise invalid_argument(f"{PREFIX}: Invalid argo workflow format. {built.message}")
 
 
-def run_template(run: PipelineRun) -> str:
+def template_name(run: PipelineRun) -> str:
     """The template that a run names."""
     ref = run.spec.workflow.template_ref
     return ref.name if ref else "of the manifest"
 
 
-def run_name(display_name: str, namespace: str, user: str, idempotency_key: str) -> str:
+def choose_run_name(display_name: str, namespace: str, user: str, idempotency_key: str) -> str:
     """A name for the object: what it is called and chance, or what the caller's key stands for."""
     if idempotency_key:
         digest = hashlib.sha256(json.dumps([namespace, user, idempotency_key]).encode()).hexdigest()
@@ -228,6 +234,6 @@ def slug(name: str, limit: int = 40) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower())[:limit].strip("-") or "run"
 
 
-def service_account_of(workflow: dict[str, Any]) -> str:
+def workflow_service_account(workflow: dict[str, Any]) -> str:
     """Who the pods of a Workflow run as; empty where it leaves that to its namespace."""
-    return written(spec_of(workflow).get("serviceAccountName"))
+    return protobuf_text(spec_of(workflow).get("serviceAccountName"))

@@ -13,16 +13,16 @@ from google.protobuf.message import Message
 
 from runwright.kube.errors import ApiError
 from runwright.service.calls import Authorizer, Call, Caller, Methods
-from runwright.service.errors import Code, ServiceError, invalid, unavailable
+from runwright.service.errors import Code, ServiceError, invalid_argument, unavailable
 from runwright.service.measures import ServiceMeasures
 
 logger = logging.getLogger(__name__)
 
-OPEN = frozenset({"HealthzService/GetHealthz"})
+PUBLIC_METHODS = frozenset({"HealthzService/GetHealthz"})
 """What anybody may call."""
 
 REQUEST_SECONDS = 60.0
-AT_A_TIME = 256
+MAX_CALLS = 256
 """Calls under way; more are told to come back."""
 
 IMPERSONATION = "impersonate-"
@@ -34,7 +34,7 @@ class Limits:
 
     request_bytes: int = 10 * 1024 * 1024
     seconds: float = REQUEST_SECONDS
-    at_a_time: int = AT_A_TIME
+    at_a_time: int = MAX_CALLS
 
 
 class Dispatch:
@@ -73,11 +73,11 @@ class Dispatch:
                 logger.info("%s by %s: %s: %s", method, user or "nobody", code, error.message)
             raise
         except ApiError as error:
-            translated = told(method, error)
+            translated = to_service_error(method, error)
             code = translated.code.name
             raise translated from error
         except Exception as error:
-            translated = internal(method, error)
+            translated = internal_error(method, error)
             code = translated.code.name
             raise translated from error
         finally:
@@ -86,24 +86,24 @@ class Dispatch:
 
     async def _identified(self, method: str, headers: Mapping[str, str]) -> Call:
         if any(name.startswith(IMPERSONATION) for name in headers):
-            raise invalid("Impersonate-* headers are not taken: call with a token of whom you want to be")
-        if method in OPEN:
+            raise invalid_argument("Impersonate-* headers are not taken: call with a token of whom you want to be")
+        if method in PUBLIC_METHODS:
             return Call(Caller(""), method)
         caller = await self._authorizer.identify(headers.get("authorization", ""))
         return Call(caller, method, headers.get("idempotency-key", ""))
 
 
-def told(method: str, error: ApiError) -> ServiceError:
+def to_service_error(method: str, error: ApiError) -> ServiceError:
     """What a failure of the API server is to a client. Its words may name what the client may not see."""
     if error.code in (0, 429, 500, 502, 503, 504):
         logger.warning("%s: the API server: %s", method, error)
         return unavailable("the Kubernetes API server does not answer; try again in a moment")
     if error.code == 409:
         return ServiceError(Code.ABORTED, "it was changed by somebody else meanwhile; try again")
-    return internal(method, error)
+    return internal_error(method, error)
 
 
-def internal(method: str, error: Exception) -> ServiceError:
+def internal_error(method: str, error: Exception) -> ServiceError:
     """A failure that is no fault of the client; the log has it under the id that the client is told."""
     id = secrets.token_hex(4)
     logger.error("%s failed (id %s): %s: %s", method, id, type(error).__name__, error, exc_info=error)

@@ -61,7 +61,7 @@ class ServiceError(Exception):
         return ServiceError(self.code, f"{what}: {self.message}")
 
 
-def invalid(message: str) -> ServiceError:
+def invalid_argument(message: str) -> ServiceError:
     """The request can never succeed as it is: which field, and what was expected."""
     return ServiceError(Code.INVALID_ARGUMENT, message)
 

@@ -10,7 +10,7 @@ from runwright.kube.objects import Json, Key, key_of, metadata_of, spec_of
 from runwright.service.contract.experiment_pb2 import Experiment
 from runwright.service.contract.resource_reference_pb2 import OWNER, ResourceKey, ResourceReference, ResourceType
 from runwright.service.index import Scope, Value
-from runwright.service.present import archived, display_name_of, seconds, written
+from runwright.service.present import display_name, epoch_seconds, is_archived, protobuf_text
 from runwright.service.rows import ALL, numeric_version
 
 
@@ -35,27 +35,22 @@ class ExperimentRow:
         """What it is sorted and filtered by."""
         return getattr(self, field)
 
-    @property
-    def archived(self) -> bool:
-        """Whether it is archived."""
-        return self.storage_state == "STORAGESTATE_ARCHIVED"
-
 
 def experiment_row(body: Json) -> ExperimentRow:
     """The row of a PipelineExperiment."""
     metadata = metadata_of(body)
     return ExperimentRow(
-        id=written(metadata.get("uid")),
+        id=protobuf_text(metadata.get("uid")),
         key=key_of(body),
         version=numeric_version(body),
-        name=display_name_of(body),
-        description=written(spec_of(body).get("description")),
-        created_at=seconds(metadata.get("creationTimestamp")),
-        storage_state=f"STORAGESTATE_{'ARCHIVED' if archived(body) else 'AVAILABLE'}",
+        name=display_name(body),
+        description=protobuf_text(spec_of(body).get("description")),
+        created_at=epoch_seconds(metadata.get("creationTimestamp")),
+        storage_state=f"STORAGESTATE_{'ARCHIVED' if is_archived(body) else 'AVAILABLE'}",
     )
 
 
-def message_of(row: ExperimentRow, multi_user: bool) -> Experiment:
+def experiment_message(row: ExperimentRow, multi_user: bool) -> Experiment:
     """The experiment; in multi-user mode with the namespace that owns it."""
     owner = ResourceReference(
         key=ResourceKey(type=ResourceType.NAMESPACE, id=row.key.namespace), name=row.key.namespace, relationship=OWNER

@@ -29,13 +29,13 @@ from runwright.service.contract.experiment_pb2 import (
 )
 from runwright.service.contract.resource_reference_pb2 import ResourceType
 from runwright.service.create_run import slug
-from runwright.service.errors import Code, ServiceError, invalid, not_found, unavailable
-from runwright.service.experiment_rows import ExperimentRow, experiment_row, message_of
+from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, unavailable
+from runwright.service.experiment_rows import ExperimentRow, experiment_message, experiment_row
 from runwright.service.filters import parse_filter
 from runwright.service.index import Index, Scope
 from runwright.service.paging import Pages
-from runwright.service.rows import ALL, RunRow, in_namespace
-from runwright.service.runs import refused
+from runwright.service.rows import ALL, RunRow, experiment_scope_id
+from runwright.service.runs import to_client_error
 from runwright.service.tenancy import Tenancy
 
 FIELDS: dict[str, type] = {"id": str, "name": str, "created_at": int, "description": str, "storage_state": str}
@@ -80,11 +80,11 @@ class Experiments:
         """CreateExperiment; a name is there once in a namespace. Raises ServiceError."""
         asked = request.experiment
         if not asked.name:
-            raise invalid(
+            raise invalid_argument(
                 "Validate experiment request failed.: Experiment name is empty. Please specify a valid experiment name."
             )
         if len(asked.name) > MAX_NAME:
-            raise invalid(f"Validate experiment request failed.: name: expected up to {MAX_NAME} characters")
+            raise invalid_argument(f"Validate experiment request failed.: name: expected up to {MAX_NAME} characters")
         namespace = self._tenancy.namespace_of_new_experiment(list(asked.resource_references))
         await self._require(call, "create", namespace)
         try:
@@ -95,12 +95,12 @@ class Experiments:
                     Code.ALREADY_EXISTS,
                     f"Failed to create a new experiment. The name {asked.name} already exists. Please specify a new name.",
                 ) from error
-            raise refused(error) or error from error
+            raise to_client_error(error) or error from error
         return self._message(row)
 
     async def default(self, namespace: str) -> ExperimentRow:
         """The experiment of runs that name none; made where it is not there. Raises ApiError."""
-        key = Key(namespace, object_name(DEFAULT_NAME))
+        key = Key(namespace, experiment_object_name(DEFAULT_NAME))
         body = await self._objects.get(PLURAL, key)
         if body is None:
             try:
@@ -154,7 +154,7 @@ class Experiments:
                 await self._objects.patch(RUNS, run.key, {"metadata": {"uid": run.id, "labels": labels}})
 
         async with asyncio.TaskGroup() as group:
-            for run in self._runs.in_scope(("EXPERIMENT", in_namespace(row.key.namespace, row.id))):
+            for run in self._runs.in_scope(("EXPERIMENT", experiment_scope_id(row.key.namespace, row.id))):
                 if run.storage_state != "STORAGESTATE_ARCHIVED":
                     group.create_task(archive(run))
         return Empty()
@@ -170,14 +170,14 @@ class Experiments:
         namespace, key = self._tenancy.only_namespace, request.resource_reference_key
         if not self._tenancy.names_nothing(key):
             if key.type != ResourceType.NAMESPACE or not key.id:
-                raise invalid("resource_reference_key: expected type NAMESPACE and the name of one")
+                raise invalid_argument("resource_reference_key: expected type NAMESPACE and the name of one")
             namespace = self._tenancy.namespace_named(key.id)
         try:
             await self._require(call, "list", namespace)
         except ServiceError as error:
             if namespace or error.code != Code.PERMISSION_DENIED:
                 raise
-            raise invalid(
+            raise invalid_argument(
                 "Invalid resource references for experiment. ListExperiment requires filtering by namespace."
             ) from error
         return ("NAMESPACE", namespace) if namespace else ALL
@@ -193,7 +193,7 @@ class Experiments:
 
     async def _create(self, namespace: str, name: str, description: str) -> ExperimentRow:
         spec: dict[str, Any] = {"displayName": name} | ({"description": description} if description else {})
-        metadata = {"name": object_name(name), "namespace": namespace}
+        metadata = {"name": experiment_object_name(name), "namespace": namespace}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
         return self._told(await self._objects.create(PLURAL, body))
 
@@ -212,9 +212,9 @@ class Experiments:
         return row
 
     def _message(self, row: ExperimentRow) -> Experiment:
-        return message_of(row, multi_user=not self._tenancy.only_namespace)
+        return experiment_message(row, multi_user=not self._tenancy.only_namespace)
 
 
-def object_name(display_name: str) -> str:
+def experiment_object_name(display_name: str) -> str:
     """The name of the object for what people call it: the same for the same, so that etcd itself has it once."""
     return f"{slug(display_name)}-{hashlib.sha256(display_name.encode('utf-8', 'replace')).hexdigest()[:10]}"

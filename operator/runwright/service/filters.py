@@ -7,9 +7,9 @@ from urllib.parse import unquote_plus
 
 from runwright.kube.objects import as_time
 from runwright.service.contract.filter_pb2 import Filter, Predicate
-from runwright.service.errors import ServiceError, invalid
+from runwright.service.errors import ServiceError, invalid_argument
 from runwright.service.index import Row, Value
-from runwright.service.messages import UnreadableError, read_json
+from runwright.service.messages import UnreadableMessageError, read_json
 from runwright.service.present import EPOCH
 
 Test = Callable[[Row], bool]
@@ -36,12 +36,14 @@ def parse_filter(text: str, fields: Mapping[str, type]) -> Test | None:
     if not text:
         return None
     if len(text) > MAX_FILTER:
-        raise invalid(f"filter: it has {len(text)} characters; expected {MAX_FILTER} at most")
-    message = read_filter(text)
+        raise invalid_argument(f"filter: it has {len(text)} characters; expected {MAX_FILTER} at most")
+    message = decode_filter(text)
     if len(message.predicates) > MAX_PREDICATES:
-        raise invalid(f"filter: it has {len(message.predicates)} predicates; expected {MAX_PREDICATES} at most")
+        raise invalid_argument(
+            f"filter: it has {len(message.predicates)} predicates; expected {MAX_PREDICATES} at most"
+        )
     try:
-        tests = [predicate_test(one, fields) for one in message.predicates]
+        tests = [compile_predicate(one, fields) for one in message.predicates]
     except ServiceError as error:
         raise error.within("failed to parse valid filter") from error
     if not tests:
@@ -51,7 +53,7 @@ def parse_filter(text: str, fields: Mapping[str, type]) -> Test | None:
     return lambda row: all(test(row) for test in tests)
 
 
-def read_filter(text: str) -> Filter:
+def decode_filter(text: str) -> Filter:
     """The filter as it is, or as it is once it has been unescaped: KFP's own UI escapes it twice (KFP #1149)."""
     problem: Exception | None = None
     for form in dict.fromkeys((text, unquote_plus(text))):
@@ -59,46 +61,46 @@ def read_filter(text: str) -> Filter:
         try:
             read_json(form, found, passing_over_unknown=False)
             return found
-        except UnreadableError as error:
+        except UnreadableMessageError as error:
             problem = problem or error
-    raise invalid(f"failed to parse valid filter from {text[:200]!r}: {problem}")
+    raise invalid_argument(f"failed to parse valid filter from {text[:200]!r}: {problem}")
 
 
-def predicate_test(predicate: Predicate, fields: Mapping[str, type]) -> Test:
+def compile_predicate(predicate: Predicate, fields: Mapping[str, type]) -> Test:
     """Whether a row meets the predicate. Raises ServiceError."""
     key, op, kind = predicate.key, predicate.op, predicate.WhichOneof("value")
     if key not in fields:
-        raise invalid(f"no support for filtering on unrecognized field {key!r}; there are {', '.join(fields)}")
+        raise invalid_argument(f"no support for filtering on unrecognized field {key!r}; there are {', '.join(fields)}")
     if kind is None:
-        raise invalid(f"no value set for predicate on key {key!r}")
+        raise invalid_argument(f"no value set for predicate on key {key!r}")
     of_number = fields[key] is int
     match op:
         case Predicate.IN:
             if kind not in ("int_values", "long_values", "string_values"):
-                raise invalid(
+                raise invalid_argument(
                     f"predicate IN on key {key!r}: expected int_values, long_values or string_values, found {kind}"
                 )
             values = list(getattr(predicate, kind).values)
-            wanted_in = frozenset(converted(key, value, of_number) for value in values)
+            wanted_in = frozenset(convert_value(key, value, of_number) for value in values)
             return lambda row: row.value(key) in wanted_in
         case Predicate.IS_SUBSTRING:
             if kind != "string_value":
-                raise invalid(f"predicate IS_SUBSTRING on key {key!r}: expected string_value, found {kind}")
+                raise invalid_argument(f"predicate IS_SUBSTRING on key {key!r}: expected string_value, found {kind}")
             part = predicate.string_value.casefold()
             return lambda row: part in str(row.value(key)).casefold()
         case _ if op in COMPARE:
-            wanted, compare = converted(key, scalar(predicate, kind), of_number), COMPARE[op]
-            return lambda row: compare(known(row.value(key)), wanted)
+            wanted, compare = convert_value(key, scalar_value(predicate, kind), of_number), COMPARE[op]
+            return lambda row: compare(value_or_zero(row.value(key)), wanted)
         case _:
-            raise invalid(f"predicate on key {key!r}: expected an op, found {op}")
+            raise invalid_argument(f"predicate on key {key!r}: expected an op, found {op}")
 
 
-def known(value: Value) -> str | int:
+def value_or_zero(value: Value) -> str | int:
     """The value of a field that every row has."""
     return value if isinstance(value, str | int) else 0
 
 
-def scalar(predicate: Predicate, kind: str) -> str | int:
+def scalar_value(predicate: Predicate, kind: str) -> str | int:
     """The one value of a comparison. Raises ServiceError."""
     match kind:
         case "int_value":
@@ -110,10 +112,10 @@ def scalar(predicate: Predicate, kind: str) -> str | int:
         case "timestamp_value":
             return predicate.timestamp_value.seconds
         case _:
-            raise invalid(f"predicate on key {predicate.key!r}: expected one value, found {kind}")
+            raise invalid_argument(f"predicate on key {predicate.key!r}: expected one value, found {kind}")
 
 
-def converted(key: str, value: str | int, of_number: bool) -> str | int:
+def convert_value(key: str, value: str | int, of_number: bool) -> str | int:
     """The value as the field has it: times are seconds since 1970, all else is text. Raises ServiceError."""
     if not of_number:
         return str(value)
@@ -123,7 +125,7 @@ def converted(key: str, value: str | int, of_number: bool) -> str | int:
         return int(value)
     at = as_time(value)
     if at is None:
-        raise invalid(
+        raise invalid_argument(
             f"predicate on key {key!r}: expected a time (RFC 3339) or seconds since 1970, found {value[:60]!r}"
         )
     return int((at - EPOCH).total_seconds())

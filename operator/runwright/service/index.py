@@ -72,7 +72,7 @@ class Order:
 
 
 @dataclass(slots=True)
-class Sorted:
+class SortedRows:
     """The places of the rows of a scope, in ascending order."""
 
     order: Order
@@ -92,7 +92,7 @@ class Sorted:
 
 
 @dataclass(slots=True, eq=False)
-class Walk:
+class Scan:
     """A look at all rows of a list, as they were when it began."""
 
     changed: dict[str, Row] = field(default_factory=dict[str, Row])
@@ -115,10 +115,10 @@ class Index(Generic[R]):
         self._rows: dict[str, R] = {}
         self._gone: dict[str, int] = {}
         self._scopes: dict[Scope, set[str]] = {}
-        self._sorted: dict[tuple[Scope, Order], Sorted] = {}
-        self._making: dict[tuple[Scope, Order], tuple[asyncio.Future[Sorted], list[tuple[R | None, R | None]]]] = {}
+        self._sorted: dict[tuple[Scope, Order], SortedRows] = {}
+        self._making: dict[tuple[Scope, Order], tuple[asyncio.Future[SortedRows], list[tuple[R | None, R | None]]]] = {}
         self._waiting: list[Waiter] = []
-        self._walks: set[Walk] = set()
+        self._walks: set[Scan] = set()
         self._clock = 0
 
     def __len__(self) -> int:
@@ -221,7 +221,7 @@ class Index(Generic[R]):
         places = (await self._order(scope, order)).places
         if matches is None:
             return self._slice(places, order, after, size)
-        walk = Walk()
+        walk = Scan()
         self._walks.add(walk)
         try:
             return await self._search(list(self._walk(places, order)), walk, order, after, size, matches)
@@ -231,7 +231,7 @@ class Index(Generic[R]):
     async def _search(
         self,
         places: list[Position],
-        walk: Walk,
+        walk: Scan,
         order: Order,
         after: Position | None,
         size: int,
@@ -246,7 +246,7 @@ class Index(Generic[R]):
             if not matches(row):
                 continue
             total += 1
-            if after is not None and not beyond(place, after, order.descending):
+            if after is not None and not is_after(place, after, order.descending):
                 continue
             if len(found) < size:
                 found.append(row)
@@ -268,7 +268,7 @@ class Index(Generic[R]):
     def _walk(self, places: list[Position], order: Order) -> Iterable[Position]:
         return reversed(places) if order.descending else iter(places)
 
-    async def _order(self, scope: Scope, order: Order) -> Sorted:
+    async def _order(self, scope: Scope, order: Order) -> SortedRows:
         key = scope, order
         self._clock += 1
         while (kept := self._sorted.get(key)) is None:
@@ -282,9 +282,9 @@ class Index(Generic[R]):
     async def _make(self, scope: Scope, order: Order) -> None:
         """Sort in slices, and then catch up with what has changed meanwhile."""
         changes: list[tuple[R | None, R | None]] = []
-        made: asyncio.Future[Sorted] = asyncio.get_running_loop().create_future()
+        made: asyncio.Future[SortedRows] = asyncio.get_running_loop().create_future()
         self._making[scope, order] = made, changes
-        kept = Sorted(order)
+        kept = SortedRows(order)
         try:
             rows = self.in_scope(scope)
             runs: list[list[Position]] = []
@@ -292,7 +292,7 @@ class Index(Generic[R]):
                 runs.append(sorted(order.place(row) for row in rows[start : start + SLICE]))
                 await asyncio.sleep(0)
             while len(runs) > 1:
-                runs = [await merged(runs[at : at + 8]) for at in range(0, len(runs), 8)]
+                runs = [await merge_sorted(runs[at : at + 8]) for at in range(0, len(runs), 8)]
             kept.places = runs[0] if runs else []
             for old, new in changes:
                 if old is not None and scope in old.scopes:
@@ -315,12 +315,12 @@ MAX_GONE = 10_000
 """Deleted objects that are remembered, so that a late event does not bring them back."""
 
 
-def beyond(place: Position, after: Position, descending: bool) -> bool:
+def is_after(place: Position, after: Position, descending: bool) -> bool:
     """Whether a place comes after another one, the way that the rows are read."""
     return place < after if descending else place > after
 
 
-async def merged(runs: list[list[Position]]) -> list[Position]:
+async def merge_sorted(runs: list[list[Position]]) -> list[Position]:
     """Sorted runs in one."""
     if len(runs) == 1:
         return runs[0]

@@ -61,7 +61,7 @@ class Manifests:
 
         Raises ApiError, and ServiceError where something else stands in its place.
         """
-        ref = ref_of(namespace, manifest)
+        ref = ref_by_digest(namespace, manifest)
         key = Key(namespace, ref.name)
         if time.monotonic() - self._known.get(key, -KNOWN_SECONDS) < KNOWN_SECONDS:
             return ref
@@ -86,7 +86,7 @@ class Manifests:
             "metadata": {
                 "name": ref.name,
                 "namespace": ref.namespace,
-                "labels": {MANIFEST_LABEL: label_of(ref.digest)},
+                "labels": {MANIFEST_LABEL: digest_label(ref.digest)},
                 "annotations": {USED_AT: self._clock.now().isoformat()},
             },
             "immutable": True,
@@ -174,12 +174,12 @@ class Manifests:
         return gone
 
 
-def ref_of(namespace: str, manifest: str) -> ManifestRef:
+def ref_by_digest(namespace: str, manifest: str) -> ManifestRef:
     """Where a manifest is kept."""
     digest = digest_of(manifest)
-    return ManifestRef(namespace, f"runwright-manifest-{label_of(digest)}", KEY, digest)
+    return ManifestRef(namespace, f"runwright-manifest-{digest_label(digest)}", KEY, digest)
 
 
-def label_of(digest: str) -> str:
+def digest_label(digest: str) -> str:
     """A digest as the value of a label, which ends at 63 characters: its first half."""
     return digest.removeprefix("sha256:")[:32]

@@ -50,7 +50,7 @@ class ServiceMeasures:
 
     def watch_over(self, runs: Index[RunRow], experiments: Index[ExperimentRow]) -> None:
         """Count what is in them whenever somebody asks."""
-        self.registry.register(Indexed(runs, experiments))
+        self.registry.register(IndexCollector(runs, experiments))
 
     def call(self, method: str, code: str, seconds: float) -> None:
         """A call has ended; `method` is one of the contract's."""
@@ -65,7 +65,7 @@ class ServiceMeasures:
         return generate_latest(self.registry)
 
 
-class Indexed(Collector):
+class IndexCollector(Collector):
     """What lists are answered from."""
 
     def __init__(self, runs: Index[RunRow], experiments: Index[ExperimentRow]) -> None:

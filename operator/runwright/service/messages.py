@@ -8,7 +8,7 @@ from google.protobuf.json_format import Parse, ParseDict, ParseError
 from google.protobuf.message import Message
 
 
-class UnreadableError(Exception):
+class UnreadableMessageError(Exception):
     """It is no JSON of this message; the text says where."""
 
 
@@ -16,11 +16,11 @@ def read_json(text: str | bytes, message: Message, *, passing_over_unknown: bool
     """Put what stands in a JSON object into the message. Raises UnreadableError."""
     # An empty list would be taken for an empty object.
     if text.lstrip()[:1] not in ("{", b"{"):
-        raise UnreadableError("expected a JSON object")
+        raise UnreadableMessageError("expected a JSON object")
     try:
         Parse(text, message, ignore_unknown_fields=passing_over_unknown)
     except (ParseError, ValueError, RecursionError, TypeError, AttributeError, OverflowError) as error:
-        raise UnreadableError(shortened(error)) from error
+        raise UnreadableMessageError(one_line(error)) from error
 
 
 def read_fields(fields: dict[str, Any], message: Message) -> None:
@@ -28,9 +28,9 @@ def read_fields(fields: dict[str, Any], message: Message) -> None:
     try:
         ParseDict(fields, message)
     except (ParseError, ValueError, RecursionError, TypeError, AttributeError, OverflowError) as error:
-        raise UnreadableError(shortened(error)) from error
+        raise UnreadableMessageError(one_line(error)) from error
 
 
-def shortened(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """What was wrong, on one line."""
     return " ".join(str(error).split())[:500] or type(error).__name__

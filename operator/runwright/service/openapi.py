@@ -21,12 +21,12 @@ SCALARS: dict[int, dict[str, Any]] = {
 }
 
 
-def document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """The whole document."""
     schemas: dict[str, Any] = {ERROR: error_schema()}
     paths: dict[str, dict[str, Any]] = {}
     for one in bindings():
-        paths.setdefault(path_of(one), {})[one.verb.lower()] = operation(one, schemas)
+        paths.setdefault(documented_path(one), {})[one.verb.lower()] = operation_object(one, schemas)
     return {
         "openapi": "3.0.3",
         "info": {"title": "Runwright", "description": "KFP's v1beta1 run service.", "version": __version__},
@@ -39,42 +39,42 @@ def document() -> dict[str, Any]:
     }
 
 
-def path_of(one: Binding) -> str:
+def documented_path(one: Binding) -> str:
     """The path, with the names that the first RPC of its shape gives to its variables: OpenAPI has each shape once."""
-    return next(other.template for other in bindings() if shape(other.template) == shape(one.template))
+    return next(other.template for other in bindings() if path_shape(other.template) == path_shape(one.template))
 
 
-def shape(template: str) -> str:
+def path_shape(template: str) -> str:
     """A path without the names of its variables."""
     return VARIABLE.sub("{}", template)
 
 
-def operation(one: Binding, schemas: dict[str, Any]) -> dict[str, Any]:
+def operation_object(one: Binding, schemas: dict[str, Any]) -> dict[str, Any]:
     """One RPC."""
     found: dict[str, Any] = {
         "operationId": one.descriptor.name,
         "tags": [one.descriptor.containing_service.name],
-        "parameters": [*parameters(one)],
+        "parameters": [*operation_parameters(one)],
         "responses": {
-            "200": reply({"$ref": message_ref(one.descriptor.output_type, schemas)}, "What was asked for."),
-            "default": reply({"$ref": f"#/components/schemas/{ERROR}"}, "It failed; `code` is gRPC's."),
+            "200": json_response({"$ref": schema_ref(one.descriptor.output_type, schemas)}, "What was asked for."),
+            "default": json_response({"$ref": f"#/components/schemas/{ERROR}"}, "It failed; `code` is gRPC's."),
         },
     }
     if one.body:
         of = one.descriptor.input_type
         part = of if one.body == "*" else of.fields_by_name[one.body].message_type
-        schema = {"$ref": message_ref(cast(Descriptor, part), schemas)}
+        schema = {"$ref": schema_ref(cast(Descriptor, part), schemas)}
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if one.descriptor.containing_service.name == "HealthzService":
         found["security"] = []
     return found
 
 
-def parameters(one: Binding) -> list[dict[str, Any]]:
+def operation_parameters(one: Binding) -> list[dict[str, Any]]:
     """What stands in the path, and what may stand in the query."""
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        for name in VARIABLE.findall(path_of(one))
+        for name in VARIABLE.findall(documented_path(one))
     ]
     if one.body:
         return in_path
@@ -97,7 +97,7 @@ def query_parameters(field: FieldDescriptor) -> list[tuple[str, dict[str, Any]]]
     ]
 
 
-def message_ref(of: Descriptor, schemas: dict[str, Any]) -> str:
+def schema_ref(of: Descriptor, schemas: dict[str, Any]) -> str:
     """Where the message's schema is; it is made where it is not there yet."""
     name = of.full_name.removeprefix("api.").removeprefix("google.protobuf.")
     if name not in schemas:
@@ -121,10 +121,10 @@ def value_schema(field: FieldDescriptor, schemas: dict[str, Any]) -> dict[str, A
         return dict(SCALARS[field.type])
     if field.message_type.full_name == "google.protobuf.Timestamp":
         return {"type": "string", "format": "date-time"}
-    return {"$ref": message_ref(field.message_type, schemas)}
+    return {"$ref": schema_ref(field.message_type, schemas)}
 
 
-def reply(schema: dict[str, Any], meaning: str) -> dict[str, Any]:
+def json_response(schema: dict[str, Any], meaning: str) -> dict[str, Any]:
     """A reply with a JSON body."""
     return {"description": meaning, "content": {"application/json": {"schema": schema}}}
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from runwright.kube.objects import as_mapping, as_text
-from runwright.service.errors import invalid
+from runwright.service.errors import invalid_argument
 from runwright.service.index import Order, Position, Row, Scope, Value
 
 DEFAULT_PAGE = 20
@@ -55,13 +55,13 @@ class Pages:
 
     def read(self, scope: Scope, page_token: str, page_size: int, sort_by: str, filter: str) -> Listing:
         """The page that is asked for. Raises ServiceError (INVALID_ARGUMENT)."""
-        size = page_size_of(page_size)
+        size = effective_page_size(page_size)
         if not page_token:
             return Listing(scope, self.order(sort_by), filter, size)
         held = self._open(page_token)
         order, wanted = self.order(as_text(held.get("s"))), as_text(held.get("f"))
         if held.get("q") != [*scope] or (sort_by and self.order(sort_by) != order) or (filter and filter != wanted):
-            raise invalid(NOT_THIS_QUERY)
+            raise invalid_argument(NOT_THIS_QUERY)
         value = cast(Value, held.get("v"))
         return Listing(scope, order, wanted, size, order.at(value, as_text(held.get("i"))))
 
@@ -85,14 +85,14 @@ class Pages:
             return Order(DEFAULT_FIELD)
         way = words[1].lower() if len(words) == 2 else "asc"
         if len(words) > 2 or way not in ("asc", "desc"):
-            raise invalid(
+            raise invalid_argument(
                 f'Received invalid sort by format {sort_by[:100]!r}. Supported formats: "field", "field asc", "field desc"'
             )
         name = words[0]
         if not any(name.startswith(prefix) and name != prefix for prefix in self._prefixes):
             name = name.lower()
             if name not in self._fields:
-                raise invalid(f"Invalid sorting field: {words[0][:100]!r} on listable type {self._kind}")
+                raise invalid_argument(f"Invalid sorting field: {words[0][:100]!r} on listable type {self._kind}")
         return Order(name, way == "desc")
 
     def _sign(self, payload: bytes) -> bytes:
@@ -104,15 +104,15 @@ class Pages:
                 raise ValueError
             held = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
-            raise invalid("Invalid package token.") from None
+            raise invalid_argument("Invalid package token.") from None
         signature, payload = held[:SIGNATURE], held[SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(payload)):
-            raise invalid("Invalid package token.")
+            raise invalid_argument("Invalid package token.")
         return dict(as_mapping(json.loads(payload)))
 
 
-def page_size_of(asked: int) -> int:
+def effective_page_size(asked: int) -> int:
     """Rows of a page. Raises ServiceError for a negative number."""
     if asked < 0:
-        raise invalid(f"The page size should be greater than 0. Got {asked}.")
+        raise invalid_argument(f"The page size should be greater than 0. Got {asked}.")
     return min(asked or DEFAULT_PAGE, MAX_PAGE)

@@ -54,79 +54,81 @@ def run_message(run: Json, manifest: str = "") -> Run:
     """The run, with the manifest that was found for it."""
     metadata, spec, status = (as_mapping(run.get(part)) for part in ("metadata", "spec", "status"))
     return Run(
-        id=written(metadata.get("uid")),
-        name=display_name_of(run),
-        storage_state=Run.STORAGESTATE_ARCHIVED if archived(run) else Run.STORAGESTATE_AVAILABLE,
-        description=written(spec.get("description")),
-        pipeline_spec=pipeline_spec(spec, manifest),
-        resource_references=[one for one in map(reference, objects(spec.get("references"))) if one is not None],
-        service_account=written(spec.get("serviceAccountName")),
-        created_at=timestamp(metadata.get("creationTimestamp")),
-        scheduled_at=timestamp(status.get("scheduledAt")),
-        finished_at=timestamp(status.get("finishedAt")),
+        id=protobuf_text(metadata.get("uid")),
+        name=display_name(run),
+        storage_state=Run.STORAGESTATE_ARCHIVED if is_archived(run) else Run.STORAGESTATE_AVAILABLE,
+        description=protobuf_text(spec.get("description")),
+        pipeline_spec=pipeline_spec_message(spec, manifest),
+        resource_references=[
+            one for one in map(reference_message, object_items(spec.get("references"))) if one is not None
+        ],
+        service_account=protobuf_text(spec.get("serviceAccountName")),
+        created_at=timestamp_message(metadata.get("creationTimestamp")),
+        scheduled_at=timestamp_message(status.get("scheduledAt")),
+        finished_at=timestamp_message(status.get("finishedAt")),
         status=kfp_status(run),
-        error=error_of(status),
-        metrics=[one for one in map(metric, objects(status.get("metrics"))) if one is not None],
+        error=stalled_message(status),
+        metrics=[one for one in map(metric_message, object_items(status.get("metrics"))) if one is not None],
     )
 
 
-def pipeline_spec(spec: Json, manifest: str) -> PipelineSpec:
+def pipeline_spec_message(spec: Json, manifest: str) -> PipelineSpec:
     """Where the run came from, and what was given to it."""
     pipeline = as_mapping(spec.get("pipeline"))
     return PipelineSpec(
-        pipeline_id=written(pipeline.get("id")),
-        pipeline_name=written(pipeline.get("name")),
-        pipeline_manifest=written(pipeline.get("manifest")),
-        workflow_manifest=written(manifest),
+        pipeline_id=protobuf_text(pipeline.get("id")),
+        pipeline_name=protobuf_text(pipeline.get("name")),
+        pipeline_manifest=protobuf_text(pipeline.get("manifest")),
+        workflow_manifest=protobuf_text(manifest),
         parameters=[
-            Parameter(name=written(one.get("name")), value=written(one.get("value")))
-            for one in objects(spec.get("parameters"))
+            Parameter(name=protobuf_text(one.get("name")), value=protobuf_text(one.get("value")))
+            for one in object_items(spec.get("parameters"))
         ],
     )
 
 
-def display_name_of(run: Json) -> str:
+def display_name(run: Json) -> str:
     """What people call the run."""
-    return written(spec_of(run).get("displayName")) or written(metadata_of(run).get("name"))
+    return protobuf_text(spec_of(run).get("displayName")) or protobuf_text(metadata_of(run).get("name"))
 
 
 def kfp_status(run: Json) -> str:
     """The phase, in the words of KFP's API; Pending before there is one."""
-    phase = written(status_of(run).get("phase")) or Phase.PENDING.value
+    phase = protobuf_text(status_of(run).get("phase")) or Phase.PENDING.value
     if phase not in FINISHED and spec_of(run).get("shutdown"):
         return TERMINATING
     return phase
 
 
-def archived(run: Json) -> bool:
+def is_archived(run: Json) -> bool:
     """Whether the run is archived, as its label asks: KFP's clients see it at once."""
     labels = labels_of(run)
     return labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED.value
 
 
-def error_of(status: Json) -> str:
+def stalled_message(status: Json) -> str:
     """What a person must do for the run to go on."""
-    if written(status.get("phase")) in FINISHED:
+    if protobuf_text(status.get("phase")) in FINISHED:
         return ""
-    for condition in objects(status.get("conditions")):
+    for condition in object_items(status.get("conditions")):
         if condition.get("type") == "Stalled" and condition.get("status") == "True":
-            return written(condition.get("message"))
+            return protobuf_text(condition.get("message"))
     return ""
 
 
-def reference(one: Json) -> ResourceReference | None:
+def reference_message(one: Json) -> ResourceReference | None:
     """What the run belongs to, or was made by; None for a type that the contract has not."""
     kind, relation = as_text(one.get("type")), as_text(one.get("relationship")) or "OWNER"
     if kind not in ResourceType.keys() or relation not in Relationship.keys():  # noqa: SIM118 - an enum, no mapping
         return None
     return ResourceReference(
-        key=ResourceKey(type=ResourceType.Value(kind), id=written(one.get("id"))),
-        name=written(one.get("name")),
+        key=ResourceKey(type=ResourceType.Value(kind), id=protobuf_text(one.get("id"))),
+        name=protobuf_text(one.get("name")),
         relationship=Relationship.Value(relation),
     )
 
 
-def metric(one: Json) -> RunMetric | None:
+def metric_message(one: Json) -> RunMetric | None:
     """A metric that was reported; None where it is no number."""
     value, form = one.get("value"), as_text(one.get("format")) or "UNSPECIFIED"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -136,8 +138,8 @@ def metric(one: Json) -> RunMetric | None:
     except OverflowError:
         return None
     return RunMetric(
-        name=written(one.get("name")),
-        node_id=written(one.get("nodeID")),
+        name=protobuf_text(one.get("name")),
+        node_id=protobuf_text(one.get("nodeID")),
         number_value=number,
         format=RunMetric.Format.Value(form) if form in RunMetric.Format.keys() else RunMetric.UNSPECIFIED,  # noqa: SIM118
     )
@@ -148,11 +150,11 @@ def inline_manifest(run: Json) -> str:
     workflow = as_mapping(spec_of(run).get("workflow"))
     if spec := spec_of(workflow):
         document = {"apiVersion": WORKFLOW_API_VERSION, "kind": WORKFLOW_KIND, "spec": spec}
-        return written(json.dumps(document, separators=(",", ":")))
-    return written(workflow.get("manifest"))
+        return protobuf_text(json.dumps(document, separators=(",", ":")))
+    return protobuf_text(workflow.get("manifest"))
 
 
-def manifest_ref(run: Json) -> ManifestRef | None:
+def run_manifest_ref(run: Json) -> ManifestRef | None:
     """Where the run's manifest is, if it is not in the run itself."""
     source = as_mapping(as_mapping(spec_of(run).get("workflow")).get("manifestFrom"))
     ref = as_mapping(source.get("configMapKeyRef"))
@@ -162,12 +164,12 @@ def manifest_ref(run: Json) -> ManifestRef | None:
     return ManifestRef(namespace, as_text(ref.get("name")), as_text(ref.get("key")), as_text(source.get("digest")))
 
 
-def timestamp(value: object) -> Timestamp:
+def timestamp_message(value: object) -> Timestamp:
     """A time in whole seconds; 1970-01-01T00:00:00Z for none, as KFP gives it."""
-    return Timestamp(seconds=seconds(value))
+    return Timestamp(seconds=epoch_seconds(value))
 
 
-def seconds(value: object) -> int:
+def epoch_seconds(value: object) -> int:
     """A time in seconds since 1970; 0 for none."""
     found = as_time(value)
     return max(0, int((found - EPOCH).total_seconds())) if found else 0
@@ -176,12 +178,12 @@ def seconds(value: object) -> int:
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def written(value: object) -> str:
+def protobuf_text(value: object) -> str:
     """A text as protobuf can hold it; empty for what is none."""
     return as_text(value).encode("utf-8", "replace").decode()
 
 
-def objects(value: object) -> list[Json]:
+def object_items(value: object) -> list[Json]:
     """The items of a list that are objects."""
     items = cast(list[Any], value) if isinstance(value, list) else []
     return [cast(Json, item) for item in items if isinstance(item, dict)]

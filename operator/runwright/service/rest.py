@@ -17,11 +17,11 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from runwright import __version__
-from runwright.service.bindings import Binding, bindings_of, is_repeated
+from runwright.service.bindings import Binding, is_repeated, match_path
 from runwright.service.dispatch import Dispatch, Limits
-from runwright.service.errors import Code, ServiceError, invalid
-from runwright.service.messages import UnreadableError, read_fields, read_json
-from runwright.service.openapi import document
+from runwright.service.errors import Code, ServiceError, invalid_argument
+from runwright.service.messages import UnreadableMessageError, read_fields, read_json
+from runwright.service.openapi import openapi_document
 
 ERROR_TYPE = "type.googleapis.com/api.Error"
 LARGE = 256 * 1024
@@ -30,19 +30,19 @@ LARGE = 256 * 1024
 OPENAPI_PATHS = ("/openapi.json", "/apis/v1beta1/openapi.json")
 
 
-def application(dispatch: Dispatch, limits: Limits) -> web.Application:
+def rest_application(dispatch: Dispatch, limits: Limits) -> web.Application:
     """The HTTP application."""
     app = web.Application(client_max_size=limits.request_bytes)
-    described = json.dumps(document()).encode()
+    described = json.dumps(openapi_document()).encode()
 
     async def openapi(_: web.Request) -> web.Response:
         return web.Response(body=described, content_type="application/json")
 
     async def call(request: web.Request) -> web.StreamResponse:
         try:
-            return await answer(request, dispatch, limits)
+            return await answer_request(request, dispatch, limits)
         except ServiceError as error:
-            return failure(error, error.code.http_status)
+            return error_response(error, error.code.http_status)
 
     for path in OPENAPI_PATHS:
         app.router.add_get(path, openapi)
@@ -50,22 +50,24 @@ def application(dispatch: Dispatch, limits: Limits) -> web.Application:
     return app
 
 
-async def answer(request: web.Request, dispatch: Dispatch, limits: Limits) -> web.Response:
+async def answer_request(request: web.Request, dispatch: Dispatch, limits: Limits) -> web.Response:
     """Make the call that the request stands for. Raises ServiceError."""
     path = request.rel_url.raw_path
-    matching = bindings_of(path)
+    matching = match_path(path)
     binding = next((one for one in matching if one.verb == request.method), None)
     if binding is None and matching:
         allowed = ", ".join(sorted({one.verb for one in matching}))
         error = ServiceError(Code.UNIMPLEMENTED, f"{request.method} is not possible here, only {allowed}")
-        return failure(error, 405, {"Allow": allowed})
+        return error_response(error, 405, {"Allow": allowed})
     if binding is None:
-        return failure(ServiceError(Code.NOT_FOUND, "Not Found"), 404)
+        return error_response(ServiceError(Code.NOT_FOUND, "Not Found"), 404)
     body = await read_body(request, limits)
-    message = await in_thread_if(len(body) > LARGE, lambda: read_request(binding, path, request.query.items(), body))
+    message = await run_in_thread_if(
+        len(body) > LARGE, lambda: decode_request(binding, path, request.query.items(), body)
+    )
     headers = {name.lower(): value for name, value in request.headers.items()}
     reply = await dispatch.call(binding.method, message, headers)
-    shown = await in_thread_if(reply.ByteSize() > LARGE, lambda: reply_json(binding, reply))
+    shown = await run_in_thread_if(reply.ByteSize() > LARGE, lambda: encode_reply(binding, reply))
     return web.Response(body=shown, content_type="application/json")
 
 
@@ -81,12 +83,12 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
         raise ServiceError(Code.DEADLINE_EXCEEDED, f"the request did not come within {limits.seconds:.0f} s") from error
 
 
-async def in_thread_if(large: bool, work: Any) -> Any:
+async def run_in_thread_if(large: bool, work: Any) -> Any:
     """Do it; in a thread where it takes long."""
     return await asyncio.to_thread(work) if large else work()
 
 
-def read_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], body: bytes) -> Message:
+def decode_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], body: bytes) -> Message:
     """The request's message, from path, query and body. Raises ServiceError (INVALID_ARGUMENT)."""
     message = binding.request()
     try:
@@ -101,10 +103,10 @@ def read_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], 
             read_fields(query_fields(binding.descriptor.input_type, query, taken), message)
         for name, value in (binding.variables(path) or {}).items():
             setattr(message, name, value)
-    except UnreadableError as error:
-        raise invalid(str(error)) from error
+    except UnreadableMessageError as error:
+        raise invalid_argument(str(error)) from error
     except UnicodeDecodeError as error:
-        raise invalid("the path: expected UTF-8 where it is escaped") from error
+        raise invalid_argument("the path: expected UTF-8 where it is escaped") from error
     return message
 
 
@@ -114,7 +116,7 @@ def query_fields(of: Descriptor, query: Iterable[tuple[str, str]], taken: set[st
     for name, value in query:
         here, descriptor, parts = given, of, name.split(".")
         for number, part in enumerate(parts):
-            field = field_named(descriptor, part)
+            field = find_field(descriptor, part)
             if field is None or (number == 0 and field.name in taken):
                 break
             if number == len(parts) - 1:
@@ -128,12 +130,12 @@ def query_fields(of: Descriptor, query: Iterable[tuple[str, str]], taken: set[st
     return given
 
 
-def field_named(of: Descriptor, name: str) -> FieldDescriptor | None:
+def find_field(of: Descriptor, name: str) -> FieldDescriptor | None:
     """The field of a name, in snake or camel case."""
     return of.fields_by_name.get(name) or next((one for one in of.fields if one.json_name == name), None)
 
 
-def reply_json(binding: Binding, reply: Message) -> bytes:
+def encode_reply(binding: Binding, reply: Message) -> bytes:
     """The reply as it is sent."""
     shown = message_json(reply)
     if binding.method == "HealthzService/GetHealthz":
@@ -157,7 +159,7 @@ def error_json(error: ServiceError) -> dict[str, Any]:
     return {"error": error.message, "message": error.message, "code": int(error.code), "details": [details]}
 
 
-def failure(error: ServiceError, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+def error_response(error: ServiceError, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
     """The reply for a call that failed."""
     more = dict(headers or {})
     if error.code == Code.UNAUTHENTICATED:

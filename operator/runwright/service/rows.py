@@ -10,7 +10,7 @@ from runwright.kube.objects import Json, Key, key_of, version_of
 from runwright.service.contract.resource_reference_pb2 import ResourceType
 from runwright.service.contract.run_pb2 import Run
 from runwright.service.index import Scope, Value
-from runwright.service.present import ManifestRef, inline_manifest, manifest_ref, run_message
+from runwright.service.present import ManifestRef, inline_manifest, run_manifest_ref, run_message
 
 ALL: Scope = ("", "")
 METRIC_PREFIX = "metric:"
@@ -64,12 +64,12 @@ class RunRow:
         return run
 
 
-def in_namespace(namespace: str, id: str) -> str:
+def experiment_scope_id(namespace: str, id: str) -> str:
     """What an experiment's scope is called."""
     return f"{namespace}/{id}"
 
 
-class Shared:
+class RowFactory:
     """Gives one object for all that are equal, so that each row need not hold its own."""
 
     def __init__(self) -> None:
@@ -85,10 +85,10 @@ class Shared:
         for one in message.resource_references:
             kind = ResourceType.Name(one.key.type)
             # Anybody may name an experiment of another namespace; who may list that one is told of its own runs only.
-            scope = (kind, in_namespace(key.namespace, one.key.id) if kind == "EXPERIMENT" else one.key.id)
+            scope = (kind, experiment_scope_id(key.namespace, one.key.id) if kind == "EXPERIMENT" else one.key.id)
             if scope not in scopes:
                 scopes.append(scope)
-        names, ref = tuple(sys.intern(one.name) for one in message.metrics), manifest_ref(run)
+        names, ref = tuple(sys.intern(one.name) for one in message.metrics), run_manifest_ref(run)
         return RunRow(
             id=message.id,
             key=Key(sys.intern(key.namespace), key.name),

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 from grpc_reflection.v1alpha import reflection
 
-from runwright.service.bindings import Binding, bindings, reply_class, request_class, services
+from runwright.service.bindings import Binding, bindings, contract_services, reply_class, request_class
 from runwright.service.contract.error_pb2 import Error
 from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import ServiceError
@@ -22,7 +22,7 @@ MAX_MESSAGE = 2000
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def server(dispatch: Dispatch, limits: Limits) -> grpc.aio.Server:
+def make_grpc_server(dispatch: Dispatch, limits: Limits) -> grpc.aio.Server:
     """The gRPC server, without an address."""
     made = grpc.aio.server(
         options=(
@@ -37,7 +37,7 @@ def server(dispatch: Dispatch, limits: Limits) -> grpc.aio.Server:
         descriptor = one.descriptor
         by_service.setdefault(descriptor.containing_service.full_name, {})[descriptor.name] = (
             grpc.unary_unary_rpc_method_handler(
-                cast(Any, handler(one, dispatch)),
+                cast(Any, rpc_handler(one, dispatch)),
                 request_deserializer=request_class(descriptor).FromString,
                 response_serializer=reply_class(descriptor).SerializeToString,
             )
@@ -45,12 +45,12 @@ def server(dispatch: Dispatch, limits: Limits) -> grpc.aio.Server:
     made.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler(name, methods) for name, methods in by_service.items()]
     )
-    names = [service.full_name for service in services()]
+    names = [service.full_name for service in contract_services()]
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], made)
     return made
 
 
-def handler(one: Binding, dispatch: Dispatch) -> Callable[[Message, Any], Any]:
+def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Message, Any], Any]:
     """What answers an RPC."""
 
     async def answer(request: Message, context: Any) -> Message:
@@ -58,13 +58,13 @@ def handler(one: Binding, dispatch: Dispatch) -> Callable[[Message, Any], Any]:
         try:
             return await dispatch.call(one.method, request, headers)
         except ServiceError as error:
-            await context.abort(CODES[int(error.code)], error.message[:MAX_MESSAGE], status_details(error))
+            await context.abort(CODES[int(error.code)], error.message[:MAX_MESSAGE], error_trailers(error))
             raise
 
     return answer
 
 
-def status_details(error: ServiceError) -> tuple[tuple[str, bytes]]:
+def error_trailers(error: ServiceError) -> tuple[tuple[str, bytes]]:
     """The error's details, where clients of gRPC look for them (`google.rpc.Status`)."""
     message = error.message[:MAX_MESSAGE]
     status = cast(Any, Status)(code=int(error.code), message=message)

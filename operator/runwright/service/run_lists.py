@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from runwright.service.calls import Call
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceType
 from runwright.service.contract.run_pb2 import ListRunsRequest, ListRunsResponse, Run
-from runwright.service.errors import Code, ServiceError, invalid, unavailable
+from runwright.service.errors import Code, ServiceError, invalid_argument, unavailable
 from runwright.service.filters import parse_filter
 from runwright.service.index import Index, Scope
 from runwright.service.paging import Pages
-from runwright.service.rows import ALL, METRIC_PREFIX, RunRow, in_namespace
+from runwright.service.rows import ALL, METRIC_PREFIX, RunRow, experiment_scope_id
 from runwright.service.tenancy import Tenancy
 
 FIELDS: dict[str, type] = {
@@ -75,17 +75,17 @@ class RunLists:
             return await self._all(call)
         kind = resource_type_name(key)
         if kind not in ("EXPERIMENT", "NAMESPACE", "JOB", "PIPELINE_VERSION"):
-            raise invalid(
+            raise invalid_argument(
                 f"Validating filter failed.: Unrecognized resource reference type.: Unsupported resource type: {kind}"
             )
         if not key.id:
-            raise invalid(f"resource_reference_key.id: expected the id of the {kind}, found none")
+            raise invalid_argument(f"resource_reference_key.id: expected the id of the {kind}, found none")
         if kind == "NAMESPACE":
             await self._tenancy.require(call, "list", self._tenancy.namespace_named(key.id))
         elif kind == "EXPERIMENT":
             namespace = await self._tenancy.namespace_of_experiment(key.id)
             await self._tenancy.require(call, "list", namespace)
-            return kind, in_namespace(namespace, key.id)
+            return kind, experiment_scope_id(namespace, key.id)
         else:
             await self._all(call)
         return kind, key.id
@@ -98,7 +98,7 @@ class RunLists:
         except ServiceError as error:
             if namespace or error.code != Code.PERMISSION_DENIED:
                 raise
-            raise invalid("ListRuns must filter by resource reference in multi-user mode.") from error
+            raise invalid_argument("ListRuns must filter by resource reference in multi-user mode.") from error
         return ("NAMESPACE", namespace) if namespace else ALL
 
 

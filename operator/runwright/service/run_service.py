@@ -43,21 +43,21 @@ from runwright.service.create_run import (
     MAX_KEY,
     PREFIX,
     REQUEST_DIGEST,
-    Asked,
-    checked_model,
-    pipeline_run,
-    read_request,
-    run_name,
-    service_account_of,
-    workflow_of,
+    RunRequest,
+    build_pipeline_run,
+    check_create_request,
+    choose_run_name,
+    preview_workflow,
+    validate_run,
+    workflow_service_account,
 )
-from runwright.service.errors import Code, ServiceError, invalid
+from runwright.service.errors import Code, ServiceError, invalid_argument
 from runwright.service.experiments import Experiments
 from runwright.service.manifests import Manifests
 from runwright.service.present import run_message
 from runwright.service.run_lists import RunLists
-from runwright.service.run_metrics import ReportMetrics
-from runwright.service.runs import TRIES, Found, Runs, workflow_text
+from runwright.service.run_metrics import MetricReports
+from runwright.service.runs import EDIT_ATTEMPTS, Runs, StoredRun, workflow_json
 from runwright.service.tenancy import Tenancy
 
 NAME_TRIES = 5
@@ -95,7 +95,7 @@ class RunService:
         self._tenancy = tenancy
         self._artifacts = artifacts
         self._options = options
-        self._metrics = ReportMetrics(runs)
+        self._metrics = MetricReports(runs)
 
     def methods(self) -> Methods:
         """By the names of the contract."""
@@ -116,9 +116,9 @@ class RunService:
 
     async def create_run(self, request: CreateRunRequest, call: Call) -> RunDetail:
         """CreateRun. Raises ServiceError."""
-        asked = read_request(request.run)
+        asked = check_create_request(request.run)
         if len(call.idempotency_key) > MAX_KEY:
-            raise invalid(f"idempotency-key: expected up to {MAX_KEY} characters")
+            raise invalid_argument(f"idempotency-key: expected up to {MAX_KEY} characters")
         namespace, experiment = await self._place(asked, call)
         await self._tenancy.require(call, "create", namespace)
         found = await self._checked(asked, namespace, call.caller.user)
@@ -129,40 +129,42 @@ class RunService:
             await self._manifests.keep(namespace, asked.manifest)
         made = await self._create(asked, namespace, experiment, call)
         built = await asyncio.to_thread(
-            workflow_of, checked_model(dict(made)), asked.manifest, found, self._options.default_service_account
+            preview_workflow, validate_run(dict(made)), asked.manifest, found, self._options.default_service_account
         )
         workflow = built.workflow if isinstance(built, Built) else {}
         return RunDetail(
-            run=resolved(run_message(made, asked.manifest), workflow),
-            pipeline_runtime=PipelineRuntime(workflow_manifest=await workflow_text(workflow) if workflow else ""),
+            run=fill_service_account(run_message(made, asked.manifest), workflow),
+            pipeline_runtime=PipelineRuntime(workflow_manifest=await workflow_json(workflow) if workflow else ""),
         )
 
-    async def _place(self, asked: Asked, call: Call) -> tuple[str, tuple[str, str] | None]:
+    async def _place(self, asked: RunRequest, call: Call) -> tuple[str, tuple[str, str] | None]:
         """Where the run will be, and in which experiment; None for the Default one."""
         if not asked.experiment_id:
             if not self._tenancy.only_namespace:
-                raise invalid(f"{PREFIX}: Job has no experiment.")
+                raise invalid_argument(f"{PREFIX}: Job has no experiment.")
             return self._tenancy.only_namespace, None
         row = await self._tenancy.experiment(asked.experiment_id)
         return self._tenancy.namespace_named(row.key.namespace), (row.id, row.name)
 
-    async def _checked(self, asked: Asked, namespace: str, user: str) -> dict[ObjectRef, Any]:
+    async def _checked(self, asked: RunRequest, namespace: str, user: str) -> dict[ObjectRef, Any]:
         """Build the Workflow once, of the run as it would be; gives what was read for that. Raises ServiceError."""
-        body = pipeline_run(asked, namespace, "x" * 8, user, ("0", "x"))
-        model = await asyncio.to_thread(checked_model, body)
+        body = build_pipeline_run(asked, namespace, "x" * 8, user, ("0", "x"))
+        model = await asyncio.to_thread(validate_run, body)
         found: dict[ObjectRef, Any] = {}
         account = self._options.default_service_account
-        while isinstance(built := await asyncio.to_thread(workflow_of, model, asked.manifest, found, account), Needs):
+        while isinstance(
+            built := await asyncio.to_thread(preview_workflow, model, asked.manifest, found, account), Needs
+        ):
             for ref in built.objects:
                 found[ref] = await self._cluster.get_object(ref)
         return found
 
-    async def _create(self, asked: Asked, namespace: str, experiment: tuple[str, str], call: Call) -> Json:
+    async def _create(self, asked: RunRequest, namespace: str, experiment: tuple[str, str], call: Call) -> Json:
         """The run in etcd: a new one, or the one that this idempotency key has made before. Raises ServiceError."""
         for _ in range(NAME_TRIES):
-            name = run_name(asked.run.name, namespace, call.caller.user, call.idempotency_key)
+            name = choose_run_name(asked.run.name, namespace, call.caller.user, call.idempotency_key)
             try:
-                return await self._runs.create(pipeline_run(asked, namespace, name, call.caller.user, experiment))
+                return await self._runs.create(build_pipeline_run(asked, namespace, name, call.caller.user, experiment))
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
@@ -170,7 +172,7 @@ class RunService:
                 return await self._repeated(asked, Key(namespace, name))
         raise ServiceError(Code.ABORTED, "no free name was found for the run; try again")
 
-    async def _repeated(self, asked: Asked, key: Key) -> Json:
+    async def _repeated(self, asked: RunRequest, key: Key) -> Json:
         body = await self._cluster.get_run(key)
         if body is None:
             raise ServiceError(Code.ABORTED, f"PipelineRun {key} was deleted just now; try again")
@@ -191,8 +193,8 @@ class RunService:
             self._runs.manifest(found.body), kept_workflow(self._cluster, found.key, found.id)
         )
         return RunDetail(
-            run=resolved(run_message(found.body, manifest), workflow or {}),
-            pipeline_runtime=PipelineRuntime(workflow_manifest=await workflow_text(workflow) if workflow else ""),
+            run=fill_service_account(run_message(found.body, manifest), workflow or {}),
+            pipeline_runtime=PipelineRuntime(workflow_manifest=await workflow_json(workflow) if workflow else ""),
         )
 
     async def read_artifact(self, request: ReadArtifactRequest, call: Call) -> ReadArtifactResponse:
@@ -267,7 +269,7 @@ class RunService:
         Raises ServiceError, with this code and words where it is refused.
         """
         found = await self._allowed(id, call, "patch")
-        for _ in range(TRIES):
+        for _ in range(EDIT_ATTEMPTS):
             edit = decide(found.body)
             if edit.refused:
                 raise ServiceError(code, f"{failed}: {edit.said}")
@@ -284,7 +286,7 @@ class RunService:
             found = await self._runs.read(found.id, found.key)
         raise ServiceError(Code.ABORTED, "the run changes faster than it can be edited; try again")
 
-    async def _allowed(self, id: str, call: Call, verb: str) -> Found:
+    async def _allowed(self, id: str, call: Call, verb: str) -> StoredRun:
         """The run as it is now, for a caller who may do this with it."""
         key = await self._runs.key(id)
         await self._tenancy.require(call, verb, key.namespace, key.name)
@@ -303,8 +305,8 @@ ARTIFACT_CODES = {
 """What an ArtifactError comes to; all else is FAILED_PRECONDITION: it can be read once something is put right."""
 
 
-def resolved(run: Run, workflow: Json) -> Run:
+def fill_service_account(run: Run, workflow: Json) -> Run:
     """The run with who its pods run as, where it does not say so itself."""
     if not run.service_account:
-        run.service_account = service_account_of(dict(workflow))
+        run.service_account = workflow_service_account(dict(workflow))
     return run

@@ -12,19 +12,19 @@ from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, metadata_of, status_of, uid_of
 from runwright.ports import OwnObjects
-from runwright.service.errors import Code, ServiceError, invalid, not_found, unavailable
+from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, unavailable
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
-from runwright.service.present import inline_manifest, manifest_ref, written
+from runwright.service.present import inline_manifest, protobuf_text, run_manifest_ref
 from runwright.service.rows import RunRow
 from runwright.service.tenancy import WAIT_SECONDS
 
-TRIES = 8
+EDIT_ATTEMPTS = 8
 """Times that an edit is made anew because somebody else has written the run meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredRun:
     """A run as etcd has it."""
 
     key: Key
@@ -52,36 +52,36 @@ class Runs:
             raise not_found("Run", id)
         return row.key
 
-    async def read(self, id: str, key: Key) -> Found:
+    async def read(self, id: str, key: Key) -> StoredRun:
         """The run as etcd has it now. Raises ServiceError (NOT_FOUND), ApiError."""
         body = await self._objects.get(PLURAL, key)
         if body is None or uid_of(body) != id:
             raise not_found("Run", id)
         self.told(body)
-        return Found(key, id, body)
+        return StoredRun(key, id, body)
 
     async def create(self, body: Json) -> Json:
         """Create it. Raises ServiceError for what the API server refuses, ApiError."""
         try:
             made = await self._objects.create(PLURAL, body)
         except ApiError as error:
-            raise refused(error) or error from error
+            raise to_client_error(error) or error from error
         self.told(made)
         return made
 
-    async def edit(self, found: Found, patch: Json, subresource: str = "") -> Json:
+    async def edit(self, found: StoredRun, patch: Json, subresource: str = "") -> Json:
         """Merge a patch into this very run. Raises ServiceError (NOT_FOUND, what is refused), ApiError (Conflict)."""
         metadata = {"uid": found.id, **metadata_of(patch)}
         try:
             changed = await self._objects.patch(PLURAL, found.key, {**patch, "metadata": metadata}, subresource)
         except ApiError as error:
-            raise refused(error) or error from error
+            raise to_client_error(error) or error from error
         if changed is None:
             raise not_found("Run", found.id)
         self.told(changed)
         return changed
 
-    async def delete(self, found: Found) -> None:
+    async def delete(self, found: StoredRun) -> None:
         """Delete it, and all that belongs to it. Raises ServiceError (NOT_FOUND), ApiError."""
         if not await self._objects.delete(PLURAL, found.key, found.id):
             raise not_found("Run", found.id)
@@ -95,7 +95,7 @@ class Runs:
 
     async def manifest(self, body: Json) -> str:
         """The manifest that the run was made from, as it was given; empty where there is none any more."""
-        ref = manifest_ref(body)
+        ref = run_manifest_ref(body)
         return await self._manifests.read(ref) if ref else inline_manifest(body)
 
     async def manifest_of_row(self, row: RunRow) -> str:
@@ -106,10 +106,10 @@ class Runs:
         return inline_manifest(body) if body is not None else ""
 
 
-def refused(error: ApiError) -> ServiceError | None:
+def to_client_error(error: ApiError) -> ServiceError | None:
     """What the API server's refusal of a run means to the client; None where it means nothing to it."""
     if error.code in (400, 413, 422):
-        return invalid(error.message)
+        return invalid_argument(error.message)
     if error.code == 403:
         # Ours are the rights; what is left are quotas, admission policies, and a namespace that goes.
         return ServiceError(Code.FAILED_PRECONDITION, error.message)
@@ -118,15 +118,15 @@ def refused(error: ApiError) -> ServiceError | None:
     return None
 
 
-async def workflow_text(workflow: Json) -> str:
+async def workflow_json(workflow: Json) -> str:
     """A Workflow as JSON, with its nodes readable where Argo has compressed them."""
-    return await asyncio.to_thread(readable, workflow)
+    return await asyncio.to_thread(encode_workflow, workflow)
 
 
-def readable(workflow: Json) -> str:
+def encode_workflow(workflow: Json) -> str:
     """The same, at once."""
     status = dict(status_of(workflow))
     if as_text(status.get("compressedNodes")) and (nodes := workflow_nodes(status)):
         status.pop("compressedNodes")
         workflow = {**workflow, "status": {**status, "nodes": nodes}}
-    return written(json.dumps(workflow, separators=(",", ":"), ensure_ascii=False))
+    return protobuf_text(json.dumps(workflow, separators=(",", ":"), ensure_ascii=False))

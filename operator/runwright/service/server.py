@@ -41,9 +41,9 @@ from runwright.service.experiments import Experiments
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
 from runwright.service.measures import ServiceMeasures
-from runwright.service.rest import application
-from runwright.service.rows import ALL, RunRow, Shared
-from runwright.service.rpc import server
+from runwright.service.rest import rest_application
+from runwright.service.rows import ALL, RowFactory, RunRow
+from runwright.service.rpc import make_grpc_server
 from runwright.service.run_lists import RunLists
 from runwright.service.run_service import RunOptions, RunService
 from runwright.service.runs import Runs
@@ -96,15 +96,17 @@ class Service:
         self, api: client.ApiClient, options: ServeOptions, page_key: bytes, measures: ServiceMeasures
     ) -> None:
         cluster, objects = KubernetesCluster(api, options.namespaces), KubernetesObjects(api, options.namespaces)
-        self.runs, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), Shared()
+        self.runs, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), RowFactory()
         self.access = KubernetesAccess(Reviews(api), options.token_audiences, options.anonymous_user)
         self.manifests = Manifests(objects, SystemClock())
         self.run_reflectors = [
-            Reflector(Watching(api, RUNS, name), scope_of(name), self.runs, shared.row, RUNS)
+            Reflector(Watching(api, RUNS, name), index_scope(name), self.runs, shared.row, RUNS)
             for name in options.namespaces or ("",)
         ]
         self.experiment_reflectors = [
-            Reflector(Watching(api, EXPERIMENTS, name), scope_of(name), self.experiments, experiment_row, EXPERIMENTS)
+            Reflector(
+                Watching(api, EXPERIMENTS, name), index_scope(name), self.experiments, experiment_row, EXPERIMENTS
+            )
             for name in options.namespaces or ("",)
         ]
         tenancy = Tenancy(options.namespace, self.access, self.experiments)
@@ -113,7 +115,7 @@ class Service:
         lists = RunLists(self.runs, page_key, runs.manifest_of_row, tenancy)
         artifacts = Artifacts(cluster, options.artifact_buckets)
         service = RunService(cluster, runs, lists, self.manifests, experiments, tenancy, artifacts, options.runs)
-        methods = {**service.methods(), **experiments.methods(), **healthz(multi_user=not options.namespace)}
+        methods = {**service.methods(), **experiments.methods(), **health_methods(multi_user=not options.namespace)}
         self.dispatch = Dispatch(methods, self.access, options.limits, measures)
         measures.watch_over(self.runs, self.experiments)
 
@@ -166,12 +168,12 @@ async def run_serve(options: ServeOptions) -> None:
         try:
             async with (
                 health_endpoint(options.probe_address, ready, report, measures.registry),
-                rest(service.dispatch, options),
-                rpc(service.dispatch, options),
+                serve_rest(service.dispatch, options),
+                serve_grpc(service.dispatch, options),
             ):
                 where = ", ".join(options.namespaces) or "all namespaces"
                 logger.info("runwright %s serves the runs in %s of %s", __version__, where, configuration.host)
-                await until(stop, background)
+                await run_until_stopped(stop, background)
                 ending = True
         finally:
             for task in background:
@@ -180,7 +182,7 @@ async def run_serve(options: ServeOptions) -> None:
         logger.info("stopped")
 
 
-async def until(stop: asyncio.Event, background: list[asyncio.Task[Any]]) -> None:
+async def run_until_stopped(stop: asyncio.Event, background: list[asyncio.Task[Any]]) -> None:
     """Return when it is to stop. Raises what a task in the background has ended with: none of them ends by itself."""
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
@@ -199,7 +201,7 @@ async def page_key(api: client.ApiClient, secret: str) -> bytes:
     return await SharedKey(api, Key(namespace, name)).get_or_create(new)
 
 
-def healthz(multi_user: bool) -> Methods:
+def health_methods(multi_user: bool) -> Methods:
     """The health check that clients make first."""
 
     async def get_healthz(request: Empty, call: Call) -> GetHealthzResponse:
@@ -208,12 +210,12 @@ def healthz(multi_user: bool) -> Methods:
     return {"HealthzService/GetHealthz": get_healthz}
 
 
-def scope_of(namespace: str) -> tuple[str, str]:
+def index_scope(namespace: str) -> tuple[str, str]:
     """What a reflector of this namespace lists."""
     return ("NAMESPACE", namespace) if namespace else ALL
 
 
-def host_and_port(address: str) -> tuple[str, int]:
+def split_address(address: str) -> tuple[str, int]:
     """The parts of an address. Raises ValueError."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal():
@@ -222,14 +224,14 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
+async def serve_rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
     """Within it, REST is served."""
-    host, port = host_and_port(options.http_address)
-    context = tls_context(options)
-    logging.getLogger("aiohttp.server").addFilter(is_ours)
-    runner = web.AppRunner(application(dispatch, options.limits), access_log=None, shutdown_timeout=END_SECONDS)
+    host, port = split_address(options.http_address)
+    context = make_tls_context(options)
+    logging.getLogger("aiohttp.server").addFilter(drop_bad_requests)
+    runner = web.AppRunner(rest_application(dispatch, options.limits), access_log=None, shutdown_timeout=END_SECONDS)
     await runner.setup()
-    renewal = asyncio.create_task(renew(context, options)) if context else None
+    renewal = asyncio.create_task(reload_certificate(context, options)) if context else None
     try:
         await web.TCPSite(runner, host or None, port, ssl_context=context).start()
         yield
@@ -239,13 +241,13 @@ async def rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None
         await runner.cleanup()
 
 
-def is_ours(record: logging.LogRecord) -> bool:
+def drop_bad_requests(record: logging.LogRecord) -> bool:
     """Not that somebody sends what is no HTTP: he is told, and could fill the log with it."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError)
 
 
-def tls_context(options: ServeOptions) -> ssl.SSLContext | None:
+def make_tls_context(options: ServeOptions) -> ssl.SSLContext | None:
     """TLS with the certificate that is named. Raises OSError, ssl.SSLError."""
     if options.tls_cert is None or options.tls_key is None:
         return None
@@ -255,7 +257,7 @@ def tls_context(options: ServeOptions) -> ssl.SSLContext | None:
     return context
 
 
-async def renew(context: ssl.SSLContext, options: ServeOptions) -> None:
+async def reload_certificate(context: ssl.SSLContext, options: ServeOptions) -> None:
     """Load the certificate anew when its file has changed: new connections have it."""
     certificate, key = cast(Path, options.tls_cert), cast(Path, options.tls_key)
     seen = certificate.read_bytes()
@@ -272,13 +274,13 @@ async def renew(context: ssl.SSLContext, options: ServeOptions) -> None:
 
 
 @asynccontextmanager
-async def rpc(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
+async def serve_grpc(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
     """Within it, gRPC is served, where it has an address. Raises RuntimeError where that cannot be bound."""
     if not options.grpc_address:
         yield
         return
-    host_and_port(options.grpc_address)
-    made = server(dispatch, options.limits)
+    split_address(options.grpc_address)
+    made = make_grpc_server(dispatch, options.limits)
     if options.tls_cert and options.tls_key:
         made.add_secure_port(options.grpc_address, grpc_credentials(options.tls_cert, options.tls_key))
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from runwright.service.calls import Access, Authorizer, Call
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceReference, ResourceType
-from runwright.service.errors import invalid, not_found, unavailable
+from runwright.service.errors import invalid_argument, not_found, unavailable
 from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.index import Index
 
@@ -42,7 +42,7 @@ class Tenancy:
     def namespace_named(self, name: str) -> str:
         """A namespace that a client names. Raises ServiceError where there is only another one."""
         if self.only_namespace and name != self.only_namespace:
-            raise invalid(f"namespace {name!r}: this service is for namespace {self.only_namespace!r} only")
+            raise invalid_argument(f"namespace {name!r}: this service is for namespace {self.only_namespace!r} only")
         return name
 
     def names_nothing(self, key: ResourceKey) -> bool:
@@ -68,11 +68,13 @@ class Tenancy:
         """Where an experiment is to be made (KFP 1.8.22). Raises ServiceError (INVALID_ARGUMENT)."""
         if self.only_namespace:
             if references and self._owners(references) != [self.only_namespace]:
-                raise invalid("In single-user mode, CreateExperimentRequest shouldn't contain resource references.")
+                raise invalid_argument(
+                    "In single-user mode, CreateExperimentRequest shouldn't contain resource references."
+                )
             return self.only_namespace
         owners = self._owners(references)
         if len(owners) != 1 or len(references) != 1 or not owners[0]:
-            raise invalid(
+            raise invalid_argument(
                 "Invalid resource references for experiment. Expect one namespace type with owner relationship."
             )
         return owners[0]

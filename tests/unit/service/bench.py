@@ -19,7 +19,7 @@ from runwright.service.experiments import Experiments
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
 from runwright.service.measures import ServiceMeasures
-from runwright.service.rows import RunRow, Shared
+from runwright.service.rows import RowFactory, RunRow
 from runwright.service.run_lists import RunLists
 from runwright.service.run_service import RunOptions, RunService
 from runwright.service.runs import Runs
@@ -76,7 +76,7 @@ class Bench:
 
     def __init__(self, namespace: str = "team") -> None:
         self.objects, self.clock, self.rights = Objects(), Clock(), Rights()
-        self.index, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), Shared()
+        self.index, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), RowFactory()
         self.index.synced = self.experiments.synced = True
         self.manifests = Manifests(self.objects, self.clock)
         tenancy = Tenancy(namespace, self.rights, self.experiments)

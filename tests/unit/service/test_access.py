@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.kube.errors import ApiError
-from runwright.service.access import BAD_SECONDS, GOOD_SECONDS, KubernetesAccess, review_spec
+from runwright.service.access import NEGATIVE_TTL, POSITIVE_TTL, KubernetesAccess, review_spec
 from runwright.service.calls import Access, Caller
 from runwright.service.errors import Code, ServiceError
 
@@ -74,10 +74,10 @@ async def test_a_token_is_who_kubernetes_says_and_asked_for_once():
     assert set(map(id, callers)) == {id(callers[0])}
     assert callers[0] == Caller("ann", "u", ("devs",), {"scopes": ("a", "b")})
     assert reviews.tokens == [("good", ("runwright",))]
-    clock.at = GOOD_SECONDS - 1
+    clock.at = POSITIVE_TTL - 1
     await access.identify("bearer   good ")
     assert len(reviews.tokens) == 1
-    clock.at = GOOD_SECONDS + 1
+    clock.at = POSITIVE_TTL + 1
     reviews.users.clear()
     assert await code_of(access.identify("Bearer good")) == Code.UNAUTHENTICATED, "it was taken away"
 
@@ -108,7 +108,7 @@ async def test_a_refusal_holds_for_a_moment_only():
     assert await code_of(access.identify("Bearer new")) == Code.UNAUTHENTICATED
     reviews.users["new"] = ANN
     assert await code_of(access.identify("Bearer new")) == Code.UNAUTHENTICATED
-    clock.at = BAD_SECONDS + 0.1
+    clock.at = NEGATIVE_TTL + 0.1
     assert (await access.identify("Bearer new")).user == "ann"
 
 
@@ -142,7 +142,7 @@ async def test_what_is_not_allowed_is_named():
         await access.require(Caller("bob"), GET)
     assert caught.value.code == Code.PERMISSION_DENIED
     assert 'User "bob" cannot get resource "pipelineruns"' in caught.value.message and '"team"' in caught.value.message
-    reviews.allowed, clock.at = True, BAD_SECONDS + 0.1
+    reviews.allowed, clock.at = True, NEGATIVE_TTL + 0.1
     await access.require(Caller("bob"), GET)
 
 
@@ -185,7 +185,7 @@ async def test_one_who_gives_up_takes_the_answer_from_nobody():
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("runwright.service.access.MAX_REMEMBERED", 10)
+    monkeypatch.setattr("runwright.service.access.MAX_CACHED", 10)
     access, reviews, _ = parts()
     for number in range(50):
         assert await code_of(access.identify(f"Bearer bad{number}")) == Code.UNAUTHENTICATED

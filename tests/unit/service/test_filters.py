@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from runwright.service.errors import Code, ServiceError
 from runwright.service.filters import parse_filter
-from runwright.service.rows import Shared
+from runwright.service.rows import RowFactory
 from runwright.service.run_lists import FIELDS
 from tests.unit.service.bodies import run_body
 
-ROW = Shared().row(
+ROW = RowFactory().row(
     run_body(
         spec={"displayName": "Train 50%_x", "references": [{"type": "EXPERIMENT", "id": "e-1"}]},
         status={"phase": "Failed"},
@@ -99,7 +99,7 @@ def test_a_filter_that_was_escaped_twice_is_read():
 
 def test_a_plus_and_a_percent_sign_are_what_they_are():
     """KFP 1.8.22 unescapes once more than it should."""
-    plus = Shared().row(run_body(spec={"displayName": "a+b 100%"}))
+    plus = RowFactory().row(run_body(spec={"displayName": "a+b 100%"}))
     test = parse_filter('{"predicates": [{"op": 1, "key": "name", "string_value": "a+b 100%"}]}', FIELDS)
     assert test is not None and test(plus)
 

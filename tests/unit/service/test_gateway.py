@@ -32,9 +32,9 @@ from runwright.service.contract.run_pb2 import GetRunRequest, ListRunsRequest, R
 from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import HTTP_STATUS, Code, ServiceError
 from runwright.service.measures import ServiceMeasures
-from runwright.service.openapi import document, path_of
-from runwright.service.rest import application, message_json, read_request
-from runwright.service.rpc import server
+from runwright.service.openapi import documented_path, openapi_document
+from runwright.service.rest import decode_request, message_json, rest_application
+from runwright.service.rpc import make_grpc_server
 from tests.unit.service.bench import Rights
 
 TOKEN = {"Authorization": "Bearer ann"}
@@ -74,10 +74,10 @@ LIMITS = Limits(request_bytes=100_000, seconds=0.5, at_a_time=4)
 async def gateway() -> AsyncIterator[Gateway]:
     it = Gateway()
     dispatch = Dispatch({one.method: it.method(one) for one in bindings()}, Rights(), LIMITS, it.measures)
-    rpc = server(dispatch, LIMITS)
+    rpc = make_grpc_server(dispatch, LIMITS)
     it.grpc = f"127.0.0.1:{rpc.add_insecure_port('127.0.0.1:0')}"
     await rpc.start()
-    async with TestServer(application(dispatch, LIMITS)) as rest:
+    async with TestServer(rest_application(dispatch, LIMITS)) as rest:
         it.http = str(rest.make_url("")).rstrip("/")
         yield it
     await rpc.stop(None)
@@ -321,16 +321,16 @@ def test_no_body_and_no_query_is_too_odd(body: bytes, query: list[tuple[str, str
         path = path.replace("{node_id}", "n").replace("{artifact_name}", "a")
         names = [(f"{name}.{field}", value) for name, value in query for field in ("id", "type", "x")]
         try:
-            read_request(one, path, [*query, *names, ("page_size", "1")], body)
+            decode_request(one, path, [*query, *names, ("page_size", "1")], body)
         except ServiceError as error:
             assert error.code == Code.INVALID_ARGUMENT
 
 
 # ---------------------------------------------------------------------------------------------------------------- OpenAPI
 def test_the_document_describes_what_is_served():
-    described = document()
+    described = openapi_document()
     assert {(verb.upper(), path) for path, item in described["paths"].items() for verb in item} == {
-        (one.verb, path_of(one)) for one in bindings()
+        (one.verb, documented_path(one)) for one in bindings()
     }
     assert set(described["paths"]["/apis/v1beta1/runs/{run_id}"]) == {"get", "delete"}
     for reference in references(described):
@@ -349,8 +349,8 @@ def test_the_document_describes_what_is_served():
 
 @pytest.mark.parametrize("one", bindings(), ids=lambda one: one.method)
 def test_replies_are_as_the_document_says(one: Binding):
-    described = document()
-    operation = described["paths"][path_of(one)][one.verb.lower()]
+    described = openapi_document()
+    operation = described["paths"][documented_path(one)][one.verb.lower()]
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     check = Draft202012Validator({**schema, "components": described["components"]})
     for message in (

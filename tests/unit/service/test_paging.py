@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from runwright.service.errors import Code, ServiceError
 from runwright.service.index import Order
-from runwright.service.paging import Pages, page_size_of
-from runwright.service.rows import RunRow, Shared
+from runwright.service.paging import Pages, effective_page_size
+from runwright.service.rows import RowFactory, RunRow
 from tests.unit.service.bodies import run_body
 
 PAGES = Pages(b"k" * 32, "Run", ["name", "created_at", "id"], ("metric:",))
@@ -19,7 +19,7 @@ ALL = ("", "")
 
 
 def row() -> RunRow:
-    return Shared().row(run_body(status={"metrics": [{"name": "Acc", "nodeID": "n", "value": 0.1}]}))
+    return RowFactory().row(run_body(status={"metrics": [{"name": "Acc", "nodeID": "n", "value": 0.1}]}))
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_what_is_no_order(words: str):
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 20), (1, 1), (200, 200), (201, 200), (10**9, 200)])
 def test_page_sizes(asked: int, given: int):
-    assert page_size_of(asked) == given
+    assert effective_page_size(asked) == given
 
 
 def test_a_negative_page_size_is_refused():
     with pytest.raises(ServiceError, match="Got -1"):
-        page_size_of(-1)
+        effective_page_size(-1)
 
 
 @pytest.mark.parametrize("sort_by", ["", "name desc", "metric:Acc", "metric:none desc"])

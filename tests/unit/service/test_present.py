@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.service.contract.run_pb2 import Run, RunMetric
-from runwright.service.present import inline_manifest, manifest_ref, run_message
-from runwright.service.rows import Shared
+from runwright.service.present import inline_manifest, run_manifest_ref, run_message
+from runwright.service.rows import RowFactory
 from tests.unit.service.bodies import run_body
 
 
@@ -70,9 +70,9 @@ def test_where_the_manifest_is():
     assert inline_manifest(run_body(spec={"workflow": {"manifest": "kind: Workflow"}})) == "kind: Workflow"
     assert '"spec":{"a":1}' in inline_manifest(run_body(spec={"workflow": {"spec": {"a": 1}}}))
     source = {"manifestFrom": {"configMapKeyRef": {"name": "c", "key": "k"}, "digest": "d"}}
-    ref = manifest_ref(run_body(spec={"workflow": source}))
+    ref = run_manifest_ref(run_body(spec={"workflow": source}))
     assert ref is not None and (ref.namespace, ref.name, ref.key, ref.digest) == ("team", "c", "k", "d")
-    assert manifest_ref(run_body()) is None
+    assert run_manifest_ref(run_body()) is None
 
 
 anything = st.recursive(
@@ -97,5 +97,5 @@ def test_no_object_is_too_odd(metadata: Any, spec: Any, status: Any):
     body = {"metadata": metadata, "spec": spec, "status": status}
     message = run_message(body)
     assert Run.FromString(message.SerializeToString()) == message
-    row = Shared().row(body)
+    row = RowFactory().row(body)
     assert row.run() == message

@@ -12,7 +12,7 @@ from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
 from runwright.service import watching
 from runwright.service.index import Index
-from runwright.service.rows import ALL, RunRow, Shared
+from runwright.service.rows import ALL, RowFactory, RunRow
 from runwright.service.watching import Reflector
 from tests.unit.service.bodies import run_body
 
@@ -65,7 +65,7 @@ class Follower:
     def __init__(self) -> None:
         self.source, self.index = Source(), Index[RunRow]()
         self.changes: list[bool] = []
-        self.reflector = Reflector(self.source, ALL, self.index, Shared().row, "pipelineruns")
+        self.reflector = Reflector(self.source, ALL, self.index, RowFactory().row, "pipelineruns")
         self.task = asyncio.create_task(self.reflector.forever(self.changed))
 
     def changed(self) -> None:
@@ -95,7 +95,7 @@ async def test_a_version_that_is_too_old_is_listed_anew_and_what_vanished_goes(q
     await until(lambda: it.changes == [True])
     del it.source.held["b"]
     it.source.version = 30
-    it.index.apply(Shared().row(body("new", 31)))
+    it.index.apply(RowFactory().row(body("new", 31)))
     await it.source.told.put(ApiError(410, "Expired", "too old"))
     await until(lambda: it.source.lists == 2 and len(it.source.since) == 2)
     assert it.names() == {"a", "c", "new"}, "what was made here after the list began stays"
