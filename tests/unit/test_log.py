@@ -1,3 +1,5 @@
+"""Log lines: format, run and level."""
+
 from __future__ import annotations
 
 import json
@@ -33,19 +35,19 @@ def record(message: str = "created Workflow", *args: object, error: bool = False
     return made
 
 
-def test_text_for_people() -> None:
+def test_text_has_time_level_run_and_message() -> None:
     assert TextFormatter().format(record("a %s", "b")) == "2026-11-24T12:00:00.250Z INFO    a b"
     with run_context(RUN):
         assert TextFormatter().format(record()) == "2026-11-24T12:00:00.250Z INFO    team-a/train-7: created Workflow"
 
 
-def test_text_with_an_exception() -> None:
+def test_text_ends_with_the_traceback() -> None:
     lines = TextFormatter().format(record(error=True)).splitlines()
     assert lines[0].endswith("created Workflow")
     assert lines[-1] == "ValueError: boom"
 
 
-def test_json_for_machines() -> None:
+def test_json_is_one_object_per_line_with_the_run() -> None:
     with run_context(RUN):
         line = JsonFormatter().format(record("größer\nals"))
     assert "\n" not in line
@@ -59,13 +61,13 @@ def test_json_for_machines() -> None:
     }
 
 
-def test_json_without_a_run_and_with_an_exception() -> None:
+def test_json_omits_a_missing_run_and_has_the_exception() -> None:
     found = json.loads(JsonFormatter().format(record(error=True)))
     assert "run" not in found and "namespace" not in found
     assert "ValueError: boom" in found["exception"]
 
 
-def test_the_run_is_named_only_inside_its_context() -> None:
+def test_the_run_is_set_only_inside_its_context() -> None:
     with run_context(RUN):
         with run_context(Key("b", "c")):
             assert current_run.get() == Key("b", "c")
@@ -73,14 +75,14 @@ def test_the_run_is_named_only_inside_its_context() -> None:
     assert current_run.get() is None
 
 
-def test_a_line_that_repeats_the_one_before_is_dropped() -> None:
+def test_a_repeated_line_is_dropped() -> None:
     repeated = RepetitionFilter()
     assert [repeated.filter(record(message)) for message in ("a", "a", "b", "a")] == [True, False, True, True]
 
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The root logger and Kopf's, put back as they were."""
+    """The root logger; it and Kopf's loggers are restored afterwards."""
     root, kopf = logging.getLogger(), logging.getLogger("kopf")
     observation = logging.getLogger("kopf._core.reactor.observation")
     before = root.handlers[:], root.level, kopf.level, observation.filters[:]
@@ -90,14 +92,14 @@ def root() -> Iterator[logging.Logger]:
     root.setLevel(before[1])
 
 
-def test_lines_go_to_standard_error_in_the_form_that_was_chosen(
+def test_lines_go_to_standard_error_in_the_configured_format(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure("json", "info")
     with run_context(RUN):
         logging.getLogger("runwright.test").info("hello")
-        logging.getLogger("runwright.test").debug("too quiet")
-        logging.getLogger("kopf.objects").info("chatter")
+        logging.getLogger("runwright.test").debug("below the level")
+        logging.getLogger("kopf.objects").info("a line of Kopf")
     captured = capsys.readouterr()
     assert captured.out == ""
     (line,) = captured.err.splitlines()
@@ -105,7 +107,7 @@ def test_lines_go_to_standard_error_in_the_form_that_was_chosen(
     assert json.loads(line)["run"] == "train-7"
 
 
-def test_kopf_talks_when_debugging(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kopfs_lines_appear_at_level_debug(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     configure("text", "debug")
-    logging.getLogger("kopf.objects").debug("chatter")
-    assert "chatter" in capsys.readouterr().err
+    logging.getLogger("kopf.objects").debug("a line of Kopf")
+    assert "a line of Kopf" in capsys.readouterr().err

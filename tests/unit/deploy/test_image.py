@@ -1,4 +1,4 @@
-"""The image's tag stands for its sources."""
+"""The image's tag is a hash of its sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import image
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with as little in it as an image can be made of."""
+    """A checkout with a minimum of files for the image."""
     (tmp_path / "operator" / "runwright" / "core").mkdir(parents=True)
     (tmp_path / "deploy").mkdir()
     for name in (
@@ -29,20 +29,20 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "name", ["Dockerfile", "requirements.txt", "deploy/sbom.py", "operator/runwright/core/reconcile.py"]
 )
-def test_a_change_of_any_source_changes_it(checkout: Path, name: str):
+def test_a_change_of_any_source_changes_the_tag(checkout: Path, name: str):
     before = image.reference()
     assert image.reference() == before
     (checkout / name).write_text("changed")
     assert image.reference() != before
 
 
-def test_a_file_moved_changes_it(checkout: Path):
+def test_a_moved_file_changes_the_tag(checkout: Path):
     before = image.reference()
     (checkout / "operator/runwright/cli.py").rename(checkout / "operator/runwright/main.py")
     assert image.reference() != before
 
 
-def test_what_is_no_source_does_not_change_it(checkout: Path):
+def test_other_files_do_not_change_the_tag(checkout: Path):
     before = image.reference()
     cache = checkout / "operator" / "runwright" / "__pycache__"
     cache.mkdir()
@@ -51,7 +51,7 @@ def test_what_is_no_source_does_not_change_it(checkout: Path):
     assert image.reference() == before
 
 
-def test_it_is_a_reference_that_a_cluster_takes(checkout: Path):
+def test_the_reference_is_valid(checkout: Path):
     name, _, tag = image.reference().partition(":")
     assert name == "runwright"
     assert tag.startswith("dev-")

@@ -46,7 +46,6 @@ SIGN = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 PENDING: tuple[str, ...] = (
     "Makefile",
     "crds/",
-    "deploy/",
     "docs/architecture.md",
     "docs/metrics.md",
     "docs/reference/",
@@ -66,7 +65,6 @@ PENDING: tuple[str, ...] = (
     "tests/unit/artifacts/",
     "tests/unit/controller/",
     "tests/unit/core/",
-    "tests/unit/deploy/",
     "tests/unit/e2e/",
     "tests/unit/fake/",
     "tests/unit/kube/",

@@ -1,4 +1,4 @@
-"""The judge of the soak sees each wrong that it is there for: in lives that are made up."""
+"""The soak test's judge finds each kind of error, in synthetic histories."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ RIGHT: list[tuple[Plan, Sequence[RunSeen | None], Sequence[WorkflowSeen | None]]
 
 
 @pytest.mark.parametrize(("plan", "runs", "workflows"), RIGHT)
-def test_a_right_life(plan: Plan, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]):
+def test_a_correct_history_has_no_errors(
+    plan: Plan, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]
+):
     assert wrong(plan, runs, workflows) == []
 
 
@@ -60,24 +62,26 @@ def test_a_right_life(plan: Plan, runs: Sequence[RunSeen | None], workflows: Seq
         ("wrong owner", [NEW, GOOD], [MADE, replace(ENDED, owner="another")]),
     ],
 )
-def test_a_wrong_life(word: str, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]):
+def test_an_incorrect_history_has_its_error(
+    word: str, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]
+):
     said = wrong(Plan("Succeeded"), runs, workflows)
     assert any(line.startswith(word) for line in said), said
 
 
-def test_a_workflow_that_argo_gave_up():
+def test_a_workflow_that_argo_gave_up_is_no_error():
     given_up = replace(MADE, phase="Error", message=f"{GIVEN_UP} for artifact repository ref: connection refused")
     assert wrong(Plan("Succeeded"), [NEW, replace(GOOD, phase="Error")], [MADE, given_up]) == []
     for workflow in (given_up, replace(given_up, message="an error of its own")):
         assert wrong(Plan("Succeeded"), [NEW, GOOD], [MADE, workflow])
 
 
-def test_a_workflow_that_was_put_back_twice():
+def test_a_workflow_restored_twice_is_an_error():
     again = replace(ENDED, uid="third")
     runs, workflows = [NEW, ARCHIVED, replace(BACK, workflow="third")], [MADE, ENDED, None, PUT_BACK, None, again]
     assert wrong(Plan("Succeeded", state="Available"), runs, workflows) == ["doubled: 2 Workflows were put back"]
 
 
-def test_a_workflow_that_stays_though_its_run_is_archived():
+def test_a_workflow_of_an_archived_run_is_an_error():
     said = wrong(Plan("Succeeded", state="Archived"), [NEW, GOOD, ARCHIVED], [MADE, ENDED])
     assert said == ["wrong end: its Workflow is there"]

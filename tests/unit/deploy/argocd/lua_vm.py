@@ -1,8 +1,7 @@
-"""Runs Lua as Argo CD does (util/lua of 3.6), on a real interpreter of the same language, Lua 5.1.
+"""Runs Lua scripts as Argo CD does (util/lua of 3.6), on a Lua 5.1 interpreter.
 
-What matters of Argo CD's own: of Lua's libraries there are only the base functions, `table` and `os.time`; a number is a
-double; a null is not there at all; an empty table comes back as a list, and as a map where the object had one; what an
-action returns becomes a JSON merge patch.
+It reproduces these properties of Argo CD: the only libraries are the base functions, `table` and `os.time`; numbers are doubles;
+nulls are omitted; an empty table becomes a list, or a map if the object had one; the result of an action becomes a JSON merge patch.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ Object = dict[str, Any]
 
 STATUSES = ("Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown")
 LIBRARIES = ("coroutine", "debug", "io", "math", "string", "python")
-"""What Argo CD does not open for the scripts of argocd-cm, nor for any action."""
+"""Libraries that Argo CD does not open for the scripts of argocd-cm and for actions."""
 
 
 class LuaReturnError(ValueError):
-    """The script returned what Argo CD does not take."""
+    """The script returned a value that Argo CD rejects."""
 
 
 def health(obj: Object, script: str, libraries: bool = False) -> Object:
-    """The health, as `{"status": …, "message": …}`, that a health.lua gives. `libraries`: as for a built-in script."""
+    """Result of a health.lua, `{"status": …, "message": …}`. `libraries`: open them, as for a built-in script."""
     found = run(obj, script, libraries)
     if not isinstance(found, dict) or found.get("status") not in STATUSES:
         raise LuaReturnError(f"expected a table with one of {', '.join(STATUSES)} as its status, got {found!r}")
@@ -32,7 +31,7 @@ def health(obj: Object, script: str, libraries: bool = False) -> Object:
 
 
 def discover(obj: Object, script: str) -> dict[str, Object]:
-    """What a discovery.lua offers: by the action's name, whether it is disabled, its icon and display name."""
+    """Result of a discovery.lua: by action name, whether it is disabled, its icon and display name."""
     found = run(obj, script)
     if found == []:
         return {}
@@ -42,7 +41,7 @@ def discover(obj: Object, script: str) -> dict[str, Object]:
 
 
 def act(obj: Object, script: str) -> Object:
-    """The object that an action.lua makes of `obj`."""
+    """Result of an action.lua: the changed object."""
     found = run(obj, script)
     if not isinstance(found, dict):
         raise LuaReturnError(f"expected the changed object, got {found!r}")
@@ -50,7 +49,7 @@ def act(obj: Object, script: str) -> Object:
 
 
 def run(obj: Object, script: str, libraries: bool = False) -> Any:
-    """What the script returned, as JSON. Raises lupa's LuaError, as Argo CD shows it, where the script fails."""
+    """Result of the script, as JSON. Raises lupa's LuaError if the script fails."""
     lua = lua51.LuaRuntime(unpack_returned_tuples=False)
     if not libraries:
         lua.execute("debug.setmetatable('', nil)")
@@ -74,7 +73,7 @@ def encoded(value: Any, seen: set[str]) -> Any:
         return int(value) if isinstance(value, float) and value.is_integer() else value
     identity = str(value)
     if identity in seen:
-        raise LuaReturnError("the same table stands in two places")
+        raise LuaReturnError("the same table is used twice")
     seen.add(identity)
     items = list(value.items())
     keys = [key for key, _ in items]
@@ -86,7 +85,7 @@ def encoded(value: Any, seen: set[str]) -> Any:
 
 
 def with_empty_maps(new: Any, old: Any) -> Any:
-    """What Lua returned, with an empty map where an empty list stands and the object had a map."""
+    """The result with each empty list replaced by an empty map if the object had a map there."""
     if isinstance(new, dict) and isinstance(old, dict):
         return {
             key: {} if value == [] and isinstance(old.get(key), dict) else with_empty_maps(value, old.get(key))
@@ -98,7 +97,7 @@ def with_empty_maps(new: Any, old: Any) -> Any:
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The paths of everything in a JSON value."""
+    """The paths of all values in a JSON value."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:

@@ -32,7 +32,7 @@ RUNS = sorted((KIND / "testdata").glob("*.yaml"))
 
 
 class AsJson(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: a time is a text."""
+    """YAML loader without timestamps, as in Kubernetes."""
 
 
 AsJson.yaml_implicit_resolvers = {
@@ -54,7 +54,7 @@ def name_of(path: Path) -> str:
 
 
 def has_ended(path: Path) -> bool:
-    """Whether the run is at its end, and no retry of it is asked for."""
+    """True if the run is finished and no retry is requested."""
     run = read(path)
     status = run.get("status", {"phase": "Pending"})
     return Phase(status["phase"]).finished and run["spec"]["retries"] <= status["retries"]
@@ -68,11 +68,11 @@ def enabled(obj: Object) -> set[str]:
     return {name for name, action in discover(obj, DISCOVERY).items() if not action["disabled"]}
 
 
-# ------------------------------------------------------------------------------- what Argo CD's own tests do with the files
+# ------------------------------------------------------------------------------- the tests of Argo CD's repository
 @pytest.mark.parametrize("case", HEALTH_TESTS, ids=lambda case: case["inputPath"])
 @pytest.mark.parametrize("libraries", [False, True], ids=["from argocd-cm", "built in"])
 def test_health(case: Object, libraries: bool):
-    """`libraries`: Argo CD opens Lua's libraries for a script that it has built in, not for one in argocd-cm."""
+    """`libraries`: Argo CD opens Lua's libraries for built-in scripts, not for those in argocd-cm."""
     assert health(read(KIND / case["inputPath"]), HEALTH, libraries) == case["healthStatus"]
 
 
@@ -94,13 +94,13 @@ def test_every_recorded_run_and_every_result_is_used():
     assert outputs == set((ACTIONS / "testdata").glob("*.yaml"))
     assert {case["action"] for case in ACTION_TESTS["actionTests"]} == set(ACTION)
     discovered = discover(read(RUNS[0]), DISCOVERY)
-    assert set(discovered) == set(ACTION), "an action has both: a script, and an entry in discovery.lua"
+    assert set(discovered) == set(ACTION), "each action needs a script and an entry in discovery.lua"
 
 
 # -------------------------------------------------------------------------------------------------------------- health
 @pytest.mark.parametrize("path", [path for path in RUNS if has_ended(path)], ids=name_of)
-def test_being_archived_does_not_change_how_a_run_ended(path: Path):
-    """Nor does an edit of an archived run, which the operator does not look at any more."""
+def test_archiving_does_not_change_the_health_of_a_finished_run(path: Path):
+    """An edit of an archived run does not change it either, because the operator no longer reconciles it."""
     run = read(path)
     before = health(run, HEALTH)
     run["metadata"].setdefault("labels", {})[STORAGE_STATE_LABEL] = StorageState.ARCHIVED.value
@@ -119,9 +119,7 @@ def run_with(status: Object, generation: int, retries: int, archived: bool, dele
 
 
 @given(STATUSES, st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans())
-def test_the_health_of_whatever_an_operator_may_write(
-    status: Any, generation: int, retries: int, archived: bool, deleting: bool
-):
+def test_the_health_of_any_status(status: Any, generation: int, retries: int, archived: bool, deleting: bool):
     document = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     run = run_with(document, generation, retries, archived, deleting)
     word = health(run, HEALTH)["status"]
@@ -157,7 +155,7 @@ WAITS = {"type": "Suspend", "phase": "Running", "name": "approve"}
     ],
     ids=str,
 )
-def test_a_run_is_suspended_while_nothing_works_in_it(others: list[Object], wanted: str):
+def test_a_run_with_a_suspend_node_is_suspended_if_no_step_runs(others: list[Object], wanted: str):
     conditions = [{"type": SUCCEEDED, "status": "Unknown", "reason": "Running", "message": ""}]
     status = {"observedGeneration": 1, "conditions": conditions, "nodes": [WAITS, *others]}
     run = run_with(status, 1, 0, archived=False, deleting=False)
@@ -168,8 +166,8 @@ def test_a_run_is_suspended_while_nothing_works_in_it(others: list[Object], want
 
 @pytest.mark.parametrize("missing", ["workflow", None])
 @pytest.mark.parametrize("nodes", [None, [{"type": "Pod", "phase": "Running"}]])
-def test_a_suspended_inline_spec_is_so_until_its_first_node(missing: str | None, nodes: list[Object] | None):
-    """It says so for good: an inline spec is frozen, also when somebody has resumed its Workflow."""
+def test_a_suspended_inline_spec_is_suspended_until_its_first_node(missing: str | None, nodes: list[Object] | None):
+    """`suspend: true` stays in the inline spec, which is immutable, even after the Workflow is resumed."""
     run = read(KIND / "testdata" / "suspended_spec.yaml")
     if nodes:
         run["status"]["nodes"] = nodes
@@ -178,22 +176,22 @@ def test_a_suspended_inline_spec_is_so_until_its_first_node(missing: str | None,
     assert health(run, HEALTH)["status"] == ("Progressing" if nodes or missing else "Suspended")
 
 
-def test_a_run_is_stalled_before_anything_else_is_known_of_it():
+def test_a_stalled_run_without_other_conditions_is_degraded():
     stalled = {"type": STALLED, "status": "True", "reason": "ArgoNotInstalled", "message": "install it"}
     run = run_with({"observedGeneration": 1, "conditions": [stalled]}, 1, 0, archived=False, deleting=False)
     assert health(run, HEALTH) == {"status": "Degraded", "message": "ArgoNotInstalled: install it"}
 
 
-def test_a_run_that_waits_for_its_predecessor_to_be_collected_is_no_failure():
-    """Degraded would fail the sync of an Argo CD that has just replaced the run."""
+def test_a_run_that_waits_for_garbage_collection_is_progressing():
+    """Degraded would fail the sync of an Argo CD that replaced the run."""
     run = read(KIND / "testdata" / "stalled_previous_workflow.yaml")
     assert any(one["reason"] == PREVIOUS_WORKFLOW for one in run["status"]["conditions"])
     assert health(run, HEALTH)["status"] == "Progressing"
 
 
 @pytest.mark.parametrize("path", RUNS, ids=name_of)
-def test_whatever_is_missing_from_a_status_no_script_fails(path: Path):
-    """A run that an older or a newer version wrote, or a person."""
+def test_no_script_fails_on_a_missing_status_field(path: Path):
+    """The status may be from an older or a newer version, or edited by hand."""
     run = read(path)
     for place in list(paths(run.get("status"), ("status",))):
         holder = less = deepcopy(run)
@@ -215,25 +213,25 @@ PATCHES: dict[str, Object] = {
 
 
 @pytest.mark.parametrize("path", RUNS, ids=name_of)
-def test_an_action_changes_what_it_is_for_and_nothing_else(path: Path):
-    """Empty maps, numbers and lists of the run come back from Lua as they were."""
+def test_an_action_changes_only_its_fields(path: Path):
+    """Empty maps, numbers and lists of the run pass through Lua unchanged."""
     run = read(path)
     for action in enabled(run):
         patch = merge_patch(run, act(run, ACTION[action]))
         if action == "retry":
-            taken_back = {"shutdown": None} if "shutdown" in run["spec"] else {}
-            assert patch == {"spec": {"retries": run["status"]["retries"] + 1, **taken_back}}
+            removed = {"shutdown": None} if "shutdown" in run["spec"] else {}
+            assert patch == {"spec": {"retries": run["status"]["retries"] + 1, **removed}}
         else:
             assert patch == PATCHES[action]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=name_of)
-def test_an_action_that_was_taken_is_not_offered_again(path: Path):
+def test_a_completed_action_is_disabled(path: Path):
     run = read(path)
     for action in enabled(run):
         done = act(run, ACTION[action])
         assert action not in enabled(done)
-        assert merge_patch(done, act(done, ACTION[action])) == {}, "nor does it ask for a second retry"
+        assert merge_patch(done, act(done, ACTION[action])) == {}, "it must not request a second retry"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +239,9 @@ def test_an_action_that_was_taken_is_not_offered_again(path: Path):
     list(product([None, *Phase], [None, *Shutdown], (0, 1), (False, True))),
     ids=str,
 )
-def test_what_is_offered_when(phase: Phase | None, shutdown: Shutdown | None, retries: int, archived: bool):
+def test_the_enabled_actions_depend_on_phase_shutdown_retries_and_archiving(
+    phase: Phase | None, shutdown: Shutdown | None, retries: int, archived: bool
+):
     run = run_with({"phase": phase.value, "retries": 0} if phase else {}, 1, retries, archived, deleting=False)
     run = with_spec(run, shutdown=shutdown.value) if shutdown else run
     wanted = {"unarchive" if archived else "archive"}
@@ -254,8 +254,8 @@ def test_what_is_offered_when(phase: Phase | None, shutdown: Shutdown | None, re
     assert enabled(run) == set()
 
 
-def test_a_null_in_an_inline_spec_is_lost_on_the_way_through_lua():
-    """Argo CD's own doing, told in docs/gitops.md: the API server then refuses the action, since spec.workflow is frozen."""
+def test_lua_drops_a_null_in_an_inline_spec():
+    """A limitation of Argo CD (docs/gitops.md): the API server rejects the action, because spec.workflow is immutable."""
     run = read(KIND / "testdata" / "running.yaml")
     run["spec"]["workflow"]["spec"]["volumes"] = None
     lost = {"workflow": {"spec": {"volumes": None}}}
@@ -263,12 +263,12 @@ def test_a_null_in_an_inline_spec_is_lost_on_the_way_through_lua():
 
 
 @pytest.mark.parametrize("mark", [*OWNER_LABELS, *OWNER_ANNOTATIONS])
-def test_the_page_names_each_mark_of_a_tool(mark: str):
+def test_the_page_names_each_label_and_annotation_of_gitops_tools(mark: str):
     assert f"`{mark}`" in (REPOSITORY / "docs" / "gitops.md").read_text()
 
 
-# -------------------------------------------------------------------------------------------------- the stand-in itself
-def test_lua_is_as_argo_cd_opens_it():
+# -------------------------------------------------------------------------------------------------- the Lua interpreter
+def test_lua_has_the_libraries_and_conversions_of_argo_cd():
     for word in ("string", "io", "math", "debug", "python", "os.exit", "('a').upper"):
         with pytest.raises((lua51.LuaError, LuaReturnError)):
             act({}, f"local found = {word}\nassert(found ~= nil)\nreturn {{ a = 1 }}")

@@ -1,4 +1,4 @@
-"""What krew installs: a manifest that it takes, for an archive that starts from a link."""
+"""The krew package: its manifest satisfies krew, and its archive starts through a link."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ release = load()
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """An archive whose package says what it is asked, and how it is called."""
+    """An archive with a package that prints its name and arguments."""
     package = tmp_path / "lib" / "runwright" / "kubectl"
     package.mkdir(parents=True)
     for folder in (package, package.parent):
         (folder / "__init__.py").touch()
-    said = "import sys\ndef kubectl(prog_name): print(prog_name, *sys.argv[1:], sep='|')\n"
-    (package / "commands.py").write_text(said)
+    code = "import sys\ndef kubectl(prog_name): print(prog_name, *sys.argv[1:], sep='|')\n"
+    (package / "commands.py").write_text(code)
     return release.make_archive(tmp_path / "lib", tmp_path / "dist")
 
 
-def test_krew_takes_the_manifest(archive: Path):
+def test_the_manifest_satisfies_krew(archive: Path):
     """The rules of krew 0.4 (`internal/index/validation`)."""
     plugin = yaml.safe_load(release.manifest([archive], "https://files.example/r/", "https://runwright.example"))
     assert (plugin["apiVersion"], plugin["kind"]) == ("krew.googlecontainertools.github.com/v1alpha2", "Plugin")
@@ -60,7 +60,7 @@ def test_krew_takes_the_manifest(archive: Path):
     assert not re.search(r"\b(VERSION|HOMEPAGE|URI|SHA256|OS|ARCH)\b", yaml.safe_dump(plugin))
 
 
-def test_it_starts_from_a_link(archive: Path, tmp_path: Path):
+def test_the_plugin_starts_through_a_link(archive: Path, tmp_path: Path):
     store = tmp_path / "store"
     with tarfile.open(archive) as tar:
         tar.extractall(store, filter="data")
@@ -78,7 +78,7 @@ def test_the_same_files_give_the_same_archive(archive: Path, tmp_path: Path):
     assert release.make_archive(tmp_path / "lib", tmp_path / "again").read_bytes() == first
 
 
-def test_archives_of_two_versions_are_refused(archive: Path, tmp_path: Path):
+def test_archives_of_two_versions_are_rejected(archive: Path, tmp_path: Path):
     other = archive.with_name(archive.name.replace(release.version(), "v9.9.9"))
     other.write_bytes(b"")
     with pytest.raises(SystemExit, match="all of one version"):

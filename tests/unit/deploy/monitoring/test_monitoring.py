@@ -1,4 +1,4 @@
-"""What we ship to watch the operator with: alerts, dashboard and page speak of the metrics that there are."""
+"""Alerts, dashboard and docs/metrics.md use exactly the metrics that the operator exports."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ LABEL = re.compile(r'(\w+) *(?:=~|!=|!~|=) *"')
 
 
 @dataclass(frozen=True)
-class Told:
-    """A metric as Prometheus meets it."""
+class Metric:
+    """A metric as Prometheus scrapes it."""
 
     type: str
     labels: frozenset[str]
@@ -46,8 +46,8 @@ class Told:
 
 
 @pytest.fixture
-async def told() -> dict[str, Told]:
-    """Every metric of an operator that has done a bit of everything; without the process's own."""
+async def exported() -> dict[str, Metric]:
+    """All metrics of an operator after one of each action, without process metrics."""
     measures, store, queue = Measures(), Store(), WorkQueue[Key]()
     of_runs = RunSeries((), 1)
     of_runs.put(KEY, {"status": {"metrics": [{"name": "accuracy", "value": 1}]}})
@@ -61,25 +61,25 @@ async def told() -> dict[str, Told]:
 
     with pytest.raises(ApiError):
         await measures.timed(fail)(KEY)
-    found: dict[str, Told] = {}
+    found: dict[str, Metric] = {}
     for family in text_string_to_metric_families(measures.exposition().decode()):
         if family.name.startswith("process_"):
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        assert family.samples, f"{name}: nothing was done that shows its labels"
+        assert family.samples, f"{name}: has no sample, so its labels are unknown"
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        found[name] = Told(family.type, frozenset(labels), family.documentation)
+        found[name] = Metric(family.type, frozenset(labels), family.documentation)
     return found
 
 
-def series(told: dict[str, Told]) -> dict[str, frozenset[str]]:
-    """Every name that PromQL can use, with the labels it has."""
+def series(exported: dict[str, Metric]) -> dict[str, frozenset[str]]:
+    """Labels of each series name that PromQL can use."""
     known: dict[str, frozenset[str]] = {
         "up": frozenset(),
         "process_resident_memory_bytes": frozenset(),
         "process_cpu_seconds_total": frozenset(),
     }
-    for name, metric in told.items():
+    for name, metric in exported.items():
         if metric.type == "histogram":
             known |= {f"{name}_bucket": metric.labels | {"le"}}
             known |= {f"{name}_{part}": metric.labels for part in ("sum", "count")}
@@ -90,7 +90,7 @@ def series(told: dict[str, Told]) -> dict[str, frozenset[str]]:
 
 
 def used(query: str) -> Iterator[tuple[str, set[str]]]:
-    """Each series that a query names, and the labels by which it chooses."""
+    """Each series in a query, with the labels of its selector."""
     for name, selector in re.findall(r"\b((?:runwright|process)_\w+|up\b)(?:\{([^}]*)\})?", query):
         yield name, set(LABEL.findall(selector))
 
@@ -104,39 +104,39 @@ def expressions() -> list[str]:
 
 
 # --------------------------------------------------------------------------------------------------------- the page
-def test_the_table_lists_every_metric_as_it_is(told: dict[str, Told]):
+def test_the_table_of_the_page_lists_every_metric(exported: dict[str, Metric]):
     table = {
-        name: Told(kind, frozenset(re.findall(r"`(\w+)`", labels)), meaning)
+        name: Metric(kind, frozenset(re.findall(r"`(\w+)`", labels)), meaning)
         for name, kind, labels, _, meaning in ROW.findall(PAGE)
     }
-    assert table == told
+    assert table == exported
 
 
-def test_names_end_in_the_unit_that_the_table_says(told: dict[str, Told]):
-    """https://prometheus.io/docs/practices/naming: base units, and `_total` for what only grows."""
+def test_names_end_in_the_unit_of_the_table(exported: dict[str, Metric]):
+    """https://prometheus.io/docs/practices/naming: base units, and `_total` for counters."""
     units = {name: unit for name, _, _, unit, _ in ROW.findall(PAGE)}
-    for name, metric in told.items():
+    for name, metric in exported.items():
         assert name.endswith("_total") == (metric.type == "counter")
         for unit in ("seconds", "bytes"):
             assert name.endswith(f"_{unit}") == (units[name] == unit)
 
 
-def test_every_alert_has_its_heading_and_every_heading_its_alert():
+def test_the_page_has_one_heading_per_alert():
     section = PAGE.partition("## When an alert fires")[2]
     assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == [alert["alert"] for alert in ALERTS]
 
 
-def test_the_queries_of_the_page_name_what_there_is(told: dict[str, Told]):
-    known = series(told)
+def test_the_queries_of_the_page_use_existing_series(exported: dict[str, Metric]):
+    known = series(exported)
     for code in re.findall(r"`([^`]*runwright_[^`]*)`", PAGE):
         for name, labels in used(code):
-            assert name in known or name in told, code
+            assert name in known or name in exported, code
             assert labels <= known.get(name, frozenset()) | {"job"}, code
 
 
 # ------------------------------------------------------------------------------------------------- alerts and dashboard
-def test_every_expression_names_what_there_is(told: dict[str, Told]):
-    known = series(told)
+def test_every_expression_uses_existing_series(exported: dict[str, Metric]):
+    known = series(exported)
     for query in expressions():
         names = list(used(query))
         assert names, query
@@ -144,20 +144,20 @@ def test_every_expression_names_what_there_is(told: dict[str, Told]):
             assert name in known, query
             assert labels <= known[name] | {"job"}, query
         grouped = {label.strip() for inside in re.findall(r"by \(([^)]*)\)", query) for label in inside.split(",")}
-        # honor_labels leaves what Prometheus puts on a target to the operator's own metrics.
+        # With honor_labels, the operator's own metrics have the labels of the target.
         of_target = {"job", "namespace"}
         assert grouped <= {label for name, _ in names for label in known[name]} | of_target, query
 
 
-def test_the_dashboard_shows_every_metric(told: dict[str, Told]):
+def test_the_dashboard_shows_every_metric(exported: dict[str, Metric]):
     shown = {name for query in targets() for name, _ in used(query)}
-    for name, metric in told.items():
+    for name, metric in exported.items():
         if name != "runwright_build_info":
             assert name in shown or (metric.type == "histogram" and f"{name}_bucket" in shown), name
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_an_alert_says_what_to_do(alert: dict[str, Any]):
+def test_an_alert_has_severity_texts_and_runbook(alert: dict[str, Any]):
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
     assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
     assert alert["annotations"]["runbook_url"] == f"docs/metrics.md#{alert['alert'].lower()}"
@@ -165,26 +165,26 @@ def test_an_alert_says_what_to_do(alert: dict[str, Any]):
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_an_alert_is_tested_both_ways(alert: dict[str, Any]):
+def test_an_alert_has_a_test_that_fires_and_one_that_does_not(alert: dict[str, Any]):
     checks = [check for case in CASES for check in case["alert_rule_test"] if check["alertname"] == alert["alert"]]
     assert {bool(check["exp_alerts"]) for check in checks} == {True, False}
 
 
-def test_no_test_is_of_an_alert_that_there_is_not():
+def test_every_tested_alert_exists():
     tested = {check["alertname"] for case in CASES for check in case["alert_rule_test"]}
     assert tested == {alert["alert"] for alert in ALERTS}
 
 
-def test_what_is_made_is_up_to_date():
+def test_generated_files_are_up_to_date():
     assert DASHBOARD.read_text() == dashboard(), "run `make generate`"
     assert RULE_OBJECT.read_text() == rule_object(), "run `make generate`"
 
 
-def test_the_rule_object_holds_the_rules():
+def test_the_rule_object_contains_the_rules():
     assert yaml.safe_load(rule_object())["spec"] == yaml.safe_load(RULES.read_text())
 
 
-def test_the_panels_have_a_place_each():
+def test_panels_do_not_overlap():
     document = json.loads(dashboard())
     panels = document["panels"]
     assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
@@ -199,14 +199,14 @@ def test_the_panels_have_a_place_each():
     assert len(titles) == len(set(titles))
 
 
-def test_the_dashboard_chooses_by_the_variables_that_it_has():
+def test_the_dashboard_uses_exactly_its_variables():
     document = json.loads(dashboard())
     variables = {variable["name"] for variable in document["templating"]["list"]}
     named = set(re.findall(r"\$\{?(\w+)", json.dumps(document))) - {"__rate_interval"}
     assert named == variables
 
 
-def test_the_scrape_example_asks_for_the_job_that_the_alerts_are_about():
+def test_the_scrape_example_has_the_job_of_the_alerts():
     (job,) = yaml.safe_load((RULES.parent / "scrape.yaml").read_text())
     assert job["job_name"] == "runwright"
     assert job["honor_labels"] is True

@@ -25,7 +25,7 @@ def _tar(files: dict[str, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_an_archive_becomes_an_image_of_the_same_layers(tmp_path: Path, compress: bool) -> None:
+def test_an_archive_is_stored_with_the_same_layers(tmp_path: Path, compress: bool) -> None:
     layer = _tar({"hello": b"world"})
     config = json.dumps({"rootfs": {"diff_ids": [digest_of(layer)]}}).encode()
     manifest = [{"Config": "c.json", "RepoTags": ["runwright:dev"], "Layers": ["l.tar"]}]
@@ -40,7 +40,7 @@ def test_an_archive_becomes_an_image_of_the_same_layers(tmp_path: Path, compress
     assert store.blob_path(digest_of(layer)).read_bytes() == layer
 
 
-def test_a_file_that_is_no_archive_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_another_file_is_rejected_with_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"nothing")
     with pytest.raises(ClusterError, match="not an image archive") as error:
         archive.load(tmp_path / "x.tar")

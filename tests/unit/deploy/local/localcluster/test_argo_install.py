@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcluster.argo_install import controllers
 
 
-def test_an_argo_controller_is_known_by_its_image() -> None:
+def test_an_argo_controller_is_found_by_its_image() -> None:
     containers = [{"image": "x/workflow-controller:v3"}, {"image": "sidecar"}]
     item = {
         "kind": "Deployment",

@@ -19,7 +19,7 @@ from localcluster import catalogue
         ("busybox@sha256:" + "0" * 64, ("library/busybox", "sha256:" + "0" * 64)),
     ],
 )
-def test_the_parts_of_a_reference(reference: str, expected: tuple[str, str]) -> None:
+def test_a_reference_is_split_into_repository_and_tag(reference: str, expected: tuple[str, str]) -> None:
     assert catalogue.split_reference(reference) == expected
 
 
@@ -41,11 +41,11 @@ NAMES = {pattern: label for label, (_, patterns) in catalogue.STEP_IMAGES.items(
         ("someone/busybox", None),
     ],
 )
-def test_the_image_behind_a_public_name(reference: str, label: str | None) -> None:
+def test_public_names_resolve_to_images(reference: str, label: str | None) -> None:
     assert catalogue.resolve(NAMES, *catalogue.split_reference(reference)) == label
 
 
-def test_argo_knows_the_command_of_every_name_as_examples_write_it() -> None:
+def test_argos_configuration_has_the_commands_of_images() -> None:
     commands = catalogue.argo_image_commands()
     assert commands["argoproj/argosay:v2"] == {"entrypoint": ["/argosay"]}
     assert commands["busybox"] == {"cmd": ["sh"]}

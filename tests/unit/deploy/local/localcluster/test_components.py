@@ -32,13 +32,13 @@ def test_two_clusters_share_no_path_and_no_address() -> None:
     assert own == set()
 
 
-def test_every_component_has_a_name_that_can_be_stopped() -> None:
+def test_the_components_have_the_names_of_the_command_line() -> None:
     each = plan("one", 201)
     names = [c.name for c in (*components.before_api(each), *components.after_api(each))]
     assert tuple(names) == components.NAMES
 
 
-def test_the_kubeconfig_is_whole_and_its_context_set() -> None:
+def test_the_kubeconfig_is_self_contained_and_has_a_context() -> None:
     document = json.loads(components.kubeconfig(plan("one", 201), "admin", b"ca", b"crt", b"key"))
     assert document["current-context"] == "runwright-one"
     assert document["clusters"][0]["cluster"]["server"] == "https://10.201.255.2:6443"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from localcluster.delivery import with_image
 
 
-def test_loading_a_tag_again_replaces_it_and_old_tags_go() -> None:
+def test_a_loaded_tag_is_replaced_and_old_tags_are_dropped() -> None:
     names = {"library/busybox:*": "b"}
     for number in range(7):
         names = with_image(names, f"runwright:dev-{number}", f"sha256:{number}", kept=3)

@@ -9,7 +9,7 @@ from localcluster import host
 from localcluster.errors import ClusterError
 
 
-def test_an_unpacked_package_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_unpacked_package_is_not_downloaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RUNWRIGHT_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     folder = tmp_path / "debian" / "prometheus"
@@ -17,7 +17,7 @@ def test_an_unpacked_package_is_not_fetched_again(tmp_path: Path, monkeypatch: p
     assert host.unpacked("prometheus") == folder
 
 
-def test_elsewhere_than_on_debian_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_debian_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RUNWRIGHT_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ClusterError) as raised:
@@ -26,8 +26,8 @@ def test_elsewhere_than_on_debian_it_says_what_to_install(tmp_path: Path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_fetched_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An apt-get that fails, as one without a network does: the next call tries anew."""
+def test_a_failed_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """After a failure of apt-get, such as without a network, the next call tries again."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, script in (("apt-get", "echo no network >&2; exit 100"), ("dpkg-deb", "exit 1")):
@@ -40,7 +40,7 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert [path.name for path in (tmp_path / "cache" / "debian").iterdir()] == ["prometheus.lock"]
 
 
-def test_missing_packages_are_those_whose_program_is_not_there() -> None:
+def test_packages_without_their_program_are_missing() -> None:
     present = {"containerd", "runc", "/usr/lib/cni/bridge"}
     missing = host.missing_packages(host.PACKAGES, lambda proof: proof in present)
     assert set(missing) == set(host.PACKAGES) - {"containerd", "runc", "containernetworking-plugins"}

@@ -6,7 +6,7 @@ from localcluster import kind_cluster
 from localcluster.layers import Process
 
 
-def test_a_dockerfile_for_kind_starts_as_the_image_of_the_mirror_does() -> None:
+def test_a_dockerfile_sets_files_user_and_entrypoint() -> None:
     text = kind_cluster.dockerfile(Process(entrypoint=("/argosay",), user="7"), "base", {"argosay": "/argosay"})
     assert text.splitlines() == [
         "FROM base",

@@ -60,5 +60,5 @@ def test_the_mirror_serves_an_image_down_to_its_layers(mirror: http.client.HTTPC
         "/etc/passwd",
     ],
 )
-def test_the_mirror_has_nothing_else(mirror: http.client.HTTPConnection, path: str) -> None:
+def test_the_mirror_has_no_other_paths(mirror: http.client.HTTPConnection, path: str) -> None:
     assert _get(mirror, path)[0] == 404

@@ -11,17 +11,17 @@ from localcluster.paths import ClusterPaths, checked_name
 
 
 @pytest.mark.parametrize("name", ["default", "t2", "a", "a-b", "a2345678901234567890"[:20]])
-def test_names_that_can_be_used(name: str) -> None:
+def test_valid_names(name: str) -> None:
     assert checked_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "A", "2a", "-a", "a-", "a" * 21, "a/b", "a.b", "..", "a b", "bin"])
-def test_names_that_cannot(name: str) -> None:
+def test_invalid_names(name: str) -> None:
     with pytest.raises(ClusterError):
         checked_name(name)
 
 
-def test_home_of_the_default_cluster_is_the_checkouts_dot_cluster() -> None:
+def test_the_default_clusters_home_is_dot_cluster() -> None:
     paths = ClusterPaths("default", Path("/checkout"))
     assert paths.kubeconfig == Path("/checkout/.cluster/kubeconfig")
     assert replace(paths, name="t2").kubeconfig == Path("/checkout/.cluster/t2/kubeconfig")

@@ -1,4 +1,4 @@
-"""The cache keys of the local cluster's programs, and the pins they stand for."""
+"""Cache keys of the local cluster's programs, and their pins."""
 
 from dataclasses import replace
 
@@ -25,18 +25,16 @@ def test_the_hash_is_stable() -> None:
         (replace(pins.ETCD, links={"a": "b"}), b"mod", b"sum"),
     ],
 )
-def test_the_hash_changes_with_everything_that_goes_into_a_build(
-    family: pins.Family, go_mod: bytes, go_sum: bytes
-) -> None:
+def test_the_hash_changes_with_every_input_of_a_build(family: pins.Family, go_mod: bytes, go_sum: bytes) -> None:
     assert pins.family_hash(family, go_mod, go_sum) != pins.family_hash(pins.ETCD, b"mod", b"sum")
 
 
-def test_the_estimate_is_no_part_of_the_hash() -> None:
+def test_the_hash_does_not_depend_on_the_estimate() -> None:
     assert pins.family_hash(replace(pins.ETCD, seconds=1), b"", b"") == pins.family_hash(pins.ETCD, b"", b"")
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_every_program_is_a_tool_of_its_pin_folder(family: pins.Family) -> None:
+def test_every_program_is_a_tool_in_its_go_mod(family: pins.Family) -> None:
     text = (PINS / pins.pin_folder(family) / "go.mod").read_text()
     declared = {line.strip().removeprefix("tool ") for line in text.splitlines()}
     assert set(family.packages.values()) <= declared
@@ -51,7 +49,7 @@ def test_every_program_is_a_tool_of_its_pin_folder(family: pins.Family) -> None:
         ("coredns", "github.com/coredns/coredns", pins.COREDNS_VERSION),
     ],
 )
-def test_the_versions_in_the_code_are_those_of_the_pins(folder: str, module: str, version: str) -> None:
+def test_the_versions_in_the_code_equal_the_pins(folder: str, module: str, version: str) -> None:
     assert f"{module} {version}" in (PINS / folder / "go.mod").read_text()
 
 
@@ -59,7 +57,7 @@ def test_the_versions_in_the_code_are_those_of_the_pins(folder: str, module: str
     ("text", "version"),
     [("go 1.24.4\n", (1, 24, 4)), ("module x\n\ngo 1.26\n", (1, 26, 0)), ("module x\n", (1, 21, 0))],
 )
-def test_the_go_version_a_module_asks_for(text: str, version: tuple[int, int, int]) -> None:
+def test_the_required_go_version_is_read_from_go_mod(text: str, version: tuple[int, int, int]) -> None:
     assert pins.required_go(text) == version
 
 
@@ -67,5 +65,5 @@ def test_the_go_version_a_module_asks_for(text: str, version: tuple[int, int, in
     ("text", "version"),
     [("go1.26.8\n", (1, 26, 8)), ("go1.25rc1", (1, 25, 0)), ("devel +abc", None), ("", None)],
 )
-def test_the_go_version_that_is_installed(text: str, version: tuple[int, int, int] | None) -> None:
+def test_the_installed_go_version_is_parsed(text: str, version: tuple[int, int, int] | None) -> None:
     assert pins.parse_go_version(text) == version

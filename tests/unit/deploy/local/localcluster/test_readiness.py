@@ -26,7 +26,7 @@ NODE = {"kind": "Node", "metadata": {"name": "n"}, "status": {"conditions": [{"t
 WANTED = {("argo", "s3")}
 
 
-def test_ready_is_a_ready_node_and_available_deployments() -> None:
+def test_a_ready_node_with_available_deployments_is_ready() -> None:
     assert readiness.unready({"items": [NODE, _deployment("argo", "s3")]}, WANTED) == []
 
 
@@ -41,11 +41,11 @@ def test_ready_is_a_ready_node_and_available_deployments() -> None:
         ([NODE, _deployment("argo", "s3", status={"updatedReplicas": 0})], "deployment argo/s3 not available"),
     ],
 )
-def test_what_is_not_ready_is_named(items: list[dict[str, Any]], reason: str) -> None:
+def test_each_unready_part_is_named(items: list[dict[str, Any]], reason: str) -> None:
     assert readiness.unready({"items": items}, WANTED) == [reason]
 
 
-def test_a_dns_question_is_laid_out_as_rfc_1035_says() -> None:
+def test_a_dns_question_has_the_format_of_rfc_1035() -> None:
     question = readiness.dns_question("s3.argo.", 7)
     assert question[:12] == struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0)
     assert question[12:] == b"\x02s3\x04argo\x00\x00\x01\x00\x01"

@@ -21,7 +21,7 @@ COMPLETE = Record("default", 200, complete=True)
         (COMPLETE, True, True, Action.HEAL),
     ],
 )
-def test_up_heals_only_what_was_ready_once(
+def test_up_heals_only_a_cluster_that_was_ready(
     record: Record | None, namespaces: bool, leftovers: bool, action: Action
 ) -> None:
     assert decide(record, namespaces, leftovers)[0] is action

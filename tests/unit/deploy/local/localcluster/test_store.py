@@ -10,7 +10,7 @@ from localcluster import store
 from localcluster.layers import Process
 
 
-def test_pruning_keeps_what_a_record_names(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_pruning_keeps_the_images_of_records(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(store, "STATE_ROOT", tmp_path / "clusters")
     kept = store.put_image([store.put_bytes(b"layer")], Process())
     store.put_image([store.put_bytes(b"other")], Process(user="1"))

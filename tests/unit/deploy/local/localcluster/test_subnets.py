@@ -1,4 +1,4 @@
-"""Every cluster gets addresses that nothing else on the machine uses."""
+"""Clusters have disjoint addresses that the machine does not use."""
 
 import ipaddress
 
@@ -13,7 +13,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,9}", fullmatch=True)
 
 
 @given(SLOTS)
-def test_the_parts_of_a_cluster_do_not_overlap_and_lie_in_its_whole(slot: int) -> None:
+def test_the_parts_of_a_subnet_are_disjoint(slot: int) -> None:
     addresses = Addresses(slot)
     whole = ipaddress.ip_network(addresses.whole)
     parts = [ipaddress.ip_network(text) for text in (addresses.services, addresses.pods, f"10.{slot}.255.0/30")]
@@ -26,7 +26,7 @@ def test_the_parts_of_a_cluster_do_not_overlap_and_lie_in_its_whole(slot: int) -
 
 
 @given(NAMES, st.sets(SLOTS), st.sets(SLOTS))
-def test_an_allocation_is_free_or_refused_only_when_all_are_taken(name: str, routes: set[int], slots: set[int]) -> None:
+def test_an_allocation_fails_only_if_all_subnets_are_taken(name: str, routes: set[int], slots: set[int]) -> None:
     taken = [f"10.{slot}.7.0/24" for slot in routes]
     if len(routes | slots) == LAST - FIRST + 1:
         with pytest.raises(ClusterError):
@@ -42,15 +42,15 @@ def test_the_same_name_gets_the_same_addresses() -> None:
     assert allocate("default", [], []).slot == FIRST
 
 
-def test_a_default_route_and_ipv6_take_nothing() -> None:
+def test_default_routes_and_ipv6_do_not_overlap() -> None:
     assert overlaps("10.200.0.0/16", ["0.0.0.0/0", "fd00::/8", "broken"]) is None
 
 
-def test_a_route_around_or_inside_is_named() -> None:
+def test_a_containing_or_contained_route_overlaps() -> None:
     assert overlaps("10.200.0.0/16", ["192.168.0.0/16", "10.0.0.0/8"]) == "10.0.0.0/8"
     assert overlaps("10.200.0.0/16", ["10.200.3.4"]) == "10.200.3.4"
 
 
-def test_a_machine_that_uses_all_of_net_10_is_told_so() -> None:
+def test_the_error_names_the_range_if_net_10_is_taken() -> None:
     with pytest.raises(ClusterError, match=r"10\.200\.0\.0/16 to 10\.249\.0\.0/16"):
         allocate("demo", ["10.0.0.0/8"], [])
