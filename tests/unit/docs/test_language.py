@@ -27,6 +27,7 @@ PHRASES = (
     r"anew",
     r"whose\s+(?:an?|the|it|he|she|they|this|that|these|those|is|are)",
     r"(?-i:Whose)",
+    r"whose$",  # a name
     rf"(?<!each )(?<!one )(?<!two )(?<!both )(?<!first )(?<!last )(?<!half )of\s+which(?!\s+{QUANTITY}\b)",
     r"(?:is|are)\s+that\s+of",
     r"(?:is|are|was|were|be|been|being)\s+taken\s+for",
@@ -72,6 +73,7 @@ PENDING: tuple[str, ...] = (
     "tests/unit/service/",
     "tests/unit/test_crash_sweep.py",
     "tests/unit/test_lifecycle_machine.py",
+    "tests/unit/test_names.py",
 )
 """Files, and folders with a slash at the end, that are still to be brought to the rules."""
 
@@ -84,8 +86,9 @@ def signs_in(path: Path) -> list[str]:
 
 
 def python_texts(source: str) -> Iterator[str]:
-    """Comments (consecutive ones joined), strings, and the names of functions and classes as words."""
+    """Comments (consecutive ones joined), strings, and names as words."""
     comments: list[str] = []
+    names: set[str] = set()
     last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -94,12 +97,14 @@ def python_texts(source: str) -> Iterator[str]:
                 comments = []
             comments.append(token.string.lstrip("# "))
             last = token.start[0]
+        elif token.type == tokenize.NAME:
+            names.add(token.string)
     yield " ".join(comments)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name.replace("_", " ")
+    for name in sorted(names):
+        yield name.replace("_", " ").strip()
 
 
 def without_marks(text: str) -> str:
@@ -177,11 +182,12 @@ def test_each_text_of_a_python_file_is_read(tmp_path: Path):
     source = '''"""The run is told."""
 def begin_anew():  # a comment that says what
     # is there
-    return f"at hand: {1}", "who " "asks"
+    whose = self._told
+    return f"at hand: {whose}", "who " "asks"
 '''
     path = tmp_path / "module.py"
     path.write_text(source)
-    assert len(signs_in(path)) == 5
+    assert len(signs_in(path)) == 7
 
 
 def test_comments_of_other_files_are_read_across_lines(tmp_path: Path):
