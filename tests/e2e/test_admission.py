@@ -66,7 +66,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a digest of another kind": (
         of_spec({"workflow": {"manifestFrom": FROM | {"digest": "md5:0cc175b9c0f1b6a831c399e269772661"}}}),
-        "write the digest as sha256: and 64 lower-case hex digits, such as sha256sum prints",
+        "write the digest as sha256: and 64 lower-case hex digits, as sha256sum prints them",
     ),
     "a field that does not exist": (
         of_spec(ABSENT | {"serviceAccount": "a"}),

@@ -55,9 +55,9 @@ def test_version():
         (("operator", "--log-format", "xml"), "'xml' is not one of 'text', 'json'"),
         (
             ("operator", "--archive-after", "a week"),
-            "'--archive-after': 'a week' is no duration: expected numbers with units",
+            "'--archive-after': 'a week' is not a duration: expected numbers with units",
         ),
-        (("operator", "--delete-after=-1h"), "'--delete-after': '-1h' is no duration"),
+        (("operator", "--delete-after=-1h"), "'--delete-after': '-1h' is not a duration"),
         (("operator", "--keep-workflow", "7"), "such as 90s, 15m, 36h, 7d or 1h30m"),
         (("operator", "--keep-succeeded=-1"), "-1 is not in the range 0<=x<=100000"),
         (("operator", "--keep-failed", "100001"), "100001 is not in the range 0<=x<=100000"),
@@ -140,7 +140,7 @@ def test_a_probe_address_that_is_none(kubeconfig: Path, address: str):
     ("name", "value", "message"),
     [
         ("WORKERS", "0", "0 is not in the range"),
-        ("ARCHIVE_AFTER", "soon", "'soon' is no duration"),
+        ("ARCHIVE_AFTER", "soon", "'soon' is not a duration"),
         ("KEEP_FAILED", "many", "'many' is not a valid integer range"),
     ],
 )

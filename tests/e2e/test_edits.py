@@ -234,7 +234,7 @@ NOT_NOW = (
 TOO_FAR = "spec.retries: Forbidden: cannot be raised so far: set it to status.retries + 1"
 WITH_SHUTDOWN = "spec.shutdown: Forbidden: remove spec.shutdown in the same edit"
 NOT_TAKEN_BACK = (
-    "spec.shutdown: Forbidden: cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries"
+    "spec.shutdown: Forbidden: cannot be removed, nor changed from Terminate to Stop: keep it, or raise spec.retries"
 )
 ENDED = "spec.shutdown: Forbidden: cannot be set on a run that has ended: there is nothing left to shut down"
 

@@ -80,7 +80,7 @@ def test_a_stop_can_become_a_terminate_and_is_not_taken_back(
     kubectl.wait(
         namespace, "workflow", "run", lambda found: "run.onExit" in json.dumps(found["status"].get("nodes", {}))
     )
-    with pytest.raises(subprocess.CalledProcessError, match="cannot be taken back"):
+    with pytest.raises(subprocess.CalledProcessError, match="cannot be removed"):
         kubectl(
             "patch", "-n", namespace, "prun", "run", "--type=json", "-p", '[{"op":"remove","path":"/spec/shutdown"}]'
         )

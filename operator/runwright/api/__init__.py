@@ -1,1 +1,1 @@
-"""The PipelineRun resource: its models, and what is generated from them. No I/O."""
+"""The resources of `runwright.dev`: pydantic models, and the CRDs and reference pages that are generated from them."""

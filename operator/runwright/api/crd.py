@@ -1,8 +1,7 @@
-"""The CustomResourceDefinition of a kind, made from its pydantic model.
+"""Generates the CustomResourceDefinition of a kind from its pydantic model.
 
-A structural schema (apiextensions.k8s.io/v1) has no `$ref`, no `anyOf` with null and no title; an optional field is one
-that `required` leaves out. What the models cannot say about Kubernetes stands in `LIST_KEYS`, in `runwright.api.kinds` and
-in `runwright.api.rules`.
+A structural schema (apiextensions.k8s.io/v1) has no `$ref`, no `anyOf` with null and no title; an optional field is missing
+from `required`. `LIST_KEYS`, `runwright.api.kinds` and `runwright.api.rules` add what a pydantic model cannot express.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ LIST_KEYS: dict[type[Model], tuple[str, ...]] = {
     OutputParameter: (),
     OutputArtifact: (),
 }
-"""What tells the items of a list apart: server-side apply merges by these keys, and the API server refuses doubles.
+"""List map keys, by item model. Server-side apply merges by these keys, and the API server refuses duplicates.
 
-A list without keys is atomic: it has one writer, and managedFields would name every field of every item (measured with 20
-nodes: 3.9 KB of managedFields with keys, 0.7 KB without).
+A list without keys is atomic: it has one writer, and keys would put every field of every item into managedFields (measured
+with 20 nodes: 3.9 KB of managedFields with keys, 0.7 KB without).
 """
 
 _KEPT = ("description", "type", "format", "enum", "default", "minimum", "maximum", "minLength", "maxLength", "maxItems")
@@ -47,8 +46,10 @@ _INT32_MAX = 2**31 - 1
 def openapi_schema(kind: Kind) -> Schema:
     """The structural schema of a kind, with list keys and CEL rules.
 
-    Raises KeyError where a rule stands on a field that the models do not have, TypeError where a list has items that
-    `LIST_KEYS` does not know, ValueError where the models use what a structural schema cannot hold.
+    Raises:
+        KeyError: a rule refers to a field that the models do not have.
+        TypeError: `LIST_KEYS` has no entry for the items of a list.
+        ValueError: a model uses a type that a structural schema does not support.
     """
     document = kind.model.model_json_schema(by_alias=True, mode="validation")
     schema = _structural(document, document.get("$defs", {}))
@@ -62,10 +63,10 @@ def openapi_schema(kind: Kind) -> Schema:
 
 
 def custom_resource_definition(kind: Kind, versions: tuple[str, ...] = (VERSION,)) -> Schema:
-    """The whole CustomResourceDefinition of a kind, as it is applied.
+    """The complete CustomResourceDefinition of a kind.
 
-    With several versions, all are served, the last one is stored, and all have the same fields: then Kubernetes only
-    writes another `apiVersion` (conversion strategy None), and no webhook is needed. docs/upgrade.md tells when.
+    Every version is served and has the same fields; the last one is the storage version. So Kubernetes converts by changing
+    `apiVersion` only (conversion strategy None), without a webhook. docs/upgrade.md describes the procedure.
     """
     return _definition(kind, [_version(kind, name, storage=name == versions[-1]) for name in versions])
 
@@ -101,10 +102,10 @@ def _definition(kind: Kind, versions: list[Schema]) -> Schema:
 def _standard_fields(kind: Kind) -> Schema:
     return {
         "apiVersion": {
-            "description": f"Group and version that this object is written in: {API_VERSION}.",
+            "description": f"API group and version of this object: {API_VERSION}.",
             "type": "string",
         },
-        "kind": {"description": f"What this object is: {kind.name}.", "type": "string"},
+        "kind": {"description": f"Kind of this object: {kind.name}.", "type": "string"},
         "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
     }
 
@@ -120,7 +121,7 @@ def _printer_column(column: Column) -> Schema:
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """`node` of pydantic's JSON schema as a structural schema; a field's own description wins over its model's."""
+    """Converts `node` of pydantic's JSON schema to a structural schema; a field's description wins over its model's."""
     node = _resolved(node, definitions)
     schema = {key: node[key] for key in _KEPT if key in node}
     match node.get("type"):
@@ -129,9 +130,9 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
             if "required" in node:
                 schema["required"] = list(node["required"])
         case "object" if node.get("additionalProperties") is True:
-            # A map of values without a schema, not an object without one: see `rules`. One manager owns the whole of it,
-            # which keeps managedFields from listing the Workflow's fields.
-            # Nullable, or a rule over a null in it could not be evaluated and would refuse every update.
+            # A map of values without a schema instead of an object without one: see `rules`. Atomic, so that managedFields
+            # does not list the Workflow's fields. Nullable, because CEL could not evaluate a rule over a null value and
+            # would refuse every update.
             schema["additionalProperties"] = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
             schema["x-kubernetes-map-type"] = "atomic"
         case "array":
@@ -151,12 +152,12 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         case "string" | "boolean":
             pass
         case other:
-            raise ValueError(f"a structural schema has no place for type {other!r}: {node}")
+            raise ValueError(f"a structural schema does not support type {other!r}: {node}")
     return schema
 
 
 def _resolved(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """`node` with its `$ref` followed, and without null: on the wire an absent field stands for pydantic's None."""
+    """Resolves the `$ref` of `node` and removes null from `anyOf`: in JSON, an absent field stands for None."""
     own = {key: value for key, value in node.items() if key not in ("$ref", "anyOf", "const")}
     if own.get("default", ...) is None:
         del own["default"]
@@ -175,7 +176,7 @@ def _list_keys(items: Schema) -> tuple[str, ...]:
     for model, keys in LIST_KEYS.items():
         if model.__name__ == name:
             return keys
-    raise TypeError(f"LIST_KEYS does not say what tells the items of a list of {name or items} apart")
+    raise TypeError(f"LIST_KEYS has no entry for the items of a list of {name or items}")
 
 
 def _validation(rule: Rule) -> Schema:

@@ -1,4 +1,4 @@
-"""Writes what is made from the models: the CRD and the reference page of each kind. `--check` only tells what has drifted.
+"""Writes the generated files: the CRD and the reference page of each kind. `--check` only prints the differences.
 
 python -m runwright.api.generate [--check] [--root CHECKOUT]
 """
@@ -22,27 +22,27 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def crd_file(kind: Kind) -> Path:
-    """Where the CRD of a kind stands in the checkout."""
+    """Path of a kind's CRD in the checkout."""
     return Path("crds") / f"{GROUP}_{kind.plural}.yaml"
 
 
 def reference_file(kind: Kind) -> Path:
-    """Where the reference page of a kind stands in the checkout."""
+    """Path of a kind's reference page in the checkout."""
     return Path("docs/reference") / f"{kind.name.lower()}.md"
 
 
 def generated() -> dict[Path, str]:
-    """Every generated file's text, by its path in the checkout."""
+    """Texts of the generated files, by path in the checkout."""
     files: dict[Path, str] = {}
     for kind in KINDS:
         crd = yaml.safe_dump(custom_resource_definition(kind), sort_keys=False, width=120, allow_unicode=True)
-        files[crd_file(kind)] = f"# Made from operator/runwright/api by `make generate`; edit there.\n{crd}"
+        files[crd_file(kind)] = f"# Generated from operator/runwright/api by `make generate`; edit there.\n{crd}"
         files[reference_file(kind)] = reference_page(kind)
     return files
 
 
 def drift(root: Path) -> str:
-    """A unified diff from the files under `root` to what they ought to be; empty where all are as generated."""
+    """A unified diff from the files under `root` to the generated texts; empty if they are the same."""
     lines: list[str] = []
     for path, wanted in generated().items():
         file = root / path
@@ -54,10 +54,10 @@ def drift(root: Path) -> str:
 
 
 def write_or_check(arguments: Sequence[str] | None = None) -> int:
-    """Write the files, or with `--check` print how they differ and return 1."""
+    """Writes the files. With `--check`, prints the differences instead and returns 1 if there are any."""
     parser = argparse.ArgumentParser(prog="python -m runwright.api.generate", description=__doc__)
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; print the difference and exit with 1 if there is one"
+        "--check", action="store_true", help="write nothing; print the differences and exit with 1 if there are any"
     )
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout to write into (default: %(default)s)")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The kinds of `runwright.dev`, each with what Kubernetes must know of it beside its model: names, columns, selectors, rules."""
+"""The kinds of `runwright.dev`: model, names, printer columns, selectable fields, CEL rules and labels of each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from runwright.api.rules import PIPELINE_RUN_RULES, RETENTION_POLICY_RULES, Rule
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What `kubectl get` shows of an object."""
+    """A column of `kubectl get`."""
 
     name: str
     path: str
-    """JSONPath of its value, with a dot at the start."""
+    """JSONPath of the value, with a leading dot."""
     description: str
     type: str = "string"
-    """`string`, `integer` or `date`; a date is shown as the time since."""
+    """`string`, `integer` or `date`; kubectl shows a date as an age."""
     wide: bool = False
-    """Whether it is shown with `-o wide` only."""
+    """Whether kubectl shows it with `-o wide` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class ApiLabel:
 
     name: str
     on: str
-    """The kind that carries it."""
+    """The kinds that carry it."""
     meaning: str
 
 
 @dataclass(frozen=True, slots=True)
 class EditWindow:
-    """Which fields may be edited when; the rules hold it."""
+    """When fields can be changed; the CEL rules enforce it."""
 
     fields: tuple[str, ...]
     when: str
@@ -43,7 +43,7 @@ class EditWindow:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind, namespaced: what its CRD and its reference page are made from."""
+    """A namespaced kind: the source of its CRD and its reference page."""
 
     model: type[Model]
     name: str
@@ -51,18 +51,18 @@ class Kind:
     columns: tuple[Column, ...]
     short_name: str = ""
     has_status: bool = False
-    """Whether `status` is a subresource, which only its own requests write."""
+    """Whether `status` is a subresource."""
     selectable_fields: tuple[str, ...] = ()
-    """What `--field-selector` can ask for, besides metadata.name and namespace. The API server allows eight."""
+    """JSONPaths for `--field-selector`, in addition to metadata.name and namespace. The API server allows eight."""
     edits: tuple[EditWindow, ...] = ()
-    """Empty: every field at any time."""
+    """Empty: every field can be changed at any time."""
     rules: tuple[Rule, ...] = ()
     labels: tuple[ApiLabel, ...] = ()
     notes: str = ""
-    """What the reference page says before its tables."""
+    """Text of the reference page before its tables."""
 
 
-_AGE = Column("Age", ".metadata.creationTimestamp", "Time since it was created.", type="date")
+_AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", type="date")
 
 PIPELINE_RUN = Kind(
     model=pipelinerun.PipelineRun,
@@ -71,24 +71,24 @@ PIPELINE_RUN = Kind(
     short_name=pipelinerun.SHORT_NAME,
     has_status=True,
     columns=(
-        Column("Phase", ".status.phase", "Where the run is."),
+        Column("Phase", ".status.phase", "Phase of the run."),
         Column(
             "Reason",
             '.status.conditions[?(@.type=="Succeeded")].reason',
-            "Why, in one word: the reason of the condition Succeeded.",
+            "Reason of the condition Succeeded.",
         ),
-        Column("Progress", ".status.progress", "Pods done of those that are known."),
-        Column("Duration", ".status.duration", "From start to end, once the run has ended."),
+        Column("Progress", ".status.progress", "Completed pods out of the known pods."),
+        Column("Duration", ".status.duration", "Time from start to end, once the run has ended."),
         _AGE,
-        Column("Display Name", ".spec.displayName", "What people call the run.", wide=True),
-        Column("Workflow", ".status.workflow.name", "The Workflow that carries the run out.", wide=True),
+        Column("Display Name", ".spec.displayName", "Display name of the run.", wide=True),
+        Column("Workflow", ".status.workflow.name", "Workflow of the run.", wide=True),
         Column(
             "Storage",
             ".status.storageState",
-            "Archived once the run is; or Available, or nothing, which means the same.",
+            "Archived for an archived run; otherwise Available or empty.",
             wide=True,
         ),
-        Column("Message", ".status.message", "What Argo says about the Workflow, or why the run has none.", wide=True),
+        Column("Message", ".status.message", "Argo's message, or why the run has no Workflow.", wide=True),
     ),
     selectable_fields=(
         ".status.phase",
@@ -105,8 +105,8 @@ PIPELINE_RUN = Kind(
             ("spec.displayName", "spec.description", "spec.references", "spec.pipeline", "spec.retention"),
             "at any time",
         ),
-        EditWindow(("spec.workflow", "spec.parameters", "spec.serviceAccountName"), "until the run has its Workflow"),
-        EditWindow(("spec.shutdown",), "while the run has not ended; it is removed in the edit that retries the run"),
+        EditWindow(("spec.workflow", "spec.parameters", "spec.serviceAccountName"), "until the run has a Workflow"),
+        EditWindow(("spec.shutdown",), "until the run ends; remove it in the edit that retries the run"),
         EditWindow(("spec.retries",), "to `status.retries` + 1 while `status.phase` is Failed or Error"),
     ),
     rules=PIPELINE_RUN_RULES,
@@ -114,24 +114,24 @@ PIPELINE_RUN = Kind(
         ApiLabel(
             labels.STORAGE_STATE_LABEL,
             pipelinerun.KIND,
-            "What is asked for: `Archived`; or `Available`, which is also what its absence means. `storage_state` in the "
-            "KFP API. `status.storageState` tells what was carried out.",
+            "Requested storage state: `Archived`, or `Available` (the default). `storage_state` in the KFP API. "
+            "`status.storageState` is the observed state.",
         ),
         ApiLabel(
             labels.DELETE_ON_LABEL,
             pipelinerun.KIND,
-            "Date in UTC, such as `2026-11-24`, on which its retention deletes an archived run; the operator writes it.",
+            "UTC date, such as `2026-11-24`, on which retention deletes the archived run. Written by the operator.",
         ),
-        ApiLabel(labels.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of the PipelineRun that it belongs to."),
+        ApiLabel(labels.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of its PipelineRun."),
         ApiLabel(
             labels.SHARD_LABEL,
             "Workflow",
-            "Name of the shard whose operator looks after the run, where there are several; the operator writes it.",
+            "Shard of the run, if the runs are divided among several operators. Written by the operator.",
         ),
     ),
-    notes="A path with `[]` is a field of each item of a list. Server-side apply merges a list by the keys that are named for it. "
-    "A field without a default may be absent. `kubectl apply` without `--server-side` keeps a copy of the object in an "
-    "annotation that ends at 262,144 bytes: use `kubectl apply --server-side` or `kubectl create` for a larger manifest.",
+    notes="A path with `[]` is a field of each list item. Server-side apply merges a list by its keys (column Constraints). "
+    "A field without a default can be absent. `kubectl apply` without `--server-side` copies the object into an "
+    "annotation of at most 262,144 bytes: use `kubectl apply --server-side` or `kubectl create` for a larger manifest.",
 )
 
 RETENTION_POLICY = Kind(
@@ -139,22 +139,22 @@ RETENTION_POLICY = Kind(
     name=retentionpolicy.KIND,
     plural=retentionpolicy.PLURAL,
     columns=(
-        Column("Archive After", ".spec.archiveAfter", "Runs are archived this long after their end."),
-        Column("Delete After", ".spec.deleteAfter", "Runs are deleted this long after their end."),
+        Column("Archive After", ".spec.archiveAfter", "Time after the end of a run at which it is archived."),
+        Column("Delete After", ".spec.deleteAfter", "Time after the end of a run at which it is deleted."),
         Column(
             "Keep Workflow",
             ".spec.keepWorkflow",
-            "Workflows and pods are deleted this long after the end of their run.",
+            "Time after the end of a run at which its Workflow and pods are deleted.",
         ),
         Column(
-            "Keep Succeeded", ".spec.keepSucceeded", "How many Succeeded and Skipped runs are kept.", type="integer"
+            "Keep Succeeded", ".spec.keepSucceeded", "Number of Succeeded and Skipped runs to keep.", type="integer"
         ),
-        Column("Keep Failed", ".spec.keepFailed", "How many Failed and Error runs are kept.", type="integer"),
+        Column("Keep Failed", ".spec.keepFailed", "Number of Failed and Error runs to keep.", type="integer"),
         _AGE,
     ),
     rules=RETENTION_POLICY_RULES,
-    notes="A namespace has one, by the name `default`, or none. What a run says in its own `spec.retention` comes first, then "
-    "the policy of its namespace, then the operator's own defaults, field by field.",
+    notes="A namespace has at most one, named `default`. For each field, a run's own `spec.retention` wins over the policy of "
+    "its namespace, and the policy wins over the operator's defaults.",
 )
 
 WORKFLOW_SNAPSHOT = Kind(
@@ -162,13 +162,13 @@ WORKFLOW_SNAPSHOT = Kind(
     name=workflowsnapshot.KIND,
     plural=workflowsnapshot.PLURAL,
     columns=(
-        Column("Attempt", ".attempt", "The attempt of the run whose Workflow it is.", type="integer"),
+        Column("Attempt", ".attempt", "Attempt that the Workflow belongs to.", type="integer"),
         Column("Workflow UID", ".workflowUID", "UID of the Workflow.", wide=True),
         _AGE,
     ),
-    notes="The operator makes one when a run is archived or its Workflow goes, by the name of the run, and reads it when the run "
-    "is unarchived or retried. It belongs to the run by an owner reference, so that it goes with it. What it holds can be "
-    "read with `kubectl get workflowsnapshot NAME -o jsonpath={.data} | base64 -d | gunzip`.",
+    notes="The operator creates it when it archives a run or deletes the Workflow of a finished run, under the name of the run, "
+    "and reads it when the run is unarchived or retried. The run is its owner, so it is deleted with the run. To print the "
+    "Workflow, run `kubectl get workflowsnapshot NAME -o jsonpath={.data} | base64 -d | gunzip`.",
 )
 
 PIPELINE_EXPERIMENT = Kind(
@@ -177,11 +177,11 @@ PIPELINE_EXPERIMENT = Kind(
     plural=pipelineexperiment.PLURAL,
     short_name=pipelineexperiment.SHORT_NAME,
     columns=(
-        Column("Display Name", ".spec.displayName", "What people call it."),
+        Column("Display Name", ".spec.displayName", "Display name of the experiment."),
         Column(
             "Storage",
             ".metadata.labels.runwright\\.dev/storage-state",
-            "Archived, or Available, or nothing, which means the same.",
+            "Archived for an archived experiment; otherwise Available or empty.",
         ),
         _AGE,
     ),
@@ -189,12 +189,12 @@ PIPELINE_EXPERIMENT = Kind(
         ApiLabel(
             labels.STORAGE_STATE_LABEL,
             pipelineexperiment.KIND,
-            "`Archived`; or `Available`, which is also what its absence means. `storage_state` in the KFP API. The runs of an "
-            "archived experiment are archived once, when the run service archives it.",
+            "`Archived`, or `Available` (the default). `storage_state` in the KFP API. The run service archives the runs of an "
+            "experiment once, when it archives the experiment.",
         ),
     ),
-    notes="The run service makes one where a client creates an experiment, or a run without one (`Default`). Nothing but that "
-    "service acts on it; runs stay when it is deleted.",
+    notes="The run service creates it when a client creates an experiment, or creates a run without one (`Default`). Only the "
+    "run service uses it. Deleting it deletes no runs.",
 )
 
 KINDS = (PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT, PIPELINE_EXPERIMENT)

@@ -1,4 +1,4 @@
-"""What all kinds of `runwright.dev/v1alpha1` have in common."""
+"""The base class and field types of all kinds of `runwright.dev/v1alpha1`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
 class Model(BaseModel):
-    """Base of all parts of a resource: camelCase on the wire, unknown fields of a newer version are dropped."""
+    """Base of all parts of a resource: camelCase in JSON; drops fields that it does not know."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", use_enum_values=False)

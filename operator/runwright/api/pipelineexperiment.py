@@ -1,4 +1,4 @@
-"""`PipelineExperiment` (`runwright.dev/v1alpha1`): what groups runs for clients of the KFP API (`Experiment`, v1beta1)."""
+"""`PipelineExperiment` (`runwright.dev/v1alpha1`): groups runs for clients of the KFP API (`Experiment`, v1beta1)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SHORT_NAME = "pexp"
 
 
 class PipelineExperimentSpec(Model):
-    """What people are told of an experiment."""
+    """Name and description of an experiment."""
 
     display_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(
-        description="What people call it; clients of the KFP API find it by this name, which is unique in its namespace "
-        "among those that the run service makes. `Experiment.name` in the KFP API."
+        description="Name that clients of the KFP API use. The run service keeps it unique in the namespace. "
+        "`Experiment.name` in the KFP API."
     )
     description: Annotated[str, Field(max_length=4096)] | None = Field(
-        default=None, description="What it is for. `Experiment.description` in the KFP API."
+        default=None, description="Purpose of the experiment. `Experiment.description` in the KFP API."
     )
 
 
 class PipelineExperiment(Model):
-    """A PipelineExperiment groups runs: a run belongs to one by a reference with its uid in `spec.references`."""
+    """A PipelineExperiment groups runs. A run refers to its experiment by uid, in `spec.references`."""
 
     api_version: str = API_VERSION
     kind: str = KIND
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
-    spec: PipelineExperimentSpec = Field(description="What people are told of it.")
+    spec: PipelineExperimentSpec = Field(description="Name and description of the experiment.")

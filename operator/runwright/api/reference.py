@@ -1,4 +1,4 @@
-"""The pages under `docs/reference`: every field of a kind, made from the schema that the API server enforces."""
+"""Generates the pages under `docs/reference`: every field of a kind, from the schema that the API server enforces."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from runwright.api.resources import API_VERSION
 
 
 def reference_page(kind: Kind) -> str:
-    """The whole page of a kind, as Markdown."""
+    """The page of a kind, as Markdown."""
     schema = openapi_schema(kind)
     parts = [*_head(kind, schema), *_fields(schema)]
     if kind.edits:
         rows = ((", ".join(f"`{field}`" for field in one.fields), one.when) for one in kind.edits)
         parts += [
             "## Edits",
-            "An edit that changes nothing, such as applying the same manifest again, is taken in every state.",
+            "An edit that changes nothing, such as applying the same manifest again, is always accepted.",
             _table(("Field", "Can be changed"), rows),
         ]
     if kind.rules:
         parts += [
             "## Rules",
-            f"The API server refuses a {kind.name} that breaks one of these; `kubectl apply --dry-run=server` tells in advance.",
-            _table(("Field", "What is refused, in the API server's words", "When"), _rules(kind)),
+            f"The API server refuses a {kind.name} that breaks a rule. To check one in advance, use `kubectl apply --dry-run=server`.",
+            _table(("Field", "Message of the API server", "Checked"), _rules(kind)),
         ]
-    parts += ["## What `kubectl get` shows", _table(("Column", "From", "Meaning", "Shown"), _columns(kind))]
+    parts += ["## Columns of `kubectl get`", _table(("Column", "Field", "Meaning", "Shown"), _columns(kind))]
     if kind.selectable_fields:
         parts += [
             "## Field selectors",
-            f"`kubectl get {_short(kind)} --field-selector status.phase=Failed` is answered by the API server (1.32 or later). "
-            "Beside `metadata.name` and `metadata.namespace`, these fields can be asked for, with `=` and `!=`:",
+            f"The API server (1.32 or later) evaluates `kubectl get {_short(kind)} --field-selector status.phase=Failed`. "
+            "In addition to `metadata.name` and `metadata.namespace`, it supports these fields, with `=` and `!=`:",
             "\n".join(f"- `{path.removeprefix('.')}`" for path in kind.selectable_fields),
         ]
     if kind.labels:
@@ -49,13 +49,13 @@ _STANDARD = ("apiVersion", "kind", "metadata")
 
 def _head(kind: Kind, schema: Schema) -> Iterator[str]:
     names = f"`kubectl get {kind.plural}`" + (f", or `{kind.short_name}` for short" if kind.short_name else "")
-    yield f"<!-- Made from operator/runwright/api by `make generate`; edit there. -->\n# {kind.name}"
-    yield _wrapped(f"`{API_VERSION}`, namespaced; {names}. `kubectl explain {_short(kind)}` prints what stands here.")
+    yield f"<!-- Generated from operator/runwright/api by `make generate`; edit there. -->\n# {kind.name}"
+    yield _wrapped(f"`{API_VERSION}`, namespaced; {names}. `kubectl explain {_short(kind)}` prints the same texts.")
     yield _wrapped(f"{schema['description']} {kind.notes}")
 
 
 def _wrapped(paragraph: str) -> str:
-    """The paragraph in lines of at most 130 characters, with no break within `code`."""
+    """Wraps a paragraph to lines of at most 130 characters, without a break inside `code`."""
     whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), paragraph)
     return textwrap.fill(whole, 130, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
 
@@ -65,7 +65,7 @@ def _short(kind: Kind) -> str:
 
 
 def _fields(schema: Schema) -> Iterator[str]:
-    """A section with a table for `spec` and for `status`, or one for all fields of a kind that has neither."""
+    """One section each for `spec` and `status`, or one for all fields of a kind without them."""
     own = {name: field for name, field in schema["properties"].items() if name not in _STANDARD}
     if all("properties" in field for field in own.values()):
         for name, field in own.items():
@@ -76,7 +76,7 @@ def _fields(schema: Schema) -> Iterator[str]:
 
 
 def _rows(prefix: str, schema: Schema) -> Iterator[str]:
-    """A table row for every field below `schema`, parents before their children; `prefix` is put before their names."""
+    """Table rows of all fields below `schema`, parents before children; `prefix` precedes the field names."""
     required = schema.get("required", [])
     for name, field in schema["properties"].items():
         here = f"{prefix}{name}"
@@ -106,7 +106,7 @@ def _constraints(field: Schema, required: bool) -> Iterator[str]:
         yield "one of " + ", ".join(f"`{value}`" for value in field["enum"])
     yield from _bounds(field)
     if keys := field.get("x-kubernetes-list-map-keys"):
-        yield "items told apart by " + ", ".join(f"`{key}`" for key in keys)
+        yield "list keys: " + ", ".join(f"`{key}`" for key in keys)
     if field["type"] == "string":
         yield from (rule["message"] for rule in field.get("x-kubernetes-validations", []))
 

@@ -1,4 +1,4 @@
-"""The kinds of `runwright.dev`, and those of Argo Workflows that a run is made of, as the client names them."""
+"""Resources of `runwright.dev` and of Argo Workflows, for the Kubernetes client."""
 
 from __future__ import annotations
 

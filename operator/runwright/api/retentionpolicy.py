@@ -1,4 +1,4 @@
-"""`RetentionPolicy` (`runwright.dev/v1alpha1`): how long the runs of a namespace are kept that do not say so themselves."""
+"""`RetentionPolicy` (`runwright.dev/v1alpha1`): retention of the runs of a namespace that do not set their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KIND = "RetentionPolicy"
 PLURAL = RETENTION_POLICIES.plural
 
 POLICY_NAME = "default"
-"""The only name that a policy may have: a namespace has one or none."""
+"""The only allowed name of a policy: a namespace has at most one."""
 
 MAX_KEPT = 100_000
 
@@ -22,40 +22,40 @@ Kept = Annotated[int, Field(ge=0, le=MAX_KEPT)]
 
 
 class RetentionPolicySpec(Model):
-    """How long runs are kept. A field that is absent leaves it to the operator's own default, which its flags name."""
+    """Retention of runs. For an absent field, the operator uses its own default, which command-line options set."""
 
     archive_after: Duration | None = Field(
         default=None,
-        description="Archive a run this long after its end. For a run that does not set its own `spec.retention.archiveAfter`.",
+        description="Archive a run this long after its end, if the run does not set `spec.retention.archiveAfter`.",
     )
     delete_after: Duration | None = Field(
         default=None,
-        description="Delete a run this long after its end; one that a GitOps tool owns is archived instead. For a run "
-        "that does not set its own `spec.retention.deleteAfter`.",
+        description="Delete a run this long after its end, if the run does not set `spec.retention.deleteAfter`. A run that "
+        "a GitOps tool or Helm manages is archived instead.",
     )
     keep_workflow: Duration | None = Field(
         default=None,
-        description="Delete the Workflow of a run and its pods this long after the end of the run. For a run that does "
-        "not set its own `spec.retention.keepWorkflow`.",
+        description="Delete the Workflow and the pods of a run this long after the end of the run, if the run does not set "
+        "`spec.retention.keepWorkflow`.",
     )
     keep_succeeded: Kept | None = Field(
         default=None,
-        description="Keep this many of the runs that ended as Succeeded or Skipped and are not archived, the last ones; "
-        "delete those before them. One that a GitOps tool owns is archived instead.",
+        description="Keep this many of the Succeeded and Skipped runs that are not archived, and delete those that ended "
+        "earlier. A run that a GitOps tool or Helm manages is archived instead.",
     )
     keep_failed: Kept | None = Field(
         default=None,
-        description="Keep this many of the runs that ended as Failed or Error and are not archived, the last ones; "
-        "delete those before them. One that a GitOps tool owns is archived instead.",
+        description="Keep this many of the Failed and Error runs that are not archived, and delete those that ended "
+        "earlier. A run that a GitOps tool or Helm manages is archived instead.",
     )
 
 
 class RetentionPolicy(Model):
-    """The RetentionPolicy `default` of a namespace says how long its runs are kept that do not say so themselves."""
+    """A RetentionPolicy named `default` sets the retention of the runs in its namespace that do not set their own."""
 
     api_version: str = API_VERSION
     kind: str = KIND
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
     spec: RetentionPolicySpec = Field(
-        description="How long runs are kept, counted from their end. Unfinished runs are never touched."
+        description="Retention of runs, counted from their end. The operator never archives or deletes an unfinished run."
     )

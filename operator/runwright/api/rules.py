@@ -1,6 +1,6 @@
-"""What of a resource's validity needs CEL: rules that the API server evaluates, each with a message that tells what to write.
+"""CEL validation rules of the CRDs (`x-kubernetes-validations`), each with a message that says what to write.
 
-They are part of the CRD (`x-kubernetes-validations`), so `kubectl apply --dry-run=server` finds a bad run with no webhook.
+The API server evaluates them, so `kubectl apply --dry-run=server` finds a bad run without a webhook.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from runwright.api.pipelinerun import DIGEST_PATTERN, MAX_NAME
 from runwright.api.retentionpolicy import POLICY_NAME
 
 Reason = Literal["FieldValueForbidden", "FieldValueRequired"]
-"""How the API server puts the message: `field: Forbidden: message`. (FieldValueInvalid would add `"object"` as the value.)"""
+"""The API server prints `field: Forbidden: message`. (FieldValueInvalid would add `"object"` as the value.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One CEL rule.
 
-    `path` is the object whose schema carries the rule ("" is the resource itself): what `self` stands for. A rule that names
-    `oldSelf` is evaluated on updates only. `field_path` is the field that the refusal names, relative to `path`.
+    `path` is the field that has the rule in its schema ("" is the resource itself); `self` is its value. A rule that uses
+    `oldSelf` is evaluated on updates only. `field_path` is the field that the error names, relative to `path`.
     """
 
     path: str
@@ -31,9 +31,9 @@ class Rule:
     field_path: str = ""
 
 
-# `spec.workflow.spec` holds values that have no schema, which keeps the field out of CEL's types, though not out of its
-# values: `dyn` asks the value. (A field of type object with x-kubernetes-preserve-unknown-fields would have a type, but its
-# equality is unsound: {a: 1} == {b: 1} holds in 1.34, so an inline spec could be changed after it was accepted.)
+# The values in `spec.workflow.spec` have no schema, so CEL's type of `spec.workflow` has no field `spec`; `dyn` reads it from
+# the value. (A field of type object with x-kubernetes-preserve-unknown-fields would have a type, but its equality is
+# unsound: {a: 1} == {b: 1} is true in Kubernetes 1.34, so an inline spec could be changed after its creation.)
 _SOURCES_SET = "[has(self.manifest), has(dyn(self).spec), has(self.templateRef), has(self.manifestFrom)].filter(is_set, is_set).size()"
 _ENDED = (
     "has(oldSelf.status) && has(oldSelf.status.phase) && "
@@ -47,7 +47,7 @@ _NEXT_ATTEMPT = "(has(oldSelf.status.retries) ? oldSelf.status.retries : 0) + 1"
 
 
 def _frozen(field: str) -> Rule:
-    """A field of spec, one that may be absent, that keeps its value once the run has its Workflow."""
+    """Makes an optional field of spec immutable once the run has a Workflow."""
     return Rule(
         path="",
         field_path=f".spec.{field}",
@@ -87,8 +87,8 @@ PIPELINE_RUN_RULES: tuple[Rule, ...] = (
         path="spec",
         field_path=".retries",
         expression="self.retries >= oldSelf.retries",
-        message="only grows: to retry a failed run, set it to status.retries + 1; keep it out of a manifest that is "
-        "applied again and again",
+        message="only grows: to retry a failed run, set it to status.retries + 1; leave it out of manifests that are "
+        "applied repeatedly",
     ),
     Rule(
         path="",
@@ -106,7 +106,7 @@ PIPELINE_RUN_RULES: tuple[Rule, ...] = (
         path="",
         field_path=".spec.shutdown",
         expression=f"!({_RAISED}) || !has(self.spec.shutdown)",
-        message="remove spec.shutdown in the same edit: with it the retry would end as it begins",
+        message="remove spec.shutdown in the same edit: otherwise it would end the retry at once",
     ),
     Rule(
         path="",
@@ -120,8 +120,8 @@ PIPELINE_RUN_RULES: tuple[Rule, ...] = (
         field_path=".shutdown",
         expression="!has(oldSelf.shutdown) || self.retries > oldSelf.retries || (has(self.shutdown) && "
         "(oldSelf.shutdown == 'Stop' || self.shutdown == oldSelf.shutdown))",
-        message="cannot be taken back, nor changed from Terminate to Stop: keep it, or raise spec.retries in the same "
-        "edit to run again",
+        message="cannot be removed, nor changed from Terminate to Stop: keep it, or raise spec.retries in the same "
+        "edit to retry the run",
     ),
 )
 
@@ -130,12 +130,12 @@ RETENTION_POLICY_RULES: tuple[Rule, ...] = (
         path="",
         field_path=".metadata.name",
         expression=f"self.metadata.name == '{POLICY_NAME}'",
-        message=f"use the name {POLICY_NAME}: a namespace has one RetentionPolicy, which its runs find by that name",
+        message=f"use the name {POLICY_NAME}: a namespace has at most one RetentionPolicy, and it has that name",
     ),
 )
 
 PATTERN_MESSAGES: dict[str, str] = {
     DURATION_PATTERN: "write a duration as numbers with units (ms, s, m, h, d), such as 90s, 15m, 36h, 7d or 1h30m",
-    DIGEST_PATTERN: "write the digest as sha256: and 64 lower-case hex digits, such as sha256sum prints",
+    DIGEST_PATTERN: "write the digest as sha256: and 64 lower-case hex digits, as sha256sum prints them",
 }
-"""Patterns of the models whose refusal would only quote the expression; they become CEL rules with these messages."""
+"""Messages of patterns. A pattern becomes a CEL rule, because the API server's own message only quotes the expression."""

@@ -1,4 +1,4 @@
-"""The words for where a run is, in its life and in its storage."""
+"""Phases, shutdown modes and storage states of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a run is: the words of `Run.status` in run.proto."""
+    """Phase of a run: the values of `Run.status` in run.proto."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -17,19 +17,19 @@ class Phase(StrEnum):
 
     @property
     def finished(self) -> bool:
-        """Whether a run in this phase has ended."""
+        """True if a run in this phase has ended."""
         return self not in (Phase.PENDING, Phase.RUNNING)
 
 
 class Shutdown(StrEnum):
-    """How a run is to be ended early (Argo's `spec.shutdown`)."""
+    """How to end a run early (Argo's `spec.shutdown`)."""
 
     STOP = "Stop"
     TERMINATE = "Terminate"
 
 
 class StorageState(StrEnum):
-    """Where a run is kept: `Run.storage_state` in run.proto, without its prefix."""
+    """Storage state of a run: `Run.storage_state` in run.proto, without its prefix."""
 
     AVAILABLE = "Available"
     ARCHIVED = "Archived"

@@ -31,7 +31,7 @@ def row(first: str) -> list[str]:
 def test_every_field_has_a_row(kind: Kind):
     page = reference_page(kind)
     assert page.startswith(
-        f"<!-- Made from operator/runwright/api by `make generate`; edit there. -->\n# {kind.name}\n"
+        f"<!-- Generated from operator/runwright/api by `make generate`; edit there. -->\n# {kind.name}\n"
     )
     fields = [
         path for path in paths("", openapi_schema(kind)) if path.partition(".")[0] not in ("apiVersion", "metadata")
@@ -85,7 +85,7 @@ def test_type_default_and_constraints(field: str, cells: list[str]):
 
 def test_a_constraint_is_told_in_words_and_not_as_an_expression():
     assert "such as 90s, 15m, 36h, 7d or 1h30m" in row("spec.retention.archiveAfter")[3]
-    assert "items told apart by `type`, `id`, `relationship`" in PAGE
+    assert "list keys: `type`, `id`, `relationship`" in PAGE
     assert "self." not in PAGE and "[0-9]" not in PAGE
 
 

@@ -329,7 +329,7 @@ def check_rules(old: Json, new: Json) -> None:
         "spec.shutdown: cannot be set on a run that has ended": phase in FINISHED
         and not retried
         and after.get("shutdown") not in (None, before.get("shutdown")),
-        "spec.shutdown: cannot be taken back": not retried
+        "spec.shutdown: cannot be removed": not retried
         and (before.get("shutdown"), after.get("shutdown"))
         in (("Stop", None), ("Terminate", None), ("Terminate", "Stop")),
     }

@@ -35,7 +35,7 @@ def test_both_have_every_command_with_help(group: click.Group):
         (["retry"], "nothing is done to all without --all"),
         (["delete", "a", "--all"], "not both"),
         (["wait", "a", "--for", "done"], "'done' is not one of"),
-        (["wait", "a", "--timeout", "soon"], "'soon' is no duration"),
+        (["wait", "a", "--timeout", "soon"], "'soon' is not a duration"),
         (["list", "--phase", "Done"], "'Done' is not one of"),
         (["list", "-w", "-o", "json"], "--watch shows columns"),
         (["get", "a", "-w", "-o", "yaml"], "--watch draws a tree"),
