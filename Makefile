@@ -52,13 +52,14 @@ $(VENV_DONE): requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 .PHONY: generate
-generate: venv ## Write crds/, docs/reference/, the contract's modules and what is made in charts, deploy/argocd and deploy/monitoring anew
+generate: venv ## Generate crds/, docs/reference/, the contract's modules, the picture in README, and files in charts, deploy/argocd and deploy/monitoring
 	@$(BIN)/python -m runwright.api.generate
 	@$(BIN)/python -m grpc_tools.protoc -I operator -I $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 		--plugin=$(BIN)/protoc-gen-mypy --python_out=operator --mypy_out=quiet:operator operator/runwright/service/contract/*.proto
 	@$(BIN)/python deploy/argocd/argocd_cm.py
 	@$(BIN)/python deploy/monitoring/monitoring.py
 	@$(BIN)/python charts/readme.py
+	@$(BIN)/python -m docs.images.live_tree
 
 .PHONY: lint
 lint: venv ## ruff, pyright, import-linter
@@ -77,7 +78,7 @@ unit: venv ## The unit tests: seconds, no cluster
 	$(BIN)/pytest -n auto tests/unit $(ARGS)
 
 .PHONY: requirements
-requirements: venv ## Pin every requirements*.txt anew from its .in (UPGRADE=1: to the newest that fit)
+requirements: venv ## Write the pins of every requirements*.txt from its .in (UPGRADE=1: to the newest that fit)
 	@for name in requirements requirements-dev tests/e2e/requirements-hera tests/e2e/requirements-kfp tests/e2e/requirements-schemathesis; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \

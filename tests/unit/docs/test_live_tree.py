@@ -6,7 +6,7 @@ from docs.images import live_tree
 
 
 def test_the_committed_picture_equals_the_generated_one():
-    assert live_tree.PICTURE.read_text(encoding="utf-8") == live_tree.picture(), "run python -m docs.images.live_tree"
+    assert live_tree.PICTURE.read_text(encoding="utf-8") == live_tree.picture(), "run `make generate`"
 
 
 def test_the_picture_shows_each_node_and_loads_nothing_from_elsewhere():
