@@ -44,6 +44,17 @@ QUOTED = {
         "cannot be checked now",
         "there is no ",
     ),
+    "troubleshooting": (
+        *("the Workflow declares no parameter ", " to be installed in the cluster", "stands by: ", " was not renewed"),
+        *(
+            "not sent: the Lease of this operator was not renewed in time",
+            "the watches ended (",
+            "starting them again in ",
+        ),
+        "set one of manifest, spec, templateRef and manifestFrom",
+        "set only one of manifest, spec, templateRef and manifestFrom",
+        "cannot change once the run's Workflow was created",
+    ),
     "terminate": (
         "cannot be set on a run that has ended: there is nothing left to shut down",
         "Stopped with strategy",
