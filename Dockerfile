@@ -1,11 +1,11 @@
-# The operator's image; `make image` builds it, with Docker or without. BASE: any image with Python 3.11 or later and its venv.
+# The operator's image. `make image` builds it with Docker or buildah. BASE: any image with Python 3.11 or later and its venv.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
-# A secret named `ca` is a certificate bundle for a network that has its own; without it pip trusts what it ships.
-# Bytecode is written here, never checked again: the root file system is read-only later, and a start without it takes
-# seconds longer. pip has done its work then, and goes.
+# The secret `ca` is an optional certificate bundle for networks with their own CA. Without it, pip uses its own bundle.
+# The bytecode is compiled here without later checks, because the root file system is read-only at run time and a start
+# without bytecode takes seconds longer. pip is removed after the installation.
 COPY requirements.txt .
 RUN --mount=type=secret,id=ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
@@ -15,8 +15,8 @@ RUN --mount=type=secret,id=ca \
         --require-hashes --only-binary :all: -r requirements.txt \
     && /opt/runwright/bin/pip uninstall --yes --quiet pip setuptools \
     && /opt/runwright/bin/python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/runwright/lib
-# The package is pure Python and its dependencies are the pinned ones above, so nothing is left for an installer to do.
-# It goes into a tree of its own, so that a change of it leaves the large layer of dependencies as it is.
+# The package is pure Python and its dependencies are installed above, so copying it is enough. It is in a separate tree, so
+# that a change does not affect the large layer of dependencies.
 COPY operator/runwright /tmp/runwright
 COPY deploy/sbom.py /tmp/
 RUN site=/opt/package$(/opt/runwright/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
@@ -29,7 +29,7 @@ RUN site=/opt/package$(/opt/runwright/bin/python -c "import sysconfig; print(sys
     && /opt/runwright/bin/python -m compileall -q -f -s /opt/package -p / --invalidation-mode unchecked-hash "$site/runwright"
 
 FROM ${BASE}
-# USER and HOME: Kopf asks who it is, and the Kubernetes client where its home is; a uid without an entry in /etc/passwd has neither.
+# USER and HOME: Kopf reads the user name and the Kubernetes client the home folder. The uid has no entry in /etc/passwd.
 ENV PATH=/opt/runwright/bin:$PATH USER=runwright HOME=/ PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/runwright /opt/runwright
 COPY --from=build /opt/package /
