@@ -250,7 +250,7 @@ def test_edits_of_several_runs(shell: Shell, apply: Apply, wait_run: WaitRun, ku
 
     assert shell.run("kubectl runwright archive one").endswith("one archived\n")
     shell.run("kubectl runwright wait one --for archived")
-    assert "unchanged: it is archived already" in shell.run("kubectl runwright archive one")
+    assert "unchanged: it is already archived" in shell.run("kubectl runwright archive one")
     assert shell.run("kubectl runwright list -o name").splitlines() == ["pipelinerun.runwright.dev/two"]
     assert shell.run("kubectl runwright list --all --phase Failed --phase Error -o name").count("\n") == 2
     assert shell.run("kubectl runwright retry one").endswith("one unarchived and retried (retry 1)\n")

@@ -61,7 +61,7 @@ def test_one_bad_metric_hides_no_other_and_is_told(kubectl: Kubectl, namespace: 
     assert reported(run) == [("ok", 0, "UNSPECIFIED")]
     told = condition(run, "MetricsCollected")
     assert (told["status"], told["reason"]) == ("False", "MetricsRefused")
-    assert "number_value of loss: nan is no finite number" in told["message"]
+    assert "number_value of loss: expected a finite number, found nan" in told["message"]
     assert 'found "1st"' in told["message"]
     for _, event in kubectl.watch(namespace, "events", "--field-selector=reason=MetricsRefused"):
         assert event["involvedObject"]["name"] == "run"
@@ -72,4 +72,4 @@ def test_what_is_no_metrics_file_is_told_and_the_run_ends_as_it_does(apply: Appl
     apply(pipeline_run({"spec": {"entrypoint": "main", "templates": [leaving("accuracy: 0.9")]}}))
     run = wait_run("run", "Succeeded")
     assert reported(run) == []
-    assert "the artifact mlpipeline-metrics is no JSON" in condition(run, "MetricsCollected")["message"]
+    assert "the artifact mlpipeline-metrics is not JSON" in condition(run, "MetricsCollected")["message"]

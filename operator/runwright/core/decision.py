@@ -1,4 +1,4 @@
-"""What a decision is: at most one action, else the status to be written, and when to come back."""
+"""The result of a decision: at most one action, or the status to write, and when to decide again."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from runwright.core.status.conditions import METRICS_COLLECTED, STALLED, SUCCEED
 from runwright.core.status.mirror import write_urgency
 
 FIRST_WRITE_DELAY = timedelta(seconds=2)
-"""How long the first, merely Pending status waits: Argo takes a Workflow up within milliseconds, which saves a write.
+"""Delay of the first status, if it is only Pending: Argo starts a Workflow within milliseconds, so one write is saved.
 
-Counted from creationTimestamp, which has whole seconds: in truth it waits one to two.
+Counted from creationTimestamp, which has whole seconds: the effective delay is one to two seconds.
 """
 
 MIN_RETRY = timedelta(seconds=1)
 MAX_RETRY = timedelta(seconds=60)
-"""Bounds of the wait before a refused creation that may heal is tried again."""
+"""Bounds of the back-off after a refused creation that can succeed without an edit of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the operator remembers of a run beyond etcd. It only spares reads and writes: without it, all ends the same."""
+    """What this process remembers of a run. It saves reads and writes only: the result is the same without it."""
 
     written_at: datetime | None = None
     """When this process last wrote the run's status."""
     refused_at: datetime | None = None
     """When a creation was last refused."""
     refused_generation: int = 0
-    """The generation that was refused."""
+    """The run's generation at that refusal."""
     refusal_heals: bool = True
-    """Whether that refusal can go away without an edit of the run."""
+    """Whether that refusal can end without an edit of the run."""
     collected: Collected = NOTHING_COLLECTED
-    """The metrics that were read of the run's nodes."""
+    """The metrics collected from the run's nodes so far."""
     collecting: bool = False
-    """Whether more are being read now."""
+    """Whether a collection is in progress."""
 
 
 NO_MEMORY = Memory()
@@ -48,26 +48,26 @@ NO_MEMORY = Memory()
 
 @dataclass(frozen=True, slots=True)
 class ReadAgain:
-    """Read the run and then its Workflow from the API server and decide again."""
+    """Read the run and then its Workflow from the API server; then decide again."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateWorkflow:
-    """Read the run from the API server, create its Workflow, and decide again with what came of it."""
+    """Read the run from the API server and create its Workflow; then decide again with the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteWorkflow:
-    """Delete exactly this Workflow and decide again."""
+    """Delete exactly this Workflow; then decide again."""
 
     workflow: WorkflowRecord
     why: str
-    """For the log: what makes it superfluous."""
+    """Reason for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShutDownWorkflow:
-    """Tell Argo to end this Workflow early, and decide again with what the API server made of that."""
+    """Set `spec.shutdown` of this Workflow; then decide again with the updated Workflow."""
 
     workflow: WorkflowRecord
     how: Shutdown
@@ -75,7 +75,7 @@ class ShutDownWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class CollectMetrics:
-    """Begin to read the metrics that these nodes have left. The run is looked at again when that is done."""
+    """Start to collect the metrics of these nodes. The run is enqueued again when that is done."""
 
     workflow: WorkflowRecord
     nodes: frozenset[str]
@@ -83,43 +83,43 @@ class CollectMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RetryWorkflow:
-    """Set this failed Workflow back to where it failed, as the attempt that the run asks for, and decide again."""
+    """Reset this failed Workflow to where it failed, as the requested attempt; then decide again."""
 
     workflow: WorkflowRecord
 
 
 @dataclass(frozen=True, slots=True)
 class RecreateWorkflow:
-    """Begin the attempt that the run asks for without a Workflow: from its snapshot, else from the run's spec."""
+    """Create the Workflow of the requested attempt: from the run's snapshot, or else from its spec."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaveSnapshot:
-    """See to it that there is a snapshot of this finished Workflow, and decide again."""
+    """Save a snapshot of this finished Workflow, unless it exists; then decide again."""
 
     workflow: WorkflowRecord
 
 
 @dataclass(frozen=True, slots=True)
 class FindSnapshot:
-    """Look whether there is a snapshot of the run's Workflow, which is gone, and decide again."""
+    """Check whether a snapshot of the run's deleted Workflow exists; then decide again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreWorkflow:
-    """Create the run's Workflow from its snapshot, finished as it was, and decide again."""
+    """Create the finished Workflow from the run's snapshot; then decide again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetLabels:
-    """Set these labels of the run, if it is still as it was read, and decide again; None takes one away."""
+    """Set these labels of the run, if its resourceVersion is unchanged; then decide again. None removes a label."""
 
     labels: tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRun:
-    """Delete the run, if it is still as it was read; what it owns goes with it."""
+    """Delete the run, if its resourceVersion is unchanged. The garbage collector deletes what it owns."""
 
 
 Action = (
@@ -140,7 +140,7 @@ Action = (
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A Kubernetes Event to be posted about the run, once its status says the same."""
+    """A Kubernetes Event to post about the run, after its status is written."""
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -148,9 +148,9 @@ class Notice:
 
 
 def event_name(run: RunRecord, notice: Notice) -> str:
-    """Name of the notice's Event, made from what it says.
+    """Name of the notice's Event: a digest of its content.
 
-    So the API server drops a repetition, and an operator that was restarted says nothing twice.
+    So the API server refuses a repeated Event, also after a restart of the operator.
     """
     said = f"{run.uid}/{run.generation}/{notice.reason}/{notice.message}"
     return f"{run.key.name}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"
@@ -158,11 +158,11 @@ def event_name(run: RunRecord, notice: Notice) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a run: at most one action, after which it is decided anew; else what to write and when to return."""
+    """What to do about a run: one action, after which the operator decides again; or a status to write and a requeue time."""
 
     action: Action | None = None
     status: PipelineRunStatus | None = None
-    """To be written; None where etcd says it already or it may wait."""
+    """The status to write; None if it is unchanged or can wait."""
     notices: tuple[Notice, ...] = ()
     requeue_after: timedelta | None = None
 
@@ -170,15 +170,15 @@ class Decision:
 NOTHING = Decision()
 
 AT_ONCE = timedelta(0)
-"""As `requeue_after` of a status: decide again as soon as it is written."""
+"""As `requeue_after` beside a status: decide again as soon as the status is written."""
 
 
 def decide_mirror(
     run: RunRecord, workflow: WorkflowRecord, status: PipelineRunStatus, now: datetime, memory: Memory
 ) -> Decision:
-    """Write what a Workflow makes of the run's status, with the metrics that its nodes have left.
+    """Decide how to write a status that mirrors a Workflow, with the metrics of its nodes.
 
-    The end is told with the last of them: whoever waits for it finds them.
+    The status of a finished run is written with its last metrics, so that clients that wait for the end find them.
     """
     if nodes := uncollected_nodes(workflow, memory.collected):
         if not memory.collecting:
@@ -189,7 +189,7 @@ def decide_mirror(
 
 
 def decide_write(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
-    """Write the status if it says something new and its time has come; else come back when it has."""
+    """Write the status if it has changed and its delay has passed; otherwise requeue the run."""
     haste = write_urgency(run.status, status)
     if haste is None:
         return NOTHING
@@ -197,16 +197,16 @@ def decide_write(run: RunRecord, status: PipelineRunStatus, now: datetime, memor
     if run.status.phase is None and status.phase is Phase.PENDING and not find_condition(status.conditions, STALLED):
         due = run.created_at + FIRST_WRITE_DELAY
     wait = due - now
-    # A longer wait than there can be means that the clock has stepped back.
+    # A wait beyond the maximum means that the clock was set back.
     if timedelta(0) < wait <= (haste.value or FIRST_WRITE_DELAY):
         return Decision(requeue_after=wait)
     return Decision(status=status, notices=status_notices(run.status, status))
 
 
 def decide_after_refusal(run: RunRecord, now: datetime, memory: Memory, action: Action) -> Decision:
-    """Try again what was refused, when it is time; at once what was not, or is not known to have been.
+    """Return `action`, or wait for its back-off if it was refused for this generation of the run.
 
-    A refusal that the status does not tell was not written: only another try gives its reason again.
+    A refusal that the status does not report was not written; only another attempt gives its reason.
     """
     stalled = find_condition(run.status.conditions, STALLED)
     current = stalled is not None and stalled.status == "True" and stalled.observed_generation == run.generation
@@ -216,17 +216,17 @@ def decide_after_refusal(run: RunRecord, now: datetime, memory: Memory, action: 
         return NOTHING
     delay = refusal_backoff(stalled.last_transition_time, memory.refused_at)
     wait = memory.refused_at + delay - now
-    # A longer wait than the delay means that the clock has stepped back.
+    # A wait beyond the delay means that the clock was set back.
     return Decision(requeue_after=wait) if timedelta(0) < wait <= delay else Decision(action=action)
 
 
 def refusal_backoff(since: datetime, now: datetime) -> timedelta:
-    """Wait before the next try of a creation that has been refused since then: half as long again, in bounds."""
+    """Back-off of a creation that has been refused since `since`: half of that time, between MIN_RETRY and MAX_RETRY."""
     return min(MAX_RETRY, max(MIN_RETRY, (now - since) / 2))
 
 
 def stall_finished_run(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
-    """What a finished run asks for cannot be done now: it stays as it ended and says why; tried again where that may heal."""
+    """Report in the condition Stalled why a request of a finished run cannot be carried out; requeue if that can heal."""
     conditions = set_condition(
         run.status.conditions, STALLED, "True", refusal.reason, refusal.message, now=now, generation=run.generation
     )
@@ -240,12 +240,12 @@ def stall_finished_run(run: RunRecord, refusal: Refusal, now: datetime, memory: 
 
 
 def status_notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:
-    """What a person should notice in the step from one status to the next: that a run failed, or waits for somebody."""
-    told: list[Notice] = []
+    """Events for the change from one status to the next: the run failed, stalled, or lacks metrics."""
+    found: list[Notice] = []
     for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True"), (METRICS_COLLECTED, "False")):
         before, after = find_condition(old.conditions, kind), find_condition(new.conditions, kind)
         if after is None or after.status != bad:
             continue
         if before is None or (before.status, before.reason) != (after.status, after.reason):
-            told.append(Notice("Warning", after.reason, after.message))
-    return tuple(told)
+            found.append(Notice("Warning", after.reason, after.message))
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""The decision about a run that has ended: it is tried again, archived, brought back, retained or removed, or left alone."""
+"""The decision about a finished run: retry, archive, unarchive, retention, or nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runwright.core.workflow.ownership import STRAY, is_new_attempt, is_stray
 
 
 def decide_finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms) -> Decision:
-    """Decide about one finished run. Its status stays, whatever happens to its Workflow."""
+    """Decide about one finished run. Changes of its Workflow do not change its status."""
     if isinstance(seen, WorkflowRecord) and is_stray(run, seen):
         return Decision(action=DeleteWorkflow(seen, STRAY))
     if run.archived and not is_attempt_running(run, exclude_foreign(run, seen)):
@@ -38,27 +38,27 @@ def decide_finished(run: RunRecord, seen: Seen, now: datetime, memory: Memory, t
 
 
 def is_attempt_running(run: RunRecord, seen: Seen) -> bool:
-    """Whether the attempt that is asked for is under way: then the run tells of it, though it is to be archived by now."""
+    """Whether the requested attempt has started: then it is mirrored first, even if the run is labeled as archived."""
     workflow = seen.workflow if isinstance(seen, Kept) else seen
     archived = run.status.storage_state is StorageState.ARCHIVED
     return not archived and is_retry_due(run) and isinstance(workflow, WorkflowRecord) and is_new_attempt(run, workflow)
 
 
 def is_settled(run: RunRecord) -> bool:
-    """Whether a finished run is as it is asked to be: it waits for no attempt, and not to be brought back."""
+    """Whether a finished run waits neither for an attempt nor for being archived or unarchived."""
     if run.archived:
         return run.status.storage_state is StorageState.ARCHIVED
     return not (is_retry_due(run) or run.status.storage_state is StorageState.ARCHIVED)
 
 
 def decide_retention(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms) -> Decision:
-    """A finished run that is available: what its terms say, at the time they say."""
+    """Archive or delete a finished run, or delete its Workflow, when its retention period ends."""
     times = due_times(run, terms)
     if has_passed(times.delete_at, now) or has_passed(times.archive_at, now):
         if isinstance(seen, NotSeen):
             return Decision(action=ReadAgain())
         if isinstance(seen, WorkflowRecord) and not seen.finished:
-            # Somebody has set the Workflow going again, by `argo retry`.
+            # Started again by another client, such as `argo retry`.
             return Decision(requeue_after=POLL)
         if has_passed(times.delete_at, now):
             return Decision(action=DeleteRun())
@@ -72,8 +72,9 @@ def decide_retention(run: RunRecord, seen: Seen, now: datetime, memory: Memory, 
     moments = [times.delete_at, times.archive_at]
     if isinstance(seen, WorkflowRecord) and not has_passed(times.drop_at, now):
         moments.append(times.drop_at)
-    told = decide_write(run, run.status.model_copy(update={"observed_generation": run.generation}), now, memory)
+    decision = decide_write(run, run.status.model_copy(update={"observed_generation": run.generation}), now, memory)
     waits = [moment - now for moment in moments if moment is not None]
     return replace(
-        told, requeue_after=min([*waits, *([told.requeue_after] if told.requeue_after else [])], default=None)
+        decision,
+        requeue_after=min([*waits, *([decision.requeue_after] if decision.requeue_after else [])], default=None),
     )

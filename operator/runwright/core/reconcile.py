@@ -1,6 +1,6 @@
-"""The decision: from a run and what is known of its Workflow to what is to be written and done.
+"""The decision: what to write and do for a run, from its record and what is known about its Workflow.
 
-Total and pure: every record gives a decision, the same one every time. `docs/lifecycle.md` has it as a table.
+Total and pure: every input gives a decision, and equal inputs give equal decisions. `docs/lifecycle.md` shows it as a table.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from runwright.core.status.sizes import shorten
 from runwright.core.workflow.ownership import STRAY, foreign_refusal, is_previous_attempt, is_stray
 
 WATCH_LAG = timedelta(seconds=10)
-"""When to look again at a Workflow that is told as it was before the present attempt: its event is under way."""
+"""Requeue delay if the cached Workflow is from before the current attempt: its watch event has not arrived."""
 
-OUTDATED = "the run was edited since, before its Workflow was on record"
+OUTDATED = "the run was edited after its Workflow was built and before its status named the Workflow"
 
 
 def reconcile(
@@ -51,12 +51,12 @@ def reconcile(
 ) -> Decision:
     """Decide about one run.
 
-    A deleted run needs nothing: the garbage collector takes its Workflow by the owner reference.
+    A run that is being deleted needs nothing: the garbage collector deletes its Workflow through the owner reference.
     """
     if run.deleting:
         return NOTHING
     if run.imported and run.status.phase is None:
-        # Its status is about to be written, and may tell that it has ended.
+        # The import writes its status next, which may say that the run has ended.
         return NOTHING
     if run.finished:
         return decide_finished(run, seen, now, memory, terms)
@@ -64,7 +64,7 @@ def reconcile(
         seen = seen.workflow
     match seen:
         case NotSeen() | Refusal() if run.shutdown:
-            # A run that is to end needs no Workflow; but one may have been created before a crash.
+            # A run that is to end needs no Workflow, but one may have been created before a crash.
             return Decision(action=ReadAgain())
         case Refusal() if run.status.workflow:
             return Decision(action=ReadAgain())
@@ -79,7 +79,7 @@ def reconcile(
 
 
 def read_or_create(run: RunRecord, now: datetime, memory: Memory) -> Decision:
-    """No Workflow is at hand: one that the run has had is looked for, else one is created, unless that was refused."""
+    """Without a known Workflow: read it again if the run's status names one; otherwise create it, unless that was refused."""
     if run.status.workflow:
         return Decision(action=ReadAgain())
     stalled = find_condition(run.status.conditions, STALLED)
@@ -90,7 +90,7 @@ def read_or_create(run: RunRecord, now: datetime, memory: Memory) -> Decision:
 
 
 def decide_with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
-    """A Workflow of the run's name exists."""
+    """Decide about a run when a Workflow with its name exists."""
     if workflow.owner_uid != run.uid:
         return decide_without_workflow(run, now, memory) or stall_run(run, foreign_refusal(run, workflow), now, memory)
     if is_stray(run, workflow):
@@ -111,17 +111,17 @@ def decide_with_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime
 
 
 def is_outdated(run: RunRecord, workflow: WorkflowRecord) -> bool:
-    """Whether what the Workflow was made from has been edited since.
+    """Whether the run's source fields were edited after the Workflow was built.
 
-    That is allowed until the run's status names the Workflow, and what the run says then holds: so a second
-    `kubectl apply` right after the first one runs what it applied, and not what it replaced.
+    Edits are allowed until the run's status names the Workflow, and the last edit counts: a second `kubectl apply` right
+    after the first one runs what the second one applied.
     """
     known = run.source_digest and workflow.source_digest and run.status.workflow is None
     return bool(known) and run.source_digest != workflow.source_digest
 
 
 def stall_run(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -> Decision:
-    """The run has no Workflow that can run: say why, and come back where it may heal."""
+    """Report why the run has no Workflow that can run; requeue if that can heal."""
     conditions = set_condition(
         run.status.conditions, SUCCEEDED, "Unknown", refusal.reason, refusal.message, now=now, generation=run.generation
     )
@@ -150,25 +150,25 @@ def stall_run(run: RunRecord, refusal: Refusal, now: datetime, memory: Memory) -
 
 
 def decide_without_workflow(run: RunRecord, now: datetime, memory: Memory) -> Decision | None:
-    """How a run ends whose own Workflow is certainly not there; None where it is still to have one."""
+    """End a run that has a shutdown or a deleted Workflow; None if its Workflow is still to be created."""
     if run.shutdown:
         return end_terminated(run, now, memory)
     return end_deleted_workflow(run, now, memory) if run.status.workflow else None
 
 
 def end_deleted_workflow(run: RunRecord, now: datetime, memory: Memory) -> Decision:
-    """The Workflow that the run had is gone before its end was seen: the run ends, and is never started anew."""
+    """End a run after its Workflow was deleted before its end was seen. The operator never starts it again by itself."""
     name = run.status.workflow.name if run.status.workflow else run.key.name
     phase = (run.status.phase or Phase.PENDING).value
     message = (
         f"Workflow {run.key.namespace}/{name} was deleted while the run was {phase}; what it did after that is not "
-        "known. To run it again from its beginning, raise spec.retries by one"
+        "known. To run it again from the beginning, raise spec.retries by one"
     )
     return end_without_workflow(run, Phase.ERROR, WORKFLOW_DELETED, message, now, memory)
 
 
 def end_terminated(run: RunRecord, now: datetime, memory: Memory) -> Decision:
-    """The run is to be shut down and has no Workflow: it ends without one, or what it had has been deleted meanwhile."""
+    """End a run with a shutdown and without a Workflow: none was created, or it was deleted meanwhile."""
     message = NOT_STARTED
     if run.status.workflow:
         message = f"Workflow {run.key.namespace}/{run.status.workflow.name} was deleted while it was being shut down"
@@ -178,7 +178,7 @@ def end_terminated(run: RunRecord, now: datetime, memory: Memory) -> Decision:
 def end_without_workflow(
     run: RunRecord, phase: Phase, reason: str, message: str, now: datetime, memory: Memory
 ) -> Decision:
-    """The run ends without a Workflow that could tell how."""
+    """End a run without mirroring a Workflow."""
     conditions = set_condition(
         run.status.conditions, SUCCEEDED, "False", reason, message, now=now, generation=run.generation
     )

@@ -1,4 +1,4 @@
-"""What the decision is made from: small records of what was read, never whole objects."""
+"""Input of the decision: small records of a run and its Workflow, without manifests and parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runwright.kube.objects import Key
 
 
 class SourceField(StrEnum):
-    """Which of the four fields of `spec.workflow` a run uses."""
+    """The field of `spec.workflow` that a run sets."""
 
     MANIFEST = "manifest"
     SPEC = "spec"
@@ -23,7 +23,7 @@ class SourceField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How long after the end of a run what is done with it; None: never."""
+    """Retention periods, counted from the end of a run; None: never."""
 
     archive_after: timedelta | None = None
     delete_after: timedelta | None = None
@@ -35,7 +35,7 @@ NO_PERIODS = Periods()
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What the operator keeps of a PipelineRun: no manifest, no parameters."""
+    """What the operator keeps in memory of a PipelineRun."""
 
     key: Key
     uid: str
@@ -46,24 +46,24 @@ class RunRecord:
     source: SourceField = SourceField.INVALID
     deleting: bool = False
     source_digest: str = ""
-    """Of what the Workflow is made from; empty where the run has its Workflow, since it cannot change then."""
+    """Digest of the fields that the Workflow is built from; empty once the run has a Workflow, as they are immutable then."""
     shutdown: Shutdown | None = None
     retries: int = 0
-    """`spec.retries`: the number of the attempt that is asked for."""
+    """`spec.retries`: the number of the requested attempt."""
     archived: bool = False
-    """Whether the label asks for it; `status.storage_state` tells what has come of that."""
+    """Whether the label requests it; `status.storage_state` is the observed state."""
     delete_on: str = ""
-    """The label that says on which day an archived run will be deleted."""
+    """The label with the date on which retention deletes an archived run."""
     periods: Periods = NO_PERIODS
     """`spec.retention`."""
     imported: bool = False
-    """Whether it was made by an import, which writes its status next."""
+    """Whether an import created it, which writes its status next."""
     owned_elsewhere: bool = False
-    """Whether a GitOps tool or Helm keeps the run: what it finds deleted, it would make anew."""
+    """Whether a GitOps tool or Helm manages the run: it would create a deleted run again."""
 
     @property
     def finished(self) -> bool:
-        """Whether the run has ended by its own record; by its time of ending, where a newer version's phase is unknown."""
+        """Whether the run's status says that it has ended; without a known phase, whether it has a finish time."""
         if self.status.phase is None:
             return self.status.finished_at is not None
         return self.status.phase.finished
@@ -71,24 +71,24 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRecord:
-    """What the operator keeps of a Workflow: what a run's status is made from."""
+    """What the operator keeps in memory of a Workflow: the source of a run's status."""
 
     key: Key
     uid: str
     resource_version: str
     owner_uid: str = ""
-    """UID of the controller, where that is a PipelineRun; else empty."""
+    """UID of the controller, if that is a PipelineRun."""
     owner_name: str = ""
     generation: int = 0
-    """`metadata.generation` of the run that the Workflow was made from; 0 where it does not say."""
+    """`metadata.generation` of the run when the Workflow was built; 0 without the annotation."""
     source_digest: str = ""
-    """What `RunRecord.source_digest` was when the Workflow was made; empty where it does not say."""
+    """`RunRecord.source_digest` when the Workflow was built; empty without the annotation."""
     attempt: int | None = None
-    """`spec.retries` of the run when the Workflow was made or last reset; None where it does not say."""
+    """`spec.retries` of the run when the Workflow was built or last reset; None without the annotation."""
     restored_from: str = ""
-    """UID of the Workflow in whose place this one was put back from a snapshot; else empty."""
+    """UID of the deleted Workflow that this one was restored for, from a snapshot; empty if it was not restored."""
     shard: str = ""
-    """Of which shard's runs it says to be; empty where it says nothing."""
+    """Value of its shard label."""
     created_at: datetime | None = None
     deleting: bool = False
     shutdown: str = ""
@@ -102,34 +102,34 @@ class WorkflowRecord:
     nodes_omitted: int = 0
     outputs: Outputs | None = None
     metric_nodes: tuple[str, ...] = ()
-    """Ids of the pods' nodes that have ended and left metrics, as many as a run may hold metrics."""
+    """Ids of finished pod nodes with a metrics output; at most as many as a run can have metrics."""
 
     @property
     def finished(self) -> bool:
-        """Whether Argo has ended the Workflow: its own `status.phase`, not its labels, which lag behind."""
+        """Whether Argo has ended the Workflow, by `status.phase`. Its labels are updated later."""
         return self.phase in ("Succeeded", "Failed", "Error")
 
 
 @dataclass(frozen=True, slots=True)
 class NotSeen:
-    """No Workflow is in the store, which may be behind: nothing may be created or ended on this alone."""
+    """The cache has no Workflow. The cache can be behind, so nothing is created or ended because of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The API server itself said that there is no such Workflow."""
+    """The API server replied that the Workflow does not exist."""
 
     snapshot: bool | None = None
-    """Whether a snapshot of it is there; None where nobody has looked."""
+    """Whether a snapshot of it exists; None if not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The Workflow is there, has ended, and its snapshot was made, or cannot be made."""
+    """The Workflow has ended, and its snapshot exists or cannot be created."""
 
     workflow: WorkflowRecord
     problem: str = ""
-    """Why there can be no snapshot; empty where there is one."""
+    """Why no snapshot can be created; empty if it exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +137,12 @@ class Refusal:
     """Why no Workflow can be created for a run now."""
 
     reason: str
-    """CamelCase word for the condition."""
+    """Reason of the condition, in CamelCase."""
     message: str
-    """Which object, which field, what was expected."""
+    """Message of the condition: object, field, expected and found value."""
     heals: bool = field(default=False)
-    """Whether it can go away without an edit of the run: what is missing may be created, a quota may be raised."""
+    """Whether it can end without an edit of the run: a missing object can be created, a quota can be raised."""
 
 
 Seen = NotSeen | Absent | WorkflowRecord | Kept | Refusal
-"""What is known of the Workflow of a run."""
+"""What is known about the Workflow of a run."""

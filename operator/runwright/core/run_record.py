@@ -1,6 +1,6 @@
-"""Read a PipelineRun into a RunRecord.
+"""Reads a PipelineRun into a RunRecord.
 
-Nothing here raises on an odd object: an older or newer version may have written the status.
+Never raises: another version of the operator may have written the status.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOURCE_FIELDS = ("workflow", "parameters", "serviceAccountName")
 
 
 def run_record(body: Json) -> RunRecord:
-    """What the decision needs of a PipelineRun."""
+    """The fields of a PipelineRun that the decision needs."""
     metadata, spec = metadata_of(body), spec_of(body)
     workflow = as_mapping(spec.get("workflow"))
     sources = [source for source in SourceField if source and workflow.get(source) is not None]
@@ -52,7 +52,7 @@ def run_record(body: Json) -> RunRecord:
 
 
 def read_periods(retention: Json) -> Periods:
-    """`spec.retention`; what is no duration is left out."""
+    """Reads `spec.retention`; ignores values that are not durations."""
     known: dict[str, timedelta] = {}
     for name in ("archiveAfter", "deleteAfter", "keepWorkflow"):
         with contextlib.suppress(ValueError):
@@ -72,20 +72,20 @@ OWNER_ANNOTATIONS = ("argocd.argoproj.io/tracking-id", "meta.helm.sh/release-nam
 
 
 def is_owned_elsewhere(labels: Json, annotations: Json) -> bool:
-    """Whether Argo CD, Flux or Helm has put its mark on the object."""
+    """Whether a label or annotation shows that Argo CD, Flux or Helm manages the object."""
     return any(name in labels for name in OWNER_LABELS) or any(name in annotations for name in OWNER_ANNOTATIONS)
 
 
 def source_digest(spec: Json) -> str:
-    """A digest of what a Workflow is made from: two specs with the same one make the same Workflow."""
+    """Digest of the fields that a Workflow is built from. Specs with equal digests give equal Workflows."""
     source = json.dumps([spec.get(name) for name in SOURCE_FIELDS], sort_keys=True)
     return hashlib.sha256(source.encode()).hexdigest()[:32]
 
 
 def read_run_status(value: object) -> PipelineRunStatus:
-    """A run's status, without those of its fields that cannot be read: a newer version may have written them.
+    """Reads a run's status. Leaves out invalid fields, which a newer version may have written.
 
-    What is left still tells whether the run has had a Workflow and whether it has ended, so it is not started again.
+    The other fields still show whether the run has a Workflow and whether it has ended, so that it is not started twice.
     """
     fields = dict(as_mapping(value))
     try:

@@ -1,7 +1,7 @@
-"""Which runs an operator looks after, of those in its namespaces: by a label selector, as Kubernetes understands it.
+"""The runs that an operator manages, by a Kubernetes label selector.
 
-The API server selects what is listed and watched. What is read by name is selected here, by the same rules (Kubernetes 1.34,
-`k8s.io/apimachinery/pkg/labels`): `!=` and `notin` also select what has no such label.
+The API server evaluates the selector for lists and watches. This module evaluates it for objects that are read by name, by
+the same rules (Kubernetes 1.34, `k8s.io/apimachinery/pkg/labels`): `!=` and `notin` also select objects without the label.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Requirement:
     values: frozenset[str] = frozenset()
 
     def holds(self, labels: Mapping[str, object]) -> bool:
-        """Whether an object with these labels fits."""
+        """Whether the labels meet the requirement."""
         match self.operator:
             case "exists":
                 return self.key in labels
@@ -44,7 +44,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The part of the runs that an operator looks after; without a name, all of them."""
+    """The runs that an operator manages; without a name, all runs."""
 
     name: str = ""
     """The value of `SHARD_LABEL` on the Workflows of these runs."""
@@ -52,16 +52,16 @@ class Shard:
     requirements: tuple[Requirement, ...] = ()
 
     def runs(self, selector: str = "") -> str:
-        """The label selector of those of its runs that fit `selector` too."""
+        """Label selector of the shard's runs that also match `selector`."""
         return ",".join(part for part in (selector, self.selector) if part)
 
     @property
     def workflows(self) -> str:
-        """The label selector of the Workflows of its runs."""
+        """Label selector of the Workflows of the shard's runs."""
         return f"{RUN_LABEL},{SHARD_LABEL}={self.name}" if self.name else RUN_LABEL
 
     def mine(self, labels: Mapping[str, object]) -> bool:
-        """Whether a run with these labels is one of it."""
+        """Whether a run with these labels is in the shard."""
         return all(requirement.holds(labels) for requirement in self.requirements)
 
 
@@ -69,21 +69,22 @@ EVERYTHING = Shard()
 
 
 def parse_shard(name: str, selector: str) -> Shard:
-    """The shard of this name and label selector, such as `team in (a,b)`; EVERYTHING where both are empty.
+    """Parses a shard's name and label selector, such as `team in (a,b)`; EVERYTHING if both are empty.
 
-    Raises ValueError where one is missing, or cannot be read.
+    Raises:
+        ValueError: one of them is missing or invalid.
     """
     if not name and not selector:
         return EVERYTHING
     if not NAME.fullmatch(name):
-        raise ValueError(f"the name of a shard, {name!r}: expected up to 63 of a-z, 0-9, - and .")
+        raise ValueError(f"shard name {name!r}: expected up to 63 of a-z, 0-9, - and .")
     if not selector.strip():
         raise ValueError(f"shard {name!r} has no selector: expected labels of its runs, such as team=a")
     return Shard(name, selector, parse_selector(selector))
 
 
 def parse_selector(selector: str) -> tuple[Requirement, ...]:
-    """The parts of a label selector. Raises ValueError where it cannot be read."""
+    """Parses a label selector. Raises ValueError if it is invalid."""
     found: list[Requirement] = []
     at = 0
     while True:
@@ -92,7 +93,7 @@ def parse_selector(selector: str) -> tuple[Requirement, ...]:
             if part and (part.end() == len(selector) or selector[part.end()] == ","):
                 break
         else:
-            raise ValueError(f"label selector {selector!r}: cannot be read from {selector[at : at + 30]!r} on")
+            raise ValueError(f"label selector {selector!r}: syntax error at {selector[at : at + 30]!r}")
         found.append(parse_requirement(part))
         if part.end() == len(selector):
             return tuple(found)
@@ -100,7 +101,7 @@ def parse_selector(selector: str) -> tuple[Requirement, ...]:
 
 
 def parse_requirement(part: re.Match[str]) -> Requirement:
-    """What one part of a selector asks for."""
+    """Converts one matched part of a selector to a requirement."""
     groups = part.groupdict()
     if "not" in groups:
         return Requirement(groups["key"], "absent" if groups["not"] else "exists")

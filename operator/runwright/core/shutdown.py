@@ -1,7 +1,7 @@
-"""Terminating a run: TerminateRun of run.proto as the field `spec.shutdown`, carried out by Argo's `spec.shutdown`.
+"""Terminates a run: `spec.shutdown` of the run (TerminateRun of run.proto) sets Argo's `spec.shutdown` of the Workflow.
 
-`Stop` ends what runs and then runs exit handlers; `Terminate` ends everything (Argo 3.7). A step that waits in a suspend
-node ends too. Before the run has a Workflow, either ends the run without one; after its end the CRD refuses both.
+`Stop` ends the running steps and then runs exit handlers; `Terminate` runs none (Argo 3.7). Both end suspended steps.
+Before the run has a Workflow, both end it without one. After its end, the CRD refuses both.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from runwright.api.states import Phase, Shutdown
 from runwright.core.records import RunRecord, WorkflowRecord
 
 TERMINATED = "Terminated"
-"""Reason of Succeeded=False for a run that was shut down, by either word."""
+"""Reason of Succeeded=False for a run that was stopped or terminated."""
 
 TERMINATING = "Terminating"
-"""Reason of Succeeded=Unknown while what runs is being ended."""
+"""Reason of Succeeded=Unknown while the steps of the run are being ended."""
 
 STRENGTH = {"": 0, Shutdown.STOP: 1, Shutdown.TERMINATE: 2}
 
@@ -21,9 +21,9 @@ NOT_STARTED = "the run was shut down before its Workflow was created; nothing ha
 
 
 def shutdown_due(run: RunRecord, workflow: WorkflowRecord) -> Shutdown | None:
-    """The shutdown that the run asks for and its Workflow was not told of; None where there is none.
+    """The shutdown to set on the Workflow; None if there is nothing to set.
 
-    A Workflow that was told to terminate, by `argo terminate` say, is not told to stop.
+    Never replaces Terminate, which `argo terminate` may have set, with Stop.
     """
     if run.shutdown is None or workflow.finished:
         return None
@@ -31,9 +31,9 @@ def shutdown_due(run: RunRecord, workflow: WorkflowRecord) -> Shutdown | None:
 
 
 def succeeded_reason(workflow: WorkflowRecord, phase: Phase) -> str:
-    """The reason of the condition Succeeded: the phase, but for a Workflow that is or was being shut down.
+    """Reason of the condition Succeeded: the phase, or Terminated or Terminating for a Workflow with a shutdown.
 
-    A Workflow that succeeded all the same, since it was at its end, is Succeeded.
+    A Workflow that succeeds in spite of a shutdown is Succeeded.
     """
     if workflow.shutdown and phase in (Phase.FAILED, Phase.ERROR):
         return TERMINATED

@@ -82,7 +82,7 @@ def test_what_is_no_metrics_file_hides_no_other_nodes_metrics() -> None:
             await bench.reconcile()
             await bench.wait(0.1)
         assert metrics(bench) == [("f1", 0.5)]
-        assert f"node {A}: the artifact mlpipeline-metrics is no JSON" in problem(bench)
+        assert f"node {A}: the artifact mlpipeline-metrics is not JSON" in problem(bench)
 
     virtually(test)
 

@@ -97,10 +97,10 @@ def test_what_cannot_be(name: str, run: Run, said: str):
         (
             "stop",
             a_run("Running", shutdown="Terminate"),
-            "unchanged: it is ending already (spec.shutdown is Terminate)",
+            "unchanged: it is already ending (spec.shutdown is Terminate)",
         ),
-        ("retry", a_run("Failed", 2, 1), "unchanged: retry 2 is asked for already"),
-        ("archive", a_run("Failed", label="Archived"), "unchanged: it is archived already"),
+        ("retry", a_run("Failed", 2, 1), "unchanged: retry 2 is already requested"),
+        ("archive", a_run("Failed", label="Archived"), "unchanged: it is already archived"),
         ("unarchive", a_run("Failed", label="Available"), "unchanged: it is not archived"),
     ],
 )

@@ -1,7 +1,7 @@
-"""Objects on their way from one cluster to another: what is taken along, and what the other cluster gives anew.
+"""Prepares objects for export to a file and import into another cluster.
 
-A run has its status in a subresource, which cannot be created together with it. So an imported run says by an annotation that its
-status is still to come, and the operator leaves it alone until it is there: a finished run must not run again.
+The status of a run is a subresource, so it cannot be created together with the run. An annotation marks an imported run,
+and the operator ignores the run until it has a status: a finished run must not run again.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Object = Mapping[str, Any]
 
 
 def strip_for_export(body: Object) -> dict[str, Any]:
-    """The object as it is exported: whole, but for who has written which of its fields."""
+    """The object without managedFields."""
     metadata = {name: value for name, value in metadata_of(body).items() if name != "managedFields"}
     return {**body, "metadata": metadata}
 
 
 def strip_for_import(body: Object) -> dict[str, Any]:
-    """The object as it is created where it is imported, without its status."""
+    """The object without its status and the metadata that a cluster sets."""
     metadata = {name: value for name, value in metadata_of(body).items() if name not in OF_THE_CLUSTER}
     return {name: value for name, value in body.items() if name != "status"} | {"metadata": metadata}
 
 
 def prepare_imported_run(run: Object) -> dict[str, Any]:
-    """A run as it is created where it is imported. One that had not begun is a new one, and begins."""
+    """The run to create on import. A run that had not started at the export gets no annotation, and starts."""
     body = strip_for_import(run)
     if not has_phase(run):
         return body
@@ -43,7 +43,7 @@ def prepare_imported_run(run: Object) -> dict[str, Any]:
 
 
 def prepare_imported_snapshot(snapshot: Object, run: Object) -> dict[str, Any]:
-    """A snapshot as that of the run that was made of its own."""
+    """The snapshot to create on import, owned by the imported run."""
     metadata = metadata_of(run)
     body = strip_for_import(snapshot)
     owner = owner_reference(as_text(metadata.get("name")), as_text(metadata.get("uid")))
@@ -51,16 +51,16 @@ def prepare_imported_snapshot(snapshot: Object, run: Object) -> dict[str, Any]:
 
 
 def has_phase(run: Object) -> bool:
-    """Whether the operator has written what became of the run."""
+    """Whether the operator has written the run's phase."""
     return bool(status_of(run).get("phase"))
 
 
 def exported_uid(run: Object) -> str:
-    """The uid that the run was exported with; empty where it was not imported."""
+    """The uid of the run before its export; empty if it was not imported."""
     return as_text(annotations_of(run).get(IMPORTED_ANNOTATION))
 
 
 def controller_uid(body: Object) -> str:
-    """The uid of the run that an object was the property of."""
+    """UID of an object's controller; empty if it has none."""
     owners: list[Object] = metadata_of(body).get("ownerReferences") or []
     return next((as_text(owner.get("uid")) for owner in owners if owner.get("controller")), "")

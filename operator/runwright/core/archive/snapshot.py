@@ -1,4 +1,4 @@
-"""A WorkflowSnapshot: the final Workflow of a run, compressed, in an object that no list of runs carries."""
+"""Packs the final Workflow of a run into a WorkflowSnapshot, and restores it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ GONE_WITH_THE_OBJECT = (
     "deletionTimestamp",
     "managedFields",
 )
-"""Metadata that the API server gives each object anew."""
+"""Metadata that the API server sets on each new object."""
 
 
 def pack_snapshot(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
-    """The snapshot of a run's finished Workflow; None where it is too large for etcd, even compressed.
+    """The snapshot of a run's finished Workflow; None if it is too large for etcd, even compressed.
 
-    Nodes that Argo has compressed are unpacked first: compressed twice, they would take a third more.
+    Nodes that Argo has compressed are unpacked first: compressing them twice would take a third more space.
     """
     metadata = metadata_of(workflow)
     status = dict(status_of(workflow))
@@ -55,7 +55,7 @@ def pack_snapshot(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
             "labels": {RUN_LABEL: run.key.name},
             "ownerReferences": [owner_reference(run.key.name, run.uid)],
         },
-        # One that somebody else has set going, and that came to a good end, stands for the attempt without its number.
+        # A Workflow that another client retried successfully has no number; it belongs to the current attempt.
         "attempt": max(attempt_of(workflow) or 0, run.status.retries or 0),
         "workflowUID": as_text(metadata.get("uid")),
         "data": data,
@@ -63,18 +63,18 @@ def pack_snapshot(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
 
 
 def unpack_snapshot(snapshot: Json) -> dict[str, Any] | None:
-    """The Workflow in a snapshot, or None where it cannot be read."""
+    """The Workflow in a snapshot; None if the snapshot's data is invalid."""
     return dict(unpack_json(as_text(snapshot.get("data")))) or None
 
 
 MAX_NODES_PLAIN = 1_000_000
-"""Bytes of `status.nodes` above which they are written compressed, as Argo 3.7 does it (`MAX_WORKFLOW_SIZE`, 1 MiB)."""
+"""Bytes of `status.nodes` above which they are written compressed, as in Argo 3.7 (`MAX_WORKFLOW_SIZE`, 1 MiB)."""
 
 
 def restore_workflow(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
-    """The Workflow in a snapshot, as it is to be put back for this run; None where it cannot be read.
+    """The Workflow to create from a snapshot for this run; None if the snapshot's data is invalid.
 
-    It is finished as it was, and says so by the label by which Argo's controller leaves a Workflow alone.
+    It has its final status and the label of completed Workflows, which Argo's controller ignores.
     """
     workflow = unpack_snapshot(snapshot)
     if workflow is None:
@@ -97,28 +97,28 @@ def restore_workflow(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
 
 
 def belongs_to_run(snapshot: Json, run: RunRecord) -> bool:
-    """Whether the snapshot is this very run's, and not that of an earlier one of its name."""
+    """Whether this run controls the snapshot, by uid: an earlier run may have had the same name."""
     return as_text(controller_reference(metadata_of(snapshot)).get("uid")) == run.uid
 
 
 def is_of_current_attempt(snapshot: Json, run: RunRecord) -> bool:
-    """Whether the snapshot is of the attempt that the run's status tells of."""
+    """Whether the snapshot is from the run's current attempt, by `status.retries`."""
     return belongs_to_run(snapshot, run) and snapshot.get("attempt") == (run.status.retries or 0)
 
 
 def is_of_later_attempt(snapshot: Json, run: RunRecord, other: Json) -> bool:
-    """Whether the snapshot is of a later attempt of the run than the other one, made by somebody who stood still, is of."""
+    """Whether the snapshot is from a later attempt of the run than `other`, which a paused operator may have created."""
     later, earlier = snapshot.get("attempt"), other.get("attempt")
     return belongs_to_run(snapshot, run) and isinstance(later, int) and isinstance(earlier, int) and later > earlier
 
 
 def holds_workflow(snapshot: Json, run: RunRecord, workflow: Json) -> bool:
-    """Whether the snapshot already holds this Workflow, as far as can be told by its attempt and its end."""
+    """Whether the snapshot contains this Workflow: attempt, phase and times are equal."""
     packed = unpack_snapshot(snapshot) if belongs_to_run(snapshot, run) else None
     return packed is not None and end_identity(packed) == end_identity(workflow)
 
 
 def end_identity(workflow: Json) -> tuple[object, ...]:
-    """What tells two ends of a run's Workflow apart."""
+    """Attempt, phase and times of a Workflow, which differ between any two ends of it."""
     status: Mapping[str, Any] = status_of(workflow)
     return attempt_of(workflow) or 0, status.get("phase"), status.get("startedAt"), status.get("finishedAt")

@@ -1,7 +1,7 @@
-"""Archiving: what the label `runwright.dev/storage-state` asks for, and how it is carried out.
+"""Archives and unarchives a finished run, as its label `runwright.dev/storage-state` requests.
 
-ArchiveRun and UnarchiveRun of run.proto. Archived, a run is out of the operator's watch; its Workflow is in a
-WorkflowSnapshot, and goes. Brought back, it has its Workflow again, finished as it was, without pods.
+ArchiveRun and UnarchiveRun of run.proto. The operator does not watch an archived run; the Workflow is saved in a
+WorkflowSnapshot and deleted. Unarchiving restores the finished Workflow, without pods.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ from runwright.core.status.conditions import (
 )
 
 POLL = timedelta(seconds=10)
-"""How often an archived run that has not ended is looked at: its watch is gone, edits of it are not told."""
+"""Requeue delay while the Workflow of an archived run is running: the run is not watched."""
 
-DROPPED = "its snapshot was made, and it is to be kept no longer"
+DROPPED = "its retention period has expired, and its snapshot exists"
 
 
 def exclude_foreign(run: RunRecord, seen: Seen) -> Seen:
-    """What is seen, with a Workflow that another object controls taken for none."""
+    """Replaces a Workflow that another object controls with Absent."""
     return Absent() if isinstance(seen, WorkflowRecord) and seen.owner_uid != run.uid else seen
 
 
 def decide_archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms) -> Decision:
-    """A finished run that is labelled Archived."""
+    """Decide about a finished run that is labeled Archived."""
     if run.status.storage_state is StorageState.ARCHIVED:
         return decide_archived(run, exclude_foreign(run, seen), now, terms)
     match exclude_foreign(run, seen):
         case WorkflowRecord() as workflow:
-            # One that runs again by another hand than ours is waited for.
+            # Wait for a Workflow that another client has started again.
             return Decision(action=SaveSnapshot(workflow)) if workflow.finished else Decision(requeue_after=POLL)
         case Absent(snapshot=None):
             return Decision(action=FindSnapshot())
         case Kept(problem=problem) if problem:
             return write_and_continue(run, archived_status(run, TOO_LARGE, problem, shrink=False, now=now), now, memory)
         case Kept() | Absent(snapshot=True):
-            message = "a WorkflowSnapshot of the run's name holds the Workflow"
+            message = "the WorkflowSnapshot with the run's name contains the Workflow"
             return write_and_continue(run, archived_status(run, KEPT, message, shrink=True, now=now), now, memory)
         case Absent():
-            message = "the run had no Workflow any more; its status is what is left"
+            message = "the run's Workflow no longer exists; only its status is kept"
             return write_and_continue(
                 run, archived_status(run, NOTHING_TO_KEEP, message, shrink=False, now=now), now, memory
             )
@@ -76,7 +76,7 @@ def decide_archive(run: RunRecord, seen: Seen, now: datetime, memory: Memory, te
 
 
 def decide_archived(run: RunRecord, seen: Seen, now: datetime, terms: RetentionTerms) -> Decision:
-    """An archived run: its Workflow goes when it is kept no longer, and the run itself on the day that its label says."""
+    """Decide about an archived run: delete its Workflow and the run itself when their retention periods end."""
     times = due_times(run, terms)
     if has_passed(times.delete_at, now):
         return Decision(action=DeleteRun())
@@ -93,7 +93,7 @@ def decide_archived(run: RunRecord, seen: Seen, now: datetime, terms: RetentionT
 
 
 def drop_workflow(seen: Seen) -> Decision | None:
-    """The next step of letting go of a Workflow that is to be kept no longer; None where there is none to take."""
+    """The next step to delete a finished Workflow: save its snapshot, then delete it; None if nothing is left to do."""
     match seen:
         case WorkflowRecord() as workflow if workflow.finished:
             return Decision(action=SaveSnapshot(workflow))
@@ -104,18 +104,18 @@ def drop_workflow(seen: Seen) -> Decision | None:
 
 
 def decide_unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
-    """A finished run that was archived and is labelled so no longer."""
+    """Decide about an archived run that is no longer labeled Archived."""
     match seen:
         case WorkflowRecord() if seen.owner_uid != run.uid:
-            message = f"Workflow {seen.key} is not controlled by this run, so the run's own was not put back"
+            message = f"Workflow {seen.key} is not controlled by this run, so the run's own Workflow was not restored"
             return decide_write(run, available_status(run, None, message, now), now, memory)
         case Kept(workflow=workflow) | (WorkflowRecord() as workflow) if workflow.deleting:
-            # Argo holds it while it collects artifacts; the name is free when it is gone.
+            # Argo's finalizer keeps it while artifacts are deleted; then the name is free.
             return Decision(requeue_after=COLLECTED_SOON)
         case Kept(workflow=workflow) | (WorkflowRecord() as workflow):
             return decide_write(run, available_status(run, workflow, "", now), now, memory)
         case Absent(snapshot=False):
-            message = "no WorkflowSnapshot of the run was found; its status is what is left"
+            message = "the run has no WorkflowSnapshot; only its status is kept"
             return decide_write(run, available_status(run, None, message, now), now, memory)
         case Absent():
             return decide_after_refusal(run, now, memory, RestoreWorkflow())
@@ -126,13 +126,13 @@ def decide_unarchive(run: RunRecord, seen: Seen, now: datetime, memory: Memory) 
 
 
 def write_and_continue(run: RunRecord, status: PipelineRunStatus, now: datetime, memory: Memory) -> Decision:
-    """Write, and go on at once when it is written: the Workflow is still to go."""
+    """Write the status, then decide again at once: the Workflow still has to be deleted."""
     decision = decide_write(run, status, now, memory)
     return replace(decision, requeue_after=AT_ONCE) if decision.status else decision
 
 
 def archived_status(run: RunRecord, reason: str, message: str, *, shrink: bool, now: datetime) -> PipelineRunStatus:
-    """The status of an archived run: without its nodes, where the snapshot has them."""
+    """The status of an archived run; with `shrink`, without nodes, because the snapshot has them."""
     conditions = set_condition(
         run.status.conditions, ARCHIVED, "True", reason, message, now=now, generation=run.generation
     )
@@ -141,12 +141,12 @@ def archived_status(run: RunRecord, reason: str, message: str, *, shrink: bool, 
 
 
 def available_status(run: RunRecord, workflow: WorkflowRecord | None, message: str, now: datetime) -> PipelineRunStatus:
-    """The status of a run that was brought back, with what its Workflow tells, where there is one."""
+    """The status of an unarchived run, with the nodes of its Workflow if there is one."""
     conditions = set_condition(
         run.status.conditions, ARCHIVED, "False", UNARCHIVED, message, now=now, generation=run.generation
     )
     conditions = clear_stalled(conditions, now=now, generation=run.generation)
-    told = (
+    mirrored = (
         {
             "workflow": WorkflowReference(name=workflow.key.name, uid=workflow.uid),
             "nodes": list(workflow.nodes) or None,
@@ -160,6 +160,6 @@ def available_status(run: RunRecord, workflow: WorkflowRecord | None, message: s
             "observed_generation": run.generation,
             "storage_state": StorageState.AVAILABLE,
             "conditions": conditions,
-            **told,
+            **mirrored,
         }
     )

@@ -1,7 +1,7 @@
-"""Metrics that the nodes of a run have left, from their being read to the run's status.
+"""Adds the metrics that were collected from a run's nodes to the run's status.
 
-They are read once, when a node ends, and the end of the run is told together with the last of them. After a crash they
-are read again: the first report of a metric holds, so nothing is doubled.
+Metrics are collected once, when a node ends. The end of the run is written together with the last of them. After a crash
+they are collected again; only the first report of a metric counts, so there are no duplicates.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from runwright.core.status.conditions import MESSAGE_LIMIT, METRICS_COLLECTED, M
 from runwright.core.status.sizes import shorten
 
 STILL_READING = timedelta(seconds=5)
-"""When to look again at a run that has ended and whose metrics are being read, should nobody tell that they are."""
+"""Requeue delay of a finished run while its metrics are collected, in case the collector does not enqueue it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What was read so far."""
+    """The metrics collected from a run so far."""
 
     nodes: frozenset[str] = frozenset()
-    """The nodes whose metrics were read, or cannot be."""
+    """The nodes that were processed, with or without success."""
     reports: tuple[Report, ...] = ()
     problems: tuple[str, ...] = ()
-    """What could not be read: which node, and why."""
+    """Messages about nodes without readable metrics."""
 
 
 NOTHING_COLLECTED = Collected()
 
 
 def uncollected_nodes(workflow: WorkflowRecord, collected: Collected) -> frozenset[str]:
-    """The nodes that have left metrics which nobody has read yet."""
+    """The nodes with a metrics output that was not collected yet."""
     return frozenset(workflow.metric_nodes) - collected.nodes
 
 
 def add_metrics(run: RunRecord, status: PipelineRunStatus, collected: Collected, now: datetime) -> PipelineRunStatus:
-    """The status with what was read; what could not be taken is told by a condition, which is there only then."""
+    """The status with the collected metrics; the condition MetricsCollected=False reports refused ones."""
     if collected == NOTHING_COLLECTED:
         return status
     metrics, results = add_reports(status.metrics or (), collected.reports)

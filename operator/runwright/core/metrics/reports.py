@@ -1,7 +1,7 @@
-"""Metrics that a run reports: ReportRunMetrics of run.proto.
+"""Validates and adds reported run metrics: ReportRunMetrics of run.proto.
 
-A metric is known by its node and its name, and its first report holds for good. Each one stands alone: a bad one hides no
-other. The rules are KFP 1.8.22's, which are wider than the words of the contract (docs/run-metrics.md has both).
+Node and name identify a metric, and only its first report counts. An invalid report does not affect the others. The rules are
+those of KFP 1.8.22's server, which accepts more than run.proto documents (docs/run-metrics.md has both).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any, Literal, cast
 from runwright.api.pipelinerun import Metric
 
 METRICS_OUTPUT = "mlpipeline-metrics"
-"""Name of the output artifact or parameter in which a KFP step leaves its metrics."""
+"""Name of the output artifact or parameter with the metrics of a KFP step."""
 
 NAME = re.compile(r"[a-zA-Z]([-_a-zA-Z0-9]{0,62}[a-zA-Z0-9])?")
-"""What KFP's server takes; run.proto's comment has 63 characters, and neither capitals nor underscores."""
+"""The names that KFP's server accepts; run.proto documents 63 characters, without capitals and underscores."""
 
 MAX_NODE_ID = 128
 """Bytes of a node's id (run.proto)."""
 
 MAX_OF_A_FILE = 50
-"""Metrics that are taken from one file, as many as KFP's agent takes."""
+"""Metrics read from one file, as in KFP's agent."""
 
 MAX_OF_A_RUN = 256
-"""Metrics that a run holds: with them, its status stays some 20 KB in etcd."""
+"""Metrics of a run: about 20 KB of its status in etcd."""
 
 MAX_FILE = 1024 * 1024
 """Bytes of a metrics file, unpacked."""
@@ -39,7 +39,7 @@ FORMATS: tuple[Literal["UNSPECIFIED", "RAW", "PERCENTAGE"], ...] = ("UNSPECIFIED
 
 
 class ReportStatus(StrEnum):
-    """What became of a reported metric (`ReportRunMetricResult.Status`)."""
+    """Result of a reported metric (`ReportRunMetricResult.Status`)."""
 
     OK = "OK"
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
@@ -49,7 +49,7 @@ class ReportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A metric as somebody reports it: anything may stand in it."""
+    """A reported metric, not validated."""
 
     node_id: object
     name: object
@@ -59,7 +59,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one report, in the words of the contract."""
+    """The result of one report (`ReportRunMetricResult`)."""
 
     name: str
     node_id: str
@@ -68,7 +68,7 @@ class Result:
 
 
 def add_reports(held: Sequence[Metric], reports: Iterable[Report]) -> tuple[list[Metric], list[Result]]:
-    """The metrics of a run once these were reported, and a result for each report, in their order."""
+    """The metrics of a run with the valid reports added, and a result for each report, in order."""
     metrics = list(held)
     known = {(metric.node_id, metric.name) for metric in metrics}
     results: list[Result] = []
@@ -81,7 +81,7 @@ def add_reports(held: Sequence[Metric], reports: Iterable[Report]) -> tuple[list
             message = f"same metric has been reported before: {accepted.node_id}/{accepted.name}"
             results.append(Result(name, node_id, ReportStatus.DUPLICATE_REPORTING, message))
         elif len(metrics) >= MAX_OF_A_RUN:
-            message = f"the run holds {MAX_OF_A_RUN} metrics already, which is as many as it may"
+            message = f"the run already has {MAX_OF_A_RUN} metrics, the maximum"
             results.append(Result(name, node_id, ReportStatus.INVALID_ARGUMENT, message))
         else:
             metrics.append(accepted)
@@ -91,16 +91,19 @@ def add_reports(held: Sequence[Metric], reports: Iterable[Report]) -> tuple[list
 
 
 def check_report(one: Report) -> Metric | str:
-    """The metric, or what is wrong with the report: which field, and what was expected."""
+    """The valid metric, or a message with the field, and the expected and the found value."""
     if not isinstance(one.name, str) or NAME.fullmatch(one.name) is None:
-        return f"name: expected up to 64 letters, digits, - and _, from a letter to a letter or digit; found {quote_json(one.name)}"
+        return (
+            "name: expected up to 64 letters, digits, - and _, starting with a letter and ending with a letter or digit; "
+            f"found {quote_json(one.name)}"
+        )
     if not isinstance(one.node_id, str) or not 1 <= len(one.node_id.encode("utf-8", "replace")) <= MAX_NODE_ID:
         return f"node_id: expected 1 to {MAX_NODE_ID} bytes, found {quote_json(one.node_id)}"
     value = parse_number(one.value)
     if value is None:
         return f"number_value of {one.name}: expected a number, found {quote_json(one.value)}"
     if not math.isfinite(value):
-        return f"number_value of {one.name}: {value} is no finite number"
+        return f"number_value of {one.name}: expected a finite number, found {value}"
     kind = parse_format(one.format)
     if kind is None:
         return f"format of {one.name}: expected {', '.join(FORMATS)}, found {quote_json(one.format)}"
@@ -108,7 +111,7 @@ def check_report(one: Report) -> Metric | str:
 
 
 def parse_number(value: object) -> float | None:
-    """A number as JSON or protobuf's JSON has it, where it may stand as text; not finite for NaN and the infinities."""
+    """Reads a number of JSON, or of protobuf's JSON, which may be a string; can return NaN and infinities."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -118,21 +121,21 @@ def parse_number(value: object) -> float | None:
 
 
 def parse_format(value: object) -> Literal["UNSPECIFIED", "RAW", "PERCENTAGE"] | None:
-    """A format by its name or its number in run.proto."""
+    """Reads a format, given by its name or its number in run.proto; None if there is no such format."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(FORMATS):
         return FORMATS[value]
     return next((one for one in FORMATS if one == value), None)
 
 
 def read_metrics_file(text: str, node_id: str) -> tuple[list[Report], str]:
-    """The reports in a metrics file of a node, and what is wrong with the file as a whole; empty where nothing is.
+    """Reads a node's metrics file: the reports in it, and a message about the file, empty if it is valid.
 
-    The file is `{"metrics": [{"name": …, "numberValue": …, "format": …}]}`; fields beside these are passed over.
+    The file is `{"metrics": [{"name": …, "numberValue": …, "format": …}]}`; other fields are ignored.
     """
     try:
         document: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return [], f"is no JSON: {error}"
+        return [], f"is not JSON: {error}"
     found = cast(Mapping[str, Any], document).get("metrics") if isinstance(document, Mapping) else None
     if not isinstance(found, list):
         return [], 'has no list "metrics"'
@@ -143,7 +146,7 @@ def read_metrics_file(text: str, node_id: str) -> tuple[list[Report], str]:
 
 
 def read_metrics_entry(entry: object, node_id: str) -> Report:
-    """One metric of a file. Whose it is, is known by where it was found, whatever it says itself."""
+    """Reads one metric of a file. A node id in it is ignored: the node that wrote the file is used."""
     if not isinstance(entry, Mapping):
         return Report(node_id, None)
     fields = cast(Mapping[str, object], entry)
@@ -152,11 +155,11 @@ def read_metrics_entry(entry: object, node_id: str) -> Report:
 
 
 def text_or_empty(value: object) -> str:
-    """A name or an id in a result: as it was given, where it is text."""
+    """The value if it is a string, otherwise an empty string."""
     return value if isinstance(value, str) else ""
 
 
 def quote_json(value: object) -> str:
-    """What was found, cut where it is long."""
-    told = json.dumps(value, default=str, ensure_ascii=True)
-    return told if len(told) <= 80 else f"{told[:79]}…"
+    """The value as JSON, cut to 80 characters."""
+    shown = json.dumps(value, default=str, ensure_ascii=True)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"

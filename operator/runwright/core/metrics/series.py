@@ -1,7 +1,7 @@
-"""Which metrics of runs become series of Prometheus: the labels that an admin chose, and no more series than they allow.
+"""Selects the run metrics to expose as Prometheus series: labels and the maximum number of series are options.
 
-Without a limit, every run would leave series of its own behind; so the newest runs come first, and what is beyond the
-limit is counted. Runs that have all chosen labels in common are one series, which has the value of the newest of them.
+Without a limit, every run would add series of its own. The newest runs come first, and series beyond the limit are only
+counted. Runs with equal labels share one series, with the value of the newest run.
 """
 
 from __future__ import annotations
@@ -28,56 +28,56 @@ from runwright.kube.objects import (
 )
 
 MAX_LABEL = 128
-"""Characters of a label's value; what is longer is cut."""
+"""Characters of a label's value; longer values are cut."""
 
 LABEL_PREFIX = "label:"
-"""Before the key of a label of the run, where its value is wanted."""
+"""Prefix of an option that names a Kubernetes label of the run."""
 
 METRIC = "metric"
-"""The label that is always there: the metric's name."""
+"""The label that every series has: the metric's name."""
 
 Labels = tuple[str, ...]
 
 
 class LabelError(ValueError):
-    """What was chosen is no label; the message says what there is."""
+    """Unsupported label; the message lists the valid ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenLabel:
-    """One label that an admin chose."""
+    """A label that was selected by option."""
 
     name: str
-    """What Prometheus calls it."""
+    """Name of the Prometheus label."""
     of_run: Callable[[Json], str] | None
-    """Its value; None where it is each metric's own: that of its node."""
+    """Reads its value from a run; None for the label `node`, which depends on the metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The metrics of one run, in few bytes: names and label values of many runs are the same objects."""
+    """The metrics of one run, in few bytes: runs share equal names and label values."""
 
     created_at: datetime
     uid: str
     labels: Labels
-    """By the chosen labels that are the run's."""
+    """Values of the labels that depend on the run."""
     names: tuple[Labels, ...]
-    """Of each metric: its name, and its node where that was chosen."""
+    """For each metric: its name, and its node if the label `node` is selected."""
     values: array[float]
 
 
 def parse_labels(words: Iterable[str]) -> tuple[ChosenLabel, ...]:
-    """The labels that are meant. Raises LabelError."""
+    """Parses the labels of the option. Raises LabelError."""
     found = [parse_label(word) for word in words]
     names = [METRIC, *(one.name for one in found)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise LabelError(f"label {twice!r} is there twice; each name can stand for one thing only")
+        raise LabelError(f"label {twice!r} is given twice; remove one of them")
     return tuple(found)
 
 
 def parse_label(word: str) -> ChosenLabel:
-    """The label that a word stands for: one of `RUN_LABELS`, `node`, or `label:KEY`. Raises LabelError."""
+    """Parses one label: one of `RUN_LABELS`, `node`, or `label:KEY`. Raises LabelError."""
     if word == "node":
         return ChosenLabel(word, None)
     if word in RUN_LABELS:
@@ -90,7 +90,7 @@ def parse_label(word: str) -> ChosenLabel:
 
 
 def sample_metrics(run: Json, labels: tuple[ChosenLabel, ...]) -> Sample | None:
-    """The metrics of a PipelineRun; None where it has none. Never raises: anybody may write to a run."""
+    """Reads the metrics of a PipelineRun; None if it has none. Never raises, whatever the run contains."""
     metrics = as_objects(status_of(run).get("metrics"))
     by_node = any(label.of_run is None for label in labels)
     shown = status_node_names(run) if by_node else {}
@@ -115,9 +115,9 @@ def sample_metrics(run: Json, labels: tuple[ChosenLabel, ...]) -> Sample | None:
 
 
 def select_series(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labels, float], int]:
-    """At most `limit` series, by the run's labels and then the metric's, and how many more there would be.
+    """At most `limit` series, by label values (the run's, then the metric's), and the number of further series.
 
-    Metrics of one run that have all labels in common are one series as well, with the value of the last of them.
+    Metrics of one run with equal labels share one series, with the value of the last of them.
     """
     series: dict[Labels, float] = {}
     beyond: set[Labels] = set()
@@ -136,22 +136,22 @@ def select_series(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labe
 
 
 def bound_label(value: str) -> str:
-    """A text as the value of a label: not too long, and one that UTF-8 can write."""
+    """Cuts a label value to MAX_LABEL characters and replaces what UTF-8 cannot encode."""
     return value[:MAX_LABEL].encode("utf-8", "replace").decode()
 
 
 def as_objects(value: object) -> list[Json]:
-    """The items of a list; empty for what is none."""
+    """The items of a list; empty if the value is not a list."""
     return [as_mapping(item) for item in cast(list[object], value)] if isinstance(value, list) else []
 
 
 def run_label(run: Json, key: str) -> str:
-    """The value of a label of the run."""
+    """The value of a Kubernetes label of the run."""
     return as_text(labels_of(run).get(key))
 
 
 def status_node_names(run: Json) -> dict[str, str]:
-    """What the nodes are called that the run's status has, by their ids."""
+    """Display names of the nodes in the run's status, by node id."""
     nodes = status_of(run).get("nodes")
     return {
         as_text(node.get("id")): as_text(node.get("name")) for node in as_objects(nodes) if as_text(node.get("name"))
@@ -159,7 +159,7 @@ def status_node_names(run: Json) -> dict[str, str]:
 
 
 def run_pipeline(run: Json) -> str:
-    """The pipeline that a run came from: its name or id, else the template that it runs."""
+    """The run's pipeline: name or id, or else the name of its template."""
     spec = spec_of(run)
     pipeline, workflow = as_mapping(spec.get("pipeline")), as_mapping(spec.get("workflow"))
     return (
@@ -170,7 +170,7 @@ def run_pipeline(run: Json) -> str:
 
 
 def run_experiment(run: Json) -> str:
-    """The experiment that a run belongs to: its name, else its id."""
+    """The run's experiment: name, or else id."""
     references = spec_of(run).get("references")
     for one in as_objects(references):
         if one.get("type") == "EXPERIMENT":
@@ -185,11 +185,11 @@ RUN_LABELS: dict[str, Callable[[Json], str]] = {
     "pipeline": run_pipeline,
     "experiment": run_experiment,
 }
-"""What of a run can be a label."""
+"""The supported labels that depend on the run."""
 
 DEFAULT_LABELS = ("namespace", "run", "node")
 
 
 def sort_samples(samples: dict[Key, Sample]) -> list[Sample]:
-    """The runs' samples by age; the same ones in the same order after every restart."""
+    """Sorts the runs' samples, newest run first. The order is the same after a restart."""
     return sorted(samples.values(), key=lambda one: (one.created_at, one.uid), reverse=True)

@@ -1,6 +1,6 @@
-"""Retention: when a finished run is archived, its Workflow dropped, or the run deleted.
+"""Due times of a finished run's retention steps: archive the run, delete its Workflow, delete the run.
 
-All times count from `status.finishedAt`, so they survive a restart. A run that has not ended has none.
+All periods are counted from `status.finishedAt`, so the due times are the same after a restart.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ SUCCESSES = (Phase.SUCCEEDED, Phase.SKIPPED)
 
 @dataclass(frozen=True, slots=True)
 class RetentionTerms:
-    """What holds for one run: its own words, else its namespace's policy, else the operator's default."""
+    """The retention periods of one run: its own, or else its namespace's policy, or else the operator's defaults."""
 
     archive_after: timedelta | None = None
     delete_after: timedelta | None = None
     keep_workflow: timedelta | None = None
     surplus: bool = False
-    """Whether the run is beyond the last ones that are kept."""
+    """Whether the run exceeds `keepSucceeded` or `keepFailed`."""
 
 
 NO_TERMS = RetentionTerms()
 
 
 def retention_terms(run: RunRecord, policy: RetentionPolicySpec, surplus: bool) -> RetentionTerms:
-    """The terms of a run under its namespace's policy, with the operator's defaults filled in.
+    """The retention of a run under its namespace's policy, which has the operator's defaults filled in.
 
-    A run that a GitOps tool or Helm keeps is not deleted by a default, since it would be made anew (argo-cd#13851): it is
-    archived instead. A run's own `deleteAfter` counts always, and takes it out of the last ones that are kept.
+    A run that a GitOps tool or Helm manages is archived instead of deleted by a policy, because the tool would create it
+    again (argo-cd#13851). A run's own `deleteAfter` always applies, and exempts it from `keepSucceeded` and `keepFailed`.
     """
     own, default = run.periods, policy_periods(policy)
     archive_after = own.archive_after if own.archive_after is not None else default.archive_after
@@ -62,7 +62,7 @@ def policy_periods(policy: RetentionPolicySpec) -> Periods:
 
 
 def fill_policy(policy: RetentionPolicySpec | None, default: RetentionPolicySpec) -> RetentionPolicySpec:
-    """A namespace's policy, with the operator's words where it has none."""
+    """A namespace's policy, with the operator's defaults for absent fields."""
     if policy is None:
         return default
     return default.model_copy(update=policy.model_dump(exclude_none=True))
@@ -70,21 +70,21 @@ def fill_policy(policy: RetentionPolicySpec | None, default: RetentionPolicySpec
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """When what is due; None: never."""
+    """Due times; None: never."""
 
     archive_at: datetime | None = None
     delete_at: datetime | None = None
     drop_at: datetime | None = None
-    """When the Workflow is to go."""
+    """When to delete the Workflow."""
 
 
 NEVER = DueTimes()
 
 
 def due_times(run: RunRecord, terms: RetentionTerms) -> DueTimes:
-    """When what is due for a finished run.
+    """Due times of a finished run's retention steps.
 
-    A run that was archived once and brought back is not archived by a period again: somebody wanted it back.
+    A run that was unarchived is never archived again by a period.
     """
     end = run.status.finished_at
     if end is None or not run.finished:
@@ -99,7 +99,7 @@ def due_times(run: RunRecord, terms: RetentionTerms) -> DueTimes:
 
 
 def add_period(start: datetime, period: timedelta | None) -> datetime | None:
-    """The moment that long after, or None where there is none."""
+    """The time `period` after `start`; None without a period, or if `datetime` cannot represent it."""
     try:
         return start + period if period is not None else None
     except OverflowError:
@@ -107,19 +107,19 @@ def add_period(start: datetime, period: timedelta | None) -> datetime | None:
 
 
 def has_passed(moment: datetime | None, now: datetime) -> bool:
-    """Whether the moment has come. A clock that steps back only makes it come later."""
+    """Whether the time is reached; False for None."""
     return moment is not None and moment <= now
 
 
 def utc_day(moment: datetime | None) -> str:
-    """The day of a moment in UTC, as a label's value; empty for none."""
+    """The UTC date of a time, as a label value; empty for None."""
     return moment.astimezone(UTC).date().isoformat() if moment else ""
 
 
 class LastRuns:
-    """The finished, available runs of one namespace in the order of their end: which of them are the last ones.
+    """The finished, available runs of one namespace in the order of their end, to apply `keepSucceeded` and `keepFailed`.
 
-    With some of the runs unknown, fewer are beyond the last ones, and never other ones.
+    While some runs are missing, fewer runs are surplus, and never a wrong one.
     """
 
     def __init__(self) -> None:
@@ -127,11 +127,11 @@ class LastRuns:
         self._order: dict[bool, list[tuple[datetime, Key]]] = {True: [], False: []}
 
     def __len__(self) -> int:
-        """How many runs there are."""
+        """The number of runs."""
         return len(self._ends)
 
     def put(self, run: RunRecord) -> None:
-        """Take in a run that has ended; not one that says itself when it is to be deleted."""
+        """Adds or updates a finished run; removes it if it sets its own `deleteAfter`."""
         end = run.status.finished_at
         if end is None or run.periods.delete_after is not None:
             self.drop(run.key)
@@ -143,14 +143,14 @@ class LastRuns:
             insort(self._order[place[0]], (end, run.key))
 
     def drop(self, key: Key) -> None:
-        """Leave out a run, where it is there."""
+        """Removes a run, if it is included."""
         place = self._ends.pop(key, None)
         if place is not None:
             order = self._order[place[0]]
             del order[bisect_left(order, (place[1], key))]
 
     def beyond(self, key: Key, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
-        """Whether a run is beyond the last ones that are kept; and if not, the last one that is because of it."""
+        """Whether a run is surplus; if it is not, also the newest run that is, because this one is kept."""
         place = self._ends.get(key)
         if place is None:
             return False, None

@@ -1,7 +1,7 @@
-"""When a failed run is tried again: RetryRun of run.proto, as the counter `spec.retries`.
+"""Retries a failed run: RetryRun of run.proto, as the counter `spec.retries`.
 
-One more than `status.retries` asks for one attempt more, however far the counter has jumped. It begins with one write: the
-Workflow is set back and numbered in the same update (`core/retry/reset.py`), or created anew where it has gone.
+`spec.retries` above `status.retries` requests one attempt, however large the difference. The attempt starts with one write:
+an update that resets and numbers the Workflow (`core/retry/reset.py`), or a creation if the Workflow was deleted.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from runwright.core.status.mirror import mirror_workflow
 from runwright.core.workflow.ownership import foreign_refusal, is_new_attempt
 
 OTHERS_END = timedelta(seconds=10)
-"""When to look again at a Workflow that somebody else has set going; its watch tells sooner."""
+"""Requeue delay while a Workflow that another client has started again is running; a watch event comes sooner."""
 
 COLLECTED_SOON = timedelta(seconds=1)
-"""When to look again at a Workflow that is being deleted."""
+"""Requeue delay while a Workflow is being deleted."""
 
 
 def is_retry_due(run: RunRecord) -> bool:
-    """Whether the run asks for an attempt that its status does not tell of. Only what has failed is tried again."""
+    """Whether a failed run requests an attempt that has not started."""
     return run.status.phase in (Phase.FAILED, Phase.ERROR) and run.retries > (run.status.retries or 0)
 
 
 def decide_retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> Decision:
-    """A failed run for which one more attempt is asked."""
+    """Decide about a failed run that requests an attempt."""
     match seen:
         case Refusal():
             return stall_finished_run(run, seen, now, memory)
@@ -50,7 +50,7 @@ def decide_retry(run: RunRecord, seen: Seen, now: datetime, memory: Memory) -> D
 
 
 def decide_workflow_retry(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
-    """A failed run is to be tried again, and a Workflow of its name is there."""
+    """Decide how to retry a failed run when a Workflow with its name exists."""
     if workflow.owner_uid != run.uid:
         return stall_finished_run(run, foreign_refusal(run, workflow), now, memory)
     if workflow.deleting:
@@ -58,16 +58,16 @@ def decide_workflow_retry(run: RunRecord, workflow: WorkflowRecord, now: datetim
     if is_new_attempt(run, workflow):
         return mirror_attempt(run, workflow, now, memory)
     if not workflow.finished:
-        # Somebody else has set it going again: it has no number of an attempt, so its end is waited for.
+        # Another client has started it again, without the number of an attempt. Wait for its end.
         return Decision(requeue_after=OTHERS_END)
     if workflow.phase not in (Phase.FAILED, Phase.ERROR):
-        # It came to a good end by that: there is nothing left to retry.
+        # It succeeded then: there is nothing left to retry.
         return mirror_attempt(run, workflow, now, memory)
     return decide_after_refusal(run, now, memory, RetryWorkflow(workflow))
 
 
 def mirror_attempt(run: RunRecord, workflow: WorkflowRecord, now: datetime, memory: Memory) -> Decision:
-    """The attempt's Workflow is there: from here on the run tells of it."""
+    """Start to mirror the Workflow of the attempt."""
     status = mirror_workflow(run, workflow, now)
     conditions = [condition for condition in status.conditions or () if condition.type != ARCHIVED]
     begun_status = status.model_copy(update={"retries": run.retries, "conditions": conditions, "storage_state": None})

@@ -1,8 +1,8 @@
-"""The nodes of a Workflow as a graph: what encloses a node, what hangs on it, and what lies after it.
+"""The nodes of a Workflow as a graph: for each node, its groups, its hooks, and its successors.
 
-Argo (3.7) records two things: `children`, which lead from a node to what is within it and to what comes after it alike,
-and names, which are paths: `run.train` is within `run`, `run.train(0)` is an attempt or an item of `run.train`,
-`run[1]` is a group of steps. Names tell the one from the other.
+Argo (3.7) records `children`, which contain both the nodes inside a group and the successors of a node. Names distinguish
+them, because they are paths: `run.train` is inside `run`, `run.train(0)` is an attempt or an item of `run.train`, and
+`run[1]` is a group of steps.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import cast
 from runwright.kube.objects import Json, as_mapping, as_text
 
 GROUPS = ("DAG", "Steps", "StepGroup", "TaskGroup", "Retry")
-"""Node types that have no work of their own."""
+"""Types of nodes that only contain other nodes."""
 
 EXIT_HOOK = ".onExit"
 HOOK = ".hooks."
 
 
 def linked_ids(node: Json, kind: str) -> list[str]:
-    """The ids that a node's `children` or `outboundNodes` holds."""
+    """The ids in `children` or `outboundNodes` of a node."""
     found = node.get(kind)
     return [one for one in cast(list[object], found) if isinstance(one, str)] if isinstance(found, list) else []
 
 
 @dataclass(frozen=True, slots=True)
 class NodeGraph:
-    """Nodes by id. Hooks and exit handlers are neither within nor after the node that they hang on."""
+    """Nodes by id. A hook or exit handler is neither inside its owner nor a successor of it."""
 
     nodes: dict[str, Json]
     encloser: dict[str, str] = field(default_factory=dict[str, str])
-    """By node: the group that it is directly within; for a hook, the one that its owner is within."""
+    """By node: its innermost group; for a hook, that of its owner."""
     owner: dict[str, str] = field(default_factory=dict[str, str])
-    """By hook or exit handler: the node that it hangs on."""
+    """By hook or exit handler: the node that it belongs to."""
     enclosed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """By group, and by the pod of a container set: what is directly within it."""
+    """By group, and by pod of a container set: the nodes directly inside it."""
     hooks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     @classmethod
     def of(cls, nodes: Json) -> NodeGraph:
-        """The graph of those nodes that are objects."""
+        """Builds the graph of a Workflow's nodes; ignores nodes that are not objects."""
         graph = cls({key: as_mapping(cast(object, node)) for key, node in nodes.items() if isinstance(node, dict)})
         by_name = {as_text(node.get("name")): key for key, node in graph.nodes.items() if as_text(node.get("name"))}
         lengths = sorted({len(name) for name in by_name}, reverse=True)
@@ -50,7 +50,7 @@ class NodeGraph:
         return graph
 
     def place(self, node: str, name: str, by_name: dict[str, str], lengths: list[int]) -> None:
-        """Find what a node is within or hangs on: the node with the longest name that its own goes on from."""
+        """Finds the group or owner of a node: the node with the longest name that is a prefix of this node's name."""
         for length in lengths:
             above = by_name.get(name[:length]) if length < len(name) and name[length] in ".([" else None
             if above is None:
@@ -66,7 +66,7 @@ class NodeGraph:
                 return
 
     def enclose(self, node: str, group: str) -> None:
-        """Note that `node` is directly within `group`."""
+        """Records that `node` is directly inside `group`."""
         self.encloser[node] = group
         self.enclosed.setdefault(group, []).append(node)
 
@@ -79,37 +79,37 @@ class NodeGraph:
         return as_text(self.nodes[node].get("phase"))
 
     def children(self, node: str) -> list[str]:
-        """The children of a node that are in the graph, without its hooks."""
+        """The children of a node in the graph, without its hooks."""
         return [
             one for one in linked_ids(self.nodes[node], "children") if one in self.nodes and self.owner.get(one) != node
         ]
 
     def attempts(self, retry: str) -> list[str]:
-        """The attempts of a node of type Retry, the first one first."""
+        """The attempts of a node of type Retry, in order."""
         return [one for one in self.children(retry) if self.encloser.get(one) == retry]
 
     def enclosers(self, node: str) -> Iterator[str]:
-        """The groups that a node is within, the innermost first."""
+        """The groups around a node, innermost first."""
         while node in self.encloser:
             node = self.encloser[node]
             yield node
 
     def inside(self, node: str) -> set[str]:
-        """A node and all that is within it, hooks of what is within it too, but not its own."""
+        """A node and all nodes inside it, with their hooks, but without the node's own hooks."""
         return reachable([node], lambda one: self.enclosed.get(one, []))
 
     def after(self, unit: Collection[str]) -> set[str]:
-        """All that can be reached from a set of nodes and is not of it."""
+        """All successors of a set of nodes, without the set itself."""
         members = set(unit)
         return reachable([one for node in members for one in self.children(node)], self.children) - members
 
     def with_hooks(self, nodes: Iterable[str]) -> set[str]:
-        """Nodes, with all that is within them and all that hangs on any of it."""
+        """The nodes, all nodes inside them, and all hooks of these."""
         return reachable(nodes, lambda one: self.enclosed.get(one, []) + self.hooks.get(one, []))
 
 
 def reachable(starts: Iterable[str], step: Callable[[str], Iterable[str]]) -> set[str]:
-    """`starts`, and what can be reached from them step by step."""
+    """`starts` and all nodes that `step` leads to from them, repeatedly."""
     found: set[str] = set()
     todo = list(starts)
     while todo:

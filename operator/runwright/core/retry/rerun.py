@@ -1,8 +1,8 @@
-"""Which nodes of a failed Workflow run again when it is retried, and which stay as they are.
+"""Plans which nodes of a failed Workflow run again on a retry.
 
-A retry begins at the causes of the failure: the innermost nodes that failed, or were not finished, and whose failure was
-not put up with. They go, with all that comes after them; the groups that they are within go on. Where and why this
-differs from `argo retry` (3.7) is written in docs/decisions/retry.md.
+A retry starts at the causes of the failure: the innermost nodes that failed or did not finish, unless the Workflow
+tolerated their failure. The plan removes them and all their successors, and reopens the groups around them.
+docs/decisions/retry.md lists the differences from `argo retry` (3.7) and the reasons.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from dataclasses import dataclass, field
 from runwright.core.retry.node_graph import EXIT_HOOK, GROUPS, NodeGraph, linked_ids, reachable
 
 GOOD = ("Succeeded", "Skipped", "Omitted")
-"""Phases of a node that ended well, or was rightly not run."""
+"""Phases of a node that succeeded or was correctly not run."""
 
 
 @dataclass(slots=True)
 class Rerun:
-    """What becomes of the nodes; one that is in none of the sets stays as it is."""
+    """The nodes that change; all others stay as they are."""
 
     removed: set[str] = field(default_factory=set[str])
-    """Taken out: Argo makes them anew when their turn comes, or does not."""
+    """Removed; Argo creates them again if it gets to them."""
     restarted: set[str] = field(default_factory=set[str])
-    """Daemons that run anew in their place, since what comes after them may stay."""
+    """Daemons that run again under the same node, because their successors may stay."""
     reopened: set[str] = field(default_factory=set[str])
-    """Groups that go on."""
+    """Groups that continue."""
     settled: set[str] = field(default_factory=set[str])
-    """Within earlier attempts of a group with a retryStrategy: history, which a later attempt has taken over."""
+    """Nodes inside earlier attempts of a group with a retryStrategy: superseded by a later attempt."""
 
 
 def plan_rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
-    """Which nodes run again in the Workflow named `workflow`; `daemons` are the nodes that run in the background."""
+    """Plans which nodes run again in the Workflow named `workflow`; `daemons` are its daemon nodes."""
     handlers = [key for key, node in graph.nodes.items() if node.get("name") == workflow + EXIT_HOOK]
     plan = Plan(graph, settled=settled_attempts(graph), aside=graph.with_hooks(handlers))
     plan.find_causes()
@@ -40,12 +40,12 @@ def plan_rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rer
 
 
 def is_broken(graph: NodeGraph, node: str) -> bool:
-    """Whether a node failed, or had not finished when the Workflow ended."""
+    """Whether a node failed or had not finished when the Workflow ended."""
     return graph.phase(node) not in GOOD
 
 
 def settled_attempts(graph: NodeGraph) -> set[str]:
-    """All within attempts that are over for good: those before the last, where the last is a group, or all went well."""
+    """All nodes inside superseded attempts: those before the last one, if the last is a group or the Retry node succeeded."""
     settled: set[str] = set()
     for node in graph.nodes:
         if graph.type_of(node) == "Retry":
@@ -56,9 +56,9 @@ def settled_attempts(graph: NodeGraph) -> set[str]:
 
 
 def broken_leaves(graph: NodeGraph, aside: Collection[str]) -> Iterable[tuple[str, set[str]]]:
-    """The nodes with work of their own that are broken, each with all that runs again as one with it.
+    """The broken nodes that are not groups, each with the unit of nodes that runs again together with it.
 
-    That is the containers of a pod, and the attempts of a step with a retryStrategy.
+    A unit is a pod with its containers, or all attempts of a step with a retryStrategy.
     """
     for node in graph.nodes:
         kind, encloser = graph.type_of(node), graph.encloser.get(node)
@@ -76,7 +76,7 @@ def broken_leaves(graph: NodeGraph, aside: Collection[str]) -> Iterable[tuple[st
 
 
 def broken_groups(graph: NodeGraph) -> Iterable[str]:
-    """The groups that are broken; not those whose last attempt is a broken leaf, which speaks for them."""
+    """The broken groups, except Retry nodes with a broken leaf as the last attempt, which counts instead."""
     for node in graph.nodes:
         if graph.type_of(node) in GROUPS and is_broken(graph, node):
             last = graph.attempts(node)[-1:] if graph.type_of(node) == "Retry" else []
@@ -86,16 +86,16 @@ def broken_groups(graph: NodeGraph) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """What lies after a node."""
+    """The successors of a unit of nodes."""
 
     nodes: set[str]
     put_up_with: bool
-    """Whether the node's failure had no consequence there."""
+    """Whether the Workflow tolerated the unit's failure."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """What runs again, as far as it is found."""
+    """The search for the nodes that run again."""
 
     graph: NodeGraph
     settled: set[str]
@@ -109,17 +109,17 @@ class Plan:
     levels: dict[str, Beyond] = field(default_factory=dict[str, Beyond])
 
     def __post_init__(self) -> None:
-        """Turn the links round."""
+        """Records the parents of each node."""
         for node in self.graph.nodes:
             for child in self.graph.children(node):
                 self.parents.setdefault(child, set()).add(node)
 
     def explained(self, group: str) -> bool:
-        """Whether a group needs no cause of its own: it has one within, or it is not looked at."""
+        """Whether a group needs no cause of its own: it contains one, or it is ignored."""
         return group in self.reopened or group in self.removed or group in self.settled or group in self.aside
 
     def find_causes(self) -> None:
-        """Take up all causes; anew, where a success for which a failure was put up with is undone by another cause."""
+        """Finds all causes. Repeats the search if a cause removes a success because of which a failure was tolerated."""
         seen = -1
         while (undone := sum(self.graph.phase(one) == "Succeeded" for one in self.removed)) > seen:
             seen = undone
@@ -133,7 +133,7 @@ class Plan:
                     self.consider(group, self.graph.inside(group))
 
     def consider(self, start: str, unit: set[str]) -> None:
-        """Let `unit` run again, a leaf or group `start` with what belongs to it, unless its failure was put up with."""
+        """Plans that `unit` runs again (the leaf or group `start` with its nodes), unless its failure was tolerated."""
         levels = [self.beyond(start, unit), *(self.beyond_group(group) for group in self.graph.enclosers(start))]
         if any(level.put_up_with for level in levels):
             return
@@ -145,16 +145,16 @@ class Plan:
         self.reopened.update(self.graph.enclosers(start))
 
     def beyond_group(self, group: str) -> Beyond:
-        """What lies after a group; found once for all that is within it."""
+        """The successors of a group; computed once."""
         if group not in self.levels:
             self.levels[group] = self.beyond(group, self.graph.inside(group))
         return self.levels[group]
 
     def beyond(self, start: str, unit: set[str]) -> Beyond:
-        """What lies after a unit, and whether its failure was put up with in the DAG or the steps that it belongs to.
+        """The successors of a unit, and whether the DAG or Steps node around it tolerated its failure.
 
-        It was where something after it has succeeded there; but not where it has kept something else from running, and
-        with that has failed the whole.
+        It did if one of the successors in it succeeded, unless the failure also omitted another node and so failed the
+        whole.
         """
         graph, ahead = self.graph, self.graph.after(unit)
         scope = next((one for one in graph.enclosers(start) if graph.type_of(one) in ("DAG", "Steps")), None)
@@ -171,7 +171,7 @@ class Plan:
         return Beyond(ahead, put_up_with=bool(kept) and not fatal)
 
     def omits(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
-        """Whether one of `lost` did not run, directly after `unit`, and not for the sake of another cause."""
+        """Whether one of `lost` is a direct successor of `unit` that was omitted because of `unit` alone."""
         return any(
             self.graph.phase(one) == "Omitted"
             and not unit.isdisjoint(self.parents[one])
@@ -180,7 +180,7 @@ class Plan:
         )
 
     def fruitless(self, omitted: str, kept: set[str]) -> set[str]:
-        """What is broken right before a node that did not run, and has nothing of `kept` after it."""
+        """The broken parents of an omitted node that have no child in `kept`."""
         known, found = self.excuses.get(omitted, (None, set[str]()))
         if known != kept:
             children = self.graph.children
@@ -191,7 +191,7 @@ class Plan:
         return found
 
     def bring_back(self, daemons: Collection[str]) -> None:
-        """Restart the daemons that something which runs again comes after: they were ended with the first attempt."""
+        """Restarts the daemons with a successor that runs again: they ended with the previous attempt."""
         waiting = [one for one in daemons if one in self.graph.nodes and one not in self.settled | self.aside]
         found = True
         while found:
@@ -205,7 +205,7 @@ class Plan:
                     found = True
 
     def result(self) -> Rerun:
-        """The sets, with no node in two of them; hooks of what runs again run again."""
+        """The plan, with no node in two sets. Hooks of nodes that run again run again too."""
         graph = self.graph
         hooks = [hook for node in self.reopened | self.restarted for hook in graph.hooks.get(node, [])]
         removed = graph.with_hooks([*self.removed, *hooks]) | self.aside
@@ -213,5 +213,5 @@ class Plan:
 
 
 def remaining_links(graph: NodeGraph, node: str, kind: str, removed: Collection[str]) -> list[str]:
-    """The `children` or `outboundNodes` of a node that there still are."""
+    """The `children` or `outboundNodes` of a node, without removed nodes."""
     return [one for one in linked_ids(graph.nodes[node], kind) if one in graph.nodes and one not in removed]

@@ -1,7 +1,7 @@
-"""Retrying a run: RetryRun of run.proto, as a finished Workflow set back to where it failed.
+"""Resets a failed Workflow to where it failed, for a retry (RetryRun of run.proto).
 
-Which nodes run again is `core/retry/rerun.py`. What stays keeps its outputs; the Workflow keeps its name and metadata, so that
-writing it is one update. It is Argo (3.7) that then runs it: all that Argo goes by is put right here.
+`core/retry/rerun.py` plans which nodes run again. The other nodes keep their outputs, and the Workflow keeps its name and
+metadata, so that one update starts the attempt. The fields that Argo (3.7) reads are reset here.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.objects import Json, as_mapping, as_text, metadata_of, name_of, spec_of, status_of
 
 RETRY_IMPOSSIBLE = "RetryImpossible"
-"""Reason for which a failed Workflow cannot be set back."""
+"""Reason of Stalled=True for a Workflow that cannot be reset."""
 
 COMPLETED_LABEL = "workflows.argoproj.io/completed"
 PHASE_LABEL = "workflows.argoproj.io/phase"
 ARCHIVING_LABEL = "workflows.argoproj.io/workflow-archiving-status"
 
 MAX_UNPACKED = 1024 * 1024
-"""Bytes of JSON from which Argo packs nodes (its MAX_WORKFLOW_SIZE, unless it is set)."""
+"""Bytes of a Workflow's JSON above which Argo compresses nodes (the default of its MAX_WORKFLOW_SIZE)."""
 
 OF_AN_ATTEMPT = ("finishedAt", "message", "nodes", "compressedNodes", "persistentVolumeClaims", "synchronization")
-"""Fields of a Workflow's status that belong to the attempt that is over.
+"""Fields of a Workflow's status that belong to the finished attempt.
 
-Argo lists the volume claims anew, and takes those that are there; it gave all locks back when the Workflow ended.
+Argo lists the volume claims again and uses existing ones; it released all locks when the Workflow ended.
 """
 
 OF_A_GROUP = ("finishedAt", "message", "outputs", "daemoned", "synchronizationStatus")
-"""Fields of a node that a group gets anew when it ends."""
+"""Fields of a group's node that Argo sets when the group ends."""
 
 OF_A_POD = (*OF_A_GROUP, "hostNodeName", "podIP", "progress", "resourcesDuration")
-"""Fields of a node that its pod, or its request, gives."""
+"""Fields of a node that come from its pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowReset:
-    """A Workflow set back to where it failed."""
+    """A Workflow that was reset to where it failed."""
 
     workflow: dict[str, Any]
-    """As it is to be written: with the resource version that it was read with."""
+    """The Workflow to write, with the resourceVersion that was read."""
     removed: frozenset[str]
-    """Ids of the nodes that are no longer in it, or begin anew in it: their pods must be gone before it is written."""
+    """Ids of the removed and restarted nodes: delete their pods before the write."""
 
 
 def reset_workflow(body: Json, now: datetime) -> WorkflowReset | Refusal:
-    """The Workflow `body`, which has ended as Failed or Error, as a retry begins it at `now`; else why it cannot be.
+    """Resets a Workflow that has ended as Failed or Error, for an attempt that starts at `now`; or says why it cannot.
 
-    Nothing is raised, whatever the Workflow holds, and `body` stays as it is.
+    Never raises, whatever the Workflow contains, and does not change `body`.
     """
     status = status_of(body)
     phase = as_text(status.get("phase"))
     if phase not in ("Failed", "Error"):
-        return Refusal(RETRY_IMPOSSIBLE, f"the Workflow's status.phase is {phase!r}, expected Failed or Error")
+        return Refusal(RETRY_IMPOSSIBLE, f"status.phase of the Workflow: expected Failed or Error, found {phase!r}")
     if status.get("offloadNodeStatusVersion"):
         return Refusal(
             RETRY_IMPOSSIBLE,
@@ -71,16 +71,16 @@ def reset_workflow(body: Json, now: datetime) -> WorkflowReset | Refusal:
     packed = bool(status.get("compressedNodes"))
     if packed and not nodes:
         return Refusal(
-            RETRY_IMPOSSIBLE, "status.compressedNodes of the Workflow is not gzip in base64, as Argo packs it"
+            RETRY_IMPOSSIBLE, "status.compressedNodes of the Workflow: expected gzip in base64, as Argo writes it"
         )
     try:
         return reset_with_nodes(body, nodes, packed, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     except RecursionError:
-        return Refusal(RETRY_IMPOSSIBLE, "the Workflow is nested too deeply to be copied")
+        return Refusal(RETRY_IMPOSSIBLE, "the Workflow is nested too deeply to be copied: create a new run instead")
 
 
 def reset_with_nodes(body: Json, nodes: Json, packed: bool, started: str) -> WorkflowReset:
-    """The Workflow, with `nodes` unpacked from it, as it runs since `started`."""
+    """Resets a Workflow with the given (unpacked) nodes, for an attempt that starts at `started`."""
     graph = NodeGraph.of(nodes)
     plan = plan_rerun(graph, name_of(body), find_daemons(body, graph))
     workflow = deepcopy(dict(body))
@@ -92,13 +92,13 @@ def reset_with_nodes(body: Json, nodes: Json, packed: bool, started: str) -> Wor
 
 
 def has_claims(body: Json) -> bool:
-    """Whether a Workflow has volume claims of its own: they go with it, and with them the files of what has succeeded."""
+    """Whether a Workflow owns volume claims: deleting it deletes the files of the steps that succeeded."""
     specs = (spec_of(body), as_mapping(status_of(body).get("storedWorkflowTemplateSpec")))
     return any(spec.get("volumeClaimTemplates") for spec in specs)
 
 
 def reset_metadata(metadata: Json, begun: bool) -> dict[str, Any]:
-    """The metadata of a Workflow that runs; of one that Argo has not yet looked at, where it has no node."""
+    """The metadata of a running Workflow; without nodes (`begun` is False), that of a new one."""
     labels = dict(as_mapping(metadata.get("labels")))
     for label in (COMPLETED_LABEL, ARCHIVING_LABEL, PHASE_LABEL):
         labels.pop(label, None)
@@ -106,7 +106,7 @@ def reset_metadata(metadata: Json, begun: bool) -> dict[str, Any]:
 
 
 def reset_spec(spec: Json) -> dict[str, Any]:
-    """A spec without what ended the Workflow: a shutdown, or the deadline of 0 s by which Argo 2 ended one."""
+    """The spec without what ended the Workflow: a shutdown, or the deadline of 0 s with which Argo 2 terminated one."""
     kept = {key: value for key, value in spec.items() if key != "shutdown"}
     if kept.get("activeDeadlineSeconds") == 0:
         del kept["activeDeadlineSeconds"]
@@ -116,14 +116,14 @@ def reset_spec(spec: Json) -> dict[str, Any]:
 def reset_status(status: Json, graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
     """The status of a Workflow that runs since `started`, without its nodes.
 
-    One without nodes failed before its first step: Argo validates it again where its phase is empty.
+    A Workflow without nodes failed before its first step; with an empty phase, Argo validates it again.
     """
     kept = {key: value for key, value in status.items() if key not in OF_AN_ATTEMPT}
     stored = kept.get("storedWorkflowTemplateSpec")
     if isinstance(stored, dict):
         kept["storedWorkflowTemplateSpec"] = reset_spec(cast(Json, stored))
     kept["conditions"] = reset_conditions(kept.get("conditions"))
-    # Argo would take a result that it once had for that of the new pod, and go on before the new one is there.
+    # Argo would use the result of the old pod for the new one, and continue before the new pod has a result.
     results = as_mapping(kept.pop("taskResultsCompletionStatus", None))
     gone = plan.removed | plan.restarted
     results = {
@@ -145,7 +145,7 @@ def reset_conditions(conditions: object) -> list[object]:
 
 
 def reset_nodes(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
-    """The nodes that a retry begins with."""
+    """The nodes at the start of the attempt."""
     kept: dict[str, Any] = {}
     for key, node in graph.nodes.items():
         if key in plan.removed:
@@ -155,7 +155,7 @@ def reset_nodes(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
         elif key in plan.restarted:
             new = {**copy_without(node, OF_A_POD), "phase": "Pending", "startedAt": started}
         elif key in plan.settled and as_text(node.get("phase")) not in (*GOOD, "Failed", "Error"):
-            # Argo starts another attempt as long as one seems to run.
+            # Argo would wait for an attempt that seems to be running.
             new = {**deepcopy(dict(node)), "phase": "Failed", "finishedAt": node.get("finishedAt") or started}
         else:
             new = deepcopy(dict(node))
@@ -174,25 +174,25 @@ def copy_without(node: Json, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 def put_nodes(workflow: dict[str, Any], nodes: dict[str, Any], packed: bool) -> None:
-    """Put the nodes into a Workflow's status: packed where they were, or where the Workflow would be too large."""
+    """Puts the nodes into a Workflow's status: compressed if they were, or if the Workflow would be too large."""
     workflow["status"]["nodes"] = nodes
     if packed or size_of(workflow) > MAX_UNPACKED:
         workflow["status"]["compressedNodes"] = pack_json(workflow["status"].pop("nodes"))
 
 
 def size_of(workflow: Json) -> int:
-    """Bytes of a Workflow as JSON."""
+    """Bytes of a Workflow's JSON."""
     return len(json.dumps(workflow, separators=(",", ":"), default=str).encode("utf-8", "replace"))
 
 
 def pack_json(value: Json) -> str:
-    """JSON, gzip, base64: as Argo reads nodes from `status.compressedNodes`."""
+    """Encodes a value as JSON, gzip and base64, the format of Argo's `status.compressedNodes`."""
     raw = json.dumps(value, separators=(",", ":"), default=str).encode()
     return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
 
 
 def find_daemons(body: Json, graph: NodeGraph) -> set[str]:
-    """The nodes whose template has `daemon: true`, where that template is found by name in the Workflow."""
+    """The pod nodes with a `daemon: true` template, if the Workflow contains the template."""
     status, found = status_of(body), set[str]()
     names: set[str] = set()
     for spec in (spec_of(body), as_mapping(status.get("storedWorkflowTemplateSpec"))):

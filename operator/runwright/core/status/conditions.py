@@ -1,4 +1,4 @@
-"""Conditions: how they are set, and which reasons there are."""
+"""Condition types, their reasons, and functions to set them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUCCEEDED = "Succeeded"
 STALLED = "Stalled"
 ARCHIVED = "Archived"
 METRICS_COLLECTED = "MetricsCollected"
-"""False where some of the metrics that the run's nodes left could not be taken; else not there."""
+"""False if some metrics of the run's nodes could not be collected; otherwise absent."""
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -22,30 +22,30 @@ WORKFLOW_REFUSED = "WorkflowRefused"
 """Argo refused the Workflow before it ran anything; the message is Argo's."""
 WORKFLOW_NAME_TAKEN = "WorkflowNameTaken"
 PREVIOUS_WORKFLOW = "PreviousWorkflow"
-"""The Workflow of an earlier run of the same name is still being collected."""
+"""The Workflow of an earlier run with the same name is still being deleted."""
 ARGO_NOT_INSTALLED = "ArgoNotInstalled"
 CLEARED = "Cleared"
 METRICS_REFUSED = "MetricsRefused"
 KEPT = "WorkflowKept"
-"""Reason of Archived=True: a snapshot of the Workflow was made."""
+"""Reason of Archived=True: a snapshot of the Workflow exists."""
 NOTHING_TO_KEEP = "NoWorkflow"
-"""Reason of Archived=True: there was no Workflow any more, or never one."""
+"""Reason of Archived=True: the run has no Workflow."""
 TOO_LARGE = "WorkflowTooLarge"
-"""Reason of Archived=True: no snapshot can be made, so the Workflow stays."""
+"""Reason of Archived=True: the Workflow is too large for a snapshot, so it stays."""
 UNARCHIVED = "Unarchived"
 """Reason of Archived=False."""
 
 MESSAGE_LIMIT = 1024
-"""Bytes of a condition's message: it must stay small in lists, and Argo's messages can be pages."""
+"""Bytes of a condition's message. It is part of every list of runs, and Argo's messages can be very long."""
 
 
 def find_condition(conditions: Sequence[Condition] | None, kind: str) -> Condition | None:
-    """The condition of this type, or None."""
+    """The condition of type `kind`, or None."""
     return next((c for c in conditions or () if c.type == kind), None)
 
 
 def clear_stalled(conditions: Sequence[Condition] | None, *, now: datetime, generation: int) -> list[Condition]:
-    """The conditions of a run that a person need not act upon: Stalled is False, where it was ever set."""
+    """The conditions with Stalled set to False, if the run has that condition."""
     if find_condition(conditions, STALLED) is None:
         return list(conditions or ())
     return set_condition(conditions, STALLED, "False", CLEARED, "", now=now, generation=generation)
@@ -61,9 +61,9 @@ def set_condition(
     now: datetime,
     generation: int,
 ) -> list[Condition]:
-    """The conditions with this one set.
+    """The conditions with this one set, in the same order.
 
-    `lastTransitionTime` moves only when the status does (Kubernetes API conventions). The order of the others stays.
+    `lastTransitionTime` changes only with the status (Kubernetes API conventions).
     """
     old = find_condition(conditions, kind)
     new = Condition(

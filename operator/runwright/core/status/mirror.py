@@ -1,4 +1,4 @@
-"""What the status of a run says of its Workflow, and how urgent it is to write it."""
+"""Mirrors a Workflow in the status of its run, and decides how soon a changed status is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runwright.core.status.conditions import (
 from runwright.core.status.sizes import shorten
 
 REFUSED_PREFIX = "invalid spec: "
-"""How Argo 3.7 begins the message of a Workflow that failed its one-time validation (operator.go, setExecWorkflow)."""
+"""Prefix of Argo 3.7's message for a Workflow that failed validation (operator.go, setExecWorkflow)."""
 
 SUCCEEDED_STATUS: dict[Phase, ConditionStatus] = {
     Phase.PENDING: "Unknown",
@@ -32,14 +32,14 @@ SUCCEEDED_STATUS: dict[Phase, ConditionStatus] = {
 
 
 def is_refused_by_argo(workflow: WorkflowRecord) -> bool:
-    """Whether Argo ended the Workflow at its validation, before any node."""
+    """Whether the Workflow failed Argo's validation, before any node ran."""
     return workflow.finished and not workflow.nodes and workflow.message.startswith(REFUSED_PREFIX)
 
 
 def mirrored_phase(workflow: WorkflowRecord) -> Phase:
-    """The run's phase for a Workflow. Argo's words are the same, but for the empty one before it has looked.
+    """The run's phase: the Workflow's, or Pending if that is empty or unknown.
 
-    A Workflow that was shut down has failed, though Argo (3.7) may call it an Error where its exit handler was killed.
+    Failed for a Workflow with a shutdown: Argo (3.7) can report Error if the exit handler was killed.
     """
     if workflow.shutdown and workflow.phase == Phase.ERROR:
         return Phase.FAILED
@@ -47,7 +47,7 @@ def mirrored_phase(workflow: WorkflowRecord) -> Phase:
 
 
 def base_status(run: RunRecord) -> PipelineRunStatus:
-    """The run's status with what holds whatever its Workflow does."""
+    """The run's status with the fields that do not depend on its Workflow."""
     return run.status.model_copy(
         update={
             "observed_generation": run.generation,
@@ -58,7 +58,7 @@ def base_status(run: RunRecord) -> PipelineRunStatus:
 
 
 def mirror_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> PipelineRunStatus:
-    """The status of a run whose Workflow this is. Says only what was seen, never what was asked for."""
+    """The status of a run with this Workflow. It reports observed state only."""
     phase = mirrored_phase(workflow)
     conditions = set_condition(
         run.status.conditions,
@@ -89,24 +89,24 @@ def mirror_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> 
 
 
 def outcome_message(workflow: WorkflowRecord, phase: Phase) -> str:
-    """What a person reads first: Argo's message, and for a failed run the node that it comes from."""
+    """Message of the condition Succeeded: Argo's message, and for a failed run the node that failed."""
     if phase not in (Phase.FAILED, Phase.ERROR):
         return workflow.message
     node = failed_node(workflow.nodes)
     if node is None or (node.message and node.message in workflow.message):
         return workflow.message
-    told = f"node {node.name} ({node.id}): {node.message or node.phase}"
-    return f"{workflow.message}; {told}" if workflow.message else told
+    failure = f"node {node.name} ({node.id}): {node.message or node.phase}"
+    return f"{workflow.message}; {failure}" if workflow.message else failure
 
 
 def failed_node(nodes: tuple[NodeStatus, ...]) -> NodeStatus | None:
-    """The first node that failed by itself: a Pod before the groups that failed with it."""
+    """The first failed node; pods come before groups, which fail because of them."""
     failed = [node for node in nodes if node.phase in ("Failed", "Error")]
     return next((node for node in failed if node.type == "Pod"), failed[0] if failed else None)
 
 
 def format_duration(start: datetime | None, end: datetime | None) -> str | None:
-    """Time between the two as people write it (`42s`, `1m12s`, `3h5m`), or None where one is missing."""
+    """The time between two times, such as `42s`, `1m12s` or `3h5m`; None if one is missing."""
     if start is None or end is None:
         return None
     seconds = max(0, round((end - start).total_seconds()))
@@ -118,7 +118,7 @@ def format_duration(start: datetime | None, end: datetime | None) -> str | None:
 
 
 class Urgency(Enum):
-    """How long a change of the status may wait after the last write of it."""
+    """Minimum time between two writes of a status, by what has changed."""
 
     NOW = timedelta(0)
     PROGRESS = timedelta(seconds=2)
@@ -126,10 +126,10 @@ class Urgency(Enum):
 
 
 def write_urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | None:
-    """How soon the new status must be written; None where it says the same as the old one.
+    """How soon to write the new status; None if it equals the old one.
 
-    A phase, a condition and the Workflow's identity are written at once: people and programs wait for them. Progress
-    and what else a running Workflow tells is coalesced, since every write is one for etcd and one for every watcher.
+    Changes of phase, conditions and Workflow are written at once: people and programs wait for them. Progress and node
+    changes are coalesced, because every write costs etcd and every watcher.
     """
     if old == new:
         return None
@@ -143,5 +143,5 @@ def write_urgency(old: PipelineRunStatus, new: PipelineRunStatus) -> Urgency | N
 
 
 def condition_verdicts(status: PipelineRunStatus) -> list[tuple[str, str, str]]:
-    """What the conditions say, without their messages and times."""
+    """Type, status and reason of each condition."""
     return [(c.type, c.status, c.reason) for c in status.conditions or ()]

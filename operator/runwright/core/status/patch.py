@@ -1,4 +1,4 @@
-"""The smallest JSON merge patch (RFC 7386) that turns one object into another."""
+"""Computes JSON merge patches (RFC 7386)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The patch; empty where both are the same. A field that is gone becomes null; lists are replaced whole."""
+    """The smallest merge patch from `old` to `new`; empty if they are equal. Sets removed fields to null; replaces lists."""
     patch: dict[str, Any] = {name: None for name in old if name not in new}
     for name, value in new.items():
         before = old.get(name)

@@ -1,4 +1,4 @@
-"""Which errors of the API server mean that a Workflow cannot be created, and what to tell about them."""
+"""Maps errors of the API server and of validation to refusals with a reason and a message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUN_INVALID = "RunInvalid"
 
 
 def refusal_from_error(code: int, reason: str, message: str, causes: tuple[str, ...]) -> Refusal | None:
-    """The refusal that a failed creation of a Workflow is; None where it is a passing fault to be tried again."""
+    """Maps the error of a failed creation of a Workflow to a refusal; None for a temporary error."""
     if NAMESPACE_TERMINATING in causes:
         return Refusal(NAMESPACE_TERMINATING, f"the namespace is being deleted: {message}", heals=True)
     if code == 413 or "request is too large" in message or "Request entity too large" in message:
@@ -25,29 +25,29 @@ def refusal_from_error(code: int, reason: str, message: str, causes: tuple[str, 
         case 404:
             return Refusal(
                 ARGO_NOT_INSTALLED,
-                "the cluster has no workflows.argoproj.io: install Argo Workflows; the run starts when it is there",
+                "the cluster has no workflows.argoproj.io: install Argo Workflows; then the run starts by itself",
                 heals=True,
             )
         case 403:
             return Refusal(FORBIDDEN, f"creating the Workflow is not allowed: {message}", heals=True)
         case 400 | 422:
-            return Refusal(WORKFLOW_INVALID, f"the API server does not take the Workflow: {message}")
+            return Refusal(WORKFLOW_INVALID, f"the API server refuses the Workflow: {message}")
         case _:
             return None
 
 
 def invalid_run(error: ValidationError) -> Refusal:
-    """The refusal of a run that was stored before its schema became stricter, or past it."""
+    """The refusal of a stored run that its schema no longer allows."""
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     return Refusal(RUN_INVALID, f"{field}: {first['msg']}")
 
 
 def retry_forbidden(message: str) -> Refusal:
-    """The refusal of a further attempt for which the operator lacks a right."""
+    """The refusal of a retry that the operator has no permission for."""
     return Refusal(FORBIDDEN, f"the operator may not retry runs: {message}", heals=True)
 
 
 def read_forbidden(what: ObjectRef, message: str) -> Refusal:
-    """The refusal of a run that names an object which the operator may not read."""
+    """The refusal of a run that refers to an object that the operator may not read."""
     return Refusal(FORBIDDEN, f"the operator may not read {what}: {message}", heals=True)

@@ -1,23 +1,23 @@
-"""How large a text is in etcd, and how it is cut, so that a run stays small whatever its Workflow says."""
+"""Measures and shortens texts, so that a run stays small in etcd."""
 
 from __future__ import annotations
 
 import re
 
 ESCAPED = re.compile('[\\x00-\\x1f"\\\\<>&\\u2028\\u2029]')
-"""What the API server's JSON (Go's encoder) writes as an escape."""
+"""Characters that the API server's JSON encoder (Go) escapes."""
 
 ESCAPE_BYTES = 5
-"""Bytes that an escape adds at most: `\\u003c` for `<`."""
+"""Maximum bytes that an escape adds: `\\u003c` for `<`."""
 
 
 def json_bytes(text: str) -> int:
-    """Bytes of the text as JSON in etcd, without its quotes; an upper estimate."""
+    """Upper estimate of the text's bytes as JSON, without quotes."""
     return len(text.encode("utf-8", "surrogatepass")) + ESCAPE_BYTES * len(ESCAPED.findall(text))
 
 
 def shorten(text: str, limit: int) -> str:
-    """The text, cut so that its JSON has at most `limit` bytes, with a mark where it was cut."""
+    """Cuts the text so that its JSON has at most `limit` bytes; a cut text ends with `…`."""
     if json_bytes(text) <= limit:
         return text
     left = limit - json_bytes("…")

@@ -82,8 +82,8 @@ def test_a_run_without_a_display_name_or_pipeline_has_what_comes_next():
     [
         (("pod",), "'pod': expected node, namespace, run"),
         (("label:",), "expected"),
-        (("run", "run"), "'run' is there twice"),
-        (("label:a.b", "label:a-b"), "'label_a_b' is there twice"),
+        (("run", "run"), "'run' is given twice"),
+        (("label:a.b", "label:a-b"), "'label_a_b' is given twice"),
     ],
 )
 def test_what_is_no_label_is_refused(words: tuple[str, ...], said: str):
