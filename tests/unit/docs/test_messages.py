@@ -25,16 +25,16 @@ QUOTED = {
     ),
     "retention": (
         "write a duration as numbers with units (ms, s, m, h, d), such as 90s, 15m, 36h, 7d or 1h30m",
-        ": a namespace has one RetentionPolicy, which its runs find by that name",
+        ": a namespace has at most one RetentionPolicy, and it has that name",
     ),
     "retry": (
         "cannot be raised so far: set it to status.retries + 1, for one retry at a time",
         "cannot be raised now: only a run whose status.phase is Failed or Error can be retried",
         "only grows",
-        "remove spec.shutdown in the same edit: with it the retry would end as it begins",
+        "remove spec.shutdown in the same edit: otherwise it would end the retry at once",
         "is not allowed: ",
     ),
-    "run-metrics": (" is no finite number",),
+    "run-metrics": (": expected a finite number, found ",),
     "serve": (
         "expected the header ",
         "the bearer token is not valid, or has expired",

@@ -71,7 +71,10 @@ def test_the_end_of_a_run_waits_for_them_and_what_goes_on_does_not() -> None:
     ("collected", "said"),
     [
         (Collected(frozenset({"a"}), problems=("node a: there is no such key",)), "node a: there is no such key"),
-        (Collected(frozenset({"a"}), (Report("a", "loss", float("nan")),)), "number_value of loss: expected a finite number"),
+        (
+            Collected(frozenset({"a"}), (Report("a", "loss", float("nan")),)),
+            "number_value of loss: expected a finite number",
+        ),
     ],
 )
 def test_what_cannot_be_taken_is_told_by_a_condition_and_an_event(collected: Collected, said: str) -> None:
