@@ -119,7 +119,7 @@ async def play_in_world(scenario: Scenario, fault: Fault) -> Played:
             body["metadata"]["name"]: (owner_of(body, world), body.get("status", {}).get("phase", ""))
             for body in world.server.list("Workflow")
         },
-        reasons={(event["run"], event["reason"]) for event in world.server.events.values()},
+        reasons={(event["involvedObject"]["name"], event["reason"]) for event in world.server.events.values()},
         created=max(world.rules.created.values(), default=0),
         writes=world.rules.writes(),
         problems=world.problems,

@@ -20,6 +20,12 @@ IMPORTED_ANNOTATION = f"{GROUP}/imported-from"
 DELETE_ON_LABEL = f"{GROUP}/delete-on"
 """On an archived PipelineRun: the UTC date (`2026-11-24`) on which retention deletes it."""
 
+WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
+"""On pods and WorkflowTaskResults: the name of their Workflow (Argo 3.7, `LabelKeyWorkflow`)."""
+
+NODE_ANNOTATION = "workflows.argoproj.io/node-id"
+"""On a pod: the id of its node (Argo 3.7, `AnnotationKeyNodeID`). A WorkflowTaskResult has the node's id as its name."""
+
 ARCHIVED_RUNS = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
 """Label selector of the runs that are labeled as archived."""
 

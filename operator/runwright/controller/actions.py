@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from runwright.api.labels import SHARD_LABEL
 from runwright.api.pipelinerun import PipelineRun
+from runwright.api.resources import PIPELINE_RUNS, REFERENCED, WORKFLOWS
 from runwright.controller.collector import Collector
 from runwright.controller.leftovers import clear_leftovers
 from runwright.controller.measures import Measures
+from runwright.controller.scope import Scope
 from runwright.controller.snapshots import Snapshots
 from runwright.controller.store import Store
 from runwright.core.decision import (
@@ -41,9 +43,10 @@ from runwright.core.status.refusals import invalid_run, read_forbidden, refusal_
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
 from runwright.core.workflow.ownership import is_new_attempt
 from runwright.core.workflow.record import ATTEMPT_ANNOTATION, GENERATION_ANNOTATION, SOURCE_ANNOTATION, workflow_record
+from runwright.kube.client import Client, get_if_served
+from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping
-from runwright.ports import Clock, Cluster
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +73,8 @@ class Actions:
 
     def __init__(
         self,
-        cluster: Cluster,
+        client: Client,
+        scope: Scope,
         store: Store,
         clock: Clock,
         options: BuildOptions,
@@ -78,12 +82,13 @@ class Actions:
         measures: Measures,
         collector: Collector,
     ) -> None:
-        self._cluster = cluster
+        self._client = client
+        self._scope = scope
         self._store = store
         self._clock = clock
         self._options = options
         self._memory = memory
-        self._snapshots = Snapshots(cluster)
+        self._snapshots = Snapshots(client)
         self._measures = measures
         self._collector = collector
 
@@ -121,14 +126,15 @@ class Actions:
         # First the run, then the Workflow: the other way round, a Workflow that is created and recorded between the
         # two reads would look like one that was deleted.
         run = await self.read_run(key)
-        body = await self._cluster.get_workflow(key) if run else None
+        body = await self._client.get(WORKFLOWS, key) if run else None
         if run is None or body is None:
             return Observation(run, Absent())
         workflow = self._kept(body)
         shard = self._options.shard
         if shard and workflow.shard != shard and workflow.owner_uid == run.uid and not workflow.finished:
             # The run came from another shard, and this one's watch does not tell of its Workflow yet.
-            body = await self._cluster.label_workflow(workflow, {SHARD_LABEL: shard})
+            patch = {"metadata": {"uid": workflow.uid, "labels": {SHARD_LABEL: shard}}}
+            body = await self._client.patch(WORKFLOWS, key, patch)
             if body is None:
                 return Observation(run, Absent())
             logger.info("Workflow %s belongs to shard %s now", key, shard)
@@ -137,7 +143,7 @@ class Actions:
 
     async def read_run(self, key: Key) -> RunRecord | None:
         """The run as the API server has it now."""
-        body = await self._cluster.get_run(key)
+        body = await self._scope.get_run(self._client, key)
         return self.keep_run(body) if body is not None else None
 
     def keep_run(self, body: Json) -> RunRecord:
@@ -155,7 +161,7 @@ class Actions:
 
     async def _create(self, known: RunRecord) -> Observation:
         """Create the run's first Workflow from the run as etcd has it now, not as the watch told."""
-        body = await self._cluster.get_run(known.key)
+        body = await self._scope.get_run(self._client, known.key)
         if body is None:
             return GONE
         run = self.keep_run(body)
@@ -166,7 +172,7 @@ class Actions:
 
     async def _create_workflow(self, run: RunRecord, workflow: Json) -> Observation:
         try:
-            created = await self._cluster.create_workflow(in_shard(workflow, self._options.shard))
+            created = await self._client.create(WORKFLOWS, in_shard(workflow, self._options.shard))
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 # Ours from before a crash, or somebody else's: its owner tells.
@@ -185,7 +191,7 @@ class Actions:
             # Before the request: its last event may be here before the reply.
             self._store.expect_deletion(workflow)
         try:
-            await self._cluster.delete_workflow(workflow)
+            await self._client.delete(WORKFLOWS, workflow.key, uid=workflow.uid, version=workflow.resource_version)
         except BaseException:
             self._store.expect_no_deletion(workflow)
             raise
@@ -196,7 +202,8 @@ class Actions:
     async def _shut_down(self, run: RunRecord, action: ShutDownWorkflow) -> Observation:
         workflow = action.workflow
         logger.info("shutting down Workflow %s: %s", workflow.key, action.how.value)
-        body = await self._cluster.shut_down_workflow(workflow, action.how)
+        patch = {"metadata": {"uid": workflow.uid}, "spec": {"shutdown": action.how.value}}
+        body = await self._client.patch(WORKFLOWS, workflow.key, patch)
         if body is None:
             self._store.drop_workflow(workflow.key, workflow.uid)
             return Observation(run, NotSeen())
@@ -213,7 +220,9 @@ class Actions:
                 case Needs(refs):
                     for ref in refs:
                         try:
-                            objects[ref] = await self._cluster.get_object(ref)
+                            objects[ref] = await get_if_served(
+                                self._client, REFERENCED[ref.kind], Key(ref.namespace, ref.name)
+                            )
                         except ApiError as error:
                             if error.code == 403:
                                 return read_forbidden(ref, error.message)
@@ -256,7 +265,7 @@ class Actions:
 
     async def _retry(self, run: RunRecord, known: WorkflowRecord) -> Observation:
         """Set the Workflow back and number the attempt, in one write that fails if anybody else wrote it meanwhile."""
-        body = await self._cluster.get_workflow(run.key)
+        body = await self._client.get(WORKFLOWS, run.key)
         if body is None:
             self._store.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
@@ -266,9 +275,9 @@ class Actions:
         reset = await asyncio.to_thread(reset_workflow, body, self._clock.now())
         if isinstance(reset, Refusal):
             return self._refused(run, reset)
-        await clear_leftovers(self._cluster, run.key, reset.removed)
+        await clear_leftovers(self._client, run.key, reset.removed)
         renewed = in_shard(numbered(reset.workflow, run), self._options.shard)
-        written = await self._cluster.replace_workflow(renewed)
+        written = await self._client.replace(WORKFLOWS, renewed)
         if written is None:
             return Observation(run, Absent())
         logger.info("retrying Workflow %s: attempt %d, %d nodes anew", run.key, run.retries, len(reset.removed))
@@ -276,7 +285,7 @@ class Actions:
 
     async def _restart(self, known: RunRecord) -> Observation:
         """The Workflow has gone: begin the attempt with what was kept of it, else from the beginning."""
-        body = await self._cluster.get_run(known.key)
+        body = await self._scope.get_run(self._client, known.key)
         if body is None:
             return GONE
         run = self.keep_run(body)
@@ -296,13 +305,13 @@ class Actions:
             workflow = await self._build(run, body)
             if isinstance(workflow, Refusal):
                 return self._refused(run, workflow)
-        await clear_leftovers(self._cluster, run.key, removed)
+        await clear_leftovers(self._client, run.key, removed)
         return await self._create_workflow(run, numbered(workflow, run))
 
     # ---------------------------------------------------------------------------------------------------------- archive
 
     async def _keep_snapshot(self, run: RunRecord, known: WorkflowRecord) -> Observation:
-        body = await self._cluster.get_workflow(run.key)
+        body = await self._client.get(WORKFLOWS, run.key)
         if body is None:
             self._store.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
@@ -333,11 +342,12 @@ class Actions:
     async def _change_run(self, run: RunRecord, seen: Seen, action: SetLabels | DeleteRun) -> Observation:
         if isinstance(action, DeleteRun):
             logger.info("deleting the run: its retention says so")
-            await self._cluster.delete_run(run)
+            await self._client.delete(PIPELINE_RUNS, run.key, uid=run.uid, version=run.resource_version)
             return GONE
         labels = dict(action.labels)
         logger.info("labelling the run: %s", ", ".join(f"{name}={value or '(none)'}" for name, value in labels.items()))
-        body = await self._cluster.label_run(run, labels)
+        patch = {"metadata": {"resourceVersion": run.resource_version, "labels": labels}}
+        body = await self._client.patch(PIPELINE_RUNS, run.key, patch)
         return GONE if body is None else Observation(self.keep_run(body), seen)
 
 

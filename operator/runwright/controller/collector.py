@@ -8,15 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from runwright.api.resources import WORKFLOWS
 from runwright.core.decision import NO_MEMORY, Memory
 from runwright.core.metrics.collect import Collected
 from runwright.core.metrics.reports import MAX_FILE, METRICS_OUTPUT, Report, read_metrics_file
 from runwright.core.records import WorkflowRecord
 from runwright.core.workflow.record import find_output, workflow_nodes
+from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, status_of, uid_of
 from runwright.log import run_context
-from runwright.ports import Cluster
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,9 @@ class Reader(Protocol):
 class Collector:
     """One task for each run whose nodes have left metrics."""
 
-    def __init__(
-        self, cluster: Cluster, reader: Reader, memory: dict[Key, Memory], wake: Callable[[Key], None]
-    ) -> None:
+    def __init__(self, client: Client, reader: Reader, memory: dict[Key, Memory], wake: Callable[[Key], None]) -> None:
         """What was read goes into the run's memory, and `wake` puts the run into the queue then."""
-        self._cluster = cluster
+        self._client = client
         self._reader = reader
         self._memory = memory
         self._wake = wake
@@ -83,7 +82,7 @@ class Collector:
 
     async def _read(self, workflow: WorkflowRecord, nodes: frozenset[str]) -> Collected:
         try:
-            body = await self._cluster.get_workflow(workflow.key)
+            body = await self._client.get(WORKFLOWS, workflow.key)
         except ApiError as error:
             logger.warning("metrics: the Workflow cannot be read: %s", error)
             await asyncio.sleep(TRY_AGAIN)

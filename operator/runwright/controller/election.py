@@ -9,11 +9,13 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 
 from runwright.controller.workers import cut_off
+from runwright.kube.client import Client
+from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
 from runwright.kube.lease import FENCE_SHARE, RENEW_SHARE, LeaseRecord, claimed, lease_record, released, renewed
 from runwright.kube.objects import Json, Key
-from runwright.ports import Clock, Leases
+from runwright.kube.resource import LEASES, Selection
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +30,10 @@ class Election:
     """One candidate. What it has won it must `hold`, and may `release`."""
 
     def __init__(
-        self, leases: Leases, key: Key, identity: str, clock: Clock, fence: Fence, seconds: float = LEASE_SECONDS
+        self, client: Client, key: Key, identity: str, clock: Clock, fence: Fence, seconds: float = LEASE_SECONDS
     ) -> None:
         """`identity` is of this process alone: one that comes back under the same name is another candidate."""
-        self._leases = leases
+        self._client = client
         self._key = key
         self._identity = identity
         self._clock = clock
@@ -46,7 +48,7 @@ class Election:
         while True:
             try:
                 async with asyncio.timeout(self._patience):
-                    body = await self._leases.get(self._key)
+                    body = await self._client.get(LEASES, self._key)
                 if body is None:
                     await self._claim(None)
                     return
@@ -122,13 +124,13 @@ class Election:
         with suppress(TimeoutError):
             async with (
                 asyncio.timeout(wait) as limit,
-                aclosing(self._leases.events(self._key, record.resource_version)) as events,
+                aclosing(self._client.watch(LEASES, Selection.of(self._key), record.resource_version)) as events,
             ):
-                async for kind, body in events:
-                    if kind == "DELETED":
+                async for event in events:
+                    if event.type == "DELETED":
                         return
-                    if kind in ("ADDED", "MODIFIED"):
-                        wait = self._wait(lease_record(body))
+                    if event.type in ("ADDED", "MODIFIED"):
+                        wait = self._wait(lease_record(event.body))
                         if wait <= 0:
                             return
                         limit.reschedule(loop.time() + wait)
@@ -137,7 +139,7 @@ class Election:
         sent = self._fence.now()
         claim = claimed(body, self._key, self._identity, self._seconds, self._clock.now())
         async with asyncio.timeout(self._patience):
-            self._body = await (self._leases.create(claim) if body is None else self._leases.replace(claim))
+            self._body = await (self._client.create(LEASES, claim) if body is None else self._replace(claim))
         self._open(sent)
         logger.info("holds Lease %s as %s", self._key, self._identity)
         self._told = ""
@@ -153,17 +155,24 @@ class Election:
         """Write the Lease; when that was sent, or None where it is not ours any more."""
         sent = self._fence.now()
         try:
-            self._body = await self._leases.replace(change(self._body, self._key, self._clock.now()))
+            self._body = await self._replace(change(self._body, self._key, self._clock.now()))
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
-            body = await self._leases.get(self._key)
+            body = await self._client.get(LEASES, self._key)
             if body is None or self._term(body) != self._term(self._body):
                 return None
             # Ours still: the reply to a renewal was lost, or somebody else edited it.
             sent = self._fence.now()
-            self._body = await self._leases.replace(change(body, self._key, self._clock.now()))
+            self._body = await self._replace(change(body, self._key, self._clock.now()))
         return sent
+
+    async def _replace(self, body: Json) -> Json:
+        """Replace the Lease. Raises ApiError, also NotFound."""
+        replaced = await self._client.replace(LEASES, body)
+        if replaced is None:
+            raise ApiError(404, "NotFound", f"Lease {self._key} does not exist")
+        return replaced
 
     def _open(self, sent: float) -> None:
         # From when it was sent: the API server may have written it then, and others count from what they see.

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from runwright.api.retentionpolicy import RetentionPolicySpec
+from runwright.api.resources import RETENTION_POLICIES
+from runwright.api.retentionpolicy import POLICY_NAME, RetentionPolicySpec
 from runwright.core.retention.periods import fill_policy
-from runwright.kube.objects import Json, spec_of
-from runwright.ports import Cluster
+from runwright.kube.client import Client, get_if_served
+from runwright.kube.objects import Json, Key, spec_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Policies:
 
     def __init__(
         self,
-        cluster: Cluster,
+        client: Client,
         default: RetentionPolicySpec,
         changed: Callable[[str], None],
         begins: Callable[[str], None],
@@ -35,7 +36,7 @@ class Policies:
         `begins` is told of each whose policy, known for the first time, deletes runs: it may be new. An empty name
         stands for all, where the default deletes runs.
         """
-        self._cluster = cluster
+        self._client = client
         self._default = default
         self._changed = changed
         self._begins = begins
@@ -63,7 +64,7 @@ class Policies:
 
     async def _read(self, namespace: str) -> None:
         known = self._known.get(namespace)
-        body = await self._cluster.get_policy(namespace)
+        body = await get_if_served(self._client, RETENTION_POLICIES, Key(namespace, POLICY_NAME))
         # Else its watch has told of it meanwhile, and goes on telling: what was read may be from before that.
         if self._known.get(namespace) is known:
             self.told(namespace, body)

@@ -11,21 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import kopf
-
 from runwright import __version__
-from runwright.adapters.connection import operator_client
-from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.leases import KubernetesLeases
-from runwright.adapters.login import bearer_token, configure
-from runwright.adapters.traffic import fence_writes, observe_requests
 from runwright.controller.election import LEASE_SECONDS, Election
+from runwright.controller.kopf_login import KopfLogin
 from runwright.controller.measures import Measures
 from runwright.controller.term import Term, TermOptions
+from runwright.controller.watches import missing_kinds
 from runwright.core.metrics.series import parse_labels
 from runwright.kube.clock import SystemClock
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
+from runwright.kube.http_client import HttpClient
+from runwright.kube.login import log_in
 from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import pass_on, stop_on_signals
@@ -56,36 +53,32 @@ class OperatorOptions:
 async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT.
 
-    Raises kubernetes' ConfigException where there is no way to a cluster, ApiError where its API server does not answer
-    at the start, and ValueError or OSError for a probe address that cannot be used, or labels that there are not. An API
-    server that goes away later is waited for.
+    Raises ConfigError without a usable kubeconfig or service account, ApiError if the API server does not answer at the
+    start, ValueError for unknown labels of run metrics, and ValueError or OSError for an unusable probe address. Later,
+    the operator waits for an API server that does not answer.
     """
     parse_labels(options.term.run_metrics_labels)
-    configuration = await configure(options.kubeconfig, options.context)
+    login = await log_in(options.kubeconfig, options.context)
     fence = Fence(always=options.lease is None)
     measures = Measures(options.term.shard.name, leads=lambda: fence.open)
-    observe_requests(configuration, measures.request)
-    fence_writes(configuration, fence.check)
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
-    async with operator_client(configuration) as api:
-        api.user_agent = f"runwright/{__version__} ({identity})"
-        cluster = KubernetesCluster(api, options.term.namespaces, options.term.shard)
-        await first_answer(cluster, configuration.host)
+    agent = f"runwright/{__version__} ({identity})"
+    async with HttpClient(login, user_agent=agent, observe=measures.request, fence=fence) as client:
+        await first_answer(client, login.server)
         stop = asyncio.Event()
         stop_on_signals(stop)
         shard = options.term.shard
         where = ", ".join(options.term.namespaces) or "all namespaces"
         which = f" of shard {shard.name} ({shard.selector})" if shard.name else ""
         operator = Operator(
-            lambda: Term(cluster, options.term, measures, lambda: connection_info(configuration)),
-            f"runwright {__version__} looks after PipelineRuns{which} in {where} of {configuration.host}",
+            lambda: Term(client, options.term, measures, KopfLogin(login, agent)),
+            f"runwright {__version__} serves PipelineRuns{which} in {where} of {login.server}",
         )
         async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.registry):
             if options.lease is None:
                 await operator.act(stop, stop)
             else:
-                leases = KubernetesLeases(api)
-                election = Election(leases, options.lease, identity, SystemClock(), fence, options.lease_seconds)
+                election = Election(client, options.lease, identity, SystemClock(), fence, options.lease_seconds)
                 await operator.compete(election, stop)
         logger.info("stopped; what was under way is found again at the next start")
 
@@ -162,34 +155,22 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
             await working
 
 
-async def first_answer(cluster: KubernetesCluster, host: str) -> None:
+async def first_answer(client: HttpClient, host: str) -> None:
     """Return once the API server answers.
 
-    Raises ApiError where it does not within START_SECONDS, or does not know who we are: that is more likely a wrong
-    kubeconfig than an outage, and whoever started us should be told, instead of a log that only repeats itself.
+    Raises ApiError after START_SECONDS without an answer, and at once for 401 Unauthorized: a wrong kubeconfig is more
+    likely than an outage.
     """
     loop = asyncio.get_running_loop()
-    began, told = loop.time(), False
+    began, warned = loop.time(), False
     while True:
         try:
-            await cluster.missing_kinds()
+            await missing_kinds(client)
             return
         except ApiError as error:
             if error.code == 401 or loop.time() - began > START_SECONDS:
                 raise
-            if not told:
+            if not warned:
                 logger.warning("waiting for the API server %s: %s", host, error)
-                told = True
+                warned = True
         await asyncio.sleep(START_POLL_SECONDS)
-
-
-async def connection_info(configuration: Any) -> kopf.ConnectionInfo:
-    """Kopf's form of the client's credentials, as they are now: Kopf asks again when the API server refuses them."""
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        token=await bearer_token(configuration) or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-    )

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from runwright.api.pipelinerun import PipelineRunStatus
+from runwright.api.resources import PIPELINE_RUNS
 from runwright.controller.actions import GONE, Actions, Observation
 from runwright.controller.collector import Collector, Reader
+from runwright.controller.events import event_body
 from runwright.controller.finished import LONGEST_WAIT, FinishedRuns
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
+from runwright.controller.scope import Scope
 from runwright.controller.store import Store, later
 from runwright.core.archive.storage import POLL
 from runwright.core.decision import AT_ONCE, NOTHING, Decision, Memory
@@ -21,9 +24,11 @@ from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecor
 from runwright.core.retention.periods import NO_TERMS, RetentionTerms, due_times, retention_terms
 from runwright.core.status.patch import merge_patch
 from runwright.core.workflow.build import BuildOptions
+from runwright.kube.client import Client
+from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from runwright.ports import Clock, Cluster
+from runwright.kube.resource import EVENTS
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +44,8 @@ class Reconciler:
 
     def __init__(
         self,
-        cluster: Cluster,
+        client: Client,
+        scope: Scope,
         store: Store,
         clock: Clock,
         options: BuildOptions,
@@ -49,7 +55,7 @@ class Reconciler:
         reader: Reader,
     ) -> None:
         """`wake` puts a run into the queue: one that another's end has made superfluous, or whose metrics were read."""
-        self._cluster = cluster
+        self._client = client
         self._store = store
         self._clock = clock
         self._policies = policies
@@ -57,8 +63,8 @@ class Reconciler:
         self._measures = measures
         self._memory: dict[Key, Memory] = {}
         self._unclaimed: set[Key] = set()
-        self.collector = Collector(cluster, reader, self._memory, wake)
-        self._actions = Actions(cluster, store, clock, options, self._memory, measures, self.collector)
+        self.collector = Collector(client, reader, self._memory, wake)
+        self._actions = Actions(client, scope, store, clock, options, self._memory, measures, self.collector)
         self.finished = FinishedRuns()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -180,24 +186,26 @@ class Reconciler:
     async def _write(self, run: RunRecord, decision: Decision, status: PipelineRunStatus) -> RunRecord | None:
         patch = merge_patch(status_json(run.status), status_json(status))
         try:
-            written = await self._cluster.patch_run_status(run, patch)
+            # The resourceVersion is a precondition: the API server refuses the patch if others wrote the run since it was read.
+            body = {"metadata": {"resourceVersion": run.resource_version}, "status": patch}
+            written = await self._client.patch(PIPELINE_RUNS, run.key, body, "status")
         except ApiError as error:
-            if error.code == 404:
-                self._forget(run.key)
-                return None
             if error.code == 409:
-                # Somebody wrote the run since it was read: read it anew, and let the queue decide again.
                 await self._actions.read_run(run.key)
             raise
+        if written is None:
+            self._forget(run.key)
+            return None
         record = self._actions.keep_run(written)
         self._memory[run.key] = replace(self._recall(run.key), written_at=self._clock.now())
         self._measures.written(run, record, self._store.take_told(run.key))
         self._log(run, status)
         for notice in decision.notices:
             try:
-                await self._cluster.post_event(run, notice, self._clock.now())
+                await self._client.create(EVENTS, event_body(run, notice, self._clock.now()))
             except ApiError as error:
-                logger.warning("no Event %s for PipelineRun %s: %s", notice.reason, run.key, error)
+                if error.reason != "AlreadyExists":
+                    logger.warning("no Event %s for PipelineRun %s: %s", notice.reason, run.key, error)
         return record
 
     def _log(self, run: RunRecord, status: PipelineRunStatus) -> None:

@@ -10,25 +10,34 @@ import asyncio
 import logging
 import random
 
+from runwright.api.labels import ARCHIVED_RUNS, AVAILABLE_RUNS
+from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
+from runwright.api.states import Phase, StorageState
 from runwright.controller.queue import WorkQueue
+from runwright.controller.scope import Scope, list_each_metadata
 from runwright.controller.store import Store, later
 from runwright.controller.workers import cut_off
 from runwright.core.run_record import run_record
+from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Key
-from runwright.ports import Cluster
+from runwright.kube.objects import Key, key_of, version_of
 
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
 """Mean time between two looks."""
 
+UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
+NOT_YET_ARCHIVED = f"status.storageState!={StorageState.ARCHIVED.value}"
+STILL_ARCHIVED = f"status.storageState={StorageState.ARCHIVED.value}"
+
 
 class Resync:
     """Compares the store with the API server, and puts what differs back into the queue."""
 
-    def __init__(self, cluster: Cluster, store: Store, queue: WorkQueue[Key]) -> None:
-        self._cluster = cluster
+    def __init__(self, client: Client, scope: Scope, store: Store, queue: WorkQueue[Key]) -> None:
+        self._client = client
+        self._scope = scope
         self._store = store
         self._queue = queue
 
@@ -58,7 +67,11 @@ class Resync:
 
     async def half_archived(self) -> set[Key]:
         """Look for runs whose storage state is not yet what their label asks for: archived ones are in no watch."""
-        listed = {identity.key async for identity in self._cluster.list_half_archived_runs()}
+        selections = [
+            *self._scope.runs(ARCHIVED_RUNS, NOT_YET_ARCHIVED),
+            *self._scope.runs(AVAILABLE_RUNS, STILL_ARCHIVED),
+        ]
+        listed = {key_of(run) async for run in list_each_metadata(self._client, PIPELINE_RUNS, selections)}
         for key in listed:
             self._store.look_again(key)
             self._queue.add(key, patient=True)
@@ -66,11 +79,10 @@ class Resync:
 
     async def _workflows(self) -> set[Key]:
         kept = {workflow.key: workflow for workflow in self._store.workflows()}
-        listed = {identity.key: identity async for identity in self._cluster.list_workflows()}
+        items = list_each_metadata(self._client, WORKFLOWS, self._scope.workflows())
+        listed = {key_of(item): version_of(item) async for item in items}
         stale = {
-            key
-            for key, workflow in kept.items()
-            if key not in listed or later(listed[key].resource_version, workflow.resource_version)
+            key for key, workflow in kept.items() if key not in listed or later(listed[key], workflow.resource_version)
         }
         unseen = {run.key for run in self._store.runs() if run.key in listed and run.key not in kept}
         for key in stale:
@@ -82,14 +94,15 @@ class Resync:
 
     async def _runs(self) -> set[Key]:
         kept = {run.key: run for run in self._store.runs()}
-        listed = {identity.key: identity async for identity in self._cluster.list_unfinished_runs()}
+        items = list_each_metadata(self._client, PIPELINE_RUNS, self._scope.runs(fields=UNFINISHED))
+        listed = {key_of(item): version_of(item) async for item in items}
         changed = {
             key
             for key in kept.keys() | listed.keys()
-            if key not in kept or key not in listed or later(listed[key].resource_version, kept[key].resource_version)
+            if key not in kept or key not in listed or later(listed[key], kept[key].resource_version)
         }
         for key in changed:
-            body = await self._cluster.get_run(key)
+            body = await self._scope.get_run(self._client, key)
             if body is None:
                 self._store.drop_run(key)
             else:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from runwright.api.labels import ARCHIVED_RUNS, DELETE_ON_LABEL
+from runwright.api.resources import PIPELINE_RUNS
 from runwright.controller.queue import WorkQueue
+from runwright.controller.scope import Scope, list_each_metadata
 from runwright.controller.store import Store
 from runwright.controller.workers import cut_off
 from runwright.core.retention.periods import utc_day
+from runwright.kube.client import Client
+from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Key
-from runwright.ports import Clock, Cluster, Identity
+from runwright.kube.objects import Json, Key, as_text, key_of, labels_of
+from runwright.kube.resource import Selection
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +37,9 @@ RETRY_SECONDS = 30.0
 class Sweep:
     """Puts archived runs into the queue when they are due, and all runs of a namespace whose policy has changed."""
 
-    def __init__(self, cluster: Cluster, store: Store, queue: WorkQueue[Key], clock: Clock) -> None:
-        self._cluster = cluster
+    def __init__(self, client: Client, scope: Scope, store: Store, queue: WorkQueue[Key], clock: Clock) -> None:
+        self._client = client
+        self._scope = scope
         self._store = store
         self._queue = queue
         self._clock = clock
@@ -88,8 +94,9 @@ class Sweep:
         now = self._clock.now()
         days = tuple(utc_day(now + timedelta(days=away)) for away in (-1, 0, 1))
         overdue = self._swept_at is None or now - self._swept_at > ONE_DAY
-        listed = self._cluster.list_expiring_runs(() if overdue else days)
-        found = await self._look_at(listed, lambda run: run.delete_on <= days[-1])
+        dated = DELETE_ON_LABEL if overdue else f"{DELETE_ON_LABEL} in ({','.join(days)})"
+        selections = self._scope.runs(f"{ARCHIVED_RUNS},{dated}")
+        found = await self._look_at(selections, lambda run: as_text(labels_of(run).get(DELETE_ON_LABEL)) <= days[-1])
         self._swept_at = now
         return found
 
@@ -98,7 +105,9 @@ class Sweep:
         while self._begun:
             namespace = self._begun.pop()
             try:
-                found = await self._look_at(self._cluster.list_undated_runs(namespace), lambda _: True)
+                found = await self._look_at(
+                    self._scope.runs(f"{ARCHIVED_RUNS},!{DELETE_ON_LABEL}", namespace=namespace)
+                )
             except BaseException:
                 self._begun.add(namespace)
                 raise
@@ -107,17 +116,17 @@ class Sweep:
             # Taken out first: it may change again while its runs are listed.
             namespace = self._changed.pop()
             try:
-                found = await self._look_at(self._cluster.list_runs(namespace), lambda _: True)
+                found = await self._look_at(self._scope.runs(namespace=namespace))
             except BaseException:
                 self._changed.add(namespace)
                 raise
             logger.info("the retention policy of namespace %s has changed: looking at its %d runs", namespace, found)
 
-    async def _look_at(self, listed: AsyncIterator[Identity], wanted: Callable[[Identity], bool]) -> int:
+    async def _look_at(self, selections: list[Selection], wanted: Callable[[Json], bool] = lambda _: True) -> int:
         found = 0
-        async for run in listed:
+        async for run in list_each_metadata(self._client, PIPELINE_RUNS, selections):
             if wanted(run):
                 found += 1
-                self._store.look_again(run.key)
-                self._queue.add(run.key, patient=True)
+                self._store.look_again(key_of(run))
+                self._queue.add(key_of(run), patient=True)
         return found

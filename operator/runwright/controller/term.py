@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import kopf
-
-from runwright.adapters.kubernetes_api import KubernetesCluster
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.artifacts.reader import Artifacts
 from runwright.controller.handlers import watch_registry
 from runwright.controller.intake import Intake
+from runwright.controller.kopf_login import KopfLogin
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
 from runwright.controller.queue import WorkQueue
 from runwright.controller.reconciler import Reconciler
 from runwright.controller.resync import RESYNC_SECONDS, Resync
+from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
 from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
-from runwright.controller.watches import Watches
+from runwright.controller.watches import Watches, missing_kinds
 from runwright.controller.workers import WORKERS, work
 from runwright.core.metrics.series import DEFAULT_LABELS, parse_labels
 from runwright.core.shard import EVERYTHING, Shard
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.clock import SystemClock
+from runwright.kube.http_client import HttpClient
 from runwright.kube.objects import Key
 
 logger = logging.getLogger(__name__)
@@ -64,34 +63,40 @@ class Term:
 
     def __init__(
         self,
-        cluster: KubernetesCluster,
+        client: HttpClient,
         options: TermOptions,
         measures: Measures,
-        login: Callable[[], Awaitable[kopf.ConnectionInfo]],
+        login: KopfLogin,
     ) -> None:
         """Raises ValueError for labels of run metrics that there are not."""
         self._options = options
+        scope = Scope(options.namespaces, options.shard)
         self._store, self._queue, clock = Store(), WorkQueue[Key](), SystemClock()
-        self._sweep = Sweep(cluster, self._store, self._queue, clock)
-        self._resync = Resync(cluster, self._store, self._queue)
-        policies = Policies(cluster, options.default_retention, self._sweep.policy_changed, self._sweep.policy_begins)
+        self._sweep = Sweep(client, scope, self._store, self._queue, clock)
+        self._resync = Resync(client, scope, self._store, self._queue)
+        policies = Policies(client, options.default_retention, self._sweep.policy_changed, self._sweep.policy_begins)
         self._reconciler = Reconciler(
-            cluster,
+            client,
+            scope,
             self._store,
             clock,
             BuildOptions(options.default_service_account, options.shard.name),
             policies,
             self._queue.add,
             measures,
-            Artifacts(cluster, options.artifact_buckets),
+            Artifacts(client, options.artifact_buckets),
         )
         self._reconcile = measures.timed(self._reconciler.reconcile)
         series = RunSeries(parse_labels(options.run_metrics_labels), options.run_metrics_limit)
         self._unregister = measures.watch_over(self._store, self._reconciler.finished, self._queue, series)
         registry = watch_registry(Intake(self._store, self._queue, policies, series))
-        register_login(registry, login)
+        login.register(registry)
         self._watches = Watches(
-            registry, options.namespaces, options.shard, cluster.missing_kinds, measures.watch_restarts.inc
+            registry,
+            options.namespaces,
+            options.shard,
+            lambda: missing_kinds(client),
+            measures.watch_restarts.inc,
         )
 
     @property
@@ -125,11 +130,3 @@ class Term:
     def close(self) -> None:
         """The runs of this term are measured no longer."""
         self._unregister()
-
-
-def register_login(registry: kopf.OperatorRegistry, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> None:
-    """Kopf uses the same credentials as the rest of the operator."""
-
-    @kopf.on.login(registry=registry)
-    async def logged_in(**_: object) -> kopf.ConnectionInfo:
-        return await login()

@@ -9,9 +9,11 @@ from contextlib import suppress
 
 import kopf
 
+from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
 from runwright.controller.handlers import operator_settings
 from runwright.core.shard import Shard
 from runwright.kube.errors import ApiError
+from runwright.kube.http_client import HttpClient
 from runwright.kube.signals import pass_on, stop_on_signals
 
 logger = logging.getLogger(__name__)
@@ -115,3 +117,8 @@ class Watches:
             with suppress(TimeoutError):
                 await asyncio.wait_for(end.wait(), POLL_SECONDS)
                 return
+
+
+async def missing_kinds(client: HttpClient) -> tuple[str, ...]:
+    """List the watched kinds that the API server does not serve, as `plural.group`."""
+    return tuple([str(resource) for resource in (PIPELINE_RUNS, WORKFLOWS) if not await client.discover(resource)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key
 from runwright.kube.resource import ALL, Resource, Selection
 
@@ -109,6 +110,16 @@ class Client(ListWatch, Protocol):
         `query` are parameters of the API, such as `tailLines` and `timestamps`.
         """
         ...
+
+
+async def get_if_served(client: Client, resource: Resource, key: Key) -> Json | None:
+    """Get an object; None also where the kind is not served. Raises ApiError as `get` does for everything else."""
+    try:
+        return await client.get(resource, key)
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise
 
 
 def list_objects(

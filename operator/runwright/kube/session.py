@@ -27,10 +27,22 @@ while another operator acts. Must be shorter than the part of a Lease that `kube
 """
 
 
-def open_session(login: Login, user_agent: str, fence: Fence | None = None) -> aiohttp.ClientSession:
-    """Open a session for one API server; the caller closes it."""
+def open_session(
+    login: Login,
+    user_agent: str,
+    fence: Fence | None = None,
+    *,
+    connections: int = CONNECTIONS,
+    response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    authorize: bool = False,
+) -> aiohttp.ClientSession:
+    """Open a session for one API server; the caller closes it.
+
+    `connections` is the most that it holds at once, 0 for no limit. With `authorize`, each request gets the login's token
+    and server name, as a user of the session needs that does not know of the login.
+    """
     connector = aiohttp.TCPConnector(
-        limit=CONNECTIONS,
+        limit=connections,
         ssl=login.ssl_context() if login.server.startswith("https") else False,
         socket_factory=brief_socket,
     )
@@ -39,7 +51,22 @@ def open_session(login: Login, user_agent: str, fence: Fence | None = None) -> a
         headers={"User-Agent": user_agent},
         read_bufsize=LINE_BYTES,
         trace_configs=[fencing(fence)] if fence is not None else None,
+        response_class=response_class,
+        middlewares=[authorizing(login)] if authorize else [],
+        proxy=(proxy_of(login) or None) if authorize else None,
     )
+
+
+def authorizing(login: Login) -> aiohttp.ClientMiddlewareType:
+    """Make the middleware that puts the login's token and server name on each request."""
+
+    async def authorized(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if token := await login.token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        request.server_hostname = login.server_name or None
+        return await send(request)
+
+    return authorized
 
 
 def proxy_of(login: Login) -> str:

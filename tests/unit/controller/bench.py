@@ -15,6 +15,7 @@ from runwright.controller.policies import Policies
 from runwright.controller.queue import WorkQueue
 from runwright.controller.reconciler import Reconciler
 from runwright.controller.resync import Resync
+from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
 from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
@@ -25,8 +26,9 @@ from runwright.core.workflow.build import BuildOptions
 from runwright.core.workflow.record import workflow_record
 from runwright.kube.objects import Json, Key
 from tests.unit.fake.apiserver import selects, timestamp
-from tests.unit.fake.cluster import FaultyCluster
+from tests.unit.fake.client import Commit, Handler
 from tests.unit.fake.faults import Surroundings
+from tests.unit.fake.faulty_client import FaultyClient
 from tests.unit.fake.virtual_time import run_virtually
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 
@@ -54,15 +56,16 @@ class Bench:
     def __init__(self, world: World | None = None, default: RetentionPolicySpec | None = None) -> None:
         self.world = world or World(collect_after=None)
         self.server = self.world.server
-        self.cluster = FaultyCluster(ByHand(self.world))
+        self.client, scope = FaultyClient(ByHand(self.world)), Scope()
         self.store, self.queue = Store(), WorkQueue[Key]()
         self.woken: list[Key] = []
-        self.sweep = Sweep(self.cluster, self.store, self.queue, self.world.clock)
+        self.sweep = Sweep(self.client, scope, self.store, self.queue, self.world.clock)
         self.policies = Policies(
-            self.cluster, default or RetentionPolicySpec(), self.sweep.policy_changed, self.sweep.policy_begins
+            self.client, default or RetentionPolicySpec(), self.sweep.policy_changed, self.sweep.policy_begins
         )
         self.reconciler = Reconciler(
-            self.cluster,
+            self.client,
+            scope,
             self.store,
             self.world.clock,
             BuildOptions(),
@@ -71,7 +74,7 @@ class Bench:
             Measures(),
             self.world.artifacts,
         )
-        self.resync = Resync(self.cluster, self.store, self.queue)
+        self.resync = Resync(self.client, scope, self.store, self.queue)
         self.series = RunSeries(parse_labels(DEFAULT_LABELS), 100)
         self.intake = Intake(self.store, self.queue, self.policies, self.series)
         self._before: Counter[tuple[str, str]] = Counter()
@@ -207,38 +210,38 @@ def there(bench: Bench) -> WorkflowRecord:
     return workflow_record(bench.world.workflow() or {})
 
 
-def fails(error: BaseException) -> Any:
-    """A call of the cluster that fails."""
+def fails(error: BaseException) -> Handler:
+    """Handle a call of the client by failing."""
 
-    async def fail(*_: Any) -> Any:
+    async def fail(_: Commit) -> Any:
         raise error
 
     return fail
 
 
-def first(call: Any, before: Callable[[], object]) -> Any:
-    """A call of the cluster before which, once, something happens."""
+def first(before: Callable[[], object]) -> Handler:
+    """Handle a call of the client; before the first one, something happens."""
     done: list[object] = []
 
-    async def wrapped(*arguments: Any) -> Any:
+    async def handle(commit: Commit) -> Any:
         if not done:
             done.append(before() or True)
-        return await call(*arguments)
+        return commit()
 
-    return wrapped
+    return handle
 
 
-def after(call: Any, then: Callable[[], object]) -> Any:
-    """A call of the cluster after which, once, something happens."""
+def after(then: Callable[[], object]) -> Handler:
+    """Handle a call of the client; after the first one, something happens."""
     done: list[object] = []
 
-    async def wrapped(*arguments: Any) -> Any:
-        result = await call(*arguments)
+    async def handle(commit: Commit) -> Any:
+        result = commit()
         if not done:
             done.append(then() or True)
         return result
 
-    return wrapped
+    return handle
 
 
 def uid_of(body: Json | None) -> str:

@@ -22,10 +22,11 @@ from runwright.core.decision import (
     SetLabels,
     ShutDownWorkflow,
 )
-from runwright.core.records import Absent, NotSeen, WorkflowRecord
+from runwright.core.records import Absent, NotSeen
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key
+from runwright.kube.objects import Json
 from tests.unit.controller.bench import KEY, Bench, after, ended, there, virtually
+from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN, manifest
 
 ARCHIVED = "runwright.dev/storage-state"
@@ -70,10 +71,10 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
         known, body = bench.tell(), bench.world.run() or {}
         going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
 
-        async def get_run(key: Key) -> Json:
+        async def get_run(_: Commit) -> Json:
             return going
 
-        bench.cluster.get_run = get_run
+        bench.client.handlers["get pipelineruns"] = get_run
         observed = await bench.actions.carry_out(known, NotSeen(), CreateWorkflow())
         assert observed.seen == NotSeen() and observed.run and observed.run.deleting
         assert bench.world.workflow() is None
@@ -162,9 +163,8 @@ def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_repl
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         body = bench.world.workflow() or {}
-        delete = bench.cluster.delete_workflow
         if faster == "the event":
-            bench.cluster.delete_workflow = after(delete, lambda: bench.intake.workflow("DELETED", body))
+            bench.client.handlers["delete workflows"] = after(lambda: bench.intake.workflow("DELETED", body))
         await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         if faster == "the reply":
             bench.intake.workflow("DELETED", body)
@@ -179,14 +179,13 @@ def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> Non
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         bench.tell_workflow()
-        delete = bench.cluster.delete_workflow
 
-        async def unreachable(workflow: WorkflowRecord) -> None:
+        async def unreachable(commit: Commit) -> None:
             if done:
-                await delete(workflow)
+                commit()
             raise ApiError(0, "Unreachable", "no reply")
 
-        bench.cluster.delete_workflow = unreachable
+        bench.client.handlers["delete workflows"] = unreachable
         with pytest.raises(ApiError, match="no reply"):
             await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         assert bench.store._deleted_by_us == set() and bench.store.workflows() == [workflow]

@@ -107,7 +107,7 @@ def test_a_snapshot_of_the_last_attempt_is_found_and_no_other_one() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await ended(bench)
         assert (await bench.actions.carry_out(run, Absent(), FindSnapshot())).seen == Absent(snapshot=False)
-        await Snapshots(bench.cluster).keep(run, bench.world.workflow() or {})
+        await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
         assert (await bench.actions.carry_out(run, Absent(), FindSnapshot())).seen == Absent(snapshot=True)
         later = replace(run, status=run.status.model_copy(update={"retries": 1}))
         assert (await bench.actions.carry_out(later, Absent(), FindSnapshot())).seen == Absent(snapshot=False)
@@ -121,7 +121,7 @@ def test_a_snapshot_of_the_last_attempt_is_found_and_no_other_one() -> None:
 async def archived(bench: Bench) -> tuple[RunRecord, WorkflowRecord]:
     """A run whose Workflow was kept, and has gone."""
     run, workflow = await ended(bench)
-    await Snapshots(bench.cluster).keep(run, bench.world.workflow() or {})
+    await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
     bench.world.delete("Workflow")
     bench.forget_calls()
     return run, workflow
@@ -160,10 +160,8 @@ def test_without_a_snapshot_there_is_nothing_to_put_back() -> None:
 def test_a_workflow_that_somebody_else_has_put_back_meanwhile_is_looked_at() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
-        put_back = await Snapshots(bench.cluster).finished_workflow(run) or {}
-        bench.cluster.create_workflow = first(
-            bench.cluster.create_workflow, lambda: bench.server.create("Workflow", put_back)
-        )
+        put_back = await Snapshots(bench.client).finished_workflow(run) or {}
+        bench.client.handlers["create workflows"] = first(lambda: bench.server.create("Workflow", put_back))
         assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(run, there(bench))
         assert uid_of(bench.world.workflow()) == there(bench).uid
 

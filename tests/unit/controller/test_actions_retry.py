@@ -15,9 +15,10 @@ from runwright.core.retry.reset import RETRY_IMPOSSIBLE
 from runwright.core.status.conditions import ARGO_NOT_INSTALLED
 from runwright.core.workflow.record import workflow_record
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key
+from runwright.kube.objects import Json
 from tests.unit.controller.bench import KEY, Bench, after, first, uid_of, virtually
 from tests.unit.fake.argo import pods_of
+from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN
 
 A, B = f"{RUN}.a", f"{RUN}.b"
@@ -140,7 +141,7 @@ def test_one_that_has_gone_is_looked_for_no_more() -> None:
 def test_one_that_goes_just_before_it_is_written_is_not_made_anew_here() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await asked(bench)
-        bench.cluster.replace_workflow = first(bench.cluster.replace_workflow, lambda: bench.world.delete("Workflow"))
+        bench.client.handlers["update workflows"] = first(lambda: bench.world.delete("Workflow"))
         assert await do(bench, run, RetryWorkflow(workflow)) == Observation(run, Absent())
         assert bench.world.workflow() is None
 
@@ -151,7 +152,7 @@ def test_one_that_goes_just_before_it_is_written_is_not_made_anew_here() -> None
 def test_one_that_somebody_writes_just_before_is_a_conflict(meanwhile: Meanwhile) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await asked(bench)
-        bench.cluster.replace_workflow = first(bench.cluster.replace_workflow, lambda: meanwhile(bench))
+        bench.client.handlers["update workflows"] = first(lambda: meanwhile(bench))
         with pytest.raises(ApiError) as error:
             await do(bench, run, RetryWorkflow(workflow))
         assert error.value.code == 409
@@ -184,7 +185,7 @@ async def gone(bench: Bench, *, snapshot: bool) -> RunRecord:
     """A failed run for which one more attempt is asked, and whose Workflow has gone, with its pods."""
     run, _ = await asked(bench)
     if snapshot:
-        await Snapshots(bench.cluster).keep(run, bench.world.workflow() or {})
+        await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
     bench.world.delete("Workflow")
     bench.world.collect()
     await bench.wait(2)
@@ -233,7 +234,7 @@ def test_a_workflow_whose_volumes_went_with_it_begins_from_the_spec() -> None:
         run, _ = await asked(bench)
         body = bench.world.workflow() or {}
         claims = {**body, "spec": {**body["spec"], "volumeClaimTemplates": [{"metadata": {"name": "work"}}]}}
-        await Snapshots(bench.cluster).keep(run, claims)
+        await Snapshots(bench.client).keep(run, claims)
         bench.world.delete("Workflow")
         observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == "" and attempt(bench) == "1"
@@ -245,7 +246,7 @@ def test_the_snapshot_of_an_earlier_run_is_none() -> None:
     async def test(bench: Bench) -> None:
         earlier = await gone(bench, snapshot=False)
         stranger = replace(earlier, uid="earlier-run")
-        await Snapshots(bench.cluster).keep(stranger, {"metadata": {}, "status": {"phase": "Failed"}})
+        await Snapshots(bench.client).keep(stranger, {"metadata": {}, "status": {"phase": "Failed"}})
         observed = await do(bench, earlier, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == ""
 
@@ -259,7 +260,7 @@ def test_what_the_workflow_that_has_gone_left_behind_is_gone_before() -> None:
         run, _ = await asked(bench)
         bench.world.delete("Workflow")
         assert len(left(bench)) == 4
-        bench.cluster.create_workflow = first(bench.cluster.create_workflow, lambda: remaining.append(left(bench)))
+        bench.client.handlers["create workflows"] = first(lambda: remaining.append(left(bench)))
         remaining: list[set[tuple[str, str]]] = []
         await do(bench, run, RecreateWorkflow())
         assert remaining == [set()], "it begins from the beginning"
@@ -270,7 +271,7 @@ def test_what_the_workflow_that_has_gone_left_behind_is_gone_before() -> None:
 def test_what_the_nodes_left_behind_that_stay_is_theirs() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await asked(bench)
-        await Snapshots(bench.cluster).keep(run, bench.world.workflow() or {})
+        await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
         bench.world.delete("Workflow")
         await do(bench, run, RecreateWorkflow())
         assert ("Pod", A) in left(bench) and ("Pod", B) not in left(bench)
@@ -330,10 +331,10 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
         body = bench.world.run() or {}
         going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
 
-        async def get_run(key: Key) -> Json:
+        async def get_run(_: Commit) -> Json:
             return going
 
-        bench.cluster.get_run = get_run
+        bench.client.handlers["get pipelineruns"] = get_run
         assert (await do(bench, run, RecreateWorkflow())).seen == NotSeen()
         assert written(bench) == set()
 
@@ -343,13 +344,12 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
 def test_one_that_somebody_else_has_created_meanwhile_is_looked_at() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=True)
-        create = bench.cluster.create_workflow
 
-        async def late(workflow: Json) -> Json:
+        async def late(commit: Commit) -> Json:
             await do(Bench(bench.world), run, RecreateWorkflow())
-            return await create(workflow)
+            return commit()
 
-        bench.cluster.create_workflow = late
+        bench.client.handlers["create workflows"] = late
         observed = await do(bench, run, RecreateWorkflow())
         assert observed.seen == workflow_record(bench.world.workflow() or {})
         assert [c.type for c in bench.server.changes if c.kind == "Workflow"].count("ADDED") == 2, (
@@ -363,7 +363,7 @@ def test_a_snapshot_that_cannot_be_set_back_is_told() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=False)
         good = {"metadata": {"annotations": {"runwright.dev/attempt": "0"}}, "status": {"phase": "Succeeded"}}
-        await Snapshots(bench.cluster).keep(run, good)
+        await Snapshots(bench.client).keep(run, good)
         observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == RETRY_IMPOSSIBLE
         assert bench.world.workflow() is None and KEY in bench.reconciler._memory
@@ -387,8 +387,8 @@ def test_a_spec_that_has_become_invalid_is_told() -> None:
 def test_a_creation_that_is_refused_is_told_and_may_heal() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=True)
-        bench.cluster.list_leftovers = after(
-            bench.cluster.list_leftovers, lambda: setattr(bench.server, "argo_installed", False)
+        bench.client.handlers["list workflowtaskresults"] = after(
+            lambda: setattr(bench.server, "argo_installed", False)
         )
         observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal)

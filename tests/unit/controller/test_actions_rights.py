@@ -10,7 +10,7 @@ from runwright.core.decision import ReadAgain, RecreateWorkflow, RetryWorkflow, 
 from runwright.core.records import Kept, NotSeen, Refusal
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.errors import ApiError
-from tests.unit.controller.bench import Bench, ended, there, virtually
+from tests.unit.controller.bench import Bench, ended, fails, there, virtually
 from tests.unit.fake.world import RUN, manifest
 
 SHARD = "runwright.dev/shard"
@@ -18,13 +18,9 @@ FORBIDDEN = ApiError(403, "Forbidden", "pods is forbidden: the operator cannot l
 
 
 def forbid(bench: Bench, *calls: str) -> None:
-    """The API server refuses these calls."""
-
-    async def refuse(*_: object) -> None:
-        raise FORBIDDEN
-
-    for name in calls:
-        setattr(bench.cluster, name, refuse)
+    """Let the API server refuse these calls."""
+    for call in calls:
+        bench.client.handlers[call] = fails(FORBIDDEN)
 
 
 def in_shard(bench: Bench, name: str) -> None:
@@ -43,7 +39,7 @@ def test_a_retry_that_is_not_allowed_is_a_refusal_that_heals(gone: bool) -> None
         if gone:
             bench.world.delete("Workflow")
         run = bench.tell()
-        forbid(bench, "list_leftovers")
+        forbid(bench, "list pods")
         observed = await bench.actions.carry_out(
             run, NotSeen(), RecreateWorkflow() if gone else RetryWorkflow(workflow)
         )
@@ -60,11 +56,7 @@ def test_other_faults_of_a_retry_are_tried_again() -> None:
         _, workflow = await ended(bench)
         bench.world.retry()
         run = bench.tell()
-
-        async def fail(*_: object) -> None:
-            raise ApiError(500, "InternalError", "no")
-
-        bench.cluster.list_leftovers = fail  # type: ignore[method-assign]
+        bench.client.fail("list pods", ApiError(500, "InternalError", "no"))
         with pytest.raises(ApiError, match="500"):
             await bench.actions.carry_out(run, NotSeen(), RetryWorkflow(workflow))
 
@@ -74,7 +66,7 @@ def test_other_faults_of_a_retry_are_tried_again() -> None:
 def test_a_workflow_that_may_not_be_kept_stays() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        forbid(bench, "create_snapshot")
+        forbid(bench, "create workflowsnapshots")
         observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         assert observed.seen == Kept(
             there(bench), f"the Workflow stays: the operator may not keep it ({FORBIDDEN.message})"

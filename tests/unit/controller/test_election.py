@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from runwright.controller.election import LEASE_SECONDS, Election
+from runwright.kube.client import Form, WatchEvent
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
 from runwright.kube.objects import Json, Key
-from runwright.ports import Leases
+from runwright.kube.resource import LEASES, Resource, Selection
+from tests.unit.fake.apiserver import ApiServer
+from tests.unit.fake.client import FakeClient
 from tests.unit.fake.virtual_time import run_virtually
 
 KEY = Key("system", "operator")
@@ -43,10 +46,11 @@ class Shared:
         return body
 
 
-class Door(Leases):
+class Door(FakeClient):
     """The way of one candidate to it: slow, cut, or shut."""
 
     def __init__(self, shared: Shared, chance: random.Random | None = None) -> None:
+        super().__init__(ApiServer(Clock().now))
         self.shared = shared
         self.chance = chance
         self.shut = False
@@ -63,14 +67,14 @@ class Door(Leases):
             raise ApiError(0, "Unreachable", "no reply")
 
     @override
-    async def get(self, key: Key) -> Json | None:
+    async def get(self, resource: Resource, key: Key) -> Json | None:
         await self.pass_through()
         body = self.shared.body
         await self.pass_through()
         return body
 
     @override
-    async def create(self, body: Json) -> Json:
+    async def create(self, resource: Resource, body: Json, *, dry_run: bool = False, strict: bool = False) -> Json:
         await self.pass_through()
         if self.shared.body is not None:
             raise ApiError(409, "AlreadyExists", "there is one")
@@ -80,11 +84,11 @@ class Door(Leases):
         return written
 
     @override
-    async def replace(self, body: Json) -> Json:
+    async def replace(self, resource: Resource, body: Json) -> Json | None:
         await self.pass_through()
         there = self.shared.body
         if there is None:
-            raise ApiError(404, "NotFound", "there is none")
+            return None
         if there["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
             raise ApiError(409, "Conflict", "it has changed")
         written = await self.shared.write(body)
@@ -93,10 +97,13 @@ class Door(Leases):
         return written
 
     @override
-    async def events(self, key: Key, since: str) -> AsyncGenerator[tuple[str, Json]]:
+    async def watch(
+        self, resource: Resource, selection: Selection, since: str, *, form: Form = Form.OBJECTS
+    ) -> AsyncGenerator[WatchEvent]:
+        assert (resource, selection) == (LEASES, Selection.of(KEY))
         self.watches += 1
         await self.pass_through()
-        yield "OPENED", {}
+        yield WatchEvent("OPENED", {})
         known = int(since)
         while True:
             async with self.shared.changed:
@@ -104,7 +111,7 @@ class Door(Leases):
                     await self.shared.changed.wait()
                 known, body = self.shared.version, self.shared.body
             await self.pass_through()
-            yield ("MODIFIED", body) if body is not None else ("DELETED", {})
+            yield WatchEvent("MODIFIED", body) if body is not None else WatchEvent("DELETED", {})
 
 
 class Clock:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,8 @@ from hypothesis import strategies as st
 from runwright.controller.leftovers import DELETED_AT_A_TIME, clear_leftovers
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from runwright.ports import Leftover
-from tests.unit.controller.bench import KEY, Bench, first, uid_of, virtually
+from tests.unit.controller.bench import KEY, Bench, fails, first, uid_of, virtually
+from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN
 
 
@@ -36,7 +38,7 @@ async def clear(bench: Bench, nodes: Iterable[str] | None) -> None:
     """As the queue does it: again while pods are still being deleted."""
     for _ in range(3):
         try:
-            await clear_leftovers(bench.cluster, KEY, frozenset(nodes) if nodes is not None else None)
+            await clear_leftovers(bench.client, KEY, frozenset(nodes) if nodes is not None else None)
         except ApiError as error:
             assert (error.code, error.reason) == (409, "Conflict")
             await bench.wait(5)
@@ -71,7 +73,7 @@ def test_all_that_the_workflow_left_is_deleted_where_no_nodes_are_named() -> Non
 def test_where_nothing_is_left_nothing_is_deleted(nodes: frozenset[str] | None) -> None:
     async def test(bench: Bench) -> None:
         leave(bench, "b", workflow="other")
-        await clear_leftovers(bench.cluster, KEY, nodes)
+        await clear_leftovers(bench.client, KEY, nodes)
         assert bench.calls() == {"list pods": 1, "list workflowtaskresults": 1}
 
     virtually(test)
@@ -82,13 +84,13 @@ def test_a_pod_that_is_still_there_is_a_conflict_that_names_it() -> None:
         leave(bench, *"abcdefg")
         leave(bench, "a", kind="WorkflowTaskResult")
         with pytest.raises(ApiError) as error:
-            await clear_leftovers(bench.cluster, KEY, frozenset("abcdefg"))
+            await clear_leftovers(bench.client, KEY, frozenset("abcdefg"))
         assert (error.value.code, error.value.reason) == (409, "Conflict")
         assert error.value.message == (
             "7 pods of the last attempt are still being deleted: train-a, train-b, train-c, train-d, train-e"
         )
         await bench.wait(5)
-        await clear_leftovers(bench.cluster, KEY, frozenset("abcdefg"))
+        await clear_leftovers(bench.client, KEY, frozenset("abcdefg"))
         assert left(bench) == set()
 
     virtually(test)
@@ -102,8 +104,8 @@ def test_another_pod_of_the_name_is_neither_deleted_nor_waited_for() -> None:
             bench.server.remove("Pod", NAMESPACE, "train-a")
             leave(bench, "a")
 
-        bench.cluster.delete_leftover = first(bench.cluster.delete_leftover, replace)
-        await clear_leftovers(bench.cluster, KEY, frozenset({"a"}))
+        bench.client.handlers["delete pods"] = first(replace)
+        await clear_leftovers(bench.client, KEY, frozenset({"a"}))
         await bench.wait(5)
         assert left(bench) == {("Pod", "train-a")}
         assert "deletionTimestamp" not in bench.server.objects["Pod", NAMESPACE, "train-a"]["metadata"]
@@ -114,10 +116,10 @@ def test_another_pod_of_the_name_is_neither_deleted_nor_waited_for() -> None:
 def test_what_has_gone_meanwhile_is_fine() -> None:
     async def test(bench: Bench) -> None:
         leave(bench, "a", "b", kind="WorkflowTaskResult")
-        bench.cluster.delete_leftover = first(
-            bench.cluster.delete_leftover, lambda: bench.server.remove("WorkflowTaskResult", NAMESPACE, "a")
+        bench.client.handlers["delete workflowtaskresults"] = first(
+            lambda: bench.server.remove("WorkflowTaskResult", NAMESPACE, "a")
         )
-        await clear_leftovers(bench.cluster, KEY, frozenset({"a", "b"}))
+        await clear_leftovers(bench.client, KEY, frozenset({"a", "b"}))
         assert left(bench) == set()
 
     virtually(test)
@@ -126,13 +128,9 @@ def test_what_has_gone_meanwhile_is_fine() -> None:
 def test_a_pod_that_cannot_be_deleted_ends_the_attempt() -> None:
     async def test(bench: Bench) -> None:
         leave(bench, *"abc")
-
-        async def refused(leftover: Leftover) -> None:
-            raise ApiError(403, "Forbidden", f"{leftover.key.name} is not for you")
-
-        bench.cluster.delete_leftover = refused
-        with pytest.raises(ApiError, match="is not for you"):
-            await clear_leftovers(bench.cluster, KEY, None)
+        bench.client.handlers["delete pods"] = fails(ApiError(403, "Forbidden", "pods are not for you"))
+        with pytest.raises(ApiError, match="are not for you"):
+            await clear_leftovers(bench.client, KEY, None)
 
     virtually(test)
 
@@ -140,17 +138,18 @@ def test_a_pod_that_cannot_be_deleted_ends_the_attempt() -> None:
 def test_only_so_many_are_deleted_at_a_time() -> None:
     async def test(bench: Bench) -> None:
         leave(bench, *(f"node-{number}" for number in range(50)), kind="WorkflowTaskResult")
-        delete, under_way, most = bench.cluster.delete_leftover, 0, 0
+        under_way, most = 0, 0
 
-        async def counted(leftover: Leftover) -> None:
+        async def counted(commit: Commit) -> Any:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
-            await delete(leftover)
+            await asyncio.sleep(0.1)
             under_way -= 1
+            return commit()
 
-        bench.cluster.delete_leftover = counted
-        await clear_leftovers(bench.cluster, KEY, None)
+        bench.client.handlers["delete workflowtaskresults"] = counted
+        await clear_leftovers(bench.client, KEY, None)
         assert left(bench) == set() and most == DELETED_AT_A_TIME
 
     virtually(test)
@@ -184,7 +183,7 @@ def test_what_stays_is_what_other_nodes_and_other_workflows_left(
 def test_the_key_is_the_workflows() -> None:
     async def test(bench: Bench) -> None:
         leave(bench, "a", kind="WorkflowTaskResult")
-        await clear_leftovers(bench.cluster, Key(NAMESPACE, "another"), None)
+        await clear_leftovers(bench.client, Key(NAMESPACE, "another"), None)
         assert left(bench) == {("WorkflowTaskResult", "a")}
 
     virtually(test)

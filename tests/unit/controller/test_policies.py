@@ -82,15 +82,14 @@ def test_what_is_told_is_believed_for_a_while_too() -> None:
 
 def test_it_is_not_guessed_where_it_cannot_be_read() -> None:
     async def test(bench: Bench) -> None:
-        read = bench.cluster.get_policy
-        bench.cluster.get_policy = fails(ApiError(500, "InternalError", "no"))
+        bench.client.handlers["get retentionpolicies"] = fails(ApiError(500, "InternalError", "no"))
         for _ in range(2):
             with pytest.raises(ApiError):
                 await bench.policies.of(NAMESPACE)
-        bench.cluster.get_policy = read
+        bench.client.handlers.clear()
         assert await bench.policies.of(NAMESPACE) == DEFAULT
         await bench.wait(REREAD_SECONDS + 1)
-        bench.cluster.get_policy = fails(ApiError(0, "Unreachable", "no"))
+        bench.client.handlers["get retentionpolicies"] = fails(ApiError(0, "Unreachable", "no"))
         with pytest.raises(ApiError):
             await bench.policies.of(NAMESPACE)
 
@@ -100,10 +99,11 @@ def test_it_is_not_guessed_where_it_cannot_be_read() -> None:
 def test_what_is_told_while_it_is_read_holds() -> None:
     async def test(bench: Bench) -> None:
         bench.world.policy(deleteAfter="1h")
-        read = bench.cluster.get_policy
-        bench.cluster.get_policy = after(read, lambda: bench.policies.told(NAMESPACE, body(deleteAfter="30d")))
+        bench.client.handlers["get retentionpolicies"] = after(
+            lambda: bench.policies.told(NAMESPACE, body(deleteAfter="30d"))
+        )
         assert (await bench.policies.of(NAMESPACE)).delete_after == "30d", "the read was overtaken by the watch"
-        bench.cluster.get_policy = first(read, lambda: bench.policies.told(NAMESPACE, None))
+        bench.client.handlers["get retentionpolicies"] = first(lambda: bench.policies.told(NAMESPACE, None))
         await bench.wait(REREAD_SECONDS + 1)
         assert await bench.policies.of(NAMESPACE) == RetentionPolicySpec()
 

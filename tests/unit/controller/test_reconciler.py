@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Any
 
 import pytest
 
 from runwright.controller.reconciler import MAX_STEPS
-from runwright.core.decision import Notice
-from runwright.core.records import RunRecord, WorkflowRecord
-from runwright.core.workflow.build import ObjectRef
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key
-from tests.unit.controller.bench import KEY, Bench, fails, remembered, virtually
+from runwright.kube.objects import Json
+from tests.unit.controller.bench import KEY, Bench, after, fails, first, remembered, virtually
+from tests.unit.fake.client import Commit
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 
@@ -106,21 +101,13 @@ def test_a_run_that_somebody_else_wrote_is_read_anew_and_decided_later() -> None
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
         bench.tell()
-        stale = bench.cluster.get_run
-
-        async def read_then_label(key: Key) -> Json | None:
-            body = await stale(key)
-            bench.world.label(team="a")
-            return body
-
-        bench.cluster.get_run = read_then_label
+        bench.client.handlers["get pipelineruns"] = after(lambda: bench.world.label(team="a"))
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409
         found = bench.store.run(KEY)
         assert found is not None
         assert found.resource_version == (bench.world.run() or {})["metadata"]["resourceVersion"]
-        bench.cluster.get_run = stale
         await bench.reconcile()
         assert bench.world.stalled() != ""
 
@@ -131,7 +118,7 @@ def test_a_run_that_is_gone_when_its_status_is_written_is_forgotten() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
         bench.tell()
-        bench.cluster.patch_run_status = fails(ApiError(404, "NotFound", "gone"))
+        bench.client.handlers["patch pipelineruns/status"] = first(lambda: bench.world.delete("PipelineRun"))
         assert await bench.reconcile() is None
         assert bench.store.runs() == []
 
@@ -144,11 +131,11 @@ def test_an_event_is_posted_after_the_status_and_its_failure_is_only_logged(capl
         bench.tell()
         stalled_when_posted: list[str] = []
 
-        async def post(run: RunRecord, notice: Notice, now: datetime) -> None:
+        async def post(_: Commit) -> None:
             stalled_when_posted.append(bench.world.stalled())
             raise ApiError(403, "Forbidden", "events are not for you")
 
-        bench.cluster.post_event = post
+        bench.client.handlers["create events"] = post
         assert await bench.reconcile() is None
         assert stalled_when_posted == [bench.world.stalled()] and stalled_when_posted[0]
 
@@ -173,7 +160,7 @@ def test_what_the_operator_may_not_read_is_told_and_tried_again() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "pipeline", "key": "wf"}}}})
         bench.tell()
-        bench.cluster.get_object = fails(ApiError(403, "Forbidden", "configmaps are not for you"))
+        bench.client.handlers["get configmaps"] = fails(ApiError(403, "Forbidden", "configmaps are not for you"))
         assert await bench.reconcile() == 1
         assert bench.world.stalled() == "Forbidden"
 
@@ -185,7 +172,7 @@ def test_a_passing_fault_is_left_to_the_queue_and_says_nothing_of_the_run(code: 
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
         bench.tell()
-        bench.cluster.create_workflow = fails(ApiError(code, "Passing", "try again"))
+        bench.client.handlers["create workflows"] = fails(ApiError(code, "Passing", "try again"))
         with pytest.raises(ApiError):
             await bench.reconcile()
         assert (bench.world.run() or {}).get("status") is None
@@ -249,20 +236,21 @@ def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
         owner = {"kind": "PipelineRun", "controller": True, "uid": bench.tell().uid, "name": RUN}
         deleted: list[str] = []
 
-        async def another(key: Key) -> Json:
+        async def another(_: Commit) -> Json:
             metadata = {
-                "namespace": key.namespace,
-                "name": key.name,
+                "namespace": NAMESPACE,
+                "name": RUN,
                 "uid": f"stray-{len(deleted)}",
                 "ownerReferences": [owner],
             }
             return {"metadata": metadata}
 
-        async def delete(workflow: WorkflowRecord) -> None:
-            deleted.append(workflow.uid)
+        async def delete(_: Commit) -> bool:
+            deleted.append(f"stray-{len(deleted)}")
+            return True
 
-        bench.cluster.get_workflow = another
-        bench.cluster.delete_workflow = delete
+        bench.client.handlers["get workflows"] = another
+        bench.client.handlers["delete workflows"] = delete
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409
@@ -291,38 +279,21 @@ def test_a_workflow_that_is_made_and_recorded_between_two_reads_is_not_taken_for
         first = {"name": RUN, "uid": "the-first"}
         bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"phase": "Running", "workflow": first})
         bench.tell()
-        order: list[str] = []
-        for name in ("get_run", "get_workflow"):
-            bench.cluster.__dict__[name] = noted(name, getattr(bench.cluster, name), order)
         await bench.reconcile()
-        assert order == ["get_run", "get_workflow"], "the other way round, it would look like one that was deleted"
+        assert bench.client.calls[:2] == ["get pipelineruns", "get workflows"], (
+            "the other way round, it would look like one that was deleted"
+        )
 
     virtually(test)
 
 
-def noted(name: str, call: Callable[[Key], Awaitable[Any]], order: list[str]) -> Any:
-    async def note(key: Key) -> Any:
-        order.append(name)
-        return await call(key)
-
-    return note
-
-
-def test_one_object_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_object_is_read_once() -> None:
     async def test(bench: Bench) -> None:
         bench.world.add("ServiceAccount", "trainer")
         bench.world.apply({**manifest(), "serviceAccountName": "trainer"})
         bench.tell()
-        read: list[ObjectRef] = []
-        get = bench.cluster.get_object
-
-        async def counted(what: ObjectRef) -> Json | None:
-            read.append(what)
-            return await get(what)
-
-        monkeypatch.setattr(bench.cluster, "get_object", counted)
         await bench.reconcile()
-        assert read == [ObjectRef("ServiceAccount", "trainer", NAMESPACE)]
+        assert bench.calls()["get serviceaccounts"] == 1
         assert bench.world.workflow() is not None
 
     virtually(test)

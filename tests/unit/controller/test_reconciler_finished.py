@@ -14,8 +14,8 @@ from runwright.controller.reconciler import RUN_LAG
 from runwright.core.archive import snapshot as packing
 from runwright.core.archive.storage import POLL
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json
-from tests.unit.controller.bench import KEY, Bench, fails, remembered, settled, status, virtually
+from tests.unit.controller.bench import KEY, Bench, after, fails, remembered, settled, status, virtually
+from tests.unit.fake.client import Commit
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.world import RUN, manifest
 
@@ -143,10 +143,10 @@ def test_a_run_that_has_left_the_watch_is_not_forgotten_where_the_look_at_it_fai
         await settled(bench)
         bench.world.archive()
         bench.tell()
-        bench.cluster.get_run = fails(error)
+        bench.client.handlers["get pipelineruns"] = fails(error)
         with pytest.raises(type(error)):
             await bench.reconcile()
-        del bench.cluster.get_run
+        bench.client.handlers.clear()
         await bench.reconcile()
         assert bench.world.archived() and remembered(bench) == {}
 
@@ -157,11 +157,11 @@ def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -
     async def test(bench: Bench) -> None:
         run = bench.finished(ago=2 * HOUR)
         bench.tell()
-        bench.cluster.get_policy = fails(ApiError(500, "InternalError", "no"))
+        bench.client.handlers["get retentionpolicies"] = fails(ApiError(500, "InternalError", "no"))
         with pytest.raises(ApiError):
             await bench.reconcile()
         assert bench.world.run() is not None and bench.store.run(KEY) == run
-        del bench.cluster.get_policy
+        bench.client.handlers.clear()
         assert await bench.reconcile() is None
         assert bench.world.run() is None
 
@@ -175,17 +175,14 @@ def test_an_edit_that_is_told_of_while_its_end_is_settled_is_not_forgotten() -> 
         bench.finished(phase="Failed")
         bench.tell()
         await bench.take()
-        read = bench.cluster.get_policy
 
-        async def slowly(namespace: str) -> Json | None:
-            found = await read(namespace)
+        def retry() -> None:
             bench.world.retry()
             bench.tell()
-            return found
 
-        bench.cluster.get_policy = slowly
+        bench.client.handlers["get retentionpolicies"] = after(retry)
         await bench.reconcile()
-        del bench.cluster.get_policy
+        bench.client.handlers.clear()
         kept = bench.store.run(KEY)
         assert kept is not None and kept.retries == 1
         assert len(bench.queue) == 1, "and it is looked at again"
@@ -234,22 +231,21 @@ def test_a_run_is_archived_in_one_go_and_costs_nothing_from_then_on() -> None:
     virtually(test)
 
 
-@pytest.mark.parametrize("at", ["create_snapshot", "patch_run_status", "delete_workflow"])
+@pytest.mark.parametrize("at", ["create workflowsnapshots", "patch pipelineruns/status", "delete workflows"])
 @pytest.mark.parametrize("done", [True, False])
 def test_archiving_goes_on_where_it_was_interrupted(at: str, done: bool) -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
-        call = getattr(bench.cluster, at)
 
-        async def unreachable(*arguments: Any) -> Any:
+        async def unreachable(commit: Commit) -> Any:
             if done:
-                await call(*arguments)
+                commit()
             raise ApiError(0, "Unreachable", "no reply")
 
-        setattr(bench.cluster, at, unreachable)
+        bench.client.handlers[at] = unreachable
         with pytest.raises(ApiError):
             await archive(bench)
-        delattr(bench.cluster, at)
+        bench.client.handlers.clear()
         assert await bench.reconcile() is None
         assert bench.world.archived() and bench.world.workflow() is None and remembered(bench) == {}
         assert len(bench.server.list("WorkflowSnapshot")) == 1
@@ -352,13 +348,13 @@ def test_a_workflow_that_may_not_be_put_back_leaves_the_run_archived_until_it_ma
         await archive(bench)
         bench.world.unarchive()
         bench.tell()
-        bench.cluster.create_workflow = fails(ApiError(403, "Forbidden", "exceeded quota: workflows"))
+        bench.client.handlers["create workflows"] = fails(ApiError(403, "Forbidden", "exceeded quota: workflows"))
         assert await bench.reconcile() == 1
         assert bench.world.archived() and bench.world.stalled() == "Forbidden"
         bench.tell()
         again = await bench.reconcile()
         assert again is not None and 0 < again <= 1, "it is known, and comes back"
-        del bench.cluster.create_workflow
+        bench.client.handlers.clear()
         await bench.wait(again)
         await bench.reconcile()
         assert not bench.world.archived() and bench.world.workflow() is not None and bench.world.stalled() == ""

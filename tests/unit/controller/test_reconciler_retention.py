@@ -82,7 +82,7 @@ def test_a_run_that_was_written_just_before_it_is_deleted_is_looked_at_again() -
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"deleteAfter": "1h"})
         await bench.wait(HOUR)
-        bench.cluster.delete_run = first(bench.cluster.delete_run, lambda: bench.world.label(keep="me"))
+        bench.client.handlers["delete pipelineruns"] = first(lambda: bench.world.label(keep="me"))
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409 and bench.world.run() is not None

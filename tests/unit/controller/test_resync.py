@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from runwright.controller.resync import Resync
+from runwright.controller.scope import Scope
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from runwright.ports import Identity
 from tests.unit.controller import bench
 from tests.unit.controller.bench import Bench
 from tests.unit.fake.operator import Operator
@@ -118,7 +117,7 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
             looks.append(asyncio.get_running_loop().time())
             raise ApiError(500, "InternalError", "no")
 
-        resync = Resync(operator.reconciler._cluster, operator.store, operator.queue)
+        resync = Resync(operator.reconciler._client, Scope(), operator.store, operator.queue)
         monkeypatch.setattr(resync, "once", once)
         task = asyncio.create_task(resync.forever(300))
         await world.sleep(3000)
@@ -220,11 +219,11 @@ def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
 def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -> None:
     async def test(it: Bench) -> None:
         it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
-        listed, it.cluster.list_half_archived_runs = it.cluster.list_half_archived_runs, raising(error)
+        it.client.handlers["list pipelineruns"] = bench.fails(error)
         task = asyncio.create_task(it.resync.forever(300))
         await it.wait(1)
         assert await it.take() == set() and not task.done()
-        it.cluster.list_half_archived_runs = listed
+        it.client.handlers.clear()
         await it.wait(331)
         assert await it.take() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
         task.cancel()
@@ -232,16 +231,6 @@ def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -
         assert task.cancelled()
 
     bench.virtually(test)
-
-
-def raising(error: BaseException) -> Any:
-    """A list that fails."""
-
-    async def listed() -> AsyncIterator[Identity]:
-        raise error
-        yield
-
-    return listed
 
 
 def test_a_run_that_was_archived_while_its_watch_was_away_is_archived() -> None:

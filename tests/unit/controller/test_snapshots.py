@@ -61,7 +61,7 @@ def kept(bench: Bench) -> Json:
 
 def test_it_is_made_once() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         assert await snapshots.keep(the_run(), workflow())
         body = stored(bench) or {}
         assert bench.calls() == CREATED
@@ -78,7 +78,7 @@ def test_it_is_made_once() -> None:
 
 def test_one_of_the_same_end_stays_though_the_workflow_was_put_back_since() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         uid = uid_of(stored(bench))
         assert await snapshots.keep(the_run(), workflow(uid="put-back"))
@@ -97,7 +97,7 @@ def test_one_of_the_same_end_stays_though_the_workflow_was_put_back_since() -> N
 )
 def test_one_of_an_earlier_attempt_or_an_earlier_run_gives_way(of: RunRecord, later: Json) -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         bench.forget_calls()
         assert await snapshots.keep(of, later)
@@ -112,7 +112,7 @@ def test_one_that_cannot_be_read_gives_way() -> None:
     async def test(bench: Bench) -> None:
         body = pack_snapshot(the_run(), workflow()) or {}
         bench.server.create("WorkflowSnapshot", {**body, "data": "H4sI"})
-        assert await Snapshots(bench.cluster).keep(the_run(), workflow())
+        assert await Snapshots(bench.client).keep(the_run(), workflow())
         assert kept(bench)["status"] == workflow()["status"]
 
     virtually(test)
@@ -120,11 +120,11 @@ def test_one_that_cannot_be_read_gives_way() -> None:
 
 def test_one_that_has_gone_by_the_time_it_is_read_is_made() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         bench.forget_calls()
-        bench.cluster.get_snapshot = first(
-            bench.cluster.get_snapshot, lambda: bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
+        bench.client.handlers["get workflowsnapshots"] = first(
+            lambda: bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
         )
         assert await snapshots.keep(the_run(), workflow())
         assert bench.calls() == {"create workflowsnapshots": 2, "get workflowsnapshots": 1}
@@ -135,7 +135,7 @@ def test_one_that_has_gone_by_the_time_it_is_read_is_made() -> None:
 
 def test_of_two_that_make_it_at_a_time_one_is_told_to_come_back() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         theirs = pack_snapshot(the_run(), workflow(attempt=1)) or {}
 
@@ -143,7 +143,7 @@ def test_of_two_that_make_it_at_a_time_one_is_told_to_come_back() -> None:
             bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
             bench.server.create("WorkflowSnapshot", theirs)
 
-        bench.cluster.delete_snapshot = first(bench.cluster.delete_snapshot, other)
+        bench.client.handlers["delete workflowsnapshots"] = first(other)
         with pytest.raises(ApiError) as error:
             await snapshots.keep(the_run(), workflow(attempt=1))
         assert error.value.code == 409
@@ -157,7 +157,7 @@ def test_one_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(packing, "MAX_SNAPSHOT", 100)
 
     async def test(bench: Bench) -> None:
-        assert not await Snapshots(bench.cluster).keep(the_run(), workflow())
+        assert not await Snapshots(bench.client).keep(the_run(), workflow())
         assert bench.calls() == {} and stored(bench) is None
 
     virtually(test)
@@ -166,10 +166,10 @@ def test_one_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("code", [0, 403, 500])
 def test_a_creation_that_is_refused_is_left_to_the_caller(code: int) -> None:
     async def test(bench: Bench) -> None:
-        bench.cluster.create_snapshot = fails(ApiError(code, "Why", "because"))
+        bench.client.handlers["create workflowsnapshots"] = fails(ApiError(code, "Why", "because"))
         with pytest.raises(ApiError, match="because"):
-            await Snapshots(bench.cluster).keep(the_run(), workflow())
-        assert bench.calls() == {}
+            await Snapshots(bench.client).keep(the_run(), workflow())
+        assert bench.calls() == CREATED
 
     virtually(test)
 
@@ -189,7 +189,7 @@ def test_it_is_of_the_runs_last_attempt_or_of_one_before_it_or_of_another_run(
     of: RunRecord, there: bool, last: bool
 ) -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         assert await snapshots.there(of) is there
         assert (await snapshots.finished_workflow(of) is not None) is there
@@ -200,7 +200,7 @@ def test_it_is_of_the_runs_last_attempt_or_of_one_before_it_or_of_another_run(
 
 def test_where_there_is_none_there_is_no_workflow() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         assert not await snapshots.there(the_run())
         assert await snapshots.finished_workflow(the_run()) is None
         assert await snapshots.last_workflow(the_run()) is None
@@ -211,7 +211,7 @@ def test_where_there_is_none_there_is_no_workflow() -> None:
 
 def test_what_is_put_back_is_finished_as_it_was_and_tells_whose_place_it_takes() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.cluster)
+        snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         restored = await snapshots.finished_workflow(the_run()) or {}
         assert restored["status"] == workflow()["status"] and restored["spec"] == workflow()["spec"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from runwright.controller import sweep
 from runwright.controller.sweep import RETRY_SECONDS, SWEEP_SECONDS
+from runwright.kube.client import Client, Page
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from runwright.ports import Identity
+from runwright.kube.resource import Resource, Selection
 from tests.unit.controller.bench import Bench, virtually
 from tests.unit.fake.world import NAMESPACE
 
@@ -54,27 +55,34 @@ def swept(test: Callable[[Bench, asyncio.Task[None]], Awaitable[None]], setup: C
     virtually(body)
 
 
-class _Lists:
-    """A list of the API server that fails as often as it is told to, or is cut off in the midst of it."""
+class Lists:
+    """Lists of the API server; the first ones fail after their first page was sent, each with one of the errors."""
 
-    def __init__(self, call: Callable[..., AsyncIterator[Identity]], *errors: BaseException) -> None:
-        self.call, self.errors = call, list(errors)
-        self.asked: list[tuple[Any, ...]] = []
+    def __init__(self, client: Client, *errors: BaseException) -> None:
+        self.pages, self.errors = client.pages, list(errors)
+        self.asked: list[Selection] = []
         self.at: list[float] = []
 
-    async def __call__(self, *arguments: Any) -> AsyncIterator[Identity]:
-        self.asked.append(arguments)
+    async def __call__(self, resource: Resource, selection: Selection, **options: Any) -> AsyncGenerator[Page]:
+        self.asked.append(selection)
         self.at.append(asyncio.get_running_loop().time())
         error = self.errors.pop(0) if self.errors else None
-        async for identity in self.call(*arguments):
+        async for page in self.pages(resource, selection, **options):
             if error is not None:
                 raise error
-            yield identity
+            yield page
 
 
-def lists_of(call: Callable[..., AsyncIterator[Identity]], *errors: BaseException) -> Any:
-    """It stands in for a method of the cluster, whose type it cannot have."""
-    return _Lists(call, *errors)
+def lists_of(bench: Bench, *errors: BaseException) -> Lists:
+    lists = Lists(bench.client, *errors)
+    cast(Any, bench.client).pages = lists
+    return lists
+
+
+def due(*days: str) -> Selection:
+    """Select the archived runs that will be deleted on these days, or on any."""
+    dated = f"runwright.dev/delete-on in ({','.join(days)})" if days else "runwright.dev/delete-on"
+    return Selection(labels=f"runwright.dev/storage-state=Archived,{dated}")
 
 
 NO = ApiError(503, "ServiceUnavailable", "no")
@@ -109,16 +117,16 @@ def test_what_is_due_waits_for_the_runs_that_run() -> None:
 def test_six_hours_later_it_asks_for_those_of_three_days_only() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == {"first"}
-        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs)
+        lists = lists_of(bench)
         archived(bench, "second", days=1)
         await bench.wait(SWEEP_SECONDS - 2)
         assert await take(bench) == set() and lists.asked == []
         await bench.wait(2)
         assert await take(bench) == {"first", "second"}
-        assert lists.asked == [(("2026-11-23", "2026-11-24", "2026-11-25"),)]
+        assert lists.asked == [due("2026-11-23", "2026-11-24", "2026-11-25")]
         await bench.wait(DAY)
         assert await take(bench) == {"first", "second", "third"}
-        assert len(lists.asked) == 5 and lists.asked[-1] == (("2026-11-24", "2026-11-25", "2026-11-26"),)
+        assert len(lists.asked) == 5 and lists.asked[-1] == due("2026-11-24", "2026-11-25", "2026-11-26")
 
     def setup(bench: Bench) -> None:
         archived(bench, "first", days=0)
@@ -132,7 +140,7 @@ def test_what_came_due_while_the_api_server_was_away_is_found_late(monkeypatch: 
 
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == set()
-        bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, *[NO] * 96)
+        lists_of(bench, *[NO] * 96)
         await bench.wait(4 * DAY)
         assert await take(bench) == set()
         await bench.wait(DAY / 2)
@@ -154,11 +162,11 @@ def test_what_came_due_while_the_machine_slept_is_found_late() -> None:
 def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
-        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, NO, NO)
+        lists = lists_of(bench, NO, NO)
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(2 * RETRY_SECONDS + 1)
         assert lists.at == pytest.approx([0, RETRY_SECONDS, 2 * RETRY_SECONDS], abs=0.1)
-        assert lists.asked == [((),)] * 3, "none has been found yet"
+        assert lists.asked == [due()] * 3, "none has been found yet"
         assert await take(bench) == {"due"} and not task.done()
 
     with caplog.at_level(logging.WARNING):
@@ -169,7 +177,7 @@ def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> Non
 def test_a_request_that_is_cut_off_does_not_end_it() -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
-        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs, asyncio.CancelledError())
+        lists = lists_of(bench, asyncio.CancelledError())
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(RETRY_SECONDS + 1)
         assert await take(bench) == {"due"} and len(lists.asked) == 2 and not task.done()
@@ -206,12 +214,13 @@ def test_all_runs_of_a_namespace_are_looked_at_when_its_policy_changes() -> None
 
 def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        lists = bench.cluster.list_expiring_runs = lists_of(bench.cluster.list_expiring_runs)
+        lists = lists_of(bench)
         for _ in range(3):
             await bench.wait(SWEEP_SECONDS / 4)
             bench.sweep.policy_changed("empty")
         await bench.wait(SWEEP_SECONDS / 4)
-        assert lists.at == pytest.approx([SWEEP_SECONDS], abs=0.1)
+        at = [at for at, selection in zip(lists.at, lists.asked, strict=True) if not selection.namespace]
+        assert at == pytest.approx([SWEEP_SECONDS], abs=0.1)
 
     swept(test, lambda bench: None)
 
@@ -219,11 +228,11 @@ def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
 def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         await take(bench)
-        lists = bench.cluster.list_runs = lists_of(bench.cluster.list_runs, NO, asyncio.CancelledError())
+        lists = lists_of(bench, NO, asyncio.CancelledError())
         bench.sweep.policy_changed(NAMESPACE)
         await bench.wait(RETRY_SECONDS * 2 + 1)
         assert await take(bench) == {"a", "b", "c"}
-        assert lists.asked == [(NAMESPACE,)] * 3
+        assert lists.asked == [Selection(NAMESPACE)] * 3
 
     swept(test, lambda bench: archived(bench, "a", "b", "c"))
 
@@ -231,16 +240,16 @@ def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
 def test_a_policy_that_changes_again_while_its_runs_are_listed_has_them_looked_at_again() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         await take(bench)
-        call, seen = bench.cluster.list_runs, list[set[str]]()
+        pages, seen = bench.client.pages, list[set[str]]()
 
-        async def changing(namespace: str) -> AsyncIterator[Identity]:
-            async for identity in call(namespace):
-                yield identity
+        async def changing(resource: Resource, selection: Selection, **options: Any) -> AsyncGenerator[Page]:
+            async for page in pages(resource, selection, **options):
+                yield page
             seen.append(await take(bench))
             if len(seen) == 1:
-                bench.sweep.policy_changed(namespace)
+                bench.sweep.policy_changed(selection.namespace)
 
-        bench.cluster.list_runs = changing
+        cast(Any, bench.client).pages = changing
         bench.sweep.policy_changed(NAMESPACE)
         await bench.wait(1)
         assert seen == [{"a", "b"}] * 2
@@ -279,13 +288,12 @@ def test_archived_runs_without_a_day_are_looked_at_when_a_policy_that_deletes_be
 
 def test_a_beginning_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
-        lists = bench.cluster.list_undated_runs = lists_of(
-            bench.cluster.list_undated_runs, NO, asyncio.CancelledError()
-        )
+        lists = lists_of(bench, NO, asyncio.CancelledError())
         bench.sweep.policy_begins(NAMESPACE)
         bench.sweep.policy_changed("empty")
         await bench.wait(RETRY_SECONDS * 2 + 1)
         assert await take(bench) == {"undated", "too"}
-        assert lists.asked == [(NAMESPACE,)] * 3 and not bench.sweep._changed
+        undated = Selection(NAMESPACE, "runwright.dev/storage-state=Archived,!runwright.dev/delete-on")
+        assert lists.asked == [undated, undated, undated, Selection("empty")] and not bench.sweep._changed
 
     swept(test, undated)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
+from runwright.api.labels import NODE_ANNOTATION, WORKFLOW_LABEL
 from runwright.core.retry.reset import COMPLETED_LABEL, PHASE_LABEL
 from runwright.core.workflow.record import attempt_of, workflow_nodes
 from runwright.kube.errors import ApiError

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from typing_extensions import override
@@ -19,6 +19,12 @@ from runwright.kube.resource import ALL, EVENTS, Resource, Selection
 from tests.unit.fake.apiserver import WITH_STATUS, ApiServer, Change, select, selects_fields
 
 T = TypeVar("T")
+
+Commit = Callable[[], Any]
+"""Carries a call out on the API server, at once."""
+
+Handler = Callable[[Commit], Awaitable[Any]]
+"""Handles a call: with `commit` or without it, before or after something else, or with another result."""
 
 KINDS = {
     "pipelineruns": "PipelineRun",
@@ -55,6 +61,8 @@ class FakeClient(Client):
         """Errors of the next calls with this verb and resource."""
         self.before: Callable[[str], None] = lambda call: None
         """Called as each call reaches the API server: may change objects, or raise ApiError."""
+        self.handlers: dict[str, Handler] = {}
+        """Handlers of calls with this verb and resource."""
         self.replies: dict[Resource, Callable[[Json], Json]] = {}
         """Replies to what is created and not stored, such as TokenReviews."""
         self.pod_logs: dict[tuple[Key, str], bytes] = {}
@@ -227,11 +235,15 @@ class FakeClient(Client):
 
     async def _run(self, call: str, commit: Callable[[], T]) -> T:
         await asyncio.sleep(self._seconds)
+        return await self._carry_out(call, commit)
+
+    async def _carry_out(self, call: str, commit: Callable[[], T]) -> T:
         self.calls.append(call)
         self.before(call)
         if waiting := self.failures.get(call):
             raise waiting.popleft()
-        return commit()
+        handler = self.handlers.get(call)
+        return commit() if handler is None else await handler(commit)
 
 
 def kind_of(resource: Resource) -> str:

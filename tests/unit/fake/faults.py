@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.ports import Clock
+from runwright.kube.clock import Clock
 from tests.unit.fake.apiserver import ApiServer
 from tests.unit.fake.artifacts import FakeArtifacts
 

@@ -56,7 +56,7 @@ class FaultyClient(FakeClient):
         await asyncio.sleep(self._seconds)
         fault = self._fault_of_this_call(call)
         await self._fail_before(fault, commit)
-        result = commit()
+        result = await self._carry_out(call, commit)
         await self._fail_after(fault)
         await asyncio.sleep(0)
         return result

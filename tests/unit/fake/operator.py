@@ -1,6 +1,6 @@
 """One operator process on the in-memory API server: the real store, queue, intake, workers, reconciler, resync and sweep.
 
-Its watches can be made to go wrong at one place, and its calls (`cluster.py`): that is what the crash sweep does.
+Its watches can be made to go wrong at one place, and its calls (`faulty_client.py`): that is what the crash sweep does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from runwright.controller.policies import Policies
 from runwright.controller.queue import WorkQueue
 from runwright.controller.reconciler import Reconciler
 from runwright.controller.resync import RESYNC_SECONDS, Resync
+from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
 from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
@@ -24,8 +25,8 @@ from runwright.core.workflow.build import BuildOptions
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key
 from tests.unit.fake.apiserver import Change, select
-from tests.unit.fake.cluster import FaultyCluster
 from tests.unit.fake.faults import LATE_SECONDS, Fault, Surroundings
+from tests.unit.fake.faulty_client import FaultyClient
 
 MEASURES = Measures()
 """Of all operators together: it takes its time to make, and nothing here asks it."""
@@ -47,13 +48,13 @@ class Operator:
         self.alive = True
         self.paused = False
         self.store, self.queue = Store(), WorkQueue[Key]()
-        cluster = FaultyCluster(self)
-        self.sweep = Sweep(cluster, self.store, self.queue, world.clock)
-        policies = Policies(cluster, world.retention, self.sweep.policy_changed, self.sweep.policy_begins)
+        client, scope = FaultyClient(self), Scope()
+        self.sweep = Sweep(client, scope, self.store, self.queue, world.clock)
+        policies = Policies(client, world.retention, self.sweep.policy_changed, self.sweep.policy_begins)
         self.reconciler = Reconciler(
-            cluster, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES, world.artifacts
+            client, scope, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES, world.artifacts
         )
-        self.resync = Resync(cluster, self.store, self.queue)
+        self.resync = Resync(client, scope, self.store, self.queue)
         intake = Intake(self.store, self.queue, policies, RunSeries((), 0))
         self._streams = (
             Stream(self, "PipelineRun", AVAILABLE_RUNS, intake.pipelinerun),

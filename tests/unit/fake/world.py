@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runwright.adapters.kubernetes_api import WORKFLOW_LABEL
-from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.labels import STORAGE_STATE_LABEL, WORKFLOW_LABEL
 from runwright.api.resources import API_VERSION
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.core.finished import is_settled
