@@ -64,13 +64,14 @@ def picture() -> str:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.assemble(("$ ", "bold green"), (COMMAND, "bold")))
     console.print(run_tree(run(), tree_of_workflow(workflow()), NOW))
+    console.print()
     svg = console.export_svg(title="kubectl runwright", theme=THEME, code_format=FORMAT, unique_id="live-tree")
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
 
 
 # --------------------------------------------------------------------------------------------------------- the example
 def run() -> dict[str, Any]:
-    """A run of a churn model, of which one step is in its second attempt."""
+    """A run with one step in its second attempt."""
     return {
         "metadata": {"name": "churn-0412", "namespace": "ml", "creationTimestamp": at(-1)},
         "spec": {"displayName": "Churn, nightly"},
