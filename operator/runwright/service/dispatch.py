@@ -45,19 +45,19 @@ class Dispatch:
         self._authorizer = authorizer
         self._limits = limits
         self._measures = measures
-        self._under_way = 0
+        self._running = 0
 
     @property
-    def under_way(self) -> int:
+    def running(self) -> int:
         """Calls that have not ended."""
-        return self._under_way
+        return self._running
 
     async def call(self, method: str, request: Message, headers: Mapping[str, str]) -> Message:
         """Answer `Service/Method`; `headers` have lower-case names. Raises ServiceError, and nothing else."""
         began, code, user = time.perf_counter(), "OK", ""
-        self._under_way += 1
+        self._running += 1
         try:
-            if self._under_way > self._limits.at_a_time:
+            if self._running > self._limits.at_a_time:
                 raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many calls are under way; try again in a moment")
             async with asyncio.timeout(self._limits.seconds):
                 call = await self._identified(method, headers)
@@ -81,7 +81,7 @@ class Dispatch:
             code = translated.code.name
             raise translated from error
         finally:
-            self._under_way -= 1
+            self._running -= 1
             self._measures.call(method, code, time.perf_counter() - began)
 
     async def _identified(self, method: str, headers: Mapping[str, str]) -> Call:

@@ -1,86 +1,101 @@
-"""Manifests that runs share: each is kept once in its namespace, in a ConfigMap by its digest, while a run uses it.
+"""Manifests that runs share: each is stored once in its namespace, in a ConfigMap named by its digest, while a run uses it.
 
-No owner references: ten thousand runs of one manifest would not fit into its metadata. A sweep deletes what no run uses.
+The ConfigMaps have no owner references: those of ten thousand runs would not fit into the metadata. A sweep deletes the
+ConfigMaps that no run uses.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import OrderedDict
+import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import NoReturn
 
-from runwright.api.resources import GROUP
+from cachetools import LRUCache, TTLCache
+
+from runwright.api.resources import GROUP, PIPELINE_RUNS
 from runwright.core.workflow.manifest import digest_of
+from runwright.kube.client import Client, Form, list_objects
+from runwright.kube.edit import edit_until_accepted, get_or_create
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key, as_mapping, as_text, as_time, key_of, metadata_of
-from runwright.ports import Clock, OwnObjects
+from runwright.kube.objects import (
+    Json,
+    Key,
+    annotations_of,
+    as_mapping,
+    as_text,
+    as_time,
+    key_of,
+    labels_of,
+    uid_of,
+    version_of,
+)
+from runwright.kube.resource import CONFIG_MAPS, Selection
+from runwright.ports import Clock
 from runwright.service.errors import Code, ServiceError
 from runwright.service.present import ManifestRef
+from runwright.service.single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
 
 MANIFEST_LABEL = f"{GROUP}/manifest"
-"""On a ConfigMap that holds a manifest, and on the runs that were made with it: the first half of its SHA-256."""
+"""Label of a ConfigMap that holds a manifest, and of the runs created with it: the first half of the manifest's SHA-256."""
 
 USED_AT = f"{GROUP}/used-at"
-"""On such a ConfigMap: when a run was last made with it, within RENEWED. Renewing it moves the resourceVersion."""
+"""Annotation of such a ConfigMap: when a run was last created with it, to within RENEWAL. Renewing it changes the version."""
 
 KEY = "manifest"
 
-RENEWED = timedelta(minutes=10)
+RENEWAL = timedelta(minutes=10)
 UNUSED = timedelta(hours=1)
-"""How long no run was made with it before it may go: far more than RENEWED and the time between the two writes."""
+"""Minimum age of the last use before a ConfigMap is deleted: far more than RENEWAL and the time between the two writes."""
 
 SWEEP_SECONDS = 600.0
 KNOWN_SECONDS = 60.0
-"""How long a ConfigMap that was just seen is taken to be there."""
+"""How long a ConfigMap that was just seen is assumed to exist."""
 
-REMEMBERED_BYTES = 32 * 1024 * 1024
-"""Of manifests that were read, the last ones."""
+MAX_KNOWN = 10_000
+
+CACHE_BYTES = 32 * 1024 * 1024
+"""Size of the cache of manifests that were read."""
 
 
 class Manifests:
     """The manifests of all namespaces."""
 
-    def __init__(self, objects: OwnObjects, clock: Clock) -> None:
-        self._objects = objects
+    def __init__(self, client: Client, clock: Clock, namespaces: tuple[str, ...] = ()) -> None:
+        """`namespaces` are the ones to sweep; none means all."""
+        self._client = client
         self._clock = clock
-        self._read: OrderedDict[ManifestRef, str] = OrderedDict()
-        self._bytes = 0
-        self._reading: dict[ManifestRef, asyncio.Task[str]] = {}
-        self._known: dict[Key, float] = {}
+        self._namespaces = namespaces or ("",)
+        self._cache = LRUCache[ManifestRef, str](CACHE_BYTES, getsizeof=sys.getsizeof)
+        self._reads = SingleFlight[str]()
+        self._known = TTLCache[Key, bool](MAX_KNOWN, KNOWN_SECONDS)
 
-    # ---------------------------------------------------------------------------------------------------------- keep
+    # --------------------------------------------------------------------------------------------------------- store
 
-    async def keep(self, namespace: str, manifest: str) -> ManifestRef:
-        """See to it that the manifest is there, and stays for the run that is made next; where it is.
+    async def store(self, namespace: str, manifest: str) -> ManifestRef:
+        """Store the manifest for a run that is created next; returns its place. The sweep leaves it alone for UNUSED.
 
-        Raises ApiError, and ServiceError where something else stands in its place.
+        Raises ApiError, and ServiceError where another object has its name.
         """
         ref = ref_by_digest(namespace, manifest)
         key = Key(namespace, ref.name)
-        if time.monotonic() - self._known.get(key, -KNOWN_SECONDS) < KNOWN_SECONDS:
+        if key in self._known:
             return ref
-        there = await self._objects.get_config_map(key)
-        if there is None:
-            there = await self._create(ref, manifest)
-        if digest_of(as_text(as_mapping(there.get("data")).get(KEY))) != ref.digest:
-            raise ServiceError(
-                Code.FAILED_PRECONDITION,
-                f"ConfigMap {key}: expected the manifest with digest {ref.digest} under {KEY!r}; delete it, it is not ours",
-            )
-        await self._renew(key, there)
-        self._known[key] = time.monotonic()
-        if len(self._known) > 10_000:
-            self._known.clear()
+
+        async def renew(found: Json) -> None:
+            await self._renew(ref, found)
+
+        await edit_until_accepted(lambda: get_or_create(self._client, CONFIG_MAPS, self._body(ref, manifest)), renew)
+        self._known[key] = True
         return ref
 
-    async def _create(self, ref: ManifestRef, manifest: str) -> Json:
-        body = {
+    def _body(self, ref: ManifestRef, manifest: str) -> Json:
+        return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
@@ -92,94 +107,98 @@ class Manifests:
             "immutable": True,
             "data": {KEY: manifest},
         }
-        try:
-            return await self._objects.create_config_map(body)
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
-        return await self._objects.get_config_map(Key(ref.namespace, ref.name)) or {}
 
-    async def _renew(self, key: Key, there: Json) -> None:
-        metadata, now = metadata_of(there), self._clock.now()
-        used = as_time(as_mapping(metadata.get("annotations")).get(USED_AT))
-        if used is None or not timedelta() <= now - used < RENEWED:
-            patch = {"metadata": {"uid": metadata.get("uid"), "annotations": {USED_AT: now.isoformat()}}}
-            if await self._objects.patch_config_map(key, patch) is None:
-                raise ApiError(409, "Conflict", f"ConfigMap {key} was deleted just now; try again")
+    async def _renew(self, ref: ManifestRef, found: Json) -> None:
+        key = key_of(found)
+        if digest_of(as_text(as_mapping(found.get("data")).get(KEY))) != ref.digest:
+            raise ServiceError(
+                Code.FAILED_PRECONDITION,
+                f"ConfigMap {key}: expected the manifest with digest {ref.digest} under {KEY!r}; delete it, it is not ours",
+            )
+        used, now = as_time(annotations_of(found).get(USED_AT)), self._clock.now()
+        if used is None or not timedelta() <= now - used < RENEWAL:
+            patch = {"metadata": {"uid": uid_of(found), "annotations": {USED_AT: now.isoformat()}}}
+            if await self._client.patch(CONFIG_MAPS, key, patch) is None:
+                raise ApiError(409, "Conflict", f"ConfigMap {key} was deleted while it was renewed; try again")
 
     # ---------------------------------------------------------------------------------------------------------- read
 
     async def read(self, ref: ManifestRef) -> str:
-        """The manifest's text; empty where it is gone, or is not the one that was meant. Raises ApiError."""
-        if (held := self._read.get(ref)) is not None:
-            self._read.move_to_end(ref)
-            return held
-        # Many runs of a page have the same one.
-        if ref not in self._reading:
-            task = asyncio.create_task(self._fetch(ref))
-            self._reading[ref] = task
-            task.add_done_callback(lambda _: self._reading.pop(ref, None))
-        return await asyncio.shield(self._reading[ref])
+        """Return the manifest; empty where it was deleted, or has another digest. Raises ApiError."""
+        if (cached := self._cache.get(ref)) is not None:
+            return cached
+        # Many runs on a page have the same manifest.
+        return await self._reads.call(ref, lambda: self._fetch(ref))
 
     async def _fetch(self, ref: ManifestRef) -> str:
-        found = await self._objects.get_config_map(Key(ref.namespace, ref.name))
+        found = await self._client.get(CONFIG_MAPS, Key(ref.namespace, ref.name))
         manifest = as_text(as_mapping((found or {}).get("data")).get(ref.key))
         if ref.digest and manifest and digest_of(manifest) != ref.digest:
             return ""
         # Without a digest it may be edited at any time.
         if ref.digest and manifest:
-            self._read[ref] = manifest
-            self._bytes += len(manifest)
-            while self._bytes > REMEMBERED_BYTES:
-                self._bytes -= len(self._read.popitem(last=False)[1])
+            self._cache[ref] = manifest
         return manifest
 
     # --------------------------------------------------------------------------------------------------------- sweep
 
     async def sweep_forever(self, in_use: Callable[[], set[Key] | None]) -> NoReturn:
-        """Delete, now and then, what no run uses; `in_use` gives the ConfigMaps that runs name, None where it is unknown."""
+        """Sweep every SWEEP_SECONDS. Errors are logged."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                gone = await self.sweep(in_use)
-                if gone:
-                    logger.info("%d manifests that no run uses were deleted", gone)
+                if deleted := await self.sweep(in_use):
+                    logger.info("deleted %d manifests that no run uses", deleted)
             except ApiError as error:
-                logger.warning("manifests are not swept: %s", error)
+                logger.warning("manifests were not swept: %s", error)
 
     async def sweep(self, in_use: Callable[[], set[Key] | None]) -> int:
-        """Delete what no run uses, has not been used for UNUSED, and is still as it was seen; how many. Raises ApiError."""
-        gone, used = 0, in_use()
+        """Delete the ConfigMaps that no run uses and none has used for UNUSED; returns their number. Raises ApiError.
+
+        `in_use` returns the ConfigMaps that runs name, None while not all runs are known.
+        """
+        deleted, used = 0, in_use()
         if used is None:
             return 0
-        async for item in self._objects.list_config_maps(MANIFEST_LABEL):
-            key, metadata = key_of(item), metadata_of(item)
-            at = as_time(as_mapping(metadata.get("annotations")).get(USED_AT))
-            label = as_text(as_mapping(metadata.get("labels")).get(MANIFEST_LABEL))
-            if key in used or at is None or self._clock.now() - at < UNUSED:
-                continue
-            # What runs say of themselves is behind: the API server has the last word, and the version closes the gap.
-            if await self._objects.any_run(key.namespace, f"{MANIFEST_LABEL}={label}"):
-                continue
-            try:
-                await self._objects.delete_config_map(
-                    key, as_text(metadata.get("uid")), as_text(metadata.get("resourceVersion"))
-                )
-            except ApiError as error:
-                if error.code != 409:
-                    raise
-                continue
-            self._known.pop(key, None)
-            gone += 1
-        return gone
+        for namespace in self._namespaces:
+            selection = Selection(namespace, labels=MANIFEST_LABEL)
+            async for item in list_objects(self._client, CONFIG_MAPS, selection, form=Form.METADATA):
+                if key_of(item) not in used and self._expired(item) and await self._delete(item):
+                    deleted += 1
+        return deleted
+
+    def _expired(self, item: Json) -> bool:
+        at = as_time(annotations_of(item).get(USED_AT))
+        return at is not None and self._clock.now() - at >= UNUSED
+
+    async def _delete(self, item: Json) -> bool:
+        key = key_of(item)
+        # The index may lag behind: the API server decides, and the version as a precondition closes the gap.
+        if await self._has_runs(key.namespace, as_text(labels_of(item).get(MANIFEST_LABEL))):
+            return False
+        try:
+            await self._client.delete(CONFIG_MAPS, key, uid=uid_of(item), version=version_of(item))
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            return False
+        self._known.pop(key, None)
+        return True
+
+    async def _has_runs(self, namespace: str, label: str) -> bool:
+        selection = Selection(namespace, labels=f"{MANIFEST_LABEL}={label}")
+        async with aclosing(self._client.pages(PIPELINE_RUNS, selection, form=Form.METADATA, limit=1)) as pages:
+            async for page in pages:
+                return bool(page.items)
+        return False
 
 
 def ref_by_digest(namespace: str, manifest: str) -> ManifestRef:
-    """Where a manifest is kept."""
+    """The place of a manifest."""
     digest = digest_of(manifest)
     return ManifestRef(namespace, f"runwright-manifest-{digest_label(digest)}", KEY, digest)
 
 
 def digest_label(digest: str) -> str:
-    """A digest as the value of a label, which ends at 63 characters: its first half."""
+    """A digest as the value of a label, which may have 63 characters: its first half."""
     return digest.removeprefix("sha256:")[:32]

@@ -1,17 +1,10 @@
-"""What an admin watches of the run service: its metrics, in Prometheus' words and units. docs/metrics.md lists them."""
+"""Metrics of the run service, with Prometheus' naming and units. docs/metrics.md lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -48,25 +41,21 @@ class ServiceMeasures:
         build = Gauge("runwright_build_info", "1, with the version as a label.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)
 
-    def watch_over(self, runs: Index[RunRow], experiments: Index[ExperimentRow]) -> None:
-        """Count what is in them whenever somebody asks."""
+    def register(self, runs: Index[RunRow], experiments: Index[ExperimentRow]) -> None:
+        """Register the collector of the indexes."""
         self.registry.register(IndexCollector(runs, experiments))
 
     def call(self, method: str, code: str, seconds: float) -> None:
-        """A call has ended; `method` is one of the contract's."""
+        """Record a call that ended; `method` is one of the contract's."""
         self._calls.labels(method, code).observe(seconds)
 
     def request(self, verb: str, resource: str, code: int, seconds: float) -> None:
-        """A request to the API server has ended."""
+        """Record a request to the API server; code 0 where there was no reply."""
         self._requests.labels(verb, resource, str(code)).observe(seconds)
-
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
 
 
 class IndexCollector(Collector):
-    """What lists are answered from."""
+    """Metrics of the indexes that lists are answered from, collected at each scrape."""
 
     def __init__(self, runs: Index[RunRow], experiments: Index[ExperimentRow]) -> None:
         self._runs, self._experiments = runs, experiments
@@ -78,7 +67,7 @@ class IndexCollector(Collector):
         )
         synced = GaugeMetricFamily(
             "runwright_serve_index_synced",
-            "1 while lists are answered; 0 while what is known is not whole.",
+            "1 while lists are answered; 0 while the index is not in sync with the API server.",
             labels=("kind",),
         )
         for kind, index in (("pipelineruns", self._runs), ("pipelineexperiments", self._experiments)):

@@ -63,7 +63,7 @@ class Pages:
         if held.get("q") != [*scope] or (sort_by and self.order(sort_by) != order) or (filter and filter != wanted):
             raise invalid_argument(NOT_THIS_QUERY)
         value = cast(Value, held.get("v"))
-        return Listing(scope, order, wanted, size, order.at(value, as_text(held.get("i"))))
+        return Listing(scope, order, wanted, size, order.position_of(value, as_text(held.get("i"))))
 
     def token(self, listing: Listing, last: Row) -> str:
         """The token of the page after the one that ends with this row."""

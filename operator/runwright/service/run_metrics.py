@@ -1,69 +1,74 @@
-"""ReportRunMetrics: reports of clients, into the status of the run that etcd has."""
+"""ReportRunMetrics: writes reported metrics into the status of a run."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from collections.abc import Sequence
 
 from runwright.core.metrics.reports import Report, ReportStatus, Result, add_reports
 from runwright.core.run_record import run_record
+from runwright.kube.edit import edit_until_accepted
 from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
 from runwright.service.contract.run_pb2 import ReportRunMetricsResponse, RunMetric
-from runwright.service.errors import ServiceError, invalid_argument
+from runwright.service.errors import Code, ServiceError, invalid_argument
 from runwright.service.runs import EDIT_ATTEMPTS, Runs, StoredRun
 
 logger = logging.getLogger(__name__)
 
-MAX_OF_A_CALL = 1000
-"""Metrics of one call: what is beyond a run's own limit is refused one by one, what is beyond this as a whole."""
+MAX_METRICS_PER_CALL = 1000
+"""Metrics in one call. A metric beyond the run's own limit is refused by itself; a call beyond this limit as a whole."""
 
 ReportResult = ReportRunMetricsResponse.ReportRunMetricResult
 
 
 class MetricReports:
-    """Puts reported metrics into runs; of two who report the same one at a time, one is the first."""
+    """Adds reported metrics to runs. Of two reports of one metric at the same time, exactly one is accepted."""
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    async def report(self, found: StoredRun, metrics: Sequence[RunMetric]) -> ReportRunMetricsResponse:
-        """What became of each metric, in their order. Raises ServiceError where the run is gone or the call is too large."""
-        if len(metrics) > MAX_OF_A_CALL:
-            raise invalid_argument(f"metrics: expected {MAX_OF_A_CALL} at most, found {len(metrics)}")
+    async def report(self, id: str, key: Key, metrics: Sequence[RunMetric]) -> ReportRunMetricsResponse:
+        """Add metrics to the run; returns a result for each, in order.
+
+        Raises ServiceError where the call is too large or the run does not exist, and ApiError where it cannot be read.
+        """
+        if len(metrics) > MAX_METRICS_PER_CALL:
+            raise invalid_argument(f"metrics: expected {MAX_METRICS_PER_CALL} at most, found {len(metrics)}")
         reports = [
             Report(one.node_id, one.name, one.number_value, "UNSPECIFIED" if one.format == 0 else one.format)
             for one in metrics
         ]
-        results: list[Result] = []
-        for tried in range(EDIT_ATTEMPTS):
-            record = run_record(found.body)
+        results: list[Result] | None = None
+
+        async def write(run: StoredRun) -> None:
+            nonlocal results
+            record = run_record(run.body)
             held = record.status.metrics or []
             after, results = add_reports(held, reports)
             if len(after) == len(held):
-                return metrics_response(results)
+                return
             status = {"metrics": [one.model_dump(mode="json", by_alias=True) for one in after]}
-            version = {"resourceVersion": record.resource_version}
-            try:
-                await self._runs.edit(found, {"metadata": version, "status": status}, "status")
-                return metrics_response(results)
-            except (ApiError, ServiceError) as error:
-                if not isinstance(error, ApiError) or error.code != 409:
-                    logger.warning("metrics of PipelineRun %s cannot be written: %s", found.key, error)
-                    break
-            await asyncio.sleep(random.uniform(0, 0.02 * 2**tried))
-            found = await self._runs.read(found.id, found.key)
-        return metrics_response([to_internal_error(one) if one.status is ReportStatus.OK else one for one in results])
+            patch = {"metadata": {"resourceVersion": record.resource_version}, "status": status}
+            await self._runs.edit(run, patch, "status")
+
+        try:
+            await edit_until_accepted(lambda: self._runs.read(id, key), write, EDIT_ATTEMPTS)
+        except (ApiError, ServiceError) as error:
+            if results is None or (isinstance(error, ServiceError) and error.code == Code.NOT_FOUND):
+                raise
+            logger.warning("metrics of PipelineRun %s cannot be written: %s", key, error)
+            results = [to_internal_error(one) if one.status is ReportStatus.OK else one for one in results]
+        return metrics_response(results or [])
 
 
 def to_internal_error(result: Result) -> Result:
-    """A metric that was good, and could not be written."""
+    """The result of a valid metric that could not be written."""
     return Result(result.name, result.node_id, ReportStatus.INTERNAL_ERROR, "Internal Server Error")
 
 
 def metrics_response(results: Sequence[Result]) -> ReportRunMetricsResponse:
-    """The results in the words of the contract."""
+    """The reply with these results."""
     return ReportRunMetricsResponse(
         results=[
             ReportResult(

@@ -1,6 +1,6 @@
-"""The RunService of run.proto: each RPC's checks, its one effect on the PipelineRun, and its reply.
+"""The RunService of run.proto: the checks of each RPC, its one effect on the PipelineRun, and its reply.
 
-docs/run-service.md has the table of them, and what differs from KFP 1.8.22.
+docs/run-service.md lists them, and the differences from KFP 1.8.22.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from runwright.api.resources import PIPELINE_RUNS, REFERENCED
 from runwright.api.states import Shutdown
 from runwright.artifacts.locate import find_node_id
 from runwright.artifacts.places import ArtifactError
@@ -19,9 +20,10 @@ from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import Editor, archive_edit, retry_edit, shutdown_edit, unarchive_edit
 from runwright.core.workflow.build import Built, Needs, ObjectRef
+from runwright.kube.client import Client
+from runwright.kube.edit import edit_until_accepted
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key, annotations_of, metadata_of
-from runwright.ports import Cluster
+from runwright.kube.objects import Json, Key, annotations_of, metadata_of, version_of
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.run_pb2 import (
     ArchiveRunRequest,
@@ -60,25 +62,26 @@ from runwright.service.run_metrics import MetricReports
 from runwright.service.runs import EDIT_ATTEMPTS, Runs, StoredRun, workflow_json
 from runwright.service.tenancy import Tenancy
 
-NAME_TRIES = 5
+NAME_ATTEMPTS = 5
+"""Random names that are tried for a new run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What an admin can choose."""
+    """Options of the RunService."""
 
     default_service_account: str = ""
-    """As the operator's: who the pods of a run are, where nobody says so."""
+    """Service account for runs that set none; the operator must have the same."""
     max_artifact: int = 64 * 1024 * 1024
-    """Bytes of an artifact that ReadArtifact gives: all of it is in memory, once for each reader."""
+    """Largest artifact, in bytes, that ReadArtifact returns: each call holds its artifact in memory."""
 
 
 class RunService:
-    """The ten RPCs."""
+    """The ten RPCs of the RunService."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        client: Client,
         runs: Runs,
         lists: RunLists,
         manifests: Manifests,
@@ -87,7 +90,7 @@ class RunService:
         artifacts: Artifacts,
         options: RunOptions,
     ) -> None:
-        self._cluster = cluster
+        self._client = client
         self._runs = runs
         self._lists = lists
         self._manifests = manifests
@@ -98,7 +101,7 @@ class RunService:
         self._metrics = MetricReports(runs)
 
     def methods(self) -> Methods:
-        """By the names of the contract."""
+        """The methods by their names in the contract."""
         return {
             "RunService/CreateRun": self.create_run,
             "RunService/GetRun": self.get_run,
@@ -115,7 +118,7 @@ class RunService:
     # -------------------------------------------------------------------------------------------------------- create
 
     async def create_run(self, request: CreateRunRequest, call: Call) -> RunDetail:
-        """CreateRun. Raises ServiceError."""
+        """Create a run, and store its manifest. Raises ServiceError."""
         asked = check_create_request(request.run)
         if len(call.idempotency_key) > MAX_KEY:
             raise invalid_argument(f"idempotency-key: expected up to {MAX_KEY} characters")
@@ -126,19 +129,19 @@ class RunService:
             default = await self._experiments.default(namespace)
             experiment = default.id, default.name
         if asked.manifest:
-            await self._manifests.keep(namespace, asked.manifest)
-        made = await self._create(asked, namespace, experiment, call)
+            await self._manifests.store(namespace, asked.manifest)
+        created = await self._create(asked, namespace, experiment, call)
         built = await asyncio.to_thread(
-            preview_workflow, validate_run(dict(made)), asked.manifest, found, self._options.default_service_account
+            preview_workflow, validate_run(dict(created)), asked.manifest, found, self._options.default_service_account
         )
         workflow = built.workflow if isinstance(built, Built) else {}
         return RunDetail(
-            run=fill_service_account(run_message(made, asked.manifest), workflow),
+            run=fill_service_account(run_message(created, asked.manifest), workflow),
             pipeline_runtime=PipelineRuntime(workflow_manifest=await workflow_json(workflow) if workflow else ""),
         )
 
     async def _place(self, asked: RunRequest, call: Call) -> tuple[str, tuple[str, str] | None]:
-        """Where the run will be, and in which experiment; None for the Default one."""
+        """The namespace of the new run, and id and name of its experiment; None for the Default experiment."""
         if not asked.experiment_id:
             if not self._tenancy.only_namespace:
                 raise invalid_argument(f"{PREFIX}: Job has no experiment.")
@@ -147,7 +150,7 @@ class RunService:
         return self._tenancy.namespace_named(row.key.namespace), (row.id, row.name)
 
     async def _checked(self, asked: RunRequest, namespace: str, user: str) -> dict[ObjectRef, Any]:
-        """Build the Workflow once, of the run as it would be; gives what was read for that. Raises ServiceError."""
+        """Build the Workflow of the new run as a check; returns the objects that were read for it. Raises ServiceError."""
         body = build_pipeline_run(asked, namespace, "x" * 8, user, ("0", "x"))
         model = await asyncio.to_thread(validate_run, body)
         found: dict[ObjectRef, Any] = {}
@@ -156,12 +159,20 @@ class RunService:
             built := await asyncio.to_thread(preview_workflow, model, asked.manifest, found, account), Needs
         ):
             for ref in built.objects:
-                found[ref] = await self._cluster.get_object(ref)
+                found[ref] = await self._referenced(ref)
         return found
 
+    async def _referenced(self, ref: ObjectRef) -> Json | None:
+        try:
+            return await self._client.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
+        except ApiError as error:
+            if error.code == 404:  # Argo's kinds are not served
+                return None
+            raise
+
     async def _create(self, asked: RunRequest, namespace: str, experiment: tuple[str, str], call: Call) -> Json:
-        """The run in etcd: a new one, or the one that this idempotency key has made before. Raises ServiceError."""
-        for _ in range(NAME_TRIES):
+        """Create the run, or find the one created with this idempotency key before. Raises ServiceError."""
+        for _ in range(NAME_ATTEMPTS):
             name = choose_run_name(asked.run.name, namespace, call.caller.user, call.idempotency_key)
             try:
                 return await self._runs.create(build_pipeline_run(asked, namespace, name, call.caller.user, experiment))
@@ -173,24 +184,24 @@ class RunService:
         raise ServiceError(Code.ABORTED, "no free name was found for the run; try again")
 
     async def _repeated(self, asked: RunRequest, key: Key) -> Json:
-        body = await self._cluster.get_run(key)
+        body = await self._client.get(PIPELINE_RUNS, key)
         if body is None:
             raise ServiceError(Code.ABORTED, f"PipelineRun {key} was deleted just now; try again")
         annotations = annotations_of(body)
         if annotations.get(REQUEST_DIGEST) != asked.digest:
             raise ServiceError(
-                Code.ALREADY_EXISTS, "idempotency-key: another request has been made with it; take a new one"
+                Code.ALREADY_EXISTS, "idempotency-key: another request was sent with this key; use a new one"
             )
-        self._runs.told(body)
+        self._runs.index(body)
         return body
 
     # ---------------------------------------------------------------------------------------------------------- read
 
     async def get_run(self, request: GetRunRequest, call: Call) -> RunDetail:
-        """GetRun. Raises ServiceError."""
+        """Return a run with its manifest and Workflow. Raises ServiceError."""
         found = await self._allowed(request.run_id, call, "get")
         manifest, workflow = await asyncio.gather(
-            self._runs.manifest(found.body), kept_workflow(self._cluster, found.key, found.id)
+            self._runs.manifest(found.body), kept_workflow(self._client, found.key, found.id)
         )
         return RunDetail(
             run=fill_service_account(run_message(found.body, manifest), workflow or {}),
@@ -198,14 +209,14 @@ class RunService:
         )
 
     async def read_artifact(self, request: ReadArtifactRequest, call: Call) -> ReadArtifactResponse:
-        """ReadArtifact: the object as it is in the store. Raises ServiceError."""
-        key = await self._runs.key(request.run_id)
+        """Return an artifact as it is in the object store, not unpacked. Raises ServiceError."""
+        key = await self._runs.find(request.run_id)
         await self._tenancy.require(call, "get", key.namespace, key.name, subresource="artifacts")
         found = await self._runs.read(request.run_id, key)
-        workflow = await kept_workflow(self._cluster, found.key, found.id)
+        workflow = await kept_workflow(self._client, found.key, found.id)
         what = f"artifact runs/{request.run_id}/nodes/{request.node_id}/artifacts/{request.artifact_name}"
         if workflow is None:
-            raise ServiceError(Code.NOT_FOUND, f"{what} not found.: the run has no Workflow, and none was kept")
+            raise ServiceError(Code.NOT_FOUND, f"{what} not found.: the run has no Workflow and no WorkflowSnapshot")
         limit, data = self._options.max_artifact, bytearray()
         try:
             node = await asyncio.to_thread(find_node_id, workflow, request.node_id)
@@ -215,8 +226,8 @@ class RunService:
                     if len(data) > limit:
                         raise ServiceError(
                             Code.RESOURCE_EXHAUSTED,
-                            f"{what}: it has more than the {limit} bytes that one reply may have; `runwright artifact "
-                            f"{key.namespace}/{key.name}` reads it whole",
+                            f"{what}: it has more than {limit} bytes, the limit of a reply; read it with `runwright artifact "
+                            f"{key.namespace}/{key.name}`",
                         )
         except ArtifactError as error:
             raise ServiceError(
@@ -227,20 +238,20 @@ class RunService:
     # ---------------------------------------------------------------------------------------------------------- edit
 
     async def archive_run(self, request: ArchiveRunRequest, call: Call) -> Empty:
-        """ArchiveRun; of an archived run, it changes nothing. Raises ServiceError."""
+        """Archive a run; no effect on an archived one. Raises ServiceError."""
         return await self._edit(request.id, call, archive_edit)
 
     async def unarchive_run(self, request: UnarchiveRunRequest, call: Call) -> Empty:
-        """UnarchiveRun; of an available run, it changes nothing. Raises ServiceError."""
+        """Take a run out of the archive; no effect on an available one. Raises ServiceError."""
         return await self._edit(request.id, call, unarchive_edit)
 
     async def delete_run(self, request: DeleteRunRequest, call: Call) -> Empty:
-        """DeleteRun, with its Workflow and pods. Raises ServiceError."""
+        """Delete a run with its Workflow and pods. Raises ServiceError."""
         await self._runs.delete(await self._allowed(request.id, call, "delete"))
         return Empty()
 
     async def terminate_run(self, request: TerminateRunRequest, call: Call) -> Empty:
-        """TerminateRun: exit handlers run, as in KFP; of a run that is being ended, or was, it changes nothing.
+        """Stop a run; its exit handlers run, as in KFP. No effect on a run that was terminated before.
 
         Raises ServiceError.
         """
@@ -248,7 +259,7 @@ class RunService:
         return await self._edit(request.run_id, call, shutdown_edit(Shutdown.STOP), Code.INVALID_ARGUMENT, failed)
 
     async def retry_run(self, request: RetryRunRequest, call: Call) -> Empty:
-        """RetryRun, which takes the run out of the archive; where a retry is asked for already, that is the one.
+        """Retry a failed run, and take it out of the archive. No effect while a requested retry has not started.
 
         Raises ServiceError.
         """
@@ -256,39 +267,35 @@ class RunService:
         return await self._edit(request.run_id, call, retry_edit, Code.ABORTED, failed)
 
     async def report_run_metrics(self, request: ReportRunMetricsRequest, call: Call) -> ReportRunMetricsResponse:
-        """ReportRunMetrics: each metric by itself, in order. Raises ServiceError where there is no such run."""
-        key = await self._runs.key(request.run_id)
+        """Add metrics to a run; each has its own result. Raises ServiceError where the run does not exist."""
+        key = await self._runs.find(request.run_id)
         await self._tenancy.require(call, "patch", key.namespace, key.name, subresource="metrics")
-        return await self._metrics.report(await self._runs.read(request.run_id, key), request.metrics)
+        return await self._metrics.report(request.run_id, key, request.metrics)
 
     async def _edit(
         self, id: str, call: Call, decide: Editor, code: Code = Code.ABORTED, failed: str = "Edit run failed"
     ) -> Empty:
-        """Carry out what is decided of the run as it is now; anew where somebody else writes it meanwhile.
+        """Read a run, decide an edit, and write it; again where others write the run at the same time.
 
-        Raises ServiceError, with this code and words where it is refused.
+        Raises ServiceError; with this code and text where the edit is refused.
         """
-        found = await self._allowed(id, call, "patch")
-        for _ in range(EDIT_ATTEMPTS):
-            edit = decide(found.body)
+        key = await self._runs.find(id)
+        await self._tenancy.require(call, "patch", key.namespace, key.name)
+
+        async def write(run: StoredRun) -> Empty:
+            edit = decide(run.body)
             if edit.refused:
                 raise ServiceError(code, f"{failed}: {edit.said}")
-            if edit.patch is None:
-                return Empty()
-            version = metadata_of(found.body).get("resourceVersion")
-            metadata = {**metadata_of(edit.patch), "resourceVersion": version}
-            try:
-                await self._runs.edit(found, {**edit.patch, "metadata": metadata})
-                return Empty()
-            except ApiError as error:
-                if error.code != 409:
-                    raise
-            found = await self._runs.read(found.id, found.key)
-        raise ServiceError(Code.ABORTED, "the run changes faster than it can be edited; try again")
+            if edit.patch is not None:
+                metadata = {**metadata_of(edit.patch), "resourceVersion": version_of(run.body)}
+                await self._runs.edit(run, {**edit.patch, "metadata": metadata})
+            return Empty()
+
+        return await edit_until_accepted(lambda: self._runs.read(id, key), write, EDIT_ATTEMPTS)
 
     async def _allowed(self, id: str, call: Call, verb: str) -> StoredRun:
-        """The run as it is now, for a caller who may do this with it."""
-        key = await self._runs.key(id)
+        """Read a run for a caller with this right. Raises ServiceError."""
+        key = await self._runs.find(id)
         await self._tenancy.require(call, verb, key.namespace, key.name)
         return await self._runs.read(id, key)
 
@@ -302,11 +309,11 @@ ARTIFACT_CODES = {
     "Unreachable": Code.UNAVAILABLE,
     "TooLarge": Code.RESOURCE_EXHAUSTED,
 }
-"""What an ArtifactError comes to; all else is FAILED_PRECONDITION: it can be read once something is put right."""
+"""By the reason of an ArtifactError; other reasons map to FAILED_PRECONDITION: somebody must fix something first."""
 
 
 def fill_service_account(run: Run, workflow: Json) -> Run:
-    """The run with who its pods run as, where it does not say so itself."""
+    """Set the run's service account from its Workflow, where the run names none."""
     if not run.service_account:
         run.service_account = workflow_service_account(dict(workflow))
     return run

@@ -1,10 +1,9 @@
-"""`runwright serve`: the process of the run service, what runs in it, in which order it starts, and when it ends."""
+"""`runwright serve`: the process of the run service, from its start to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -16,19 +15,14 @@ import grpc
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf.empty_pb2 import Empty
-from kubernetes.aio import client
 
 from runwright import __version__
-from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.login import configure
-from runwright.adapters.own_objects import KubernetesObjects
-from runwright.adapters.reviews import Reviews, SharedKey
-from runwright.adapters.traffic import observe_requests
-from runwright.adapters.watching import Watching
-from runwright.api.pipelineexperiment import PLURAL as EXPERIMENTS
-from runwright.api.pipelinerun import PLURAL as RUNS
+from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS
 from runwright.artifacts.reader import Artifacts
+from runwright.kube.client import Client
 from runwright.kube.clock import SystemClock
+from runwright.kube.http_client import HttpClient
+from runwright.kube.login import log_in
 from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import stop_on_signals
@@ -39,47 +33,51 @@ from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.experiment_rows import ExperimentRow, experiment_row
 from runwright.service.experiments import Experiments
 from runwright.service.index import Index
+from runwright.service.index_feed import IndexFeed
 from runwright.service.manifests import Manifests
 from runwright.service.measures import ServiceMeasures
+from runwright.service.page_key import load_page_key
 from runwright.service.rest import rest_application
-from runwright.service.rows import ALL, RowFactory, RunRow
+from runwright.service.rows import RowFactory, RunRow
 from runwright.service.rpc import make_grpc_server
 from runwright.service.run_lists import RunLists
 from runwright.service.run_service import RunOptions, RunService
 from runwright.service.runs import Runs
 from runwright.service.tenancy import Tenancy
-from runwright.service.watching import Reflector
 
 logger = logging.getLogger(__name__)
 
-KEY_BYTES = 32
-END_SECONDS = 20.0
-"""How long calls under way may take to end."""
+GRACE_SECONDS = 20.0
+"""How long running calls may take to end at shutdown."""
 
-TLS_SECONDS = 30.0
-"""How often the certificate's file is looked at."""
+CERTIFICATE_POLL_SECONDS = 30.0
+"""How often the certificate's file is checked for changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """What an admin can choose."""
+    """Options of `runwright serve`."""
 
     namespace: str = ""
-    """The one of single-user mode; empty for multi-user mode."""
+    """The namespace of single-user mode; empty for multi-user mode."""
     watch_namespaces: tuple[str, ...] = ()
     """In multi-user mode, the namespaces that are served; none means all."""
     http_address: str = "127.0.0.1:8888"
     grpc_address: str = "127.0.0.1:8887"
+    """Empty for no gRPC."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     token_audiences: tuple[str, ...] = ()
     anonymous_user: str = ""
+    """User of requests without a token; empty to refuse them."""
     page_key_secret: str = ""
-    """NAMESPACE/NAME of the Secret with the key of page tokens; empty for a key of this process alone."""
+    """NAMESPACE/NAME of the Secret with the key of page tokens; empty for a random key of this process."""
     artifact_buckets: tuple[str, ...] = ()
+    """Buckets that ReadArtifact may read with the identity of this process."""
     kubeconfig: str | None = None
     context: str | None = None
     probe_address: str = ""
+    """HOST:PORT of the probes and the metrics; empty for none."""
     runs: RunOptions = field(default_factory=RunOptions)
     limits: Limits = field(default_factory=Limits)
 
@@ -90,44 +88,37 @@ class ServeOptions:
 
 
 class Service:
-    """The parts of the run service, joined."""
+    """The parts of the run service, connected."""
 
-    def __init__(
-        self, api: client.ApiClient, options: ServeOptions, page_key: bytes, measures: ServiceMeasures
-    ) -> None:
-        cluster, objects = KubernetesCluster(api, options.namespaces), KubernetesObjects(api, options.namespaces)
-        self.runs, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), RowFactory()
-        self.access = KubernetesAccess(Reviews(api), options.token_audiences, options.anonymous_user)
-        self.manifests = Manifests(objects, SystemClock())
-        self.run_reflectors = [
-            Reflector(Watching(api, RUNS, name), index_scope(name), self.runs, shared.row, RUNS)
-            for name in options.namespaces or ("",)
-        ]
-        self.experiment_reflectors = [
-            Reflector(
-                Watching(api, EXPERIMENTS, name), index_scope(name), self.experiments, experiment_row, EXPERIMENTS
-            )
-            for name in options.namespaces or ("",)
-        ]
+    def __init__(self, client: Client, options: ServeOptions, page_key: bytes, measures: ServiceMeasures) -> None:
+        self.runs, self.experiments, factory = Index[RunRow](), Index[ExperimentRow](), RowFactory()
+        self._feeds = (
+            IndexFeed(client, PIPELINE_RUNS, options.namespaces, self.runs, factory.row),
+            IndexFeed(client, PIPELINE_EXPERIMENTS, options.namespaces, self.experiments, experiment_row),
+        )
+        self.access = KubernetesAccess(client, options.token_audiences, options.anonymous_user)
+        self._manifests = Manifests(client, SystemClock(), options.namespaces)
         tenancy = Tenancy(options.namespace, self.access, self.experiments)
-        runs = Runs(objects, self.runs, shared.row, self.manifests)
-        experiments = Experiments(objects, self.experiments, self.runs, page_key, tenancy)
+        runs = Runs(client, self.runs, factory.row, self._manifests)
+        experiments = Experiments(client, self.experiments, self.runs, page_key, tenancy)
         lists = RunLists(self.runs, page_key, runs.manifest_of_row, tenancy)
-        artifacts = Artifacts(cluster, options.artifact_buckets)
-        service = RunService(cluster, runs, lists, self.manifests, experiments, tenancy, artifacts, options.runs)
+        artifacts = Artifacts(client, options.artifact_buckets)
+        service = RunService(client, runs, lists, self._manifests, experiments, tenancy, artifacts, options.runs)
         methods = {**service.methods(), **experiments.methods(), **health_methods(multi_user=not options.namespace)}
         self.dispatch = Dispatch(methods, self.access, options.limits, measures)
-        measures.watch_over(self.runs, self.experiments)
+        measures.register(self.runs, self.experiments)
 
     @property
     def synced(self) -> bool:
-        """Whether lists are answered."""
+        """Whether both indexes are in sync: lists are answered only then."""
         return self.runs.synced and self.experiments.synced
 
-    def told(self) -> None:
-        """A reflector has come into step, or fallen out of it."""
-        self.runs.synced = all(one.synced for one in self.run_reflectors)
-        self.experiments.synced = all(one.synced for one in self.experiment_reflectors)
+    async def run(self) -> None:
+        """Keep the indexes up to date and sweep manifests, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for feed in self._feeds:
+                group.create_task(feed.run())
+            group.create_task(self._manifests.sweep_forever(self.manifests_in_use))
 
     def manifests_in_use(self) -> set[Key] | None:
         """The ConfigMaps that runs name; None while not all runs are known."""
@@ -139,31 +130,25 @@ class Service:
 async def run_serve(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises kubernetes' ConfigException where there is no way to a cluster, ApiError where the Secret of the page tokens can
-    neither be read nor made, ValueError or OSError for an address or a certificate that cannot be used.
+    Raises ConfigError without a usable kubeconfig, ApiError where the Secret of the page key can neither be read nor created,
+    ValueError or OSError for an address or a certificate that cannot be used.
     """
     if (options.tls_cert is None) != (options.tls_key is None):
         raise ValueError("--tls-cert and --tls-key: expected both, or none")
-    configuration = await configure(options.kubeconfig, options.context)
+    login = await log_in(options.kubeconfig, options.context)
     measures = ServiceMeasures()
-    observe_requests(configuration, measures.request)
-    async with client.ApiClient(configuration) as api:
-        api.user_agent = f"runwright-serve/{__version__}"
-        service = Service(api, options, await page_key(api, options.page_key_secret), measures)
+    async with HttpClient(login, user_agent=f"runwright-serve/{__version__}", observe=measures.request) as client:
+        service = Service(client, options, await load_page_key(client, options.page_key_secret), measures)
         service.access.warn()
         stop, ending = asyncio.Event(), False
         stop_on_signals(stop)
-        background = [
-            asyncio.create_task(one.forever(service.told), name="reflector")
-            for one in (*service.run_reflectors, *service.experiment_reflectors)
-        ]
-        background.append(asyncio.create_task(service.manifests.sweep_forever(service.manifests_in_use), name="sweep"))
+        background = asyncio.create_task(service.run(), name="service")
 
         def ready() -> bool:
             return service.synced and not ending
 
         def report() -> dict[str, object]:
-            return {"version": __version__, "synced": service.synced, "calls": service.dispatch.under_way}
+            return {"version": __version__, "synced": service.synced, "calls": service.dispatch.running}
 
         try:
             async with (
@@ -172,37 +157,26 @@ async def run_serve(options: ServeOptions) -> None:
                 serve_grpc(service.dispatch, options),
             ):
                 where = ", ".join(options.namespaces) or "all namespaces"
-                logger.info("runwright %s serves the runs in %s of %s", __version__, where, configuration.host)
+                logger.info("runwright %s serves the runs in %s of %s", __version__, where, login.server)
                 await run_until_stopped(stop, background)
                 ending = True
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            background.cancel()
+            await asyncio.gather(background, return_exceptions=True)
         logger.info("stopped")
 
 
-async def run_until_stopped(stop: asyncio.Event, background: list[asyncio.Task[Any]]) -> None:
-    """Return when it is to stop. Raises what a task in the background has ended with: none of them ends by itself."""
+async def run_until_stopped(stop: asyncio.Event, background: asyncio.Task[None]) -> None:
+    """Return once `stop` is set. Raises the error of the background task where that ends first: it never ends by itself."""
     stopped = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
-    for task in done - {stopped}:
-        task.result()
-
-
-async def page_key(api: client.ApiClient, secret: str) -> bytes:
-    """The key of page tokens. Raises ApiError, ValueError."""
-    new = secrets.token_bytes(KEY_BYTES)
-    if not secret:
-        return new
-    namespace, _, name = secret.partition("/")
-    if not namespace or not name:
-        raise ValueError(f"--page-key-secret {secret!r}: expected NAMESPACE/NAME")
-    return await SharedKey(api, Key(namespace, name)).get_or_create(new)
+    done, _ = await asyncio.wait([stopped, background], return_when=asyncio.FIRST_COMPLETED)
+    if background in done:
+        stopped.cancel()
+        background.result()
 
 
 def health_methods(multi_user: bool) -> Methods:
-    """The health check that clients make first."""
+    """The HealthzService: the check that clients make first."""
 
     async def get_healthz(request: Empty, call: Call) -> GetHealthzResponse:
         return GetHealthzResponse(multi_user=multi_user)
@@ -210,26 +184,25 @@ def health_methods(multi_user: bool) -> Methods:
     return {"HealthzService/GetHealthz": get_healthz}
 
 
-def index_scope(namespace: str) -> tuple[str, str]:
-    """What a reflector of this namespace lists."""
-    return ("NAMESPACE", namespace) if namespace else ALL
-
-
 def split_address(address: str) -> tuple[str, int]:
-    """The parts of an address. Raises ValueError."""
+    """Split HOST:PORT; the host may be empty, or an IPv6 address in brackets. Raises ValueError."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal():
         raise ValueError(f"address {address!r}: expected HOST:PORT")
     return host.strip("[]"), int(port)
 
 
+# ------------------------------------------------------------------------------------------------------------------- REST
+
+
 @asynccontextmanager
 async def serve_rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
-    """Within it, REST is served."""
+    """Serve REST within the context."""
     host, port = split_address(options.http_address)
     context = make_tls_context(options)
     logging.getLogger("aiohttp.server").addFilter(drop_bad_requests)
-    runner = web.AppRunner(rest_application(dispatch, options.limits), access_log=None, shutdown_timeout=END_SECONDS)
+    app = rest_application(dispatch, options.limits)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     renewal = asyncio.create_task(reload_certificate(context, options)) if context else None
     try:
@@ -242,13 +215,13 @@ async def serve_rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerato
 
 
 def drop_bad_requests(record: logging.LogRecord) -> bool:
-    """Not that somebody sends what is no HTTP: he is told, and could fill the log with it."""
+    """Log filter that drops malformed-HTTP errors, which could flood the log; the sender gets a 400."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError)
 
 
 def make_tls_context(options: ServeOptions) -> ssl.SSLContext | None:
-    """TLS with the certificate that is named. Raises OSError, ssl.SSLError."""
+    """Load the certificate of the options; None where they name none. Raises OSError, ssl.SSLError."""
     if options.tls_cert is None or options.tls_key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -258,42 +231,45 @@ def make_tls_context(options: ServeOptions) -> ssl.SSLContext | None:
 
 
 async def reload_certificate(context: ssl.SSLContext, options: ServeOptions) -> None:
-    """Load the certificate anew when its file has changed: new connections have it."""
+    """Reload the certificate whenever its file changed; new connections use it. Errors are logged."""
     certificate, key = cast(Path, options.tls_cert), cast(Path, options.tls_key)
     seen = certificate.read_bytes()
     while True:
-        await asyncio.sleep(TLS_SECONDS)
+        await asyncio.sleep(CERTIFICATE_POLL_SECONDS)
         try:
             now = await asyncio.to_thread(certificate.read_bytes)
             if now != seen:
                 context.load_cert_chain(certificate, key)
                 seen = now
-                logger.info("the certificate was renewed")
+                logger.info("reloaded the certificate")
         except (OSError, ssl.SSLError) as error:
-            logger.warning("the certificate cannot be read anew: %s", error)
+            logger.warning("the certificate cannot be reloaded: %s", error)
+
+
+# ------------------------------------------------------------------------------------------------------------------- gRPC
 
 
 @asynccontextmanager
 async def serve_grpc(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
-    """Within it, gRPC is served, where it has an address. Raises RuntimeError where that cannot be bound."""
+    """Serve gRPC within the context, if it has an address. Raises RuntimeError where the address cannot be bound."""
     if not options.grpc_address:
         yield
         return
     split_address(options.grpc_address)
-    made = make_grpc_server(dispatch, options.limits)
+    server = make_grpc_server(dispatch, options.limits)
     if options.tls_cert and options.tls_key:
-        made.add_secure_port(options.grpc_address, grpc_credentials(options.tls_cert, options.tls_key))
+        server.add_secure_port(options.grpc_address, grpc_credentials(options.tls_cert, options.tls_key))
     else:
-        made.add_insecure_port(options.grpc_address)
-    await made.start()
+        server.add_insecure_port(options.grpc_address)
+    await server.start()
     try:
         yield
     finally:
-        await made.stop(END_SECONDS)
+        await server.stop(GRACE_SECONDS)
 
 
 def grpc_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
-    """Credentials that are read from the files whenever those have changed."""
+    """Credentials that are read again whenever the files changed."""
     last: Mapping[str, bytes] = {}
 
     def read() -> Any:

@@ -1,16 +1,18 @@
-"""The run service over objects in memory: all of its parts but the API server."""
+"""The run service on an API server in memory."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf.message import Message
 
+from runwright.api.resources import PIPELINE_RUNS
 from runwright.artifacts.reader import Artifacts
-from runwright.ports import Cluster
+from runwright.kube.objects import Json, key_of
+from runwright.kube.resource import Resource
 from runwright.service.calls import Access, Caller
 from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import Code, ServiceError
@@ -24,7 +26,8 @@ from runwright.service.run_lists import RunLists
 from runwright.service.run_service import RunOptions, RunService
 from runwright.service.runs import Runs
 from runwright.service.tenancy import Tenancy
-from tests.unit.service.objects import Objects
+from tests.unit.fake.apiserver import ApiServer
+from tests.unit.fake.client import FakeClient, kind_of
 
 MANIFEST: dict[str, Any] = {
     "apiVersion": "argoproj.io/v1alpha1",
@@ -75,17 +78,25 @@ class Bench:
     """`call` makes a call as the gateway does."""
 
     def __init__(self, namespace: str = "team") -> None:
-        self.objects, self.clock, self.rights = Objects(), Clock(), Rights()
+        self.clock, self.rights = Clock(), Rights()
+        self.server = ApiServer(self.clock.now)
+        self.client = FakeClient(self.server)
         self.index, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), RowFactory()
         self.index.synced = self.experiments.synced = True
-        self.manifests = Manifests(self.objects, self.clock)
+        self.manifests = Manifests(self.client, self.clock)
         tenancy = Tenancy(namespace, self.rights, self.experiments)
-        self.runs = Runs(self.objects, self.index, shared.row, self.manifests)
-        experiments = Experiments(self.objects, self.experiments, self.index, KEY, tenancy)
+        self.runs = Runs(self.client, self.index, shared.row, self.manifests)
+        experiments = Experiments(self.client, self.experiments, self.index, KEY, tenancy)
         lists = RunLists(self.index, KEY, self.runs.manifest_of_row, tenancy)
-        cluster = cast(Cluster, self.objects)
         service = RunService(
-            cluster, self.runs, lists, self.manifests, experiments, tenancy, Artifacts(cluster, ()), RunOptions()
+            self.client,
+            self.runs,
+            lists,
+            self.manifests,
+            experiments,
+            tenancy,
+            Artifacts(self.client, ()),
+            RunOptions(),
         )
         self.measures = ServiceMeasures()
         methods = {**service.methods(), **experiments.methods()}
@@ -103,13 +114,27 @@ class Bench:
             return error
         raise AssertionError(f"{method} was not refused: {reply}")
 
-    def changed(self, body: dict[str, Any]) -> None:
-        """Somebody has written a run, and the watch has told of it."""
-        body["metadata"]["resourceVersion"] = str(next(self.objects.versions))
-        self.objects.put("pipelineruns", body)
-        self.runs.told(body)
+    def all(self, resource: Resource) -> list[Any]:
+        """The stored objects of a kind."""
+        kind = kind_of(resource)
+        return [body for (found, _, _), body in self.server.objects.items() if found == kind]
 
-    def run(self) -> dict[str, Any]:
-        """The one run that there is."""
-        (body,) = self.objects.all("pipelineruns")
+    def put(self, resource: Resource, body: Json) -> None:
+        """Store an object that somebody else wrote, exactly as it is."""
+        kind, key = kind_of(resource), key_of(body)
+        self.server.objects[kind, key.namespace, key.name] = {"kind": kind, **body}
+
+    def run(self) -> Any:
+        """The only run."""
+        (body,) = self.all(PIPELINE_RUNS)
         return body
+
+    def set_status(self, **status: Any) -> None:
+        """Write fields of the only run's status, as the operator does; the index gets the watch event."""
+        key = key_of(self.run())
+        self.runs.index(self.server.patch_status("PipelineRun", key.namespace, key.name, status))
+
+    @property
+    def writes(self) -> list[str]:
+        """The calls that write, such as `patch pipelineruns/status`."""
+        return [call for call in self.client.calls if not call.startswith(("get ", "list ", "watch "))]

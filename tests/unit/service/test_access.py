@@ -1,4 +1,4 @@
-"""Who is let in: what Kubernetes says, for some seconds, and nobody when it says nothing."""
+"""Authentication and authorization by reviews of the API server, and their cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import logging
 import string
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,35 +16,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.kube.errors import ApiError
+from runwright.kube.resource import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from runwright.service.access import NEGATIVE_TTL, POSITIVE_TTL, KubernetesAccess, review_spec
 from runwright.service.calls import Access, Caller
 from runwright.service.errors import Code, ServiceError
+from tests.unit.fake.apiserver import ApiServer
+from tests.unit.fake.client import FakeClient
 
 ANN = {"username": "ann", "uid": "u", "groups": ["devs"], "extra": {"scopes": ["a", "b"]}}
 
 
 class Reviews:
+    """An API server that reviews tokens and rights as the test says."""
+
     def __init__(self) -> None:
+        self.client = FakeClient(ApiServer(lambda: datetime(2026, 11, 24, 12, tzinfo=UTC)))
+        self.client.replies = {TOKEN_REVIEWS: self.review_token, SUBJECT_ACCESS_REVIEWS: self.review_access}
+        self.client.before = self.fail
         self.users: dict[str, dict[str, Any]] = {"good": ANN}
         self.audiences: list[str] | None = ["runwright"]
-        self.allowed = True
+        self.allowed: object = True
         self.failure: ApiError | None = None
-        self.tokens: list[tuple[str, tuple[str, ...]]] = []
+        self.tokens: list[Mapping[str, Any]] = []
+        """The `spec` of each TokenReview."""
         self.specs: list[Mapping[str, Any]] = []
+        """The `spec` of each SubjectAccessReview."""
 
-    async def token(self, token: str, audiences: Sequence[str]) -> Mapping[str, Any]:
-        self.tokens.append((token, tuple(audiences)))
-        await asyncio.sleep(0)
+    def fail(self, call: str) -> None:
         if self.failure:
             raise self.failure
-        user = self.users.get(token)
-        return {"authenticated": True, "user": user, "audiences": self.audiences} if user else {"error": "no"}
 
-    async def access(self, spec: Mapping[str, Any]) -> bool:
-        self.specs.append(spec)
-        await asyncio.sleep(0)
-        if self.failure:
-            raise self.failure
+    def review_token(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert (body["apiVersion"], body["kind"]) == ("authentication.k8s.io/v1", "TokenReview")
+        self.tokens.append(body["spec"])
+        user = self.users.get(body["spec"]["token"])
+        return {
+            "status": {"authenticated": True, "user": user, "audiences": self.audiences} if user else {"error": "no"}
+        }
+
+    def review_access(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert (body["apiVersion"], body["kind"]) == ("authorization.k8s.io/v1", "SubjectAccessReview")
+        self.specs.append(body["spec"])
+        return {"status": {"allowed": self.decide(body["spec"])}}
+
+    def decide(self, spec: Mapping[str, Any]) -> object:
         return self.allowed
 
 
@@ -56,7 +72,7 @@ class Clock:
 
 def parts(**options: Any) -> tuple[KubernetesAccess, Reviews, Clock]:
     reviews, clock = Reviews(), Clock()
-    return KubernetesAccess(reviews, clock=clock, **options), reviews, clock
+    return KubernetesAccess(reviews.client, clock=clock, **options), reviews, clock
 
 
 async def code_of(awaitable: Any) -> Code:
@@ -68,23 +84,23 @@ async def code_of(awaitable: Any) -> Code:
 GET = Access("get", "team", name="run")
 
 
-async def test_a_token_is_who_kubernetes_says_and_asked_for_once():
+async def test_a_token_is_reviewed_once_for_all_callers_and_again_after_its_ttl():
     access, reviews, clock = parts(audiences=("runwright",))
     callers = await asyncio.gather(*(access.identify("Bearer good") for _ in range(200)))
     assert set(map(id, callers)) == {id(callers[0])}
     assert callers[0] == Caller("ann", "u", ("devs",), {"scopes": ("a", "b")})
-    assert reviews.tokens == [("good", ("runwright",))]
+    assert reviews.tokens == [{"token": "good", "audiences": ["runwright"]}]
     clock.at = POSITIVE_TTL - 1
     await access.identify("bearer   good ")
     assert len(reviews.tokens) == 1
     clock.at = POSITIVE_TTL + 1
     reviews.users.clear()
-    assert await code_of(access.identify("Bearer good")) == Code.UNAUTHENTICATED, "it was taken away"
+    assert await code_of(access.identify("Bearer good")) == Code.UNAUTHENTICATED, "the token was revoked"
 
 
 @pytest.mark.parametrize("named", [None, [], ["vault", "other"]])
 async def test_a_token_for_another_audience_is_refused(named: list[str] | None):
-    """Also where the reviewer knows nothing of audiences, and calls the token good for its own."""
+    """Also where the reviewer does not support audiences, and accepts the token for its own."""
     access, reviews, _ = parts(audiences=("runwright", "kfp"))
     reviews.audiences = named
     assert await code_of(access.identify("Bearer good")) == Code.UNAUTHENTICATED
@@ -92,18 +108,18 @@ async def test_a_token_for_another_audience_is_refused(named: list[str] | None):
     assert (await access.identify("Bearer good")).user == "ann"
     access, reviews, _ = parts()
     reviews.audiences = named
-    assert (await access.identify("Bearer good")).user == "ann", "none is asked for"
+    assert (await access.identify("Bearer good")).user == "ann", "no audience is required"
 
 
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Basic YTpi", "good", "Bearer bad", "Bearer " + "x" * 20_000]
 )
-async def test_what_is_no_token_is_refused(header: str):
+async def test_a_header_without_a_valid_token_is_refused(header: str):
     access, _, _ = parts()
     assert await code_of(access.identify(header)) == Code.UNAUTHENTICATED
 
 
-async def test_a_refusal_holds_for_a_moment_only():
+async def test_a_refused_token_is_reviewed_again_after_the_negative_ttl():
     access, reviews, clock = parts()
     assert await code_of(access.identify("Bearer new")) == Code.UNAUTHENTICATED
     reviews.users["new"] = ANN
@@ -112,7 +128,7 @@ async def test_a_refusal_holds_for_a_moment_only():
     assert (await access.identify("Bearer new")).user == "ann"
 
 
-async def test_rights_are_asked_with_all_that_is_known():
+async def test_an_access_review_names_caller_and_attributes_and_is_cached():
     access, reviews, _ = parts()
     caller = await access.identify("Bearer good")
     await asyncio.gather(*(access.require(caller, GET) for _ in range(50)))
@@ -135,7 +151,7 @@ async def test_rights_are_asked_with_all_that_is_known():
     assert len(reviews.specs) == 2
 
 
-async def test_what_is_not_allowed_is_named():
+async def test_a_denial_names_the_missing_right_and_expires():
     access, reviews, clock = parts()
     reviews.allowed = False
     with pytest.raises(ServiceError) as caught:
@@ -146,7 +162,7 @@ async def test_what_is_not_allowed_is_named():
     await access.require(Caller("bob"), GET)
 
 
-async def test_an_api_server_that_is_away_lets_nobody_in_and_is_not_remembered():
+async def test_an_unreachable_api_server_accepts_nobody_and_is_not_cached():
     access, reviews, _ = parts()
     reviews.failure = ApiError(0, "Unreachable", "gone")
     assert await code_of(access.identify("Bearer good")) == Code.UNAVAILABLE
@@ -156,23 +172,25 @@ async def test_an_api_server_that_is_away_lets_nobody_in_and_is_not_remembered()
     await access.require(Caller("ann"), GET)
 
 
-async def test_without_a_token_one_is_nobody_unless_that_is_switched_on_and_told(caplog: pytest.LogCaptureFixture):
+async def test_a_request_without_a_token_is_the_anonymous_user_with_a_warning_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+):
     access, reviews, clock = parts(anonymous_user="system:anonymous")
     with caplog.at_level(logging.WARNING):
         caller = await access.identify("")
         await access.identify("")
     assert caller == Caller("system:anonymous", groups=("system:unauthenticated",)) and not reviews.tokens
     assert [record.message for record in caplog.records] == [
-        "requests WITHOUT A TOKEN are let in as user system:anonymous (--anonymous-user)"
+        "requests WITHOUT A TOKEN are accepted, as user system:anonymous (--anonymous-user)"
     ]
     clock.at = 3600
     with caplog.at_level(logging.WARNING):
         await access.identify("")
     assert len(caplog.records) == 2
-    assert await code_of(access.identify("Bearer bad")) == Code.UNAUTHENTICATED, "a bad token makes nobody anonymous"
+    assert await code_of(access.identify("Bearer bad")) == Code.UNAUTHENTICATED, "an invalid token is not anonymous"
 
 
-async def test_one_who_gives_up_takes_the_answer_from_nobody():
+async def test_a_cancelled_caller_does_not_cancel_the_review_of_others():
     access, reviews, _ = parts()
     impatient = asyncio.create_task(access.identify("Bearer good"))
     await asyncio.sleep(0)
@@ -184,13 +202,13 @@ async def test_one_who_gives_up_takes_the_answer_from_nobody():
         await impatient
 
 
-async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch):
+async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("runwright.service.access.MAX_CACHED", 10)
     access, reviews, _ = parts()
     for number in range(50):
         assert await code_of(access.identify(f"Bearer bad{number}")) == Code.UNAUTHENTICATED
         await code_of(access.identify(f"Bearer bad{number}"))
-    assert len(reviews.tokens) == 50 and len(access._callers._held) == 10 and not access._callers._asking
+    assert len(reviews.tokens) == 50 and len(access._callers._results) == 10 and not len(access._callers._reviews)
 
 
 NAMES = st.text(string.ascii_lowercase + ":/|,\0 ", max_size=3)
@@ -205,18 +223,20 @@ ACCESSES = st.builds(Access, st.sampled_from(["get", "list"]), NAMES, subresourc
 
 
 @given(st.lists(st.tuples(CALLERS, ACCESSES, st.integers(0, 20)), max_size=30), st.integers(1, 7))
-async def test_nobody_is_answered_with_what_was_said_of_another(asked: list[tuple[Caller, Access, int]], salt: int):
-    """Whatever callers share, and however fast they ask: each has the answer to his own review, not older than it may be."""
+async def test_a_cached_decision_is_never_used_for_another_caller_or_right(
+    asked: list[tuple[Caller, Access, int]], salt: int
+):
+    """Whatever callers have in common, each gets the result of a review of its own."""
     clock = Clock()
 
     class Deciding(Reviews):
-        async def access(self, spec: Mapping[str, Any]) -> bool:
+        def decide(self, spec: Mapping[str, Any]) -> object:
             return decision(spec)
 
     def decision(spec: Mapping[str, Any]) -> bool:
         return zlib.crc32(json.dumps([spec, salt], sort_keys=True).encode()) % 2 == 0
 
-    access = KubernetesAccess(Deciding(), clock=clock)
+    access = KubernetesAccess(Deciding().client, clock=clock)
     for caller, right, seconds in asked:
         clock.at += seconds
         try:
@@ -228,7 +248,27 @@ async def test_nobody_is_answered_with_what_was_said_of_another(asked: list[tupl
         assert allowed == decision(review_spec(caller, right))
 
 
-async def test_no_token_is_kept():
+async def test_the_cache_holds_no_token():
     access, _, _ = parts()
     await access.identify("Bearer good")
-    assert "good" not in repr(access._callers._held)
+    assert "good" not in repr(access._callers._results)
+
+
+@pytest.mark.parametrize("answer", [False, None, "true", 1])
+async def test_a_review_without_a_plain_true_allows_nothing(answer: object):
+    access, reviews, _ = parts()
+    reviews.allowed = answer
+    assert await code_of(access.require(Caller("ann"), GET)) == Code.PERMISSION_DENIED
+
+
+async def test_a_review_without_audiences_names_none():
+    access, reviews, _ = parts()
+    await access.identify("Bearer good")
+    assert reviews.tokens == [{"token": "good"}]
+
+
+async def test_a_review_that_the_api_server_refuses_is_unavailable():
+    access, reviews, _ = parts()
+    reviews.failure = ApiError(403, "Forbidden", "no")
+    assert await code_of(access.identify("Bearer good")) == Code.UNAVAILABLE
+    assert await code_of(access.require(Caller("ann"), GET)) == Code.UNAVAILABLE

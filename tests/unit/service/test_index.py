@@ -75,7 +75,8 @@ def test_it_gives_what_a_plain_list_gives(steps: list[Any], scope: Scope, order:
                 model.pop(id, None)
                 gone[id] = version
             elif what == "keep":
-                index.keep_only(("", ""), {id}, version)
+                for row in index.unlisted(("", ""), {id}, version):
+                    index.remove(row.id, version)
                 for other in [one for one in model if one != id]:
                     del model[other]
                     gone[other] = version
@@ -89,7 +90,7 @@ def test_it_gives_what_a_plain_list_gives(steps: list[Any], scope: Scope, order:
             rows += page
             if not more:
                 break
-            after = order.place(page[-1])
+            after = order.position(page[-1])
         assert rows == expected(model, scope, order)
         kept, total, more = await index.page(scope, order, None, 100, lambda one: one.name == "x")
         assert kept == [one for one in rows if one.name == "x"] and total == len(kept) and not more

@@ -60,7 +60,7 @@ def test_a_token_carries_its_query(sort_by: str):
     for sort, filter in (("", ""), (sort_by, '{"predicates": []}')):
         again = PAGES.read(ALL, token, 7, sort, filter)
         assert (again.order, again.filter, again.size) == (listing.order, listing.filter, 7)
-        assert again.after == listing.order.place(row())
+        assert again.after == listing.order.position(row())
 
 
 @pytest.mark.parametrize(

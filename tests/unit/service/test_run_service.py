@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS, WORKFLOW_TEMPLATES, WORKFLOWS
 from runwright.core.metrics.reports import MAX_OF_A_RUN
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
+from runwright.kube.resource import CONFIG_MAPS
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceReference
 from runwright.service.contract.run_pb2 import (
@@ -49,7 +51,7 @@ def asking(name: str = "Train it", manifest: str = MANIFEST_TEXT, **more: Any) -
 
 
 def phase(it: Bench, word: str, **status: Any) -> None:
-    it.changed(it.run() | {"status": {**it.run().get("status", {}), "phase": word, **status}})
+    it.set_status(phase=word, **status)
 
 
 # ----------------------------------------------------------------------------------------------------------------- create
@@ -57,8 +59,8 @@ async def test_a_run_is_written_with_its_manifest_beside_it():
     it = Bench()
     detail = await it.call("RunService/CreateRun", asking(description="d", parameters=[{"name": "text", "value": "x"}]))
     run = it.run()
-    (config_map,) = it.objects.all("configmaps")
-    (experiment,) = it.objects.all("pipelineexperiments")
+    (config_map,) = it.all(CONFIG_MAPS)
+    (experiment,) = it.all(PIPELINE_EXPERIMENTS)
     assert config_map["data"] == {"manifest": MANIFEST_TEXT} and config_map["immutable"]
     source = run["spec"]["workflow"]["manifestFrom"]
     assert source["configMapKeyRef"] == {"name": config_map["metadata"]["name"], "key": "manifest"}
@@ -76,14 +78,14 @@ async def test_a_run_is_written_with_its_manifest_beside_it():
     workflow = json.loads(detail.pipeline_runtime.workflow_manifest)
     assert workflow["metadata"]["labels"]["pipeline/runid"] == detail.run.id
     assert workflow["spec"]["arguments"]["parameters"] == [{"name": "text", "value": "x"}]
-    assert not it.objects.all("workflows"), "the operator makes it"
+    assert not it.all(WORKFLOWS), "the operator makes it"
 
 
 async def test_a_hundred_runs_of_one_manifest_keep_it_once():
     it = Bench()
     await asyncio.gather(*(it.call("RunService/CreateRun", asking(f"r{number}")) for number in range(100)))
-    assert len(it.objects.all("pipelineruns")) == 100
-    assert len(it.objects.all("configmaps")) == len(it.objects.all("pipelineexperiments")) == 1
+    assert len(it.all(PIPELINE_RUNS)) == 100
+    assert len(it.all(CONFIG_MAPS)) == len(it.all(PIPELINE_EXPERIMENTS)) == 1
     listed = await it.call("RunService/ListRuns", ListRunsRequest(page_size=100))
     assert listed.total_size == 100 and {run.pipeline_spec.workflow_manifest for run in listed.runs} == {MANIFEST_TEXT}
 
@@ -116,7 +118,7 @@ async def test_what_is_refused_leaves_nothing(request_: CreateRunRequest, said: 
     error = await it.refused("RunService/CreateRun", request_)
     assert error.code == Code.INVALID_ARGUMENT
     assert said.replace("'", '"') in error.message.replace("'", '"')
-    assert not it.objects.held
+    assert not it.server.objects
 
 
 async def test_what_the_api_server_refuses_is_told():
@@ -126,7 +128,7 @@ async def test_what_the_api_server_refuses_is_told():
         if call == "create pipelineruns":
             raise ApiError(422, "Invalid", "spec.displayName: not on Fridays")
 
-    it.objects.before = refuse
+    it.client.before = refuse
     error = await it.refused("RunService/CreateRun", asking())
     assert (error.code, error.message) == (Code.INVALID_ARGUMENT, "spec.displayName: not on Fridays")
 
@@ -134,11 +136,11 @@ async def test_what_the_api_server_refuses_is_told():
 async def test_the_same_key_makes_one_run():
     it, headers = Bench(), {"idempotency-key": "k-1"}
     replies = await asyncio.gather(*(it.call("RunService/CreateRun", asking(), headers) for _ in range(10)))
-    assert len({reply.run.id for reply in replies}) == 1 and len(it.objects.all("pipelineruns")) == 1
+    assert len({reply.run.id for reply in replies}) == 1 and len(it.all(PIPELINE_RUNS)) == 1
     error = await it.refused("RunService/CreateRun", asking("another"), headers=headers)
     assert error.code == Code.ALREADY_EXISTS
     await it.call("RunService/CreateRun", asking(), headers, user="bob")
-    assert len(it.objects.all("pipelineruns")) == 2, "keys are each user's own"
+    assert len(it.all(PIPELINE_RUNS)) == 2, "keys are each user's own"
     assert (await it.refused("RunService/CreateRun", asking(), headers={"idempotency-key": "x" * 256})).code == 3
 
 
@@ -146,9 +148,9 @@ async def test_a_pipeline_version_is_a_workflow_template():
     it = Bench()
     version = asking(manifest="", resource_references=[ref(VERSION, "nightly", CREATOR)])
     error = await it.refused("RunService/CreateRun", version)
-    assert error.code == Code.NOT_FOUND and not it.objects.all("pipelineruns")
+    assert error.code == Code.NOT_FOUND and not it.all(PIPELINE_RUNS)
     template = {"metadata": {"namespace": "team", "name": "nightly"}, "spec": MANIFEST["spec"]}
-    it.objects.put("workflowtemplates", template)
+    it.put(WORKFLOW_TEMPLATES, template)
     detail = await it.call("RunService/CreateRun", version)
     assert it.run()["spec"]["workflow"] == {"templateRef": {"name": "nightly"}}
     assert (detail.run.pipeline_spec.pipeline_id, detail.run.pipeline_spec.pipeline_name) == ("nightly", "nightly")
@@ -160,7 +162,7 @@ async def test_who_may_not_create_makes_nothing():
     it = Bench()
     it.rights.refuse = {("create", "team")}
     assert (await it.refused("RunService/CreateRun", asking())).code == Code.PERMISSION_DENIED
-    assert not it.objects.held
+    assert not it.server.objects
 
 
 async def test_in_multi_user_mode_the_experiment_says_where():
@@ -196,7 +198,7 @@ async def test_unknown_ids_are_not_found():
 async def test_archive_and_unarchive_flip_the_label_once():
     it = Bench()
     id = await made(it)
-    before = len(it.objects.calls)
+    before = len(it.writes)
     for _ in range(2):
         await it.call("RunService/ArchiveRun", ArchiveRunRequest(id=id))
         assert it.run()["metadata"]["labels"]["runwright.dev/storage-state"] == "Archived"
@@ -205,7 +207,7 @@ async def test_archive_and_unarchive_flip_the_label_once():
     for _ in range(2):
         await it.call("RunService/UnarchiveRun", UnarchiveRunRequest(id=id))
         assert "runwright.dev/storage-state" not in it.run()["metadata"]["labels"]
-    assert len(it.objects.calls) == before + 2
+    assert len(it.writes) == before + 2
 
 
 async def test_terminate_twice_is_fine_and_of_an_ended_run_is_refused():
@@ -214,12 +216,12 @@ async def test_terminate_twice_is_fine_and_of_an_ended_run_is_refused():
     for _ in range(2):
         await it.call("RunService/TerminateRun", TerminateRunRequest(run_id=id))
     assert it.run()["spec"]["shutdown"] == "Stop"
-    assert it.objects.calls.count("patch pipelineruns") == 1
+    assert it.writes.count("patch pipelineruns") == 1
     detail = await it.call("RunService/GetRun", GetRunRequest(run_id=id))
     assert detail.run.status == "Terminating"
     phase(it, "Failed")
     await it.call("RunService/TerminateRun", TerminateRunRequest(run_id=id))
-    assert it.objects.calls.count("patch pipelineruns") == 1, "it has ended by that"
+    assert it.writes.count("patch pipelineruns") == 1, "it has ended by that"
 
 
 async def test_a_run_that_ended_by_itself_cannot_be_terminated():
@@ -236,10 +238,10 @@ async def test_a_retry_takes_the_run_out_of_the_archive_in_the_same_edit():
     id = await made(it)
     phase(it, "Failed")
     await it.call("RunService/ArchiveRun", ArchiveRunRequest(id=id))
-    before = len(it.objects.calls)
+    before = len(it.writes)
     await it.call("RunService/RetryRun", RetryRunRequest(run_id=id))
     assert it.run()["spec"]["retries"] == 1 and "runwright.dev/storage-state" not in it.run()["metadata"]["labels"]
-    assert len(it.objects.calls) == before + 1
+    assert len(it.writes) == before + 1
 
 
 async def test_a_retry_is_one_edit_and_of_two_at_once_one():
@@ -249,18 +251,18 @@ async def test_a_retry_is_one_edit_and_of_two_at_once_one():
     error = await it.refused("RunService/RetryRun", RetryRunRequest(run_id=id))
     assert error.code == Code.ABORTED and "must be Failed/Error" in error.message
     phase(it, "Failed", retries=2)
-    before = len(it.objects.calls)
+    before = len(it.writes)
     await asyncio.gather(*(it.call("RunService/RetryRun", RetryRunRequest(run_id=id)) for _ in range(5)))
     assert it.run()["spec"]["retries"] == 3 and "shutdown" not in it.run()["spec"]
-    assert it.run()["metadata"]["resourceVersion"] == str(next(it.objects.versions) - 1)
-    assert 1 <= len(it.objects.calls) - before <= 5
+    assert it.run()["metadata"]["resourceVersion"] == str(it.server.version)
+    assert 1 <= len(it.writes) - before <= 5
 
 
 async def test_a_deleted_run_is_gone_from_the_next_list():
     it = Bench()
     id = await made(it)
     await it.call("RunService/DeleteRun", DeleteRunRequest(id=id))
-    assert not it.objects.all("pipelineruns")
+    assert not it.all(PIPELINE_RUNS)
     assert (await it.call("RunService/ListRuns", ListRunsRequest())).total_size == 0
     assert (await it.refused("RunService/DeleteRun", DeleteRunRequest(id=id))).code == Code.NOT_FOUND
 
@@ -269,7 +271,7 @@ async def test_a_run_of_the_same_name_is_another_one():
     it = Bench()
     id = await made(it)
     body = it.run()
-    it.objects.held["pipelineruns", Key("team", body["metadata"]["name"])]["metadata"]["uid"] = "another"
+    it.put(PIPELINE_RUNS, {**body, "metadata": {**body["metadata"], "uid": "another"}})
     for method, request_ in (
         ("GetRun", GetRunRequest(run_id=id)),
         ("DeleteRun", DeleteRunRequest(id=id)),
@@ -321,7 +323,7 @@ async def test_get_run_has_the_workflow_with_its_nodes_or_none():
         "spec": {"serviceAccountName": "runner"},
         "status": {"nodes": {"n": {"id": "n"}}},
     }
-    it.objects.put("workflows", workflow)
+    it.put(WORKFLOWS, workflow)
     detail = await it.call("RunService/GetRun", GetRunRequest(run_id=id))
     assert json.loads(detail.pipeline_runtime.workflow_manifest)["status"]["nodes"] == {"n": {"id": "n"}}
     assert detail.run.service_account == "runner"
@@ -329,7 +331,7 @@ async def test_get_run_has_the_workflow_with_its_nodes_or_none():
         request_ = ReadArtifactRequest(run_id=id, node_id=node, artifact_name=artifact)
         assert (await it.refused("RunService/ReadArtifact", request_)).code == Code.NOT_FOUND
     workflow["metadata"]["ownerReferences"] = [owner | {"uid": "another"}]
-    it.objects.put("workflows", workflow)
+    it.put(WORKFLOWS, workflow)
     detail = await it.call("RunService/GetRun", GetRunRequest(run_id=id))
     assert not detail.pipeline_runtime.workflow_manifest
 
@@ -356,7 +358,7 @@ async def test_each_metric_stands_alone_and_the_first_report_holds():
     assert await report(it, id, *metrics("a", value=9)) == [DUPLICATE]
     held = it.run()["status"]["metrics"]
     assert [(one["name"], one["value"]) for one in held] == [("a", 1.0), ("b", 2.0)]
-    assert it.objects.calls.count("patch pipelineruns/status") == 1, "what changes nothing writes nothing"
+    assert it.writes.count("patch pipelineruns/status") == 1, "what changes nothing writes nothing"
 
 
 async def test_reporters_at_once_lose_and_double_nothing():
@@ -378,7 +380,7 @@ async def test_what_cannot_be_written_is_an_internal_error_of_each():
         if call == "patch pipelineruns/status":
             raise ApiError(500, "InternalError", "etcd")
 
-    it.objects.before = fail
+    it.client.before = fail
     assert await report(it, id, *metrics("a", "1bad", "b")) == [INTERNAL, INVALID, INTERNAL]
     assert (
         await it.refused(
@@ -407,7 +409,7 @@ async def test_a_manifest_goes_with_the_last_run_that_uses_it_and_not_before():
     await it.call("RunService/DeleteRun", DeleteRunRequest(id=id))
     assert await it.manifests.sweep(lambda: None) == 0, "not while not all runs are known"
     assert await it.manifests.sweep(in_use) == 1
-    assert not it.objects.all("configmaps")
+    assert not it.all(CONFIG_MAPS)
 
 
 async def test_a_manifest_that_was_just_used_again_stays():
@@ -418,7 +420,7 @@ async def test_a_manifest_that_was_just_used_again_stays():
     it.clock.on(timedelta(minutes=59))
     it.manifests._known.clear()
     await made(it)
-    (config_map,) = it.objects.all("configmaps")
+    (config_map,) = it.all(CONFIG_MAPS)
     assert config_map["metadata"]["annotations"][USED_AT] == it.clock.now().isoformat()
     it.clock.on(timedelta(minutes=30))
     assert await it.manifests.sweep(set) == 0
@@ -434,12 +436,12 @@ async def test_what_is_changed_between_look_and_deletion_stays():
 
     def renew(call: str) -> None:
         if call == "delete configmaps":
-            (one,) = it.objects.all("configmaps")
+            (one,) = it.all(CONFIG_MAPS)
             one["metadata"]["resourceVersion"] = "999"
 
-    it.objects.before = renew
+    it.client.before = renew
     assert await it.manifests.sweep(set) == 0
-    assert len(it.objects.all("configmaps")) == 1
+    assert len(it.all(CONFIG_MAPS)) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------ any request
@@ -474,7 +476,7 @@ async def test_no_request_is_too_odd(request_: CreateRunRequest, namespace: str)
         detail = await it.call("RunService/CreateRun", request_)
     except ServiceError as error:
         assert error.code in (Code.INVALID_ARGUMENT, Code.NOT_FOUND), error.message
-        assert not it.objects.all("pipelineruns")
+        assert not it.all(PIPELINE_RUNS)
     else:
         assert detail.run.name == request_.run.name
 
@@ -504,8 +506,8 @@ async def test_whose_runs_are_listed(namespace: str, kind: int | None, id: str, 
     for _ in range(2):
         await made(it)
     other = Bench(namespace)
-    for body in it.objects.all("pipelineruns"):
-        other.runs.told(body)
+    for body in it.all(PIPELINE_RUNS):
+        other.runs.index(body)
     request_ = ListRunsRequest()
     if kind is not None:
         request_.resource_reference_key.CopyFrom(ResourceKey(type=kind, id=id))  # type: ignore[arg-type]

@@ -1,0 +1,80 @@
+"""Keeps an index up to date with the objects of a kind: one informer for each namespace, or one for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from typing_extensions import override
+
+from runwright.kube.client import Client, WatchEvent
+from runwright.kube.informer import DELETED, Informer, Known, follow_synced
+from runwright.kube.objects import Json, uid_of
+from runwright.kube.resource import Resource, Selection
+from runwright.service.index import Index, Row, Scope
+from runwright.service.rows import ALL, numeric_version
+
+R = TypeVar("R", bound=Row)
+
+
+class IndexedObjects(Known, Generic[R]):
+    """The rows of a scope, as the objects that an informer knows: nothing is held twice."""
+
+    def __init__(self, index: Index[R], scope: Scope) -> None:
+        self._index, self._scope = index, scope
+
+    @override
+    def version(self, uid: str) -> str | None:
+        row = self._index.row(uid)
+        return str(row.version) if row is not None else None
+
+    @override
+    def missing(self, listed: Collection[str], version: str) -> Iterable[Json]:
+        if not version.isdecimal():
+            return ()
+        rows = self._index.unlisted(self._scope, listed, int(version))
+        return [{"metadata": {"uid": row.id, "resourceVersion": version}} for row in rows]
+
+
+class IndexFeed(Generic[R]):
+    """One kind in its index."""
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        namespaces: Sequence[str],
+        index: Index[R],
+        make_row: Callable[[Json], R],
+    ) -> None:
+        """`namespaces` are the ones to follow; none means all. `make_row` makes the row of an object."""
+        self._client, self._resource = client, resource
+        self._index, self._make_row = index, make_row
+        self._synced = dict.fromkeys(namespaces or ("",), False)
+
+    async def run(self) -> None:
+        """Follow the objects until cancelled. Sets `synced` of the index: true while every namespace is in sync."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in self._synced:
+                group.create_task(self._follow(namespace))
+
+    async def _follow(self, namespace: str) -> None:
+        def set_synced(synced: bool) -> None:
+            self._synced[namespace] = synced
+            self._index.synced = all(self._synced.values())
+
+        known = IndexedObjects(self._index, index_scope(namespace))
+        informer = Informer(self._client, self._resource, Selection(namespace), known=known)
+        await follow_synced(informer, self._apply, set_synced)
+
+    def _apply(self, event: WatchEvent) -> None:
+        if event.type == DELETED:
+            self._index.remove(uid_of(event.body), numeric_version(event.body))
+        else:
+            self._index.apply(self._make_row(event.body))
+
+
+def index_scope(namespace: str) -> Scope:
+    """The scope of a namespace's rows; that of all rows for an empty name."""
+    return ("NAMESPACE", namespace) if namespace else ALL
