@@ -42,27 +42,27 @@ BAD: dict[str, tuple[Object, str, str]] = {
         "spec.workflow.manifest: it is not a YAML",
     ),
     "broken JSON": (pipeline_run({"manifest": '{"kind": "Workflow",'}), "ManifestUnreadable", "as JSON: line 1"),
-    "plain words": (pipeline_run({"manifest": "run it"}), "NotAWorkflow", "it holds a string; expected one Workflow"),
+    "plain words": (pipeline_run({"manifest": "run it"}), "NotAWorkflow", "it is a string; expected one Workflow"),
     "nothing but a comment": (
         pipeline_run({"manifest": "# later\n"}),
         "NotAWorkflow",
         "it is empty; expected one Workflow",
     ),
-    "a list": (pipeline_run(manifest([workflow(instant())])), "NotAWorkflow", "it holds a list; expected one Workflow"),
+    "a list": (pipeline_run(manifest([workflow(instant())])), "NotAWorkflow", "it is a list; expected one Workflow"),
     "a List": (
         pipeline_run(manifest({"apiVersion": "v1", "kind": "List", "items": [workflow(instant())]})),
         "NotAWorkflow",
-        "give each Workflow of the list a run of its own",
+        "create a run for each Workflow of the list",
     ),
     "two documents": (
         pipeline_run({"manifest": yaml.safe_dump_all([workflow(instant())] * 2)}),
         "NotAWorkflow",
-        "it holds 2 documents (Workflow, Workflow)",
+        "it has 2 documents (Workflow, Workflow)",
     ),
     "a CronWorkflow": (
         pipeline_run(manifest({"apiVersion": ARGO} | CRON)),
         "NotAWorkflow",
-        "put what stands under its spec.workflowSpec into spec.workflow.spec of the run",
+        "copy its spec.workflowSpec to spec.workflow.spec of the run",
     ),
     "a Pod": (
         pipeline_run(manifest({"apiVersion": "v1", "kind": "Pod", "spec": {}})),

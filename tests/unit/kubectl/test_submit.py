@@ -79,13 +79,13 @@ def test_a_template(kind: str, cluster: bool):
     ("text", "message"),
     [
         ("", "f.yaml: it is empty; expected a PipelineRun"),
-        ("a: b: c", "f.yaml: it is not a YAML or JSON text that can be used"),
+        ("a: b: c", "f.yaml: expected YAML or JSON"),
         ("{}", "f.yaml: it has no kind; expected kind Workflow"),
         ("kind: CronWorkflow\napiVersion: argoproj.io/v1alpha1", 'its kind is "CronWorkflow"; expected Workflow'),
         (WORKFLOW.replace("{entrypoint: a}", "[]"), "f.yaml: spec: expected a mapping"),
         (WORKFLOW + f"# {'x' * MAX_MANIFEST}", f"more than the {MAX_MANIFEST} that fit into a Workflow"),
         ('{"pipelineInfo": {}}', "pipeline spec of the KFP SDK 2"),
-        (WORKFLOW + "---\n" + WORKFLOW, "it holds 2 documents (Workflow, Workflow)"),
+        (WORKFLOW + "---\n" + WORKFLOW, "it has 2 documents (Workflow, Workflow)"),
     ],
 )
 def test_a_file_that_cannot_be_run(text: str, message: str):

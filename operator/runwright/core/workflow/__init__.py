@@ -1,1 +1,1 @@
-"""From a run to its Workflow, and what a Workflow says."""
+"""Builds the Workflow of a run, and reads a Workflow into a record."""

@@ -1,4 +1,4 @@
-"""A PipelineRun to the Workflow that carries it out, or to what must be read first, or to why there is none."""
+"""Builds the Workflow of a PipelineRun, or names the objects to read first, or says why it cannot be built."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND
 from runwright.core.workflow.parameters import set_parameters
 
 MAX_WORKFLOW = 1_400_000
-"""Bytes of a Workflow as JSON; etcd refuses an object over 1.5 MiB, and Argo's status must fit beside it."""
+"""Bytes of a new Workflow's JSON. etcd refuses objects over 1.5 MiB, and Argo adds the status."""
 
 Object = Mapping[str, Any]
 ObjectKind = Literal["ConfigMap", "ServiceAccount", "WorkflowTemplate", "ClusterWorkflowTemplate"]
@@ -37,7 +37,7 @@ ObjectKind = Literal["ConfigMap", "ServiceAccount", "WorkflowTemplate", "Cluster
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """An object that must be read before the Workflow can be built."""
+    """An object that is needed to build the Workflow."""
 
     kind: ObjectKind
     name: str
@@ -50,35 +50,35 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The Workflow cannot be built before these were read."""
+    """The objects to read before the Workflow can be built."""
 
     objects: tuple[ObjectRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The complete Workflow, ready to be created."""
+    """The complete Workflow to create."""
 
     workflow: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What an installation sets for all runs."""
+    """Options of the installation that apply to all runs."""
 
     default_service_account: str = ""
-    """Who the pods of a run run as that names nobody; empty leaves it to Kubernetes (`default`)."""
+    """Service account for runs that set none; empty: the namespace's `default`."""
     shard: str = ""
-    """The shard whose runs these are; empty where there are no shards."""
+    """The shard of the runs; empty without shards."""
 
 
 def build_workflow(
     run: PipelineRun, objects: Mapping[ObjectRef, Object | None], options: BuildOptions
 ) -> Built | Needs | Refusal:
-    """The Workflow of `run`, as far as it can be told from `objects` (None: the API server says there is no such one).
+    """Builds the Workflow of `run`. `objects` are the objects read so far; None: the object does not exist.
 
-    The same input gives the same Workflow: there is no clock and no chance in it. Nothing is raised, whatever the run
-    and the objects hold. Call again with what `Needs` names; three rounds are the most there can be.
+    Equal inputs give equal Workflows: it uses neither the clock nor random numbers. Never raises, whatever the run and the
+    objects contain. If it returns `Needs`, read these objects and call it again, at most three times.
     """
     try:
         return _Build(run, objects, options).workflow()
@@ -88,7 +88,7 @@ def build_workflow(
         return refused.refusal
 
 
-class _Unread(Exception):  # noqa: N818 - asks for more, nothing went wrong
+class _Unread(Exception):  # noqa: N818 - more objects are needed, which is not an error
     def __init__(self, refs: tuple[ObjectRef, ...]) -> None:
         super().__init__(refs)
         self.refs = refs
@@ -112,7 +112,7 @@ class _Build:
                 f"spec.workflow: expected exactly one of manifest, spec, templateRef and manifestFrom, found {found}",
             )
         self._read(*self._named_by_the_run())
-        # What comes from a ConfigMap can be put right there, unless its digest is fixed.
+        # An error in a ConfigMap can be fixed in the ConfigMap, unless the run fixes its digest.
         from_config_map = source.manifest_from is not None and source.manifest_from.digest is None
         with mark_healing(from_config_map):
             workflow = self._source(source)
@@ -163,7 +163,7 @@ class _Build:
         return ObjectRef(kind, expect_object_name(name, path), namespace)
 
     def _named_by_the_run(self) -> list[ObjectRef]:
-        """What the run itself names, so that it is asked for in one go."""
+        """The objects that the run itself names, to read them together."""
         source, account = self.run.spec.workflow, self.run.spec.service_account_name
         refs: list[ObjectRef] = []
         if source.manifest_from:
@@ -215,7 +215,7 @@ class _Build:
         return read_manifest(manifest, f"key {quote(key)} of {ref}")
 
     def _template_spec(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The spec of the template that the Workflow runs, where it runs one."""
+        """The spec of the template that the Workflow refers to, or None."""
         reference = expect_mapping(spec.get("workflowTemplateRef"), "spec.workflowTemplateRef")
         if not reference:
             return None
@@ -231,7 +231,7 @@ class _Build:
     # ------------------------------------------------------------------------------------------------------ Workflow
 
     def _set_service_account(self, spec: dict[str, Any], template: Mapping[str, Any] | None, is_kfp: bool) -> None:
-        """The run's own; else the manifest's or its template's; else the installation's default."""
+        """Sets the run's service account, or else keeps the manifest's or template's, or else sets the default."""
         own = expect_text(spec.get("serviceAccountName"), "spec.serviceAccountName")
         inherited = expect_text((template or {}).get("serviceAccountName"), "the template's spec.serviceAccountName")
         unnamed = not (own or inherited) or (is_kfp and own == kfp.SERVICE_ACCOUNT)
@@ -245,16 +245,16 @@ class _Build:
             return
         if name != inherited or own:
             spec["serviceAccountName"] = name
-        # `default` is made with the namespace; a name with a variable is known to Argo only.
+        # Kubernetes creates `default` with the namespace; only Argo can resolve a name with a variable.
         if name != "default" and "{{" not in name:
             self._found(self._ref("ServiceAccount", name, path), "ServiceAccountNotFound", path)
 
     def _metadata(self, workflow: Mapping[str, Any]) -> dict[str, Any]:
-        """The Workflow's metadata: the manifest's labels and annotations, everything else from the run.
+        """The Workflow's metadata: labels and annotations of the manifest, the other fields from the run.
 
-        Nothing of the run's own labels and annotations goes along, and nothing that makes another controller act: by
-        Argo CD's tracking (`app.kubernetes.io/instance`, `argocd.argoproj.io/*`) it would prune the Workflow at once
-        (tektoncd/pipeline#3202), by `workflows.argoproj.io/completed` Argo would never start it.
+        The run's own labels and annotations are not copied, and neither are those that other controllers act on: Argo CD
+        would prune a Workflow with its tracking labels (`app.kubernetes.io/instance`, `argocd.argoproj.io/*`;
+        tektoncd/pipeline#3202), and Argo would never start one with `workflows.argoproj.io/completed`.
         """
         metadata = expect_mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
         annotations = _kept(metadata.get("annotations"), "metadata.annotations")
@@ -269,7 +269,7 @@ class _Build:
 
 
 def in_shard(workflow: Mapping[str, Any], shard: str) -> dict[str, Any]:
-    """The Workflow as that of a run of this shard, by the label that the shard's operator watches; empty: of none."""
+    """The Workflow with the label of this shard, by which the shard's operator watches it; without label if empty."""
     metadata: dict[str, Any] = dict(workflow["metadata"])
     known: dict[str, Any] = metadata.get("labels") or {}
     labels = {key: value for key, value in known.items() if key != SHARD_LABEL}
@@ -277,7 +277,7 @@ def in_shard(workflow: Mapping[str, Any], shard: str) -> dict[str, Any]:
 
 
 def owner_reference(name: str, uid: str) -> dict[str, Any]:
-    """The reference to a run by which the garbage collector takes what the run owns."""
+    """Owner reference to a run: the garbage collector deletes the object with the run."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -314,7 +314,7 @@ def _kept(value: Any, path: str) -> dict[str, str]:
 
 
 def _keep_own_labels(spec: Mapping[str, Any]) -> None:
-    """Takes our labels out of `spec.workflowMetadata`, which Argo writes over the Workflow's own labels."""
+    """Removes Runwright's labels from `spec.workflowMetadata`, which would overwrite the Workflow's own labels."""
     metadata = expect_mapping(spec.get("workflowMetadata"), "spec.workflowMetadata")
     for part in ("labels", "labelsFrom"):
         found = expect_mapping(metadata.get(part), f"spec.workflowMetadata.{part}")
@@ -323,7 +323,7 @@ def _keep_own_labels(spec: Mapping[str, Any]) -> None:
 
 
 def _check_entrypoint(spec: Mapping[str, Any], template: Mapping[str, Any] | None) -> None:
-    """Checks what Argo would only say after the Workflow was created."""
+    """Checks the entrypoint, which Argo validates only after the Workflow is created."""
     of, there = (spec, "spec") if template is None else (template, "the template's spec")
     names: list[str] = []
     for index, item in enumerate(expect_list(of.get("templates"), f"{there}.templates")):
@@ -354,7 +354,7 @@ def _check_size(workflow: Mapping[str, Any]) -> None:
 
 
 def _copy(value: Any, path: str) -> dict[str, Any]:
-    """A copy of a spec that may be changed, once it is known to nest within reason."""
+    """Copies a spec, after a check of its nesting depth."""
     if not isinstance(value, dict):
         raise Refused("SpecInvalid", f"{path}: expected a mapping (Argo's WorkflowSpec), found {json_type(value)}")
     try:

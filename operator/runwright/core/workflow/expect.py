@@ -1,4 +1,4 @@
-"""What a field was expected to hold: small checks that refuse with the field's path."""
+"""Checks of a field's type, which raise Refused with the field's path, the expected and the found type."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MAX_NAME_SHOWN = 80
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-class Refused(Exception):  # noqa: N818 - the outcome of a decision, not an error of the program
-    """Ends a build: no Workflow can be made of what was read. Never leaves `runwright.core`."""
+class Refused(Exception):  # noqa: N818 - a result, not an error of the program
+    """The Workflow cannot be built. `build_workflow` catches it."""
 
     def __init__(self, reason: str, message: str, *, heals: bool = False) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class Refused(Exception):  # noqa: N818 - the outcome of a decision, not an erro
 
 @contextmanager
 def mark_healing(heals: bool) -> Generator[None]:
-    """Marks what is refused inside as curable without an edit of the run, where `heals` is true."""
+    """Marks refusals raised inside the block as healing, if `heals` is true."""
     try:
         yield
     except Refused as refused:
@@ -36,7 +36,7 @@ def mark_healing(heals: bool) -> Generator[None]:
 
 
 def json_type(value: Any) -> str:
-    """A JSON value's type in a reader's words."""
+    """The type of a JSON value, for a message."""
     match value:
         case None:
             return "nothing"
@@ -53,10 +53,10 @@ def json_type(value: Any) -> str:
 
 
 def expect_mapping(value: Any, path: str, reason: str = "SpecInvalid") -> dict[str, Any]:
-    """`value` as a mapping; absent and null are an empty one.
+    """`value` as a mapping; an empty one for None.
 
     Raises:
-        Refused: it is something else.
+        Refused: it is of another type.
     """
     if value is None:
         return {}
@@ -66,10 +66,10 @@ def expect_mapping(value: Any, path: str, reason: str = "SpecInvalid") -> dict[s
 
 
 def expect_list(value: Any, path: str, reason: str = "SpecInvalid") -> list[Any]:
-    """`value` as a list; absent and null are an empty one.
+    """`value` as a list; an empty one for None.
 
     Raises:
-        Refused: it is something else.
+        Refused: it is of another type.
     """
     if value is None:
         return []
@@ -79,10 +79,10 @@ def expect_list(value: Any, path: str, reason: str = "SpecInvalid") -> list[Any]
 
 
 def expect_text(value: Any, path: str, reason: str = "SpecInvalid") -> str:
-    """`value` as a string; absent and null are the empty one.
+    """`value` as a string; an empty one for None.
 
     Raises:
-        Refused: it is something else.
+        Refused: it is of another type.
     """
     if value is None:
         return ""
@@ -92,10 +92,10 @@ def expect_text(value: Any, path: str, reason: str = "SpecInvalid") -> str:
 
 
 def expect_object_name(name: str, path: str) -> str:
-    """`name`, where Kubernetes allows it as an object's name (a DNS-1123 subdomain).
+    """`name`, if it is a valid object name (a DNS-1123 subdomain).
 
     Raises:
-        Refused: it is not allowed, so that no such object can exist.
+        Refused: it is invalid, so no such object can exist.
     """
     if _OBJECT_NAME.fullmatch(name) is None:
         raise Refused(
@@ -106,13 +106,13 @@ def expect_object_name(name: str, path: str) -> str:
 
 
 def quote(name: object) -> str:
-    """A name inside a message, cut where it is very long."""
+    """Quotes a name for a message, cut to 80 characters."""
     shown = str(name)
     return f'"{shown if len(shown) <= _MAX_NAME_SHOWN else shown[: _MAX_NAME_SHOWN - 1] + "…"}"'
 
 
 def quote_all(names: Iterable[object]) -> str:
-    """Names inside a message: `"a", "b"`, at most twenty of them."""
+    """Quotes names for a message: `"a", "b"`; at most twenty, then the number of the others."""
     every = list(names)
     shown = ", ".join(quote(name) for name in every[:_MAX_NAMES])
     more = len(every) - _MAX_NAMES

@@ -1,7 +1,7 @@
-"""What Kubeflow Pipelines' server writes on a Workflow that its SDK compiled (CreateRun, KFP 1.8.22).
+"""Completes a Workflow that the KFP SDK compiled, as Kubeflow Pipelines' server does (CreateRun, KFP 1.8.22).
 
 The SDK's manifests rely on it: pods find their run by a label, `{{workflow.uid}}` stands for the run's id, and the two
-artifacts that every component may write must be optional. Other Workflows get none of it.
+artifacts that every component may write must be optional. Other Workflows are not changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RUN_NAME_ANNOTATION = "pipelines.kubeflow.org/run_name"
 CACHE_ENABLED_LABEL = "pipelines.kubeflow.org/cache_enabled"
 ISTIO_INJECT_ANNOTATION = "sidecar.istio.io/inject"
 SERVICE_ACCOUNT = "pipeline-runner"
-"""What the SDK writes into every manifest; an installation's default service account takes its place."""
+"""The service account in every manifest of the SDK; the installation's default service account replaces it."""
 
 _PREFIX = "pipelines.kubeflow.org/"
 _UID = "{{workflow.uid}}"
@@ -28,7 +28,7 @@ _OPTIONAL_ARTIFACTS = ("mlpipeline-ui-metadata", "mlpipeline-metrics")
 
 
 def is_compiled_by_kfp(metadata: Mapping[str, Any]) -> bool:
-    """Whether a manifest's metadata carries labels or annotations of KFP's own."""
+    """Whether a manifest's metadata has a label or annotation of KFP."""
     return any(
         key.startswith(_PREFIX)
         for part in (metadata.get("annotations"), metadata.get("labels"))
@@ -40,13 +40,13 @@ def is_compiled_by_kfp(metadata: Mapping[str, Any]) -> bool:
 def complete_kfp_workflow(
     workflow: dict[str, Any], run_id: str, run_name: str, created_at: datetime | None
 ) -> dict[str, Any]:
-    """The Workflow with everything that KFP's server adds; `workflow` itself may be changed.
+    """The Workflow with everything that KFP's server adds; can change `workflow` itself.
 
-    `created_at` is when the run was created (UTC): the "current time" of the macros, so that building the same run
-    again gives the same Workflow.
+    `created_at` is the creation time of the run (UTC). It is the "current time" of the macros, so that building the same
+    run again gives the same Workflow.
 
     Raises:
-        Refused: a part that must be written to has a wrong shape.
+        Refused: a field that must be written has an unexpected type.
     """
     spec = expect_mapping(workflow.get("spec"), "spec")
     for parameter in declared(spec, "spec").values():
@@ -58,7 +58,7 @@ def complete_kfp_workflow(
     metadata = _child(workflow, "metadata", "")
     _child(metadata, "labels", "metadata")[RUN_ID_LABEL] = run_id
     _child(metadata, "annotations", "metadata")[RUN_NAME_ANNOTATION] = run_name
-    # KFP replaces in the text of the whole Workflow: keys, scripts and annotations alike.
+    # KFP replaces it in the text of the whole Workflow, including keys, scripts and annotations.
     return cast("dict[str, Any]", json.loads(json.dumps(workflow).replace(_UID, json.dumps(run_id)[1:-1])))
 
 

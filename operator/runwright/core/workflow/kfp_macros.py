@@ -1,8 +1,8 @@
-"""The macros that Kubeflow Pipelines replaces in parameter values (1.8.22, one-off runs).
+"""Replaces the macros of Kubeflow Pipelines in parameter values (1.8.22, one-off runs).
 
-`[[RunUUID]]`, `[[CurrentTime]]`, `[[CurrentTime.<Go layout>]]` and `{{$.currentTime.strftime('<format>')}}`. Those of
-recurring runs (`[[ScheduledTime]]`, `[[Index]]`) stay as they are, as does a format that cannot be carried out.
-Times are UTC, in whole seconds.
+`[[RunUUID]]`, `[[CurrentTime]]`, `[[CurrentTime.<Go layout>]]` and `{{$.currentTime.strftime('<format>')}}`. The macros
+of recurring runs (`[[ScheduledTime]]`, `[[Index]]`) and unsupported formats are not replaced. Times are UTC, in whole
+seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MONTHS = (
 
 
 def replace_macros(value: str, run_id: str, now: datetime | None) -> str:
-    """`value` with its macros replaced; those of the time stay where `now` is None."""
+    """Replaces the macros in `value`; not those of the time if `now` is None."""
 
     def substitute(match: re.Match[str]) -> str:
         macro = match.group()
@@ -44,14 +44,14 @@ def replace_macros(value: str, run_id: str, now: datetime | None) -> str:
 
 
 def go_format(now: datetime, layout: str) -> str:
-    """`now` (UTC) in a layout of Go's `time.Format` (Go 1.22)."""
+    """Formats `now` (UTC) by a layout of Go's `time.Format` (Go 1.22)."""
     return _GO_ELEMENT.sub(lambda match: _go_element(match.group(), now), layout)
 
 
 def strftime(now: datetime, layout: str) -> str | None:
-    """`now` (UTC) by a strftime format; None where the format has a verb that KFP's library does not know.
+    """Formats `now` (UTC) by a strftime format; None if the format has a verb that KFP's library does not support.
 
-    The verbs are those of lestrrat-go/strftime, with `%s` for Unix seconds; names of days and months are English.
+    The verbs are those of lestrrat-go/strftime and `%s` for Unix seconds; names of days and months are English.
     """
     parts = _VERB.split(layout)
     for index in range(1, len(parts), 2):
@@ -62,7 +62,7 @@ def strftime(now: datetime, layout: str) -> str | None:
     return "".join(parts)
 
 
-# Go looks for the longest element at each place, in this order.
+# Go matches the longest element at each position, in this order.
 _GO_ELEMENT = re.compile(
     r"January|Jan(?![a-z])|Monday|Mon(?![a-z])|MST|002|0[1-6]|15|1|2006|2|_2006|__2|_2|3|4|5|PM|pm"
     r"|[-Z]07:00:00|[-Z]070000|[-Z]07:00|[-Z]0700|[-Z]07|[.,](?:0+|9+)(?![0-9])"
@@ -102,7 +102,7 @@ def _go_element(element: str, now: datetime) -> str:
         return "Z"
     if element[0] == "-":
         return "+" + element[1:].replace("7", "0")
-    # A fraction of a second: zeros are written out, nines only where they are not zero.
+    # A fraction of a second is zero here: Go prints zeros for `0` and nothing for `9`.
     return element if element[1] == "0" else ""
 
 
@@ -115,7 +115,7 @@ def _hour12(now: datetime) -> int:
 
 
 def _week(now: datetime, first_weekday: int) -> str:
-    """Week of the year, where weeks begin on `first_weekday` (Monday is 0) and days before the first one are week 0."""
+    """Week of the year; weeks start on `first_weekday` (Monday is 0), and the days before the first one are week 0."""
     return f"{(_day_of_year(now) + 6 - (now.weekday() - first_weekday) % 7) // 7:02}"
 
 

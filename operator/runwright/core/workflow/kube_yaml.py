@@ -1,8 +1,8 @@
-"""YAML and JSON text to JSON values, read as Kubernetes' own tools read it.
+"""Parses YAML and JSON text to JSON values, as Kubernetes' own tools do.
 
-kubectl and Argo's CLI turn YAML into JSON with sigs.k8s.io/yaml over go.yaml.in/yaml/v2 (v2.4): YAML 1.1 booleans
-(`yes`, `on`), Go's integers, dates left as strings, no base-60 numbers, mapping keys made strings. Stricter than those
-where a slip would go unseen: a key that stands twice in a mapping is refused, as kubectl's strict validation does.
+kubectl and Argo's CLI convert YAML to JSON with sigs.k8s.io/yaml over go.yaml.in/yaml/v2 (v2.4): YAML 1.1 booleans
+(`yes`, `on`), Go's integers, dates as strings, no base-60 numbers, and mapping keys as strings. In addition, a duplicate
+key in a mapping is refused, as in kubectl's strict validation.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, cast
 import yaml
 
 MAX_DEPTH = 100
-"""Levels of nesting; a Workflow with every optional part in use has about 25."""
+"""Maximum nesting depth; a Workflow that uses every field has about 25 levels."""
 
 MAX_EXPANDED = 4_000_000
-"""Characters that a text may stand for once its aliases are written out."""
+"""Maximum characters of a text after its aliases are expanded."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's parser where PyYAML was built with it: 100 times as fast as the one in Python."""
+"""libyaml's parser if PyYAML includes it: 100 times as fast as the one in Python."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp"))
@@ -40,16 +40,15 @@ _EXACT = 1 << 53
 
 
 class UnreadableTextError(Exception):
-    """The text is not JSON values: what is wrong with it, with line and column where they are known."""
+    """The text cannot be parsed; the message says why, with line and column if known."""
 
 
 def load_json(text: str) -> Any:
-    """The value of a JSON text.
+    """Parses a JSON text.
 
     Raises:
         json.JSONDecodeError: it is not JSON.
-        UnreadableError: it is, but a name stands twice in an object, or a number or the nesting has no bound that
-            Kubernetes would accept.
+        UnreadableTextError: it has a duplicate key, a number that is too large, or too many levels.
     """
     try:
         value = json.loads(
@@ -62,14 +61,14 @@ def load_json(text: str) -> Any:
 
 
 def load_yaml(text: str) -> list[Any]:
-    """The values of the documents of a YAML text; empty documents are left out.
+    """Parses the documents of a YAML text; leaves out empty ones.
 
     Raises:
-        UnreadableError: it is not YAML, or has no JSON form, or stands for more than `MAX_EXPANDED` characters.
+        UnreadableTextError: it is not YAML, has no JSON form, or expands to more than `MAX_EXPANDED` characters.
     """
     try:
         documents = [document for document in _documents(text) if document is not None]
-        # Aliases share what they stand for: written out once, so that no edit shows up in two places.
+        # Aliases share one object. Copy it, so that an edit has an effect in one place only.
         documents = cast("list[Any]", json.loads(json.dumps(documents)))
     except RecursionError:
         raise UnreadableTextError(f"it nests deeper than {MAX_DEPTH} levels") from None
@@ -82,7 +81,7 @@ def check_depth(value: Any) -> None:
     """Checks that `value` nests no deeper than `MAX_DEPTH`.
 
     Raises:
-        UnreadableError: it does.
+        UnreadableTextError: it does.
     """
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -103,7 +102,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise UnreadableTextError(f'the key "{twice[:80]}" stands twice in one object')
+        raise UnreadableTextError(f'duplicate key "{twice[:80]}" in an object')
     return found
 
 
@@ -115,7 +114,7 @@ def _finite(literal: str) -> float:
 
 
 def _bounded(literal: str) -> int | float:
-    # Python refuses to convert more than 4300 digits; Go reads what does not fit into 64 bits as a float.
+    # Python refuses to convert more than 4300 digits; Go reads a number that does not fit into 64 bits as a float.
     return int(literal) if len(literal) <= 20 else _finite(literal)
 
 
@@ -125,12 +124,12 @@ def _no_constant(literal: str) -> Any:
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or list that is being read."""
+    """A mapping or list while it is being parsed."""
 
     value: dict[str, Any] | list[Any]
     anchor: str | None
     start: int
-    """What the document stood for before it, in characters."""
+    """Expanded characters of the document before it."""
     key: Any = None
     has_key: bool = False
     merged: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -156,7 +155,7 @@ def _where(mark: Any) -> str:
 
 
 class _Document:
-    """Builds one document from libyaml's events, on a stack of its own: no text can exhaust Python's."""
+    """Builds one document from libyaml's events, with its own stack, so that no text can exhaust Python's."""
 
     def __init__(self) -> None:
         self.root: Any = None
@@ -230,9 +229,7 @@ class _Document:
             top.key = value if value is _MERGE else _key(value, event)
             top.has_key = True
             if top.key is not _MERGE and top.key in top.value:
-                raise UnreadableTextError(
-                    f'{_where(event.start_mark)}: the key "{top.key[:80]}" stands twice in one mapping'
-                )
+                raise UnreadableTextError(f'{_where(event.start_mark)}: duplicate key "{top.key[:80]}" in a mapping')
         else:
             top.has_key = False
             if top.key is _MERGE:
@@ -247,7 +244,7 @@ class _Document:
         self._size += size
         if self._size > MAX_EXPANDED:
             raise UnreadableTextError(
-                f"{_where(event.start_mark)}: its aliases make it stand for more than {MAX_EXPANDED} characters"
+                f"{_where(event.start_mark)}: with its aliases expanded, it has more than {MAX_EXPANDED} characters"
             )
 
 
@@ -303,7 +300,7 @@ def _plain(text: str, event: yaml.ScalarEvent) -> Any:
         raise UnreadableTextError(f"{_where(event.start_mark)}: {text} is not a JSON number")
     if text[0] not in "+-.0123456789":
         return text
-    # Go drops all underscores of a number; in one that starts with a point, those between digits.
+    # Go removes all underscores of a number; if it starts with a point, only those between digits.
     digits = text.replace("_", "") if text[0] != "." else re.sub(r"(?<=[0-9])_(?=[0-9])", "", text)
     whole = _INTEGER.fullmatch(digits)
     if whole and len(digits) <= 70:

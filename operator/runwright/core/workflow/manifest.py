@@ -1,4 +1,4 @@
-"""Manifest text to the Workflow that stands in it, or why there is none."""
+"""Reads the Workflow from a manifest text, or says why it cannot be used."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ WORKFLOW_API_VERSION = "argoproj.io/v1alpha1"
 WORKFLOW_KIND = "Workflow"
 
 _INSTEAD = {
-    "CronWorkflow": "put what stands under its spec.workflowSpec into spec.workflow.spec of the run",
+    "CronWorkflow": "copy its spec.workflowSpec to spec.workflow.spec of the run",
     "WorkflowTemplate": "create it in the cluster and name it in spec.workflow.templateRef of the run",
     "ClusterWorkflowTemplate": "create it in the cluster and name it in spec.workflow.templateRef of the run, "
     "with clusterScope: true",
     "WorkflowEventBinding": "create it in the cluster; it starts Workflows by itself",
-    "PipelineRun": "apply it itself; a run's manifest holds the Workflow that it is to carry out",
-    "List": "give each Workflow of the list a run of its own",
-    "WorkflowList": "give each Workflow of the list a run of its own",
-    "ScheduledWorkflow": "put what stands under its spec.workflow.spec into spec.workflow.spec of the run",
+    "PipelineRun": "apply it itself; the manifest of a run is an Argo Workflow",
+    "List": "create a run for each Workflow of the list",
+    "WorkflowList": "create a run for each Workflow of the list",
+    "ScheduledWorkflow": "copy its spec.workflow.spec to spec.workflow.spec of the run",
     "Pod": "make it the container of a template of a Workflow",
     "Job": "make it the container of a template of a Workflow",
 }
 
 
 def read_manifest(text: str, where: str) -> dict[str, Any]:
-    """The Workflow in `text`, a fresh copy at each call; `where` tells people which text that is.
+    """Reads the Workflow in `text`; returns a new copy at each call. `where` names the text in messages.
 
-    The kind and apiVersion are checked, and that `spec` is a mapping; what is in it is not. The last few texts are
-    remembered, because a run is often built twice: before and after another object was read.
+    Checks kind and apiVersion, and that `spec` is a mapping, but not its content. Caches the last few texts, because a run
+    is often built twice: before and after another object is read.
 
     Raises:
-        Refused: it holds no Workflow that could be used.
+        Refused: the text is not one Workflow.
     """
     if len(text) > MAX_MANIFEST:
         raise Refused(
@@ -54,7 +54,7 @@ def read_manifest(text: str, where: str) -> dict[str, Any]:
 
 
 def digest_of(text: str) -> str:
-    """SHA-256 of the text's UTF-8 bytes, in the form of `manifestFrom.digest`."""
+    """SHA-256 of the text's UTF-8 bytes, in the format of `manifestFrom.digest`."""
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -70,13 +70,13 @@ def _json_of_workflow(text: str) -> str | _Problem:
         documents, as_json = _parse(text)
         return as_json or json.dumps(_only_workflow(documents))
     except UnreadableTextError as error:
-        return _Problem("ManifestUnreadable", f"it is not a YAML or JSON text that can be used: {error}")
+        return _Problem("ManifestUnreadable", f"expected YAML or JSON: {error}")
     except Refused as refused:
         return _Problem(refused.refusal.reason, refused.refusal.message)
 
 
 def _parse(text: str) -> tuple[list[Any], str | None]:
-    """The documents, and the text itself where it is JSON of one Workflow."""
+    """The documents, and the text itself if it is JSON of one Workflow."""
     not_json: json.JSONDecodeError | None = None
     if text.lstrip()[:1] in ("{", "["):
         try:
@@ -103,12 +103,12 @@ def _only_workflow(documents: list[Any]) -> dict[str, Any]:
         kinds = ", ".join(_kind(document) for document in documents[:10])
         raise Refused(
             "NotAWorkflow",
-            f"it holds {len(documents)} documents ({kinds}); expected one Workflow. "
-            "Give each Workflow a run of its own, and apply the other objects by themselves",
+            f"it has {len(documents)} documents ({kinds}); expected one Workflow. "
+            "Create a run for each Workflow, and apply the other objects separately",
         )
     document = documents[0]
     if not isinstance(document, dict):
-        raise Refused("NotAWorkflow", f"it holds {json_type(document)}; expected one Workflow")
+        raise Refused("NotAWorkflow", f"it is {json_type(document)}; expected one Workflow")
     workflow = cast("dict[str, Any]", document)
     _check_type(workflow)
     spec = workflow.get("spec")

@@ -1,4 +1,4 @@
-"""Which nodes of a Workflow stand in the status of its run: a bounded choice, so that a run stays small."""
+"""Selects the nodes of a Workflow for the status of its run, within a byte budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runwright.api.pipelinerun import NodeStatus
 from runwright.core.status.sizes import json_bytes
 
 NODES_BUDGET = 3584
-"""Bytes of JSON that `status.nodes` may take: a run of any size stays under 8 KB in etcd."""
+"""Maximum bytes of JSON in `status.nodes`: a run of any size stays under 8 KB in etcd."""
 
 NODE_OVERHEAD = 72
 """Bytes of the field names and punctuation of one node."""
@@ -21,9 +21,9 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def bounded_nodes(nodes: Iterable[NodeStatus]) -> tuple[tuple[NodeStatus, ...], int]:
-    """The nodes that fit the budget, oldest first, and how many were left out.
+    """The nodes that fit the budget, oldest first, and the number of nodes left out.
 
-    Kept first: what failed (that is what people look for), then what runs now, then the rest, each oldest first.
+    Keeps failed nodes first, then running ones, then the others; the oldest first within each group.
     """
     kept: list[NodeStatus] = []
     omitted, left = 0, NODES_BUDGET
@@ -38,19 +38,19 @@ def bounded_nodes(nodes: Iterable[NodeStatus]) -> tuple[tuple[NodeStatus, ...], 
 
 
 def node_rank(node: NodeStatus) -> int:
-    """Rank of a node for being kept: 0 failed, 1 running or pending, 2 everything else."""
+    """Rank for `bounded_nodes`: 0 failed, 1 running or pending, 2 other."""
     if node.phase in ("Failed", "Error"):
         return 0
     return 1 if node.phase in ("Running", "Pending") else 2
 
 
 def node_order(node: NodeStatus) -> tuple[datetime, str]:
-    """Order of nodes by start; the id decides between equals, so that equal Workflows give equal statuses."""
+    """Sort key: start time, then id, so that equal Workflows give equal statuses."""
     return (node.started_at or EPOCH, node.id)
 
 
 def node_bytes(node: NodeStatus) -> int:
-    """An upper estimate of a node's JSON, without building it."""
+    """Upper estimate of the bytes of a node's JSON."""
     words = sum(json_bytes(word) for word in (node.id, node.name, node.type, node.phase))
     message = json_bytes(node.message) + 14 if node.message else 0
     return (

@@ -1,4 +1,4 @@
-"""What of a Workflow's outputs stands in the status of its run: a bounded choice, so that a run stays small."""
+"""Selects the outputs of a Workflow for the status of its run, within a byte budget."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from runwright.api.pipelinerun import OutputArtifact, OutputParameter, Outputs
 from runwright.core.status.sizes import json_bytes
 
 OUTPUTS_BUDGET = 1536
-"""Bytes of names, values and keys that `status.outputs` may take."""
+"""Maximum bytes of names, values and keys in `status.outputs`."""
 
 VALUE_LIMIT = 512
-"""Bytes of one output parameter's value; a longer one is left out and its name kept."""
+"""Maximum bytes of an output parameter's value; of a longer one, only the name is kept."""
 
 LOGS_ARTIFACT = "main-logs"
-"""The artifact that Argo adds to a node when it archives logs; not an output of the pipeline."""
+"""The artifact in which Argo archives a node's logs; not an output of the pipeline."""
 
 
 def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
-    """Parameters and artifacts of all given outputs (a later one replaces an earlier one of its name), or None."""
+    """Parameters and artifacts of all given outputs, or None. A later one replaces an earlier one with the same name."""
     parameters: dict[str, OutputParameter] = {}
     artifacts: dict[str, OutputArtifact] = {}
     for output in outputs:
@@ -50,7 +50,7 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
 
 
 def named_items(items: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The items of a list that are objects with a usable name."""
+    """The items of a list that are objects with a valid name, by name."""
     for item in cast(list[object], items) if isinstance(items, list) else []:
         if isinstance(item, Mapping):
             fields = cast(Mapping[str, Any], item)
@@ -60,7 +60,7 @@ def named_items(items: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def artifact_key(artifact: Mapping[str, Any]) -> str | None:
-    """The key of an artifact in its store: Argo writes it under the store's own field (`s3.key`, `gcs.key` …)."""
+    """The key of an artifact in its object store, which Argo writes as `s3.key`, `gcs.key` …"""
     for store in artifact.values():
         if isinstance(store, Mapping):
             key = cast(Mapping[str, Any], store).get("key")

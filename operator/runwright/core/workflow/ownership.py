@@ -1,18 +1,18 @@
-"""Whose a Workflow of a run's name is, and which attempt's."""
+"""Does a Workflow belong to a run, and to which attempt?"""
 
 from __future__ import annotations
 
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
 from runwright.core.status.conditions import PREVIOUS_WORKFLOW, WORKFLOW_NAME_TAKEN
 
-STRAY = "the run has another one"
+STRAY = "the run already has another Workflow"
 
 
 def is_stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
-    """Whether the Workflow is the run's, and yet not the one that the run has.
+    """Whether the run controls the Workflow, but its status names another one.
 
-    That is one too many: an operator that was paused between its last look and its create made it, after the first
-    one had been seen and was deleted. Kubernetes has no transaction over two objects that could have prevented it.
+    An operator that was paused between its last read and its create can create such a second Workflow, after the first one
+    was mirrored and deleted. Kubernetes has no transaction over two objects to prevent it.
     """
     known = run.status.workflow
     if known is None or workflow.owner_uid != run.uid or workflow.uid == known.uid:
@@ -21,17 +21,17 @@ def is_stray(run: RunRecord, workflow: WorkflowRecord) -> bool:
 
 
 def is_new_attempt(run: RunRecord, workflow: WorkflowRecord) -> bool:
-    """Whether the Workflow is that of an attempt which the run's status does not tell of yet."""
+    """Whether the Workflow is of a later attempt than the run's status."""
     return workflow.attempt is not None and workflow.attempt > (run.status.retries or 0)
 
 
 def is_previous_attempt(run: RunRecord, workflow: WorkflowRecord) -> bool:
-    """Whether the Workflow is told as it was before the attempt that the run's status tells of."""
+    """Whether the Workflow is of an earlier attempt than the run's status: the cache is behind."""
     return workflow.attempt is not None and workflow.attempt < (run.status.retries or 0)
 
 
 def foreign_refusal(run: RunRecord, workflow: WorkflowRecord) -> Refusal:
-    """Why a Workflow that has the run's name, and not the run as its controller, stands in the way."""
+    """The refusal of a run if a Workflow with its name exists that it does not control."""
     if workflow.owner_name == run.key.name:
         return Refusal(
             PREVIOUS_WORKFLOW,

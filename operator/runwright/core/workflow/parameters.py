@@ -1,8 +1,8 @@
-"""The run's parameters, set in the Workflow's arguments as `argo submit --parameter` sets them.
+"""Sets the run's parameters in the Workflow's arguments, as `argo submit --parameter` does.
 
-Argo (v3.7) replaces a declared parameter by its name and new value and adds names that nobody declared. Runwright
-keeps what else was declared (default, enum, description), refuses names that nobody declared, and fills in a declared
-`default`, which Argo itself does not look at in a Workflow's arguments.
+Argo (v3.7) replaces a declared parameter with its name and new value, and adds undeclared names. Runwright keeps the
+other fields of the declaration (default, enum, description), refuses undeclared names, and sets a declared `default`, which
+Argo itself ignores in a Workflow's arguments.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def set_parameters(
 ) -> None:
     """Sets `given` in `spec.arguments.parameters`, in place.
 
-    `template_spec` is the spec of the template that `spec.workflowTemplateRef` names: what it declares counts as
-    declared, and only what differs from it is written (Argo merges the two, the Workflow's own first).
+    `template_spec` is the spec of the template that `spec.workflowTemplateRef` names. Its parameters count as declared,
+    and only changed values are written (Argo merges both; the Workflow's own win).
 
     Raises:
-        Refused: an unknown name, one without a value, a value that `enum` does not list, or a wrong shape.
+        Refused: an undeclared name, a missing value, a value that `enum` does not list, or an unexpected type.
     """
     own = declared(spec, "spec")
     inherited = declared(template_spec or {}, "the template's spec")
@@ -73,10 +73,10 @@ def set_parameters(
 
 
 def declared(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
-    """The parameters in `spec.arguments`, by name, in their order: the very entries, not copies.
+    """The parameters in `spec.arguments`, by name, in order. Returns the entries themselves, not copies.
 
     Raises:
-        Refused: they are not a list of mappings with a name and a plain value each.
+        Refused: they are not a list of mappings with a name and a scalar value.
     """
     arguments = expect_mapping(spec.get("arguments"), f"{path}.arguments", "ParametersInvalid")
     at = f"{path}.arguments.parameters"
@@ -87,7 +87,7 @@ def declared(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
         if not name:
             raise Refused("ParametersInvalid", f"{at}[{index}].name: expected a name, found nothing")
         if name in found:
-            raise Refused("ParametersInvalid", f"{at}[{index}].name: {quote(name)} is declared twice")
+            raise Refused("ParametersInvalid", f"{at}[{index}].name: {quote(name)} is declared twice; remove one")
         for key in ("value", "default"):
             if isinstance(entry.get(key), dict | list):
                 raise Refused(
@@ -102,7 +102,7 @@ def declared(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
 
 
 def any_string(value: Any) -> str:
-    """A plain value as the string that Argo makes of it (`AnyString`, Argo v3.7)."""
+    """A scalar value as a string, converted as in Argo (`AnyString`, Argo v3.7)."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -127,7 +127,7 @@ def _check_known(values: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 def _has_value(entry: Mapping[str, Any]) -> bool:
-    """Whether Argo finds a value: `valueFrom.supplied` only says that somebody else is to give one."""
+    """Whether Argo finds a value: `valueFrom.supplied` only declares that the user must give one."""
     source = cast("dict[str, Any]", entry.get("valueFrom") or {})
     return entry.get("value") is not None or bool(set(source) - {"supplied", "default"})
 
@@ -140,7 +140,7 @@ def _default(entry: Mapping[str, Any]) -> Any:
 
 def _give(entry: dict[str, Any], value: Any) -> None:
     entry["value"] = value
-    # The value takes its place: Argo reads valueFrom only where there is no value, and refuses most of its forms here.
+    # Argo reads valueFrom only without a value, and refuses most of its forms here.
     entry.pop("valueFrom", None)
 
 

@@ -1,6 +1,6 @@
-"""Read a Workflow into a WorkflowRecord.
+"""Reads a Workflow into a WorkflowRecord.
 
-Nothing here raises on an odd object: anybody may write to a Workflow.
+Never raises, whatever the Workflow contains: users can write to it.
 """
 
 from __future__ import annotations
@@ -34,34 +34,29 @@ from runwright.kube.objects import (
 )
 
 GENERATION_ANNOTATION = "runwright.dev/generation"
-"""On a Workflow: the `metadata.generation` of the run that it was made from."""
-
+"""On a Workflow: `metadata.generation` of the run when the Workflow was built."""
 
 SOURCE_ANNOTATION = "runwright.dev/source-digest"
-"""On a Workflow: the digest of those fields of its run that it was made from."""
-
+"""On a Workflow: digest of the run's fields that it was built from."""
 
 ATTEMPT_ANNOTATION = "runwright.dev/attempt"
-"""On a Workflow: `spec.retries` of the run when it was made or last reset."""
-
+"""On a Workflow: `spec.retries` of the run when the Workflow was built or last reset."""
 
 RESTORED_ANNOTATION = "runwright.dev/restored-from"
-"""On a Workflow that was put back from a snapshot: the uid of the one that it stands for."""
-
+"""On a Workflow that was restored from a snapshot: the uid of the deleted Workflow."""
 
 MAX_NODES_BYTES = 64 * 1024 * 1024
-"""The most that `status.compressedNodes` may unpack to; more than an etcd object can hold of honest nodes."""
-
+"""Maximum bytes of unpacked `status.compressedNodes`; more than the nodes that fit into an etcd object."""
 
 NODE_MESSAGE_LIMIT = 256
-
+"""Bytes of a node's message."""
 
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""Half of a character: in a pair it is one, alone it cannot be sent to the API server."""
+"""Escape of a surrogate; an unpaired one cannot be sent to the API server."""
 
 
 def workflow_record(body: Json) -> WorkflowRecord:
-    """What the decision needs of a Workflow."""
+    """The fields of a Workflow that the decision needs."""
     metadata, status = metadata_of(body), status_of(body)
     owner = controller_reference(metadata)
     nodes = workflow_nodes(status)
@@ -95,12 +90,12 @@ def workflow_record(body: Json) -> WorkflowRecord:
 
 
 def attempt_of(workflow: Json) -> int | None:
-    """Which attempt of its run a Workflow is, or None where it does not say."""
+    """The attempt in a Workflow's annotation, or None."""
     return as_count(annotations_of(workflow).get(ATTEMPT_ANNOTATION))
 
 
 def find_metric_nodes(nodes: Json) -> tuple[str, ...]:
-    """The nodes that have left metrics. Of pods only: a node above them repeats the outputs of its last child."""
+    """Finished pod nodes with a metrics output. Groups are left out: they repeat the outputs of their last child."""
     ended = ("Succeeded", "Failed", "Error")
     left = (
         key
@@ -113,25 +108,25 @@ def find_metric_nodes(nodes: Json) -> tuple[str, ...]:
 
 
 def node_has(node: Json, field: str, values: tuple[str, ...]) -> bool:
-    """Whether a field of a node has one of these values."""
+    """Whether a node's field has one of these values."""
     return as_text(node.get(field)) in values
 
 
 def has_metrics(node: object) -> bool:
-    """Whether a node has the output, artifact or parameter, in which metrics are left."""
+    """Whether a node has the output artifact or parameter for metrics."""
     outputs = as_mapping(as_mapping(node).get("outputs"))
     return any(find_output(outputs, kind) is not None for kind in ("artifacts", "parameters"))
 
 
 def find_output(outputs: Json, kind: str, name: str = METRICS_OUTPUT) -> Json | None:
-    """The output artifact or parameter of that name."""
+    """The output artifact or parameter with this name, or None."""
     found = outputs.get(kind)
     entries = cast(list[object], found) if isinstance(found, list) else []
     return next((as_mapping(entry) for entry in entries if as_mapping(entry).get("name") == name), None)
 
 
 def controller_reference(metadata: Json) -> Json:
-    """The owner reference of the PipelineRun that controls an object, or an empty one."""
+    """The owner reference of the PipelineRun that controls an object, or an empty mapping."""
     owners = metadata.get("ownerReferences")
     for owner in cast(list[object], owners) if isinstance(owners, list) else []:
         reference = as_mapping(owner)
@@ -143,15 +138,15 @@ def controller_reference(metadata: Json) -> Json:
 def workflow_nodes(status: Json) -> Json:
     """A Workflow's nodes, by id.
 
-    Argo 3.7 moves `status.nodes` into `status.compressedNodes` (gzip, base64) when they near 1 MB; nodes that it
-    keeps in a database of its own, or packs in a way that is not gzip, are not readable here and come out empty.
+    Argo 3.7 moves `status.nodes` to `status.compressedNodes` (gzip, base64) near 1 MB. Returns an empty mapping for nodes
+    in Argo's database or in another compression.
     """
     packed = as_text(status.get("compressedNodes"))
     return unpack_json(packed) if packed else as_mapping(status.get("nodes"))
 
 
 def unpack_json(packed: str) -> Json:
-    """The object that stands in a text as gzip in base64, or an empty one where it cannot be read."""
+    """Decodes an object from base64, gzip and JSON; an empty mapping if it is invalid."""
     try:
         unpacker = zlib.decompressobj(wbits=31)
         raw = unpacker.decompress(base64.b64decode(packed), MAX_NODES_BYTES)
@@ -164,7 +159,7 @@ def unpack_json(packed: str) -> Json:
 
 
 def node_status(node_id: str, node: Json) -> NodeStatus:
-    """One node, in short. The message only where it says what went wrong."""
+    """Summary of one node; with its message unless it is running or succeeded."""
     phase = as_text(node.get("phase"))
     message = as_text(node.get("message")) if phase not in ("Succeeded", "Running") else ""
     return NodeStatus(

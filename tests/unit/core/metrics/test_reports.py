@@ -158,7 +158,7 @@ def test_nan_is_refused_by_name_and_does_not_spoil_the_file() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "not JSON"), ("{", "no JSON"), ("[]", "no list"), ('{"metrics": {}}', "no list"), ("[" * 9999, "no JSON")],
+    [("", "not JSON"), ("{", "not JSON"), ("[]", "no list"), ('{"metrics": {}}', "no list"), ("[" * 9999, "not JSON")],
 )
 def test_what_is_no_metrics_file_is_said(text: str, said: str) -> None:
     reports, problem = read_metrics_file(text, "n")
