@@ -19,10 +19,9 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from kubernetes.aio import client
 
-from runwright.adapters.login import configure
-from runwright.adapters.own_objects import KubernetesObjects
+from runwright.kube.http_client import HttpClient
+from runwright.kube.login import log_in
 from runwright.service.manifests import Manifests
 from tests.e2e.cluster import Kubectl
 from tests.e2e.conftest import SYSTEM, Apply, WaitRun, fresh_namespace
@@ -205,8 +204,8 @@ def sweep(kubeconfig: Path, namespace: str, later: timedelta) -> None:
             return datetime.now(UTC) + later
 
     async def run() -> None:
-        async with client.ApiClient(await configure(str(kubeconfig), None)) as api:
-            await Manifests(KubernetesObjects(api, (namespace,)), Clock()).sweep(set)
+        async with HttpClient(await log_in(str(kubeconfig)), user_agent="tests") as client:
+            await Manifests(client, Clock(), (namespace,)).sweep(set)
 
     asyncio.run(run())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Generic, TypeVar
 
@@ -14,6 +16,8 @@ from runwright.kube.objects import Json, uid_of
 from runwright.kube.resource import Resource, Selection
 from runwright.service.index import Index, Row, Scope
 from runwright.service.rows import ALL, numeric_version
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Row)
 
@@ -60,11 +64,20 @@ class IndexFeed(Generic[R]):
                 group.create_task(self._follow(namespace))
 
     async def _follow(self, namespace: str) -> None:
+        began, scope = time.monotonic(), index_scope(namespace)
+
         def set_synced(synced: bool) -> None:
+            nonlocal began
+            if synced:
+                number, seconds = self._index.count(scope), time.monotonic() - began
+                logger.info("%d %s listed in %.1f s", number, self._resource.plural, seconds)
+            elif self._synced[namespace]:
+                began = time.monotonic()
+                logger.warning("%s are not in sync: the API server cannot be watched", self._resource.plural)
             self._synced[namespace] = synced
             self._index.synced = all(self._synced.values())
 
-        known = IndexedObjects(self._index, index_scope(namespace))
+        known = IndexedObjects(self._index, scope)
         informer = Informer(self._client, self._resource, Selection(namespace), known=known)
         await follow_synced(informer, self._apply, set_synced)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -89,6 +90,15 @@ async def test_a_new_list_after_an_expired_watch_removes_what_was_deleted_unseen
         await until(lambda: it.lists == 2)
         await until(lambda: it.names == "acd")
         assert it.index.synced, "a row that is newer than the list was created after it"
+
+
+async def test_the_log_says_how_many_objects_were_listed(caplog: pytest.LogCaptureFixture):
+    it = Followed()
+    it.create(*"abc")
+    with caplog.at_level(logging.INFO):
+        async with it.running():
+            await until(lambda: it.index.synced)
+    assert [record.getMessage().rpartition(" in ")[0] for record in caplog.records] == ["3 pipelineruns listed"]
 
 
 async def test_an_index_is_synced_once_every_namespace_is_listed():
