@@ -72,7 +72,7 @@ async def run_operator(options: OperatorOptions) -> None:
         which = f" of shard {shard.name} ({shard.selector})" if shard.name else ""
         operator = Operator(
             lambda: Term(client, options.term, measures, KopfLogin(login, agent)),
-            f"runwright {__version__} serves PipelineRuns{which} in {where} of {login.server}",
+            f"runwright {__version__} looks after PipelineRuns{which} in {where} of {login.server}",
         )
         async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.registry):
             if options.lease is None:
