@@ -26,6 +26,13 @@ CLUSTER_TOOL := $(PYTHON) deploy/local/cluster.py --name $(CLUSTER) $(if $(YES),
 CLUSTER_HOME := $(CURDIR)/.cluster$(if $(filter-out default,$(CLUSTER)),/$(CLUSTER))
 ON_CLUSTER := KUBECONFIG=$(CLUSTER_HOME)/kubeconfig PATH=$(CLUSTER_HOME)/bin:$$PATH
 
+# tests/e2e/schedule.py says what the two parts are. It groups the tests, and sorts them by their usual time.
+E2E := $(BIN)/pytest --dist loadgroup --no-loadscope-reorder tests/e2e
+define RUN_E2E
+$(ON_CLUSTER) $(E2E) -n 6 -m "not serial and not apart" --timeout 600 $(ARGS) $(OR_NONE)
+$(ON_CLUSTER) $(E2E) -n 3 -m "serial or apart" --timeout 900 $(ARGS) $(OR_NONE)
+endef
+
 .PHONY: help
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2} /^##@ / {printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
@@ -36,7 +43,13 @@ demo: deploy ## Start a cluster, install Runwright, apply a PipelineRun and watc
 	@$(ON_CLUSTER) $(PYTHON) deploy/demo.py
 
 .PHONY: test
-test: lint unit e2e ## Everything: lint, unit tests, then cluster, image, deploy and the end-to-end tests
+test: lint ## Everything: lint, the unit tests while cluster, image and Runwright start, then the end-to-end tests
+	@echo "→ make unit runs beside make deploy; its output follows"
+	@log=$$(mktemp); $(MAKE) --no-print-directory unit > $$log 2>&1 & unit=$$!; \
+	trap 'kill $$unit 2> /dev/null || true; rm -f $$log' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(MAKE) --no-print-directory deploy; \
+	code=0; wait $$unit || code=$$?; cat $$log; exit $$code
+	$(RUN_E2E)
 
 ##@ Without a cluster
 .PHONY: venv
@@ -121,8 +134,7 @@ undeploy: ## Take Runwright out of the cluster, its CRD and so every PipelineRun
 
 .PHONY: e2e
 e2e: venv deploy ## The end-to-end tests, on the cluster with Runwright deployed
-	$(ON_CLUSTER) $(BIN)/pytest -n 4 -m "not serial" --timeout 600 tests/e2e $(ARGS) $(OR_NONE)
-	$(ON_CLUSTER) $(BIN)/pytest -m serial --timeout 900 tests/e2e $(ARGS) $(OR_NONE)
+	$(RUN_E2E)
 
 .PHONY: bench
 bench: venv deploy ## Measure the cost of the operator against Argo alone, as ratios in one run

@@ -25,8 +25,10 @@ from tests.e2e.helm import Helm
 from tests.e2e.manifests import executor_rights, pipeline_run
 from tests.e2e.processes import Operator
 from tests.e2e.runs import Run
+from tests.e2e.schedule import arrange
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
 SYSTEM = "runwright-system"
 OPERATOR = ("-n", SYSTEM, "deployment/runwright-operator")
 OPERATOR_PODS = "app.kubernetes.io/name=runwright,app.kubernetes.io/component=operator"
@@ -78,6 +80,15 @@ def missing_part(path: Path) -> str | None:
 def said(error: Exception) -> str:
     """What kubectl said, on one line."""
     return " ".join(str(getattr(error, "stderr", None) or error).split())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Arrange the tests of this folder before `-m` selects among them."""
+    mine = [item for item in items if HERE in item.path.parents]
+    others = [item for item in items if HERE not in item.path.parents]
+    arrange(mine)
+    items[:] = others + mine
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

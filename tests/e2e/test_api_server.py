@@ -16,8 +16,6 @@ from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.manifests import one_step, pipeline_run
 from tests.e2e.processes import Operator
 
-pytestmark = pytest.mark.serial
-
 NAMESPACE = "default"
 CRD = REPOSITORY / "crds" / "runwright.dev_pipelineruns.yaml"
 

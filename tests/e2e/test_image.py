@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from localcluster import host
 from localcluster.paths import cache_root
 
 import image
 from tests.e2e.conftest import REPOSITORY
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.apart
 
 SHELLS = re.compile(r"(?:usr/)?bin/(?:sh|bash|dash|busybox|rbash)$")
 
@@ -48,6 +46,10 @@ def test_the_same_sources_give_the_same_bytes(archive: Path, tmp_path: Path):
 
 
 def test_it_says_what_is_in_it(archive: Path):
+    # These imports take seconds, and every worker collects every test.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = image.bill_of_materials(archive)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     components = {one["purl"]: one for one in json.loads(text)["components"]}

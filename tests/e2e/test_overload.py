@@ -117,7 +117,7 @@ def grown(before: Metrics, after: Metrics) -> Counter[str]:
 
 
 # -------------------------------------------------------------------------------------------------------- many at once
-@pytest.mark.serial
+@pytest.mark.xdist_group("load")
 @pytest.mark.timeout(900)
 def test_thousands_of_runs_at_once(stage: ControlPlane):
     """Each gets its one Workflow, in the order in which they came; the operator answers all the time."""
@@ -183,7 +183,7 @@ def small(tmp_path: Path, argo_kind: str) -> Iterator[ControlPlane]:
         yield plane
 
 
-@pytest.mark.serial
+@pytest.mark.xdist_group("load")
 @pytest.mark.timeout(300)
 def test_a_full_etcd(small: ControlPlane):
     """Nothing can be written while runs end and begin: it says so, asks ever more slowly, and goes on once there is room."""
@@ -295,7 +295,7 @@ def alerts_of_failed_writes(moments: list[Metrics]) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- no Argo
-@pytest.mark.serial
+@pytest.mark.xdist_group("load")
 @pytest.mark.timeout(900)
 def test_nobody_looks_after_the_workflows(stage: ControlPlane):
     """No Argo: the runs wait, and the operator with them. Once it is back, all of them end."""

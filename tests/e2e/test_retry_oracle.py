@@ -30,14 +30,14 @@ CORPUS = os.environ.get("RETRY_CORPUS", "")
 FULL_NAME = "workflows.argoproj.io"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ours(kubectl: Kubectl) -> Iterator[str]:
     """The namespace of the runs."""
     with fresh_namespace(kubectl) as name:
         yield name
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def argos(kubectl: Kubectl) -> Iterator[str]:
     """The namespace in which copies of the failed Workflows are retried by `argo retry`."""
     with fresh_namespace(kubectl) as name:

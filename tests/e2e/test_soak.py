@@ -30,7 +30,7 @@ from tests.e2e.processes import Operator
 from tests.e2e.soak_judge import by_name, ended_by_argo, run_seen, workflow_seen, wrong
 from tests.e2e.soak_users import Users
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.xdist_group("load")
 
 SEED = int(os.environ.get("SOAK_SEED") or 20261127)
 RUNS = int(os.environ.get("SOAK_RUNS") or 120)

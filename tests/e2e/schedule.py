@@ -1,0 +1,70 @@
+"""Which end-to-end tests run beside each other, and in which order, for `pytest --dist loadgroup --no-loadscope-reorder`.
+
+`make e2e` runs two parts. The first has the tests that share the deployed operator. The second has the `serial` tests, one
+after the other on one worker, and beside them those that leave the cluster alone (`apart`), such as with an API server of their own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+PLANES = frozenset({"bare", "plane", "small"})
+"""Fixtures that are an API server of the test's own."""
+
+SHARED = frozenset({"namespace", "operator", "account"})
+"""Fixtures that use the deployed operator, or take its place."""
+
+SERIAL = "serial"
+
+SECONDS = {
+    "test_admission": 2,
+    "test_argo_examples": 15,
+    "test_chart.py": 1,
+    "test_edits": 2,
+    "test_retry_oracle": 20,
+}
+"""Usual time of a test, by the beginning of its id; the longest that fits is taken. Others: DEFAULT_SECONDS."""
+
+DEFAULT_SECONDS = 5
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    """Mark the tests with `apart` and with their group, and sort the groups by time, the longest first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for item in items:
+        if uses(item, PLANES) and not uses(item, SHARED):
+            item.add_marker(pytest.mark.apart)
+        group = group_of(item)
+        if group and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(group))
+        seconds[unit_of(item)] += usual_seconds(item)
+    items.sort(key=lambda item: (-seconds[unit_of(item)], unit_of(item)))
+
+
+def group_of(item: pytest.Item) -> str:
+    """Tests of a group run one after the other on one worker: the serial ones, and those that share a fixture of a module."""
+    if item.get_closest_marker(SERIAL):
+        return SERIAL
+    info = getattr(item, "_fixtureinfo", None)
+    scopes = {one[-1].scope for one in info.name2fixturedefs.values()} if info else set()
+    return item.path.stem if "module" in scopes else ""
+
+
+def unit_of(item: pytest.Item) -> str:
+    """What a worker is given at once: a group, or a single test."""
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else item.nodeid
+
+
+def usual_seconds(item: pytest.Item) -> float:
+    """Estimated time of a test."""
+    name = item.nodeid.rpartition("/")[2]
+    known = [key for key in SECONDS if name.startswith(key)]
+    return SECONDS[max(known, key=len)] if known else DEFAULT_SECONDS
+
+
+def uses(item: pytest.Item, fixtures: frozenset[str]) -> bool:
+    """True if the test depends on one of these fixtures."""
+    return not fixtures.isdisjoint(getattr(item, "fixturenames", ()))
