@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +24,7 @@ from tests.e2e.helm import Helm
 from tests.e2e.manifests import executor_rights, pipeline_run
 from tests.e2e.processes import Operator
 from tests.e2e.runs import Run
-from tests.e2e.schedule import arrange
+from tests.e2e.schedule import REPLACES, arrange, uses
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -160,25 +159,15 @@ def operator(kubectl: Kubectl) -> None:
             )
 
 
-@pytest.fixture(scope="module")
-def account(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The deployed operator is away; its kubeconfig is free for another one. For tests that are `serial`."""
-    path = account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
-    with without_operator(kubectl):
-        yield path
+@pytest.fixture(scope="session")
+def account(kubectl: Kubectl, no_operator: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig with the rights of the deployed operator, which is away."""
+    return account_kubeconfig(kubectl, SYSTEM, "runwright-operator", tmp_path_factory.mktemp("account") / "kubeconfig")
 
 
-@contextmanager
-def without_operator(kubectl: Kubectl) -> Iterator[None]:
-    """Within it, the deployed operator is away."""
-    before = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.replicas}")
-    kubectl("scale", *OPERATOR, "--replicas=0")
-    try:
-        kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", OPERATOR_PODS, "--timeout=60s", timeout=70)
-        yield
-    finally:
-        kubectl("scale", *OPERATOR, f"--replicas={before}")
-        kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
+@pytest.fixture(scope="session")
+def no_operator() -> None:
+    """The deployed operator is away, for `serial` tests: the hooks below scale it down and up between the tests."""
 
 
 @pytest.fixture(scope="session")
@@ -265,6 +254,56 @@ class fresh_namespace:  # noqa: N801 - a context manager, used like a function
 
     def __exit__(self, *_: object) -> None:
         self._kubectl("delete", "namespace", self._name, "--wait=false", "--ignore-not-found")
+
+
+# ------------------------------------------------------------------------------------------- taking the operator away
+class DeployedOperator:
+    """The operator that `make deploy` has installed; scaled down for as long as tests run that replace it."""
+
+    def __init__(self) -> None:
+        self._replicas = ""
+        """What it is scaled up to again; empty while it is there."""
+
+    def take_away(self) -> None:
+        """Scale it down, unless it is, and wait until its pods are gone."""
+        if not self._replicas:
+            kubectl = Kubectl(kubeconfig_path())
+            self._replicas = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.replicas}")
+            kubectl("scale", *OPERATOR, "--replicas=0")
+            kubectl("wait", "-n", SYSTEM, "--for=delete", "pods", "-l", OPERATOR_PODS, "--timeout=60s", timeout=70)
+
+    def bring_back(self) -> None:
+        """Scale it up, unless it is, and wait until it is ready."""
+        if self._replicas:
+            kubectl = Kubectl(kubeconfig_path())
+            kubectl("scale", *OPERATOR, f"--replicas={self._replicas}")
+            self._replicas = ""
+            kubectl("rollout", "status", *OPERATOR, "--timeout=120s", timeout=130)
+
+
+deployed_operator = DeployedOperator()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Take the deployed operator away before the first test in a row that replaces it."""
+    if uses(item, REPLACES):
+        deployed_operator.take_away()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Bring the deployed operator back after the last test in a row that replaces it."""
+    try:
+        yield
+    finally:
+        if nextitem is None or not uses(nextitem, REPLACES):
+            deployed_operator.bring_back()
+
+
+def pytest_sessionfinish() -> None:
+    """Bring the deployed operator back where the tests were interrupted."""
+    deployed_operator.bring_back()
 
 
 # --------------------------------------------------------------------------------------------- what a failure is told with

@@ -13,8 +13,11 @@ import pytest
 PLANES = frozenset({"bare", "plane", "small"})
 """Fixtures that are an API server of the test's own."""
 
-SHARED = frozenset({"namespace", "operator", "account"})
+SHARED = frozenset({"namespace", "operator", "no_operator"})
 """Fixtures that use the deployed operator, or take its place."""
+
+REPLACES = frozenset({"no_operator"})
+"""Fixtures for which the deployed operator is away: their tests come in a row, so that it goes and comes back once."""
 
 SERIAL = "serial"
 
@@ -40,7 +43,7 @@ def arrange(items: list[pytest.Item]) -> None:
         if group and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(group))
         seconds[unit_of(item)] += usual_seconds(item)
-    items.sort(key=lambda item: (-seconds[unit_of(item)], unit_of(item)))
+    items.sort(key=lambda item: (-seconds[unit_of(item)], unit_of(item), not uses(item, REPLACES)))
 
 
 def group_of(item: pytest.Item) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster import Kubectl, Object
-from tests.e2e.conftest import Apply, wait_for_run, without_operator
+from tests.e2e.conftest import Apply, wait_for_run
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.helm import CHART, SYSTEM, Helm
 from tests.e2e.manifests import instant, pipeline_run, suspended
@@ -97,42 +97,41 @@ def test_a_release_with_the_run_service_works(helm: Helm, kubectl: Kubectl, name
 
 
 @pytest.mark.serial
-def test_an_upgrade_a_rollback_and_an_uninstall_lose_no_run(helm: Helm, kubectl: Kubectl, namespace: str, apply: Apply):
+def test_an_upgrade_a_rollback_and_an_uninstall_lose_no_run(
+    helm: Helm, kubectl: Kubectl, no_operator: None, namespace: str, apply: Apply
+):
     """One run has ended, one is archived, one goes on all the time; `helm test` says whether the release works."""
-    with without_operator(kubectl):
-        installed(helm, kubectl, namespace, PREVIOUS)
-        for name in ("ended", "stored"):
-            apply(pipeline_run({"spec": instant()}, name))
-        apply(pipeline_run({"spec": suspended()}, "runs"))
-        for name in ("ended", "stored"):
-            wait_for_run(kubectl, namespace, name, "Succeeded")
-        set_state(kubectl, namespace, "stored", "Archived")
-        wait_for_run(kubectl, namespace, "stored", archived)
-        wait_for_run(kubectl, namespace, "runs", "Running")
-        before = known(kubectl, namespace)
-        options = options_of(kubectl, namespace)
-        helm("upgrade", "mine", str(CHART), "-n", namespace, "--wait", "--timeout=120s", *options)
-        assert ready_replicas(kubectl, namespace) == 2
-        assert "Succeeded" in helm("test", "mine", "-n", namespace, "--timeout=120s")
-        assert {
-            name: run for name, run in known(kubectl, namespace).items() if not name.startswith("mine-test-")
-        } == before
-        helm("rollback", "mine", "1", "-n", namespace, "--wait", "--timeout=120s")
-        assert ready_replicas(kubectl, namespace) == 1
-        apply(pipeline_run({"spec": instant()}, "by-the-previous"))
-        wait_for_run(kubectl, namespace, "by-the-previous", "Succeeded")
-        helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
-        resume(kubectl, namespace, "runs")
-        kubectl.wait(namespace, "workflow", "runs", lambda found: found["status"]["phase"] == "Succeeded")
-        installed(helm, kubectl, namespace)
-        wait_for_run(kubectl, namespace, "runs", "Succeeded")
-        set_state(kubectl, namespace, "stored", "Available")
-        wait_for_run(kubectl, namespace, "stored", lambda run: run["status"].get("storageState") == "Available")
-        after = known(kubectl, namespace)
-        # The Workflow of the one that was brought back is a new one, made from the snapshot.
-        assert after.pop("stored")[::2] == before.pop("stored")[::2]
-        assert {name: after[name] for name in before} == before
-        helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
+    installed(helm, kubectl, namespace, PREVIOUS)
+    for name in ("ended", "stored"):
+        apply(pipeline_run({"spec": instant()}, name))
+    apply(pipeline_run({"spec": suspended()}, "runs"))
+    for name in ("ended", "stored"):
+        wait_for_run(kubectl, namespace, name, "Succeeded")
+    set_state(kubectl, namespace, "stored", "Archived")
+    wait_for_run(kubectl, namespace, "stored", archived)
+    wait_for_run(kubectl, namespace, "runs", "Running")
+    before = known(kubectl, namespace)
+    options = options_of(kubectl, namespace)
+    helm("upgrade", "mine", str(CHART), "-n", namespace, "--wait", "--timeout=120s", *options)
+    assert ready_replicas(kubectl, namespace) == 2
+    assert "Succeeded" in helm("test", "mine", "-n", namespace, "--timeout=120s")
+    assert {name: run for name, run in known(kubectl, namespace).items() if not name.startswith("mine-test-")} == before
+    helm("rollback", "mine", "1", "-n", namespace, "--wait", "--timeout=120s")
+    assert ready_replicas(kubectl, namespace) == 1
+    apply(pipeline_run({"spec": instant()}, "by-the-previous"))
+    wait_for_run(kubectl, namespace, "by-the-previous", "Succeeded")
+    helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
+    resume(kubectl, namespace, "runs")
+    kubectl.wait(namespace, "workflow", "runs", lambda found: found["status"]["phase"] == "Succeeded")
+    installed(helm, kubectl, namespace)
+    wait_for_run(kubectl, namespace, "runs", "Succeeded")
+    set_state(kubectl, namespace, "stored", "Available")
+    wait_for_run(kubectl, namespace, "stored", lambda run: run["status"].get("storageState") == "Available")
+    after = known(kubectl, namespace)
+    # The Workflow of the one that was brought back is a new one, made from the snapshot.
+    assert after.pop("stored")[::2] == before.pop("stored")[::2]
+    assert {name: after[name] for name in before} == before
+    helm("uninstall", "mine", "-n", namespace, "--wait", "--timeout=120s")
 
 
 def known(kubectl: Kubectl, namespace: str) -> dict[str, tuple[str, str, str]]:

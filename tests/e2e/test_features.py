@@ -14,21 +14,13 @@ import yaml
 
 from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import Kubectl, Object, condition
-from tests.e2e.conftest import Apply, wait_for_run, without_operator
+from tests.e2e.conftest import Apply, wait_for_run
 from tests.e2e.helm import CHART, SYSTEM, Helm
 from tests.e2e.manifests import instant, pipeline_run, suspended, workflow
 from tests.e2e.processes import Operator
 from tests.e2e.storage import set_state
 
-pytestmark = pytest.mark.serial
-
 FEATURES = ("retries", "snapshots", "workflowTemplates", "sharedManifests")
-
-
-@pytest.fixture(scope="module")
-def nobody(kubectl: Kubectl) -> Iterator[None]:
-    with without_operator(kubectl):
-        yield
 
 
 def grant(helm: Helm, kubectl: Kubectl, namespace: str, *, features: bool) -> None:
@@ -46,7 +38,7 @@ def grant(helm: Helm, kubectl: Kubectl, namespace: str, *, features: bool) -> No
 
 
 @pytest.fixture
-def operator(nobody: None, helm: Helm, kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+def operator(no_operator: None, helm: Helm, kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[Operator]:
     """One without any of the features. It logs no error, whatever it is refused."""
     grant(helm, kubectl, namespace, features=False)
     account = account_kubeconfig(kubectl, namespace, "mine-operator", tmp_path / "kubeconfig")
@@ -62,6 +54,7 @@ def forbidden(run: Object) -> str:
     return stalled["message"] if stalled and stalled["status"] == "True" and stalled["reason"] == "Forbidden" else ""
 
 
+@pytest.mark.serial
 def test_what_is_left_out_is_told_and_heals(
     helm: Helm, kubectl: Kubectl, namespace: str, apply: Apply, operator: Operator
 ):

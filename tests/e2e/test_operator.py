@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tests.e2e.conftest import (
     WaitRun,
     fresh_namespace,
     wait_for_run,
-    without_operator,
 )
 from tests.e2e.manifests import instant, pipeline_run
 from tests.e2e.processes import Operator
@@ -43,13 +41,6 @@ def test_the_deployed_operators_log(kubectl: Kubectl, namespace: str, apply: App
 
 
 # ------------------------------------------------------------------------------------------------------ one namespace
-@pytest.fixture(scope="module")
-def system(kubectl: Kubectl) -> Iterator[str]:
-    """The deployed operator is away; the name of its namespace."""
-    with without_operator(kubectl):
-        yield SYSTEM
-
-
 def role_in(namespace: str) -> Object:
     """What the namespaced overlay gives its operator, for one of another name."""
     role: Object = yaml.safe_load(ROLE.read_text())
@@ -66,7 +57,7 @@ def role_in(namespace: str) -> Object:
 
 
 @pytest.mark.serial
-def test_one_namespace_only(kubectl: Kubectl, system: str, namespace: str, tmp_path: Path):
+def test_one_namespace_only(kubectl: Kubectl, no_operator: None, namespace: str, tmp_path: Path):
     """With a Role's rights, from a shell: it looks after its own namespace, and what is in others is not its business."""
     with fresh_namespace(kubectl) as other:
         kubectl("create", "-f", "-", input=json.dumps(role_in(namespace)))
@@ -98,7 +89,7 @@ def test_one_namespace_only(kubectl: Kubectl, system: str, namespace: str, tmp_p
 
 
 @pytest.mark.serial
-def test_two_namespaces(kubectl: Kubectl, system: str, namespace: str):
+def test_two_namespaces(kubectl: Kubectl, no_operator: None, namespace: str):
     with (
         fresh_namespace(kubectl) as other,
         fresh_namespace(kubectl) as third,

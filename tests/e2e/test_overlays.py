@@ -13,7 +13,7 @@ import yaml
 from localcluster import binaries
 
 from tests.e2e.cluster import Kubectl, Object
-from tests.e2e.conftest import OPERATOR, REPOSITORY, Apply, wait_for_run, without_operator
+from tests.e2e.conftest import OPERATOR, REPOSITORY, Apply, wait_for_run
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.manifests import instant, pipeline_run
 
@@ -65,7 +65,7 @@ def versions(kubectl: Kubectl, *source: str) -> dict[str, str]:
 
 @pytest.mark.serial
 def test_the_one_for_a_namespace_carries_a_run_through(
-    kubectl: Kubectl, namespace: str, apply: Apply, checkout: Path, tmp_path: Path
+    kubectl: Kubectl, no_operator: None, namespace: str, apply: Apply, checkout: Path, tmp_path: Path
 ):
     """Its Deployment, with the rights that its Role gives, in a namespace of the cluster; the deployed operator is away."""
     image = kubectl("get", *OPERATOR, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
@@ -82,16 +82,15 @@ def test_the_one_for_a_namespace_carries_a_run_through(
     for one in objects:
         if one["kind"] == "Deployment":
             one["spec"]["template"]["spec"]["containers"][0]["image"] = image
-    with without_operator(kubectl):
-        kubectl(
-            "apply",
-            "--server-side",
-            "-f",
-            "-",
-            input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
-        )
-        kubectl("rollout", "status", "-n", namespace, "deployment/runwright-operator", "--timeout=90s", timeout=100)
-        apply(pipeline_run({"spec": instant()}))
-        wait_for_run(kubectl, namespace, "run", "Succeeded")
-        with pytest.raises(subprocess.CalledProcessError):
-            kubectl("get", "prun", "-A", f"--as=system:serviceaccount:{namespace}:runwright-operator")
+    kubectl(
+        "apply",
+        "--server-side",
+        "-f",
+        "-",
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+    )
+    kubectl("rollout", "status", "-n", namespace, "deployment/runwright-operator", "--timeout=90s", timeout=100)
+    apply(pipeline_run({"spec": instant()}))
+    wait_for_run(kubectl, namespace, "run", "Succeeded")
+    with pytest.raises(subprocess.CalledProcessError):
+        kubectl("get", "prun", "-A", f"--as=system:serviceaccount:{namespace}:runwright-operator")
