@@ -1,16 +1,17 @@
-"""Log lines: text for people or JSON for machines, each with the run it is about."""
+"""Log lines, as text or JSON, each with the run that it is about."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+import click
 from typing_extensions import override
 
 from runwright.kube.objects import Key
@@ -19,10 +20,26 @@ current_run: ContextVar[Key | None] = ContextVar("current_run", default=None)
 
 LogFormat = Literal["text", "json"]
 
+UNUSED = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks", "_srcfile")
+"""What `logging` need not find out for each record, since no format prints it ("Optimization" in Python's logging HOWTO)."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def log_options(command: Command) -> Command:
+    """Add --log-format and --log-level."""
+    levels = click.Choice(["debug", "info", "warning", "error"])
+    for option in (
+        click.option("--log-level", type=levels, default="info", help="Lowest level that is logged."),
+        click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of log lines."),
+    ):
+        command = option(command)
+    return command
+
 
 @contextmanager
 def run_context(key: Key) -> Generator[None]:
-    """Within it, every log line of this task names the run."""
+    """Name the run in every log line of this task."""
     token = current_run.set(key)
     try:
         yield
@@ -31,7 +48,7 @@ def run_context(key: Key) -> Generator[None]:
 
 
 class RunFilter(logging.Filter):
-    """Puts the current run on each record."""
+    """Adds the current run to each record."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
@@ -40,7 +57,7 @@ class RunFilter(logging.Filter):
 
 
 class RepetitionFilter(logging.Filter):
-    """Drops a line that says just what the one before it said: Kopf repeats itself for every CRD that comes."""
+    """Drops a line that equals the line before: Kopf repeats one for each CRD."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,23 +71,33 @@ class RepetitionFilter(logging.Filter):
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00Z INFO    team-a/train-7: created Workflow`."""
+    """`2026-01-31T12:00:00.000Z INFO    team-a/train-7: created Workflow`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timestamps = TimestampCache()
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         run: Key | None = getattr(record, "run", None)
-        line = f"{timestamp(record)} {record.levelname:<7} {f'{run}: ' if run else ''}{record.getMessage()}"
+        time = self._timestamps.format(record.created)
+        line = f"{time} {record.levelname:<7} {f'{run}: ' if run else ''}{record.getMessage()}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and namespace and run where it is about one."""
+    """One JSON object per line: time, level, logger, message, and namespace and name of the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timestamps = TimestampCache()
+        self._encode = json.JSONEncoder(ensure_ascii=False).encode
 
     @override
     def format(self, record: logging.LogRecord) -> str:
         run: Key | None = getattr(record, "run", None)
         fields = {
-            "time": timestamp(record),
+            "time": self._timestamps.format(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -79,16 +106,29 @@ class JsonFormatter(logging.Formatter):
             fields |= {"namespace": run.namespace, "run": run.name}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        return self._encode(fields)
 
 
-def timestamp(record: logging.LogRecord) -> str:
-    """When the record was made, RFC 3339 in UTC with milliseconds."""
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class TimestampCache:
+    """Formats times; the part up to the second is formatted once per second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._prefix = ""
+
+    def format(self, created: float) -> str:
+        """Seconds since 1970 as RFC 3339 in UTC, with milliseconds."""
+        second, microseconds = divmod(round(created * 1_000_000), 1_000_000)
+        if second != self._second:
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._prefix}.{microseconds // 1000:03d}Z"
 
 
-def configure(log_format: LogFormat, level: str) -> None:
-    """Send all log lines to standard error in this format; Kopf's own chatter below warnings only when debugging."""
+def configure_logging(log_format: LogFormat, level: str) -> None:
+    """Send all log lines to the standard error in this format. Kopf's lines below warnings are logged at level debug only."""
+    for name in UNUSED:
+        setattr(logging, name, None)
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RunFilter())
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())

@@ -20,16 +20,14 @@ from typing import Any, cast
 
 import obstore
 import pytest
-from kubernetes.aio import client
 from localcluster.catalogue import S3_ENVIRONMENT
 from obstore.store import S3Store
 
-from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.login import configure
 from runwright.artifacts.locate import artifact_names
 from runwright.artifacts.reader import Artifacts
 from runwright.kube.objects import Key
-from runwright.kubectl.artifact import workflow_of
+from runwright.kubectl.artifact import read_workflow
+from runwright.kubectl.session import Target, connect_to
 from tests.e2e.access import account_kubeconfig
 from tests.e2e.cluster import Kubectl, Object, finished
 from tests.e2e.conftest import Apply, WaitRun
@@ -150,10 +148,9 @@ def key_of(kubectl: Kubectl, namespace: str, name: str, run: str = "run") -> str
 
 async def read_all(kubeconfig: Path, run: Key, node: str) -> dict[str, bytes]:
     """Every artifact of a node, as the command reads them, by name."""
-    async with client.ApiClient(await configure(str(kubeconfig), None)) as api:
-        cluster = KubernetesCluster(api)
-        workflow = await workflow_of(cluster, run)
-        reader = Artifacts(cluster)
+    async with connect_to(Target(str(kubeconfig), namespace=run.namespace)) as here:
+        workflow = await read_workflow(here, run)
+        reader = Artifacts(here.client)
         return {
             name: b"".join([piece async for piece in reader.read(workflow, node, name)])
             for name in artifact_names(workflow["status"]["nodes"][node]["outputs"])
@@ -275,7 +272,7 @@ def test_what_is_not_there(
     apply(pipeline_run({"spec": step("echo 1 > /tmp/out", artifact)}))
     wait_run("run", "Succeeded")
     run = f"{namespace}/run"
-    assert f"there is no PipelineRun nope in namespace {namespace}" in refused(
+    assert f"PipelineRun nope does not exist in namespace {namespace}" in refused(
         kubeconfig, f"{namespace}/nope", "a", "b"
     )
     assert 'NodeNotFound: the run has no node "nope"; it has "run"' in refused(kubeconfig, run, "nope", "out")

@@ -100,7 +100,7 @@ def test_what_has_ended_does_not_run_again(
 
 def test_what_is_no_export_is_told(kubeconfig: Path, tmp_path: Path):
     for text, said in (
-        ("{", "line 1 is no JSON"),
+        ("{", "line 1: expected JSON"),
         ('{"kind": "Pod"}', "line 1: expected an object of `runwright export`"),
     ):
         file = tmp_path / "wrong"

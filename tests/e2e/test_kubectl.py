@@ -231,7 +231,7 @@ def test_waiting(shell: Shell, apply: Apply):
     assert shell.run("kubectl runwright wait ends fails", ENDED_BADLY).count("pipelinerun.runwright.dev/") == 2
     assert shell.run("kubectl runwright wait fails --for failed") == "pipelinerun.runwright.dev/fails Failed\n"
     assert "and not succeeded" in shell.run("kubectl runwright wait fails --for succeeded", ENDED_BADLY)
-    assert "goes: the time is over" in shell.run("kubectl runwright wait goes ends --timeout 2s", TIMED_OUT)
+    assert "goes: timed out" in shell.run("kubectl runwright wait goes ends --timeout 2s", TIMED_OUT)
     assert 'NotFound: pipelineruns.runwright.dev "absent" not found' in shell.run("kubectl runwright wait absent", 1)
 
 
@@ -280,7 +280,7 @@ def test_logs_are_followed_until_the_run_has_ended(shell: Shell, apply: Apply):
     ]
     one = shell.run("kubectl runwright logs run --node b --no-prefix")
     assert [line for line in one.splitlines() if "argo=true" not in line] == ["begun", "done"]
-    assert "no container 'nope' has begun to run" in shell.run("kubectl runwright logs run -c nope", code=1)
+    assert "container 'nope' has not started" in shell.run("kubectl runwright logs run -c nope", code=1)
 
 
 # ---------------------------------------------------------------------------------------------------------- completion

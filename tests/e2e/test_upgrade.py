@@ -120,7 +120,7 @@ def test_from_the_first_crd_to_v1beta1(bare: ControlPlane, argo_kind: str):
         }, "what was stored so already is not written"
         crd = json.loads(kubectl("get", "crd", "pipelineruns.runwright.dev", "-o", "json"))
         assert crd["status"]["storedVersions"] == ["v1beta1"]
-        assert "all are stored as v1beta1" in migrated(bare)
+        assert "all objects are stored as v1beta1" in migrated(bare)
 
         # Back again, as after a rollback; then the older version is given up for good.
         apply_crds(kubectl, "v1beta1", "v1alpha1")

@@ -6,16 +6,21 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runwright.kube.objects import Key
 from runwright.log import (
+    UNUSED,
     JsonFormatter,
     RepetitionFilter,
     RunFilter,
     TextFormatter,
-    configure,
+    TimestampCache,
+    configure_logging,
     current_run,
     run_context,
 )
@@ -80,22 +85,33 @@ def test_a_repeated_line_is_dropped() -> None:
     assert [repeated.filter(record(message)) for message in ("a", "a", "b", "a")] == [True, False, True, True]
 
 
+@given(st.floats(0, 4e9))
+def test_a_time_is_formatted_as_datetime_formats_it(created: float) -> None:
+    cache = TimestampCache()
+    for seconds in (created, created + 0.3, created):
+        expected = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert cache.format(seconds) == expected
+
+
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
     """The root logger; it and Kopf's loggers are restored afterwards."""
     root, kopf = logging.getLogger(), logging.getLogger("kopf")
     observation = logging.getLogger("kopf._core.reactor.observation")
+    recorded = {name: getattr(logging, name, None) for name in UNUSED}
     before = root.handlers[:], root.level, kopf.level, observation.filters[:]
     root.handlers = []
     yield root
     root.handlers, kopf.level, observation.filters = before[0], before[2], before[3]
     root.setLevel(before[1])
+    for name, value in recorded.items():
+        setattr(logging, name, value)
 
 
 def test_lines_go_to_standard_error_in_the_configured_format(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configure("json", "info")
+    configure_logging("json", "info")
     with run_context(RUN):
         logging.getLogger("runwright.test").info("hello")
         logging.getLogger("runwright.test").debug("below the level")
@@ -108,6 +124,6 @@ def test_lines_go_to_standard_error_in_the_configured_format(
 
 
 def test_kopfs_lines_appear_at_level_debug(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
-    configure("text", "debug")
+    configure_logging("text", "debug")
     logging.getLogger("kopf.objects").debug("a line of Kopf")
     assert "a line of Kopf" in capsys.readouterr().err

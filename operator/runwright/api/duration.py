@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
-
-from pydantic import Field
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 """Go's duration syntax (`time.ParseDuration`) without signs and units below ms, and with days of 24 hours."""
@@ -16,8 +13,6 @@ MAX_DURATION_LENGTH = 32
 
 LONGEST = timedelta(days=36_525)
 """100 years. Longer durations are cut to this, so that `datetime` can hold the end."""
-
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=MAX_DURATION_LENGTH)]
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _MICROSECONDS = {"ms": 10**3, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6}

@@ -26,6 +26,9 @@ WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 NODE_ANNOTATION = "workflows.argoproj.io/node-id"
 """On a pod: the id of its node (Argo 3.7, `AnnotationKeyNodeID`). A WorkflowTaskResult has the node's id as its name."""
 
+MANIFEST_LABEL = f"{GROUP}/manifest"
+"""On a ConfigMap that holds a manifest, and on the runs created with it: the first half of the manifest's SHA-256."""
+
 ARCHIVED_RUNS = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
 """Label selector of the runs that are labeled as archived."""
 

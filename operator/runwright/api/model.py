@@ -7,6 +7,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from runwright.api.duration import DURATION_PATTERN, MAX_DURATION_LENGTH
+
+Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=MAX_DURATION_LENGTH)]
+"""A duration that `api.duration.duration_of` reads."""
+
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from runwright.api.duration import Duration
 from runwright.api.labels import STORAGE_STATE_LABEL
-from runwright.api.model import Model, Name
+from runwright.api.model import Duration, Model, Name
 from runwright.api.resources import API_VERSION, PIPELINE_RUNS
 from runwright.api.states import Phase, Shutdown, StorageState
 

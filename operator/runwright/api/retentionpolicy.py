@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runwright.api.duration import Duration
-from runwright.api.model import Model
+from runwright.api.model import Duration, Model
 from runwright.api.resources import API_VERSION, RETENTION_POLICIES
 
 KIND = "RetentionPolicy"

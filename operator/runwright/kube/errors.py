@@ -50,3 +50,11 @@ def unreachable(error: Exception) -> ApiError:
 def not_served(resource: object) -> ApiError:
     """The error for a kind that the API server does not serve."""
     return ApiError(404, "NotServed", f"{resource} are not served by this cluster: install the CRDs")
+
+
+def error_line(error: Exception) -> str:
+    """Reason and message of an error, on one line."""
+    reason, message = type(error).__name__, str(error)
+    if isinstance(error, ApiError):
+        reason, message = f"{error.code} {error.reason}" if error.code else error.reason, error.message
+    return f"{reason}: {' '.join(message.split())}"

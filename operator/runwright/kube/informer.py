@@ -94,9 +94,12 @@ class Informer:
         *,
         form: Form = Form.OBJECTS,
         known: Known | None = None,
+        since: str = "",
         attempts: int | None = None,
     ) -> None:
         """`known` is what the consumer holds; None where the informer is to keep uids and versions itself.
+
+        `since` is the resource version at which `known` was listed: the watch begins there, without an initial list.
 
         `attempts` is how many requests in a row may fail, and no refusal is retried then; None retries for ever.
         With the form TABLE, an object is a row.
@@ -105,7 +108,7 @@ class Informer:
         self._held = Held() if known is None else None
         self._known: Known = self._held if self._held is not None else known or Held()
         self._attempts = attempts
-        self._since = ""
+        self._since = since
         self.restarts = 0
         """How often a list or watch failed."""
 

@@ -1,9 +1,14 @@
-"""Signals that end a process, as events."""
+"""How a long-lived process ends: by signals, as events, and by errors."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from runwright.kube.errors import error_line
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -17,3 +22,11 @@ async def pass_on(first: asyncio.Event, second: asyncio.Event) -> None:
     """Set the second event as soon as the first one is."""
     await first.wait()
     second.set()
+
+
+def run_process(work: Coroutine[Any, Any, None]) -> None:
+    """Run the work of a process in a new event loop. An exception ends the process with exit code 1 and one line."""
+    try:
+        asyncio.run(work)
+    except Exception as error:
+        sys.exit(f"runwright: {error_line(error)}")

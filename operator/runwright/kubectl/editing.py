@@ -1,110 +1,138 @@
-"""`terminate`, `retry`, `archive`, `unarchive`, `delete`: an edit of each run that was named, told of run by run."""
+"""`terminate`, `retry`, `archive`, `unarchive`, `delete`: edit or delete each of the chosen runs, with one line for each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import Any
 
-from runwright.adapters.requests import METADATA_ONLY
-from runwright.core.edits import Editor
+import click
+
+from runwright.api.resources import PIPELINE_RUNS
+from runwright.api.states import Shutdown
+from runwright.core.edits import Editor, archive_edit, retry_edit, shutdown_edit, unarchive_edit
+from runwright.kube.edit import edit_until_accepted
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Key, key_of, uid_of, version_of
-from runwright.kubectl.listing import read_all, selectors
-from runwright.kubectl.output import reference, say
-from runwright.kubectl.session import FAILED, CommandError, Exit, Session, Target, complain, no_run, session
+from runwright.kube.objects import Json, Key, metadata_of, uid_of, version_of
+from runwright.kubectl.options import chosen_options, pop_chosen
+from runwright.kubectl.output import run_reference, write_text
+from runwright.kubectl.selecting import Chosen, chosen_keys
+from runwright.kubectl.session import (
+    FAILED,
+    CommandError,
+    Exit,
+    Session,
+    connect_to,
+    no_run,
+    print_error,
+    run_command,
+)
 
-AT_ONCE = 8
+CONCURRENT_EDITS = 8
 """Runs that are edited at a time."""
 
-TRIES = 10
-"""How often an edit is decided anew because somebody else, such as the operator, wrote the run meanwhile."""
+
+@click.command("terminate")
+@chosen_options
+@click.option("--stop", is_flag=True, help="Run exit handlers.")
+def terminate_command(stop: bool, **given: Any) -> None:
+    """End runs early. Exit handlers do not run, unless you add --stop."""
+    run_command(edit_runs(pop_chosen(given), shutdown_edit(Shutdown.STOP if stop else Shutdown.TERMINATE)))
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which runs: those that are named, or those that match."""
-
-    target: Target
-    names: tuple[str, ...] = ()
-    selector: str = ""
-    phases: tuple[str, ...] = ()
-    archived: bool = False
+@click.command("retry")
+@chosen_options
+def retry_command(**given: Any) -> None:
+    """Run the failed steps of runs again; results of succeeded steps are kept. An archived run is restored first."""
+    run_command(edit_runs(pop_chosen(given), retry_edit))
 
 
+@click.command("archive")
+@chosen_options
+def archive_command(**given: Any) -> None:
+    """Archive runs: keep them and their snapshots, and delete their Workflows and pods."""
+    run_command(edit_runs(pop_chosen(given), archive_edit))
+
+
+@click.command("unarchive")
+@chosen_options
+def unarchive_command(**given: Any) -> None:
+    """Restore archived runs and their Workflows."""
+    run_command(edit_runs(pop_chosen(given), unarchive_edit))
+
+
+@click.command("delete")
+@chosen_options
+@click.option("--ignore-not-found", is_flag=True, help="Succeed where a run does not exist.")
+def delete_command(ignore_not_found: bool, **given: Any) -> None:
+    """Delete runs, with their Workflows, pods and snapshots."""
+    run_command(delete_runs(pop_chosen(given), ignore_missing=ignore_not_found))
+
+
+# ------------------------------------------------------------------------------------------------------------- editing
 async def edit_runs(chosen: Chosen, decide: Editor) -> None:
-    """Edit each run. Raises Exit (1) where one of them could not be, after all were tried."""
+    """Edit each run. Raises Exit (1) after all were tried, where one could not be edited."""
 
-    async def one(here: Session, key: Key) -> None:
-        said = await edit(here, key, decide)
-        say(f"{reference(key.name)} {said}\n")
+    async def edit_and_print(here: Session, key: Key) -> None:
+        write_text(f"{run_reference(key.name)} {await edit_run(here, key, decide)}\n")
 
-    await each(chosen, one)
+    await for_each_run(chosen, edit_and_print)
 
 
 async def delete_runs(chosen: Chosen, *, ignore_missing: bool) -> None:
-    """Delete each run. Raises Exit (1) where one of them could not be, after all were tried."""
+    """Delete each run. Raises Exit (1) after all were tried, where one could not be deleted."""
 
-    async def one(here: Session, key: Key) -> None:
-        run = await here.cluster.get_run(key)
-        gone = run is not None and await here.requests.delete(key, uid_of(run))
-        if gone:
-            say(f"{reference(key.name)} deleted\n")
+    async def delete_and_print(here: Session, key: Key) -> None:
+        try:
+            run = await here.read_run(key)
+        except ApiError as error:
+            if error.reason == "NotFound" and ignore_missing:
+                return
+            raise
+        if await here.client.delete(PIPELINE_RUNS, key, uid=uid_of(run)):
+            write_text(f"{run_reference(key.name)} deleted\n")
         elif not ignore_missing:
             raise no_run(key)
 
-    await each(chosen, one)
+    await for_each_run(chosen, delete_and_print)
 
 
-async def each(chosen: Chosen, act: Callable[[Session, Key], Awaitable[None]]) -> None:
-    """Do it to each run, some at a time."""
-    async with session(chosen.target) as here:
-        keys = await keys_of(here, chosen)
-        turns = asyncio.Semaphore(AT_ONCE)
+async def for_each_run(chosen: Chosen, act: Callable[[Session, Key], Awaitable[None]]) -> None:
+    """Call `act` for each run, CONCURRENT_EDITS at a time, and print the errors."""
+    async with connect_to(chosen.target) as here:
+        keys = await chosen_keys(here, chosen)
+        turns = asyncio.Semaphore(CONCURRENT_EDITS)
         failed: list[Key] = []
 
-        async def one(key: Key) -> None:
+        async def act_on(key: Key) -> None:
             async with turns:
                 try:
                     await act(here, key)
                 except (ApiError, CommandError) as error:
                     failed.append(key)
-                    complain(error)
+                    print_error(error)
 
         async with asyncio.TaskGroup() as group:
             for key in keys:
-                group.create_task(one(key))
+                group.create_task(act_on(key))
         if failed:
             raise Exit(FAILED)
 
 
-async def keys_of(here: Session, chosen: Chosen) -> list[Key]:
-    """The runs that are meant, each once. Raises CommandError where none match."""
-    if chosen.names:
-        return list(dict.fromkeys(here.key(name) for name in chosen.names))
-    found = selectors(chosen.selector, "", chosen.phases, archived=chosen.archived, every=True)
-    _, items = await read_all(here, METADATA_ONLY, found)
-    if not items:
-        raise CommandError(f"no runs match in namespace {here.namespace}")
-    return [key_of(item) for item in items]
+async def edit_run(here: Session, key: Key, decide: Editor) -> str:
+    """Edit a run in one write, which is refused, and decided again, if another client wrote the run meanwhile.
 
-
-async def edit(here: Session, key: Key, decide: Editor) -> str:
-    """Carry out what was decided of the run as it is now, in one write that fails if anybody else wrote it meanwhile.
-
-    Gives what to tell of it. Raises ApiError, and CommandError where it is refused.
+    Returns the message about the edit. Raises ApiError, and CommandError where the edit is refused.
     """
-    for left in reversed(range(TRIES)):
-        run = await here.run(key)
+
+    async def write(run: Json) -> str:
         edit = decide(run)
         if edit.refused:
-            raise CommandError(f"{reference(key.name)}: {edit.said}")
-        if edit.patch is None:
-            return edit.said
-        try:
-            await here.requests.patch(key, version_of(run), edit.patch)
-            return edit.said
-        except ApiError as error:
-            if error.reason != "Conflict" or not left:
-                raise
-    raise AssertionError("unreachable")
+            raise CommandError(f"{run_reference(key.name)}: {edit.said}")
+        if edit.patch is not None:
+            metadata = {**metadata_of(edit.patch), "resourceVersion": version_of(run)}
+            if await here.client.patch(PIPELINE_RUNS, key, {**edit.patch, "metadata": metadata}) is None:
+                raise no_run(key)
+        return edit.said
+
+    return await edit_until_accepted(lambda: here.read_run(key), write)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import click
+
 STANDARD_OUTPUT = Path("-")
 
 
@@ -44,6 +46,13 @@ def open_output(named: Path) -> Generator[BinaryIO]:
         return
     with replace_file(named) as file:
         yield file
+
+
+def check_folder(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Validate an option: the folder of a new file must exist. A click callback."""
+    if value is not None and value != STANDARD_OUTPUT and not value.parent.is_dir():
+        raise click.BadParameter(f"folder {str(value.parent)!r} does not exist", context, parameter)
+    return value
 
 
 def umask() -> int:

@@ -15,11 +15,11 @@ from typing_extensions import override
 from runwright.core.edits import has_ended
 from runwright.kube.objects import Json, Key, as_text, status_of
 from runwright.kubectl.describe import MAX_PRINTED, describe_run
-from runwright.kubectl.follow import SYNCED, follow, stop
+from runwright.kubectl.following import cancel_tasks, follow_run
 from runwright.kubectl.nodes import read_tree, utc_now
-from runwright.kubectl.output import reference, say
-from runwright.kubectl.session import Session, no_run
-from runwright.kubectl.tables import one_line
+from runwright.kubectl.output import run_reference, write_text
+from runwright.kubectl.session import Session
+from runwright.kubectl.tables import printable_text
 from runwright.kubectl.tree import Tree, changed_lines, lines_of, run_tree
 
 REDRAW_SECONDS = 1.0
@@ -37,21 +37,16 @@ async def watch_run(here: Session, key: Key, brief: bool = False) -> Json:
             await reading
         return await showing
     finally:
-        await stop(reading, showing)
+        await cancel_tasks(reading, showing)
 
 
 async def read_changes(here: Session, key: Key, newest: asyncio.Queue[Json]) -> None:
     """Put the run into the queue at each change, until it has ended."""
-    there = False
-    async with aclosing(follow(here.watching(key))) as events:
-        async for kind, run in events:
-            if kind == "DELETED" or (kind == SYNCED and not there):
-                raise no_run(key)
-            there = True
-            if kind != SYNCED:
-                newest.put_nowait(run)
-                if has_ended(run):
-                    return
+    async with aclosing(follow_run(here, key)) as runs:
+        async for run in runs:
+            newest.put_nowait(run)
+            if has_ended(run):
+                return
 
 
 async def show_changes(here: Session, key: Key, newest: asyncio.Queue[Json], *, brief: bool) -> Json:
@@ -108,7 +103,7 @@ class Screen(View):
     def show(self, run: Json, tree: Tree, now: datetime) -> None:
         if has_ended(run):
             self._live.stop()
-            say("\n".join(describe_run(run, tree, now)) + "\n")
+            write_text("\n".join(describe_run(run, tree, now)) + "\n")
             return
         self._live.start()
         self._live.update(run_tree(run, tree, now, height=self._console.height), refresh=True)
@@ -118,7 +113,7 @@ class Journal(View):
     """A pipe or a file: a line for each change."""
 
     def __init__(self, key: Key) -> None:
-        self._name = reference(key.name)
+        self._name = run_reference(key.name)
         self._last = ""
         self._phases: dict[str, str] = {}
 
@@ -136,8 +131,8 @@ class Journal(View):
         self._last = line
         shown, _ = lines_of(tree, MAX_PRINTED)
         lines += [
-            f"  {one_line(each.node.name)}  {each.node.phase}  {one_line(each.node.message or '')}".rstrip()
+            f"  {printable_text(each.node.name)}  {each.node.phase}  {printable_text(each.node.message or '')}".rstrip()
             for each in changed_lines(self._phases, shown)
         ]
         if lines:
-            say("\n".join(lines) + "\n")
+            write_text("\n".join(lines) + "\n")

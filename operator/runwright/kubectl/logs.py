@@ -1,4 +1,4 @@
-"""`logs`: what the containers of a run's pods wrote; of pods that have gone, what Argo has archived."""
+"""`logs`: the logs of a run's pods, and of deleted pods the logs that Argo archived."""
 
 from __future__ import annotations
 
@@ -9,32 +9,45 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from runwright.adapters.kubernetes_api import NODE_ANNOTATION, WORKFLOW_LABEL
-from runwright.adapters.watching import Watching
+import click
+
+from runwright.api.labels import NODE_ANNOTATION, WORKFLOW_LABEL
 from runwright.artifacts.locate import find_node_id
 from runwright.artifacts.places import ArtifactError
-from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import has_ended
 from runwright.core.workflow.record import node_status, workflow_nodes
+from runwright.kube.client import list_objects
 from runwright.kube.errors import ApiError
+from runwright.kube.informer import ADDED, MODIFIED, Informer
 from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of, status_of, uid_of
-from runwright.kubectl.follow import SYNCED, follow, stop
-from runwright.kubectl.session import FAILED, CommandError, Exit, Session, Target, complain, no_run, session
+from runwright.kube.resource import PODS, Selection
+from runwright.kubectl.following import ATTEMPTS, cancel_tasks, follow_run
+from runwright.kubectl.options import pop_target, run_argument, target_options
+from runwright.kubectl.session import (
+    FAILED,
+    CommandError,
+    Exit,
+    Session,
+    Target,
+    connect_to,
+    print_error,
+    run_command,
+)
 
 ARCHIVED_LOGS = "main-logs"
-"""What Argo calls the logs that it keeps of a pod (`archiveLogs`; Argo 3.7)."""
+"""Name of the artifact with a pod's archived log (`archiveLogs`; Argo 3.7)."""
 
 NODE_NAME_ANNOTATION = "workflows.argoproj.io/node-name"
-"""On a pod: the path of its node, that begins with the Workflow's name (Argo 3.7)."""
+"""On a pod: the path of its node, which begins with the name of the Workflow (Argo 3.7)."""
 
-LINE = 64 * 1024
-"""Bytes after which a line is printed although it has no end yet."""
+MAX_LINE = 64 * 1024
+"""Bytes after which a line is broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """What a person asked for."""
+    """Options of `logs`."""
 
     target: Target
     name: str
@@ -47,23 +60,40 @@ class LogOptions:
     prefix: bool = True
 
 
-# --------------------------------------------------------------------------------------------------------- what is read
+@click.command("logs")
+@run_argument
+@click.option("--node", default="", help="Show only this node: its display name or id.")
+@click.option("--container", "-c", default="main", help="Container of the pods.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until the run has ended.")
+@click.option("--timestamps", is_flag=True, help="Print the time before each line.")
+@click.option(
+    "--tail", type=click.IntRange(min=0), metavar="N", help="Print only the last N lines of each pod. Default: all."
+)
+@click.option("--prefix/--no-prefix", default=True, help="Print the node before each line.")
+@target_options
+def logs_command(**given: Any) -> None:
+    """Print the logs of a run's pods. For deleted pods, print the logs that Argo archived."""
+    where = pop_target(given)
+    run_command(print_logs(LogOptions(where, **given)))
+
+
+# ---------------------------------------------------------------------------------------------------------------- pods
 @dataclass(frozen=True, slots=True)
 class PodLog:
-    """A pod of a run, as far as its logs go."""
+    """A pod of a run, for its log."""
 
     key: Key
     node: str
     """Id of its node."""
     label: str
-    """What people call the node: its path within the run."""
-    begun: str
+    """The node's path within the run."""
+    created: str
     ready: bool
-    """Whether the container has begun to run, so that there is a log."""
+    """Whether the container has started, so that it has a log."""
 
 
-def pod_log(pod: Json, container: str) -> PodLog:
-    """What is to be known of a pod."""
+def read_pod(pod: Json, container: str) -> PodLog:
+    """Read a pod."""
     metadata, status = metadata_of(pod), status_of(pod)
     annotations, key = as_mapping(metadata.get("annotations")), key_of(pod)
     run = as_text(as_mapping(metadata.get("labels")).get(WORKFLOW_LABEL))
@@ -80,17 +110,17 @@ def pod_log(pod: Json, container: str) -> PodLog:
     return PodLog(key, node, label or path or key.name, as_text(metadata.get("creationTimestamp")), ready)
 
 
-def gone(workflow: Json, present: Iterable[str]) -> list[tuple[str, str]]:
-    """Id and name of the pod nodes that have archived logs and no pod, the oldest first."""
-    there = set(present)
+def archived_nodes(workflow: Json, present: Iterable[str]) -> list[tuple[str, str]]:
+    """Id and name of the nodes with an archived log whose ids are not in `present`, oldest first."""
+    known = set(present)
     nodes = {id: as_mapping(node) for id, node in workflow_nodes(status_of(workflow)).items()}
-    found = [(id, node) for id, node in nodes.items() if id not in there and has_logs(node)]
+    found = [(id, node) for id, node in nodes.items() if id not in known and has_archived_log(node)]
     found.sort(key=lambda one: (as_text(one[1].get("startedAt")), one[0]))
     return [(id, node_status(id, node).name) for id, node in found]
 
 
-def has_logs(node: Json) -> bool:
-    """Whether Argo kept the logs of the node's main container."""
+def has_archived_log(node: Json) -> bool:
+    """Whether Argo archived the log of the node's main container."""
     if node.get("type") != "Pod":
         return False
     artifacts = cast(list[object], as_mapping(node.get("outputs")).get("artifacts") or [])
@@ -98,62 +128,60 @@ def has_logs(node: Json) -> bool:
 
 
 @dataclass(slots=True)
-class Cutter:
-    """Bytes to whole lines, each with a prefix."""
+class LineCutter:
+    """Cuts bytes into lines, each with a prefix."""
 
     prefix: bytes
     _rest: bytes = field(default=b"")
 
     def add(self, piece: bytes) -> bytes:
-        """The lines that are complete now."""
+        """Add bytes; returns the lines that are complete now."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
-        if len(self._rest) > LINE:
+        if len(self._rest) > MAX_LINE:
             whole.append(self._rest)
             self._rest = b""
         return b"".join(self.prefix + line + b"\n" for line in whole)
 
     def end(self) -> bytes:
-        """What is left, as a line."""
+        """The rest, as a line."""
         rest, self._rest = self._rest, b""
         return self.prefix + rest + b"\n" if rest else b""
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
-async def logs(options: LogOptions) -> None:
-    """Print them: pod after pod; with `follow`, of all pods at once as they write, until the run has ended.
+async def print_logs(options: LogOptions) -> None:
+    """Print the logs pod by pod; with `follow`, of all pods as they write, until the run has ended.
 
-    Raises ApiError, ArtifactError, CommandError where there are none; Exit (1) where some could not be read.
+    Raises ApiError, ArtifactError, CommandError where there are no logs; Exit (1) where some could not be read.
     """
-    async with session(options.target) as here:
-        reader = Reader(here, here.key(options.name), options)
+    async with connect_to(options.target) as here:
+        reader = LogReader(here, here.key(options.name), options)
         await (reader.follow() if options.follow else reader.once())
 
 
-class Reader:
-    """The logs of one run."""
+class LogReader:
+    """Reads and prints the logs of one run."""
 
     def __init__(self, here: Session, key: Key, options: LogOptions) -> None:
         self._here, self._key, self._options = here, key, options
         self._more: dict[str, Any] = {"timestamps": True} if options.timestamps else {}
         if options.tail is not None:
-            self._more["tail_lines"] = options.tail
+            self._more["tailLines"] = options.tail
         self._turn = asyncio.Lock()
         self._failed = False
 
-    def _pods(self) -> Watching:
-        selector = f"{WORKFLOW_LABEL}={self._key.name}"
-        return Watching(self._here.api, "pods", self._key.namespace, label_selector=selector)
+        self._pods = Selection(key.namespace, labels=f"{WORKFLOW_LABEL}={key.name}")
 
     async def once(self) -> None:
-        """What there is now."""
-        run = await self._here.run(self._key)
-        pods = [pod_log(one, self._options.container) async for one in all_of(self._pods())]
+        """Print the logs as they are now."""
+        run = await self._here.read_run(self._key)
+        pods = [pod async for pod in self._list_pods()]
         workflow = await self._workflow(run)
         node = await asyncio.to_thread(find_node_id, workflow, self._options.node) if self._options.node else ""
         chosen = sorted(
-            (pod for pod in pods if not node or pod.node == node), key=lambda pod: (pod.begun, pod.key.name)
+            (pod for pod in pods if not node or pod.node == node), key=lambda pod: (pod.created, pod.key.name)
         )
-        archived = [one for one in gone(workflow, (pod.node for pod in pods)) if not node or one[0] == node]
+        archived = [one for one in archived_nodes(workflow, (pod.node for pod in pods)) if not node or one[0] == node]
         if self._options.container != "main":
             archived = []
         if not archived and not any(pod.ready for pod in chosen):
@@ -166,8 +194,8 @@ class Reader:
         self._end()
 
     async def follow(self) -> None:
-        """What is written from now on, and before, until the run has ended."""
-        run = await self._here.run(self._key)
+        """Print the logs, and go on until the run has ended."""
+        run = await self._here.read_run(self._key)
         node = ""
         if self._options.node:
             node = await asyncio.to_thread(find_node_id, await self._workflow(run), self._options.node)
@@ -178,58 +206,62 @@ class Reader:
                 streams[pod.key] = asyncio.create_task(self._stream(pod, follow=True))
 
         async def watch() -> None:
-            async with aclosing(follow(self._pods())) as events:
-                async for kind, pod in events:
-                    if kind in ("ADDED", "MODIFIED"):
-                        start(pod_log(pod, self._options.container))
+            informer = Informer(self._here.client, PODS, self._pods, attempts=ATTEMPTS)
+            async with aclosing(informer.events()) as events:
+                async for event in events:
+                    if event.type in (ADDED, MODIFIED):
+                        start(read_pod(event.body, self._options.container))
 
         watching = asyncio.create_task(watch())
-        ending = asyncio.create_task(self._ended())
+        ending = asyncio.create_task(self._wait_for_end())
         try:
             await asyncio.wait((watching, ending), return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
                 await watching
             await ending
-            # The watch of the pods may be behind that of the run.
-            async for pod in all_of(self._pods()):
-                start(pod_log(pod, self._options.container))
+            # The watch of the pods may be behind the watch of the run.
+            async for pod in self._list_pods():
+                start(pod)
             await asyncio.gather(*streams.values())
         finally:
-            await stop(watching, ending, *streams.values())
+            await cancel_tasks(watching, ending, *streams.values())
         self._end()
 
-    async def _ended(self) -> None:
-        async with aclosing(follow(self._here.watching(self._key))) as events:
-            there = False
-            async for kind, run in events:
-                if kind == "DELETED" or (kind == SYNCED and not there):
-                    raise no_run(self._key)
-                there = True
-                if kind != SYNCED and has_ended(run):
+    async def _list_pods(self) -> AsyncIterator[PodLog]:
+        async for pod in list_objects(self._here.client, PODS, self._pods):
+            yield read_pod(pod, self._options.container)
+
+    async def _wait_for_end(self) -> None:
+        async with aclosing(follow_run(self._here, self._key)) as runs:
+            async for run in runs:
+                if has_ended(run):
                     return
 
     async def _workflow(self, run: Json) -> Json:
         uid = uid_of(run)
-        return await kept_workflow(self._here.cluster, self._key, uid) or {}
+        return await kept_workflow(self._here.client, self._key, uid) or {}
 
     async def _stream(self, pod: PodLog, *, follow: bool) -> None:
         try:
-            pieces = self._here.requests.log(pod.key, self._options.container, follow=follow, **self._more)
+            pieces = self._here.client.logs(pod.key, self._options.container, follow=follow, **self._more)
             await self._print(pieces, pod.label)
         except ApiError as error:
             self._failed = True
-            complain(CommandError(f"pod {pod.key.name}: {error.reason}: {error.message}"))
+            print_error(CommandError(f"pod {pod.key.name}: {error.reason}: {error.message}"))
 
     async def _archived(self, workflow: Json, id: str, name: str) -> None:
+        # The clients of object stores take long to import, and most runs have their pods.
+        from runwright.artifacts.reader import Artifacts
+
         try:
-            async with aclosing(Artifacts(self._here.cluster).read(workflow, id, ARCHIVED_LOGS)) as pieces:
+            async with aclosing(Artifacts(self._here.client).read(workflow, id, ARCHIVED_LOGS)) as pieces:
                 await self._print(pieces, name)
         except ArtifactError as error:
             self._failed = True
-            complain(error)
+            print_error(error)
 
     async def _print(self, pieces: AsyncIterator[bytes], label: str) -> None:
-        cutter = Cutter(f"[{label}] ".encode() if self._options.prefix else b"")
+        cutter = LineCutter(f"[{label}] ".encode() if self._options.prefix else b"")
         async for piece in pieces:
             await self._write(cutter.add(piece))
         await self._write(cutter.end())
@@ -237,13 +269,13 @@ class Reader:
     async def _write(self, data: bytes) -> None:
         if data:
             async with self._turn:
-                await asyncio.to_thread(write, data)
+                await asyncio.to_thread(write_bytes, data)
 
     def _none(self, run: Json, pods: list[PodLog]) -> str:
         where = f"run {self._key.name}" + (f", node {self._options.node}" if self._options.node else "")
         if pods:
-            return f"{where}: no container {self._options.container!r} has begun to run in its {len(pods)} pods"
-        archived = "; Argo has archived no logs of it (archiveLogs)" if has_ended(run) else ""
+            return f"{where}: container {self._options.container!r} has not started in any of its {len(pods)} pods"
+        archived = " and no archived logs (archiveLogs)" if has_ended(run) else ""
         return f"{where}: it has no pods{archived}"
 
     def _end(self) -> None:
@@ -251,14 +283,7 @@ class Reader:
             raise Exit(FAILED)
 
 
-async def all_of(watched: Watching) -> AsyncIterator[Json]:
-    """All objects as they are now."""
-    async for items, _ in watched.pages():
-        for item in items:
-            yield item
-
-
-def write(data: bytes) -> None:
-    """To the standard output, at once."""
+def write_bytes(data: bytes) -> None:
+    """Write to the standard output, and flush it."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

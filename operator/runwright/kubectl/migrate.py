@@ -1,95 +1,101 @@
-"""Has every stored object written in the version that its CRD stores now, so that an older version can be given up.
+"""`runwright migrate`: write each stored object in the storage version of its CRD, so that an older version can be removed.
 
-Kubernetes (1.34) converts an object when it is written, and keeps in `status.storedVersions` of its CRD which versions may still
-be in etcd. An API version cannot be taken out of the CRD before that list is without it.
+Kubernetes (1.34) converts an object when it is written, and lists in `status.storedVersions` of its CRD the versions that may
+still be in etcd. An API version cannot be removed from the CRD while it is in that list.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
-from kubernetes.aio import client
+import click
 
-from runwright import __version__
-from runwright.adapters.login import configure
-from runwright.adapters.stored_objects import StoredObjects
-from runwright.api.kinds import KINDS
-from runwright.kube.objects import Json, Key, as_text, spec_of, status_of
+from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS, RETENTION_POLICIES, WORKFLOW_SNAPSHOTS
+from runwright.kube.client import Client, Form, list_objects
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_text, key_of, spec_of, status_of, version_of
+from runwright.kube.resource import CUSTOM_RESOURCE_DEFINITIONS, Resource
+from runwright.kubectl.options import cluster_options
+from runwright.kubectl.progress import print_progress, show_counts
+from runwright.kubectl.session import Target, connect_to, run_command
 
-AT_A_TIME = 16
+MIGRATED = (PIPELINE_RUNS, RETENTION_POLICIES, WORKFLOW_SNAPSHOTS, PIPELINE_EXPERIMENTS)
+
+CONCURRENT_WRITES = 16
 """Objects that are written at a time."""
 
-TOLD_SECONDS = 2.0
-"""Between two lines about how far it is."""
+PROGRESS_SECONDS = 2.0
+"""Seconds between two lines about the progress."""
 
 
-@dataclass(frozen=True, slots=True)
-class MigrateOptions:
-    """Which cluster."""
+@click.command("migrate")
+@cluster_options
+def migrate_command(**given: Any) -> None:
+    """Write all stored objects in the API version that their CRDs store now.
 
-    kubeconfig: str | None = None
-    context: str | None = None
-
-
-async def migrate(options: MigrateOptions) -> None:
-    """Migrate all kinds; what is done already is found out by one request, and what was cut off is begun again.
-
-    Raises ApiError, and kubernetes' ConfigException.
+    Needed before an older version is removed from the CRDs: docs/upgrade.md. Runs continue meanwhile. You can repeat a
+    migration that was interrupted.
     """
-    configuration = await configure(options.kubeconfig, options.context)
-    async with client.ApiClient(configuration) as api:
-        api.user_agent = f"runwright-migrate/{__version__}"
-        objects = StoredObjects(api)
-        for kind in KINDS:
-            crd = await objects.crd(kind.plural)
-            storage, others = versions_of(crd)
-            if not others:
-                tell(f"{kind.plural}: all are stored as {storage}")
-                continue
-            count = await write_all(objects, kind.plural, storage)
-            # The CRD as it was read before: if anybody has changed what is stored meanwhile, this is a Conflict.
-            await objects.set_stored_versions(kind.plural, crd, storage)
-            tell(f"{kind.plural}: {count} objects are stored as {storage}, and none as {', '.join(others)}")
+    run_command(migrate(Target(**given)))
 
 
-def versions_of(crd: Json) -> tuple[str, tuple[str, ...]]:
-    """The version in which objects are stored now, and those in which older ones may be."""
+async def migrate(target: Target) -> None:
+    """Migrate all kinds. A kind that is done costs one request. Raises ApiError, ConfigError."""
+    async with connect_to(target) as here:
+        for resource in MIGRATED:
+            print_progress(await migrate_kind(here.client, resource))
+
+
+async def migrate_kind(client: Client, resource: Resource) -> str:
+    """Migrate one kind; returns the message. Raises ApiError, Conflict where its CRD was changed meanwhile."""
+    name = str(resource)
+    crd = await client.get(CUSTOM_RESOURCE_DEFINITIONS, Key("", name))
+    if crd is None:
+        raise ApiError(404, "NotFound", f"the CRD {name} is not installed")
+    storage, others = stored_versions(crd)
+    if not others:
+        return f"{resource.plural}: all objects are stored as {storage}"
+    with show_counts(PROGRESS_SECONDS) as show:
+        count = await write_again(client, Resource(resource.group, storage, resource.plural), show)
+    # At the version that was read first: a change of the storage version since then is a Conflict.
+    patch = {"metadata": {"resourceVersion": version_of(crd)}, "status": {"storedVersions": [storage]}}
+    await client.patch(CUSTOM_RESOURCE_DEFINITIONS, Key("", name), patch, "status")
+    return f"{resource.plural}: {count} objects are stored as {storage}, and none as {', '.join(others)}"
+
+
+def stored_versions(crd: Json) -> tuple[str, tuple[str, ...]]:
+    """The storage version, and the other versions that may be in etcd."""
     versions = cast(list[Json], spec_of(crd).get("versions") or [])
     (storage,) = (as_text(version.get("name")) for version in versions if version.get("storage") is True)
     stored = cast(list[str], status_of(crd).get("storedVersions") or [])
     return storage, tuple(version for version in stored if version != storage)
 
 
-async def write_all(objects: StoredObjects, plural: str, version: str) -> int:
-    """Write every object of the kind again; gives how many there were."""
-    began = told = time.monotonic()
-    count = 0
-    async for batch in batches(objects.names(plural, version)):
-        await asyncio.gather(*(objects.write_again(plural, version, key) for key in batch))
+async def write_again(client: Client, resource: Resource, show: Callable[[str], None]) -> int:
+    """Write every object of a kind again; returns their number.
+
+    An empty patch changes nothing, and the API server (Kubernetes 1.34) writes nothing unless etcd holds the object in another
+    version than the storage version.
+    """
+    began, count = time.monotonic(), 0
+    async for batch in batched_keys(list_objects(client, resource, form=Form.METADATA)):
+        await asyncio.gather(*(client.patch(resource, key, {}) for key in batch))
         count += len(batch)
-        if time.monotonic() - told > TOLD_SECONDS:
-            told = time.monotonic()
-            tell(f"{plural}: {count} so far, {count / (told - began):.0f} a second")
+        rate = count / max(time.monotonic() - began, 0.001)
+        show(f"{resource.plural}: {count} objects so far, {rate:.0f} per second")
     return count
 
 
-async def batches(names: AsyncIterator[Key]) -> AsyncIterator[list[Key]]:
-    """The names, so many at a time."""
+async def batched_keys(objects: AsyncIterator[Json]) -> AsyncIterator[list[Key]]:
+    """The keys of objects, CONCURRENT_WRITES at a time."""
     batch: list[Key] = []
-    async for name in names:
-        batch.append(name)
-        if len(batch) == AT_A_TIME:
+    async for body in objects:
+        batch.append(key_of(body))
+        if len(batch) == CONCURRENT_WRITES:
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-def tell(line: str) -> None:
-    """Say how far it is."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a person waits for it

@@ -21,7 +21,7 @@ async def read_tree(here: Session, run: Json, *, brief: bool) -> Tree:
     key = key_of(run)
     if not brief:
         try:
-            workflow = await kept_workflow(here.cluster, key, uid_of(run))
+            workflow = await kept_workflow(here.client, key, uid_of(run))
         except ApiError as error:
             if error.code not in (403, 404):
                 raise

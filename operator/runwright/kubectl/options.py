@@ -1,77 +1,68 @@
-"""Options that the commands share, by the names that kubectl has for them."""
+"""Options that several commands have, with the names that kubectl gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
-from typing_extensions import override
 
-from runwright.api.duration import duration_of
 from runwright.api.states import Phase
-from runwright.kubectl.completion import run_names
-from runwright.kubectl.editing import Chosen
+from runwright.kubectl.completion import complete_run
+from runwright.kubectl.selecting import Chosen
 from runwright.kubectl.session import Target
+
+FORMATS = ("json", "yaml", "name", "wide")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class TimeoutType(click.ParamType[timedelta]):
-    """A duration as kubectl and `spec.retention` write it."""
-
-    name = "duration"
-
-    @override
-    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        try:
-            return duration_of(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def target_options(command: Command) -> Command:
-    """Which cluster, and which namespace."""
+def cluster_options(command: Command) -> Command:
+    """Add --kubeconfig and --context."""
     for option in (
-        click.option("--context", help="Context of the kubeconfig. Default: its current one."),
+        click.option("--context", help="Context of the kubeconfig. Default: its current context."),
         click.option(
             "--kubeconfig",
             type=click.Path(exists=True, dir_okay=False),
-            help="Default: KUBECONFIG, ~/.kube/config.",
+            help="Path of a kubeconfig. Default: KUBECONFIG, then ~/.kube/config.",
         ),
-        click.option("--namespace", "-n", default="", help="Default: the namespace of the context."),
     ):
         command = option(command)
     return command
 
 
-def target(given: dict[str, Any], *, all_namespaces: bool = False) -> Target:
-    """What `target_options` were given; taken out of `given`."""
+def target_options(command: Command) -> Command:
+    """Add --namespace, --kubeconfig and --context."""
+    option = click.option("--namespace", "-n", default="", help="Namespace. Default: the namespace of the context.")
+    return option(cluster_options(command))
+
+
+def pop_target(given: dict[str, Any], *, all_namespaces: bool = False) -> Target:
+    """Take the values of `target_options` out of `given`."""
     return Target(given.pop("kubeconfig"), given.pop("context"), given.pop("namespace"), all_namespaces)
 
 
 def output_option(*formats: str) -> Callable[[Command], Command]:
-    """-o: one of these formats; empty where none is named."""
+    """Add -o with these formats; its value is empty where it is not given."""
 
-    def named(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    def empty_for_none(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
         return value or ""
 
     def add(command: Command) -> Command:
-        return click.option("--output", "-o", type=click.Choice(formats), callback=named, help="Format.")(command)
+        return click.option(
+            "--output", "-o", type=click.Choice(formats), callback=empty_for_none, help="Output format."
+        )(command)
 
     return add
 
 
 def run_argument(command: Command) -> Command:
-    """One run by its name."""
-    return click.argument("name", metavar="RUN", shell_complete=run_names)(command)
+    """Add the argument RUN."""
+    return click.argument("name", metavar="RUN", shell_complete=complete_run)(command)
 
 
 def phase_option(command: Command) -> Command:
-    """--phase: repeatable."""
+    """Add --phase."""
     return click.option(
         "--phase",
         "phases",
@@ -82,32 +73,32 @@ def phase_option(command: Command) -> Command:
 
 
 def selector_option(command: Command) -> Command:
-    """-l: labels."""
-    return click.option("--selector", "-l", default="", help="Labels, such as experiment=churn.")(command)
+    """Add -l."""
+    return click.option("--selector", "-l", default="", help="Label selector, such as experiment=churn.")(command)
 
 
 def chosen_options(command: Command) -> Command:
-    """Runs by their names, or by what they match."""
+    """Add the arguments and options that choose runs, by name or by selector."""
     for option in (
         click.option("--all", "every", is_flag=True, help="All runs of the namespace."),
         click.option("--archived", is_flag=True, help="Archived runs."),
         phase_option,
         selector_option,
         target_options,
-        click.argument("names", nargs=-1, metavar="[RUN]...", shell_complete=run_names),
+        click.argument("names", nargs=-1, metavar="[RUN]...", shell_complete=complete_run),
     ):
         command = option(command)
     return command
 
 
-def chosen(given: dict[str, Any]) -> Chosen:
-    """What `chosen_options` were given; taken out of `given`. Raises click's UsageError."""
+def pop_chosen(given: dict[str, Any]) -> Chosen:
+    """Take the values of `chosen_options` out of `given`. Raises click's UsageError."""
     names, selector, phases = given.pop("names"), given.pop("selector"), given.pop("phases")
     archived, every = given.pop("archived"), given.pop("every")
     by_match = bool(selector or phases or archived or every)
     if bool(names) == by_match:
         raise click.UsageError(
-            "name runs, or say which by --selector, --phase, --archived or --all"
-            + ("; not both" if names else ": nothing is done to all without --all")
+            "name runs, or select them with --selector, --phase, --archived or --all"
+            + ("; not both" if names else ". To select all runs, use --all")
         )
-    return Chosen(target(given), names, selector, phases, archived)
+    return Chosen(pop_target(given), names, selector, phases, archived)

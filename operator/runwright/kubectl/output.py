@@ -1,4 +1,4 @@
-"""Objects as text for programs: JSON, YAML, names."""
+"""Objects as text for programs: JSON, YAML, names; and the standard output."""
 
 from __future__ import annotations
 
@@ -7,51 +7,53 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from runwright.api.resources import API_VERSION, GROUP
 from runwright.kube.objects import Json, key_of
 
-FORMATS = ("json", "yaml", "name", "wide")
 
-
-def reference(name: str) -> str:
-    """How kubectl names a run in what it prints."""
+def run_reference(name: str) -> str:
+    """The name of a run in messages, as kubectl prints it."""
     return f"pipelinerun.{GROUP}/{name}"
 
 
-def dumped(value: Any, how: str) -> str:
-    """One document."""
-    if how == "json":
+def dump_document(value: Any, output: str) -> str:
+    """One JSON or YAML document."""
+    if output == "json":
         return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+    import yaml
+
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
 
 
-def printed_object(item: Json, how: str) -> str:
-    """An object as json, yaml or name."""
-    return f"{reference(key_of(item).name)}\n" if how == "name" else dumped(plain(item), how)
+def format_run(run: Json, output: str) -> str:
+    """A run as json, yaml or name."""
+    return (
+        f"{run_reference(key_of(run).name)}\n"
+        if output == "name"
+        else dump_document(without_managed_fields(run), output)
+    )
 
 
-def printed_list(items: Sequence[Json], how: str) -> str:
-    """Objects as a List, as kubectl prints it, or their names."""
-    if how == "name":
-        return "".join(f"{reference(key_of(item).name)}\n" for item in items)
+def format_runs(runs: Sequence[Json], output: str) -> str:
+    """Runs as a List, as kubectl prints it, or their names."""
+    if output == "name":
+        return "".join(f"{run_reference(key_of(run).name)}\n" for run in runs)
     body = {
         "apiVersion": "v1",
-        "items": [{"apiVersion": API_VERSION, "kind": "PipelineRun", **plain(item)} for item in items],
+        "items": [{"apiVersion": API_VERSION, "kind": "PipelineRun", **without_managed_fields(run)} for run in runs],
         "kind": "List",
         "metadata": {"resourceVersion": ""},
     }
-    return dumped(body, how)
+    return dump_document(body, output)
 
 
-def plain(item: Json) -> dict[str, Any]:
-    """The object without what kubectl hides."""
-    metadata = {name: value for name, value in dict(item.get("metadata") or {}).items() if name != "managedFields"}
-    return {**item, "metadata": metadata}
+def without_managed_fields(body: Json) -> dict[str, Any]:
+    """The object without the field that kubectl hides."""
+    metadata = {name: value for name, value in dict(body.get("metadata") or {}).items() if name != "managedFields"}
+    return {**body, "metadata": metadata}
 
 
-def say(text: str) -> None:
-    """Print, in one write."""
+def write_text(text: str) -> None:
+    """Write to the standard output in one write, and flush it."""
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -1,7 +1,8 @@
-"""The cluster that a command works on: its connection, its namespace, and what goes wrong on the way."""
+"""A command's connection to the cluster, and how a command ends: exit codes, and errors on one line."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Coroutine
@@ -9,29 +10,26 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from kubernetes.aio import client
-
 from runwright import __version__
-from runwright.adapters.kubernetes_api import KubernetesCluster
-from runwright.adapters.login import configure, default_namespace
-from runwright.adapters.shell_requests import ShellRequests
-from runwright.adapters.watching import Watching
-from runwright.api.pipelinerun import PLURAL
-from runwright.artifacts.places import ArtifactError
-from runwright.kube.errors import ApiError
+from runwright.api.resources import PIPELINE_RUNS
+from runwright.kube.client import Client
+from runwright.kube.errors import ApiError, error_line, not_served
 from runwright.kube.objects import Json, Key
 from runwright.kubectl.interrupt import INTERRUPTED, run_interruptible
 
 FAILED, ENDED_BADLY, TIMED_OUT = 1, 3, 4
-"""Exit codes: it could not be done; the run ended as Failed or Error; the time was over; Ctrl-C. click's own is 2: usage."""
+"""Exit codes: the command failed; the run ended as Failed or Error; the timeout was reached. click exits with 2 on a usage error."""
+
+MANAGER = "kubectl-runwright"
+"""Field manager of writes (`metadata.managedFields`), and the program's name in the User-Agent header."""
 
 
 class CommandError(Exception):
-    """What was asked for cannot be done; the message says which object or field, and what was expected."""
+    """The command cannot be done. The message names the object or field, and what was expected."""
 
 
-class Exit(Exception):  # noqa: N818 - the end of a command that has said what it has to say
-    """The command ends with this exit code."""
+class Exit(Exception):  # noqa: N818 - the end of a command that has printed its messages
+    """End the command with this exit code, without a message."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -40,7 +38,7 @@ class Exit(Exception):  # noqa: N818 - the end of a command that has said what i
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which cluster and namespace a person named; what is not named is as kubectl's."""
+    """Cluster and namespace of a command; an empty field has kubectl's default."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -50,21 +48,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection to the cluster."""
+    """An open connection, and the namespace of the command."""
 
-    api: client.ApiClient
+    client: Client
     namespace: str
     all_namespaces: bool = False
-
-    @property
-    def requests(self) -> ShellRequests:
-        """The requests that people's commands make."""
-        return ShellRequests(self.api)
-
-    @property
-    def cluster(self) -> KubernetesCluster:
-        """What reads Workflows, snapshots and artifacts."""
-        return KubernetesCluster(self.api)
 
     @property
     def scope(self) -> str:
@@ -72,39 +60,43 @@ class Session:
         return "" if self.all_namespaces else self.namespace
 
     def key(self, name: str) -> Key:
-        """Namespace and name of a run that is named `NAME` or `NAMESPACE/NAME`."""
+        """The key of a run named `NAME` or `NAMESPACE/NAME`."""
         namespace, slash, rest = name.partition("/")
         return Key(namespace, rest) if slash else Key(self.namespace, name)
 
-    def watching(self, key: Key) -> Watching:
-        """The one run of this key."""
-        return Watching(self.api, PLURAL, key.namespace, field_selector=f"metadata.name={key.name}")
-
-    async def run(self, key: Key) -> Json:
-        """A run as it is now. Raises ApiError (NotFound)."""
-        run = await self.cluster.get_run(key)
+    async def read_run(self, key: Key) -> Json:
+        """Read a run. Raises ApiError (NotFound, NotServed)."""
+        try:
+            run = await self.client.get(PIPELINE_RUNS, key)
+        except ApiError as error:
+            raise not_served(PIPELINE_RUNS) if error.code == 404 else error from error
         if run is None:
             raise no_run(key)
         return run
 
 
 def no_run(key: Key) -> ApiError:
-    """The API server's words for a run that is not there, and where it was looked for."""
-    return ApiError(404, "NotFound", f'pipelineruns.runwright.dev "{key.name}" not found in namespace {key.namespace}')
+    """The error for a run that does not exist: the API server's words, and the namespace."""
+    return ApiError(404, "NotFound", f'{PIPELINE_RUNS} "{key.name}" not found in namespace {key.namespace}')
 
 
 @asynccontextmanager
-async def session(target: Target) -> AsyncGenerator[Session]:
-    """A connection, closed at the end. Raises kubernetes' ConfigException."""
-    configuration = await configure(target.kubeconfig, target.context)
-    namespace = target.namespace or default_namespace(target.kubeconfig, target.context)
-    async with client.ApiClient(configuration) as api:
-        api.user_agent = f"kubectl-runwright/{__version__}"
-        yield Session(api, namespace, target.all_namespaces)
+async def connect_to(target: Target) -> AsyncGenerator[Session]:
+    """Connect to the cluster. Raises ConfigError."""
+    # aiohttp takes longer to import than most commands take to run: help and usage errors do without it.
+    from runwright.kube.http_client import HttpClient
+    from runwright.kube.login import log_in
+
+    login = await log_in(target.kubeconfig, target.context)
+    async with HttpClient(login, user_agent=f"{MANAGER}/{__version__}", manager=MANAGER) as client:
+        yield Session(client, target.namespace or login.namespace, target.all_namespaces)
 
 
+# ----------------------------------------------------------------------------------------------------------- the end
 def run_command(command: Coroutine[Any, Any, None]) -> None:
-    """Run a command to its end, and end the process as `docs/kubectl.md` says: a failure is one line, never a traceback."""
+    """Run a command, and end the process with an exit code of docs/kubectl.md. An error is one line, never a traceback."""
+    # What the client logs about retries would be printed to the standard error, beside the command's own messages.
+    logging.getLogger("runwright").addHandler(logging.NullHandler())
     try:
         run_interruptible(command)
         sys.stdout.flush()
@@ -113,30 +105,29 @@ def run_command(command: Coroutine[Any, Any, None]) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever reads has seen enough; Python must not write there again at its end.
+        # The reader of the pipe has gone. Python would write to it again as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except Exception as error:
-        fail(error)
+        exit_with_error(error)
 
 
-def told(error: Exception) -> str:
-    """What went wrong, on one line."""
+def command_error_line(error: Exception) -> str:
+    """The error on one line; a CommandError speaks for itself."""
+    from runwright.artifacts.places import ArtifactError
+
     if isinstance(error, CommandError):
         return " ".join(str(error).split())
-    message, reason = str(error), type(error).__name__
-    if isinstance(error, ApiError):
-        message, reason = error.message, f"{error.code} {error.reason}" if error.code else error.reason
-    elif isinstance(error, ArtifactError):
-        reason = error.reason
-    return f"{reason}: {' '.join(message.split())}"
+    if isinstance(error, ArtifactError):
+        return f"{error.reason}: {' '.join(str(error).split())}"
+    return error_line(error)
 
 
-def complain(error: Exception) -> None:
-    """Say what went wrong with one of several, and go on."""
-    sys.stderr.write(f"runwright: {told(error)}\n")
+def print_error(error: Exception) -> None:
+    """Print the error of one of several objects; the command goes on."""
+    sys.stderr.write(f"runwright: {command_error_line(error)}\n")
 
 
-def fail(error: Exception) -> NoReturn:
-    """End with what went wrong, on one line."""
-    sys.exit(f"runwright: {told(error)}")
+def exit_with_error(error: Exception) -> NoReturn:
+    """End the process with exit code 1 and the error."""
+    sys.exit(f"runwright: {command_error_line(error)}")

@@ -1,4 +1,4 @@
-"""`submit`: a run of what a file holds, or of a template in the cluster."""
+"""`submit`: create a run from a file, or from a template in the cluster."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import click
 from pydantic import ValidationError
 
 from runwright.api.pipelinerun import KIND, MAX_MANIFEST, MAX_NAME, PipelineRun
-from runwright.api.resources import API_VERSION
+from runwright.api.resources import API_VERSION, PIPELINE_RUNS, REFERENCED
 from runwright.core.records import Refusal
 from runwright.core.workflow.build import BuildOptions, Needs, ObjectRef, build_workflow
 from runwright.core.workflow.expect import Refused
 from runwright.core.workflow.kube_yaml import UnreadableTextError, load_yaml
 from runwright.core.workflow.manifest import read_manifest
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, as_mapping, as_text, key_of, metadata_of, spec_of
+from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of, spec_of
 from runwright.kubectl.live import watch_run
-from runwright.kubectl.output import printed_object, reference, say
-from runwright.kubectl.session import CommandError, Exit, Session, Target, session
-from runwright.kubectl.waiting import END, code_of, outcome, until
+from runwright.kubectl.options import output_option, pop_target, target_options
+from runwright.kubectl.output import format_run, run_reference, write_text
+from runwright.kubectl.session import CommandError, Exit, Session, Target, connect_to, run_command
+from runwright.kubectl.waiting import END, describe_state, exit_code_of, wait_for_run
 
 TEMPLATES = {
     "workflowtemplate": False,
@@ -31,15 +33,15 @@ TEMPLATES = {
     "clusterworkflowtemplate": True,
     "cwftmpl": True,
 }
-"""What `--from KIND/NAME` takes, and whether the template is of the whole cluster."""
+"""Kinds of `--from KIND/NAME`, and whether the kind is cluster-scoped."""
 
 MAX_FILE = 4 * MAX_MANIFEST
-"""Bytes that are read of a file: no object of that size can be in etcd."""
+"""Longest file, in bytes: etcd holds no object of that size."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitOptions:
-    """What a person asked for."""
+    """Options of `submit`."""
 
     target: Target
     file: str = ""
@@ -58,14 +60,50 @@ class SubmitOptions:
     output: str = ""
 
 
-# --------------------------------------------------------------------------------------------------- what is submitted
+@click.command("submit")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True), metavar="[FILE]")
+@click.option(
+    "--from",
+    "template",
+    metavar="KIND/NAME",
+    default="",
+    help="Run a template of the cluster: workflowtemplate/NAME or clusterworkflowtemplate/NAME.",
+)
+@click.option(
+    "--parameter", "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable."
+)
+@click.option("--name", default="", help="Name of the run. Default: the name of the Workflow and a random suffix.")
+@click.option("--display-name", default="", help="Display name; need not be unique.")
+@click.option("--service-account", default="", help="Service account of the pods.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label of the run; repeatable.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended.")
+@click.option("--watch", "-w", is_flag=True, help="Show the run until it has ended.")
+@click.option(
+    "--dry-run", type=click.Choice(["none", "server"]), default="none", help="server: validate the run, create nothing."
+)
+@output_option("json", "yaml", "name")
+@target_options
+def submit_command(file: str | None, dry_run: str, template: str, **given: Any) -> None:
+    """Create a run from FILE: a PipelineRun, an Argo Workflow, or a pipeline compiled by the KFP SDK 1.8.
+
+    A FILE of - is the standard input. With --wait or --watch, the exit code is 3 if the run ends as Failed or Error.
+    """
+    if bool(file) == bool(template):
+        raise click.UsageError("expected a FILE, or --from KIND/NAME" + ("; not both" if file else ""))
+    where = pop_target(given)
+    run_command(submit_run(SubmitOptions(where, file or "", template, dry_run=dry_run == "server", **given)))
+
+
+# ---------------------------------------------------------------------------------------------------------- the object
 def run_of_text(given: str, where: str) -> dict[str, Any]:
-    """The run that the text describes: itself, or a run of the Workflow that it is.
+    """Make a run from the text: the PipelineRun in it, or a run of the Workflow in it.
 
     Raises CommandError: which file, which field, what was expected.
     """
     if not given.strip():
-        raise CommandError(f"{where}: it is empty; expected a PipelineRun, or a Workflow of Argo or the KFP SDK 1.8")
+        raise CommandError(
+            f"{where}: the file is empty; expected a PipelineRun, or a Workflow of Argo or the KFP SDK 1.8"
+        )
     head = document_of(given)
     if head is not None and head.get("kind") == KIND and head.get("apiVersion") == API_VERSION:
         return dict(head)
@@ -75,11 +113,11 @@ def run_of_text(given: str, where: str) -> dict[str, Any]:
         raise CommandError(refused.refusal.message) from refused
     metadata = metadata_of(workflow)
     base = as_text(metadata.get("generateName")) or as_text(metadata.get("name"))
-    return {"metadata": naming(base or Path(where).stem), "spec": {"workflow": {"manifest": given}}}
+    return {"metadata": generated_name(base or Path(where).stem), "spec": {"workflow": {"manifest": given}}}
 
 
 def document_of(given: str) -> Json | None:
-    """The one object in the text; None where it cannot be read so, which `read_manifest` tells more of."""
+    """The one object in the text; None where there is no such object, for which `read_manifest` has the error."""
     try:
         documents = load_yaml(given)
     except UnreadableTextError:
@@ -88,24 +126,24 @@ def document_of(given: str) -> Json | None:
 
 
 def run_of_template(given: str) -> dict[str, Any]:
-    """A run of a template in the cluster. Raises CommandError."""
+    """Make a run of a template in the cluster. Raises CommandError."""
     kind, _, name = given.partition("/")
     if kind.lower() not in TEMPLATES or not name:
         raise CommandError(f"--from: {given!r}: expected workflowtemplate/NAME or clusterworkflowtemplate/NAME")
     ref: dict[str, Any] = {"name": name}
     if TEMPLATES[kind.lower()]:
         ref["clusterScope"] = True
-    return {"metadata": naming(name), "spec": {"workflow": {"templateRef": ref}}}
+    return {"metadata": generated_name(name), "spec": {"workflow": {"templateRef": ref}}}
 
 
-def naming(base: str) -> dict[str, Any]:
-    """Have the API server put something of its own after this name."""
+def generated_name(base: str) -> dict[str, Any]:
+    """Metadata with a `generateName`: this name and a suffix of the API server."""
     stem = re.sub(r"[^a-z0-9]+", "-", base.lower()).strip("-")[: MAX_NAME - 6].strip("-")
     return {"generateName": f"{stem or 'run'}-"}
 
 
-def submitted(run: Mapping[str, Any], options: SubmitOptions, namespace: str) -> dict[str, Any]:
-    """The run with what the command line says of it, which comes before what the file says. Raises CommandError."""
+def apply_options(run: Mapping[str, Any], options: SubmitOptions, namespace: str) -> dict[str, Any]:
+    """The run with the options of the command line, which take precedence over the file. Raises CommandError."""
     metadata, spec = dict(metadata_of(run)), dict(spec_of(run))
     named = as_text(metadata.get("namespace"))
     if options.target.namespace and named and named != options.target.namespace:
@@ -115,28 +153,28 @@ def submitted(run: Mapping[str, Any], options: SubmitOptions, namespace: str) ->
         metadata.pop("generateName", None)
         metadata["name"] = options.name
     if not metadata.get("name") and not metadata.get("generateName"):
-        metadata |= naming(as_text(spec.get("displayName")) or "run")
+        metadata |= generated_name(as_text(spec.get("displayName")) or "run")
     if options.labels:
-        metadata["labels"] = {**as_mapping(metadata.get("labels")), **pairs(options.labels, "--label")}
+        metadata["labels"] = {**as_mapping(metadata.get("labels")), **parse_pairs(options.labels, "--label")}
     if options.display_name:
         spec["displayName"] = options.display_name
     if options.service_account:
         spec["serviceAccountName"] = options.service_account
     if options.parameters:
-        spec["parameters"] = with_parameters(spec.get("parameters"), pairs(options.parameters, "--parameter"))
+        spec["parameters"] = merge_parameters(spec.get("parameters"), parse_pairs(options.parameters, "--parameter"))
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
-def with_parameters(there: object, given: dict[str, str]) -> list[dict[str, Any]]:
-    """Parameters of the file, and those of the command line in their place or after them."""
+def merge_parameters(existing: object, given: dict[str, str]) -> list[dict[str, Any]]:
+    """Parameters of the file, replaced and followed by those of the command line."""
     kept = [
-        dict(as_mapping(one)) for one in cast(list[object], there or []) if as_mapping(one).get("name") not in given
+        dict(as_mapping(one)) for one in cast(list[object], existing or []) if as_mapping(one).get("name") not in given
     ]
     return kept + [{"name": name, "value": value} for name, value in given.items()]
 
 
-def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
-    """NAME=VALUE of each; the last one of a name counts. Raises CommandError."""
+def parse_pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
+    """Split NAME=VALUE; the last value of a name counts. Raises CommandError."""
     found: dict[str, str] = {}
     for one in given:
         name, equals, value = one.partition("=")
@@ -147,32 +185,33 @@ def pairs(given: tuple[str, ...], option: str) -> dict[str, str]:
 
 
 # ----------------------------------------------------------------------------------------------------------- submitting
-async def submit(options: SubmitOptions) -> None:
-    """Create the run. Raises CommandError, ApiError; Exit (3) where it was waited for and ended badly."""
+async def submit_run(options: SubmitOptions) -> None:
+    """Create the run. Raises CommandError, ApiError; Exit (3) where the run was waited for and ended badly."""
     body = run_of_template(options.template) if options.template else run_of_text(*read_file(options.file))
-    async with session(options.target) as here:
-        run = submitted(body, options, here.namespace)
-        await check(here, run)
-        made = await here.requests.create(run, dry_run=options.dry_run)
-        key = key_of(made)
+    async with connect_to(options.target) as here:
+        run = apply_options(body, options, here.namespace)
+        await check_run(here, run)
+        # strict: a field that the kind does not have is an error, not a warning.
+        created = await here.client.create(PIPELINE_RUNS, run, dry_run=options.dry_run, strict=True)
+        key = key_of(created)
         if options.output:
-            say(printed_object(made, options.output))
+            write_text(format_run(created, options.output))
         else:
-            say(f"{reference(key.name)} created{' (server dry run)' if options.dry_run else ''}\n")
+            write_text(f"{run_reference(key.name)} created{' (server dry run)' if options.dry_run else ''}\n")
         if options.dry_run or not (options.wait or options.watch):
             return
         at = replace(here, namespace=key.namespace)
         if options.watch:
             ended = await watch_run(at, key)
         else:
-            ended = await until(at, key, END)
-            say(f"{reference(key.name)}: {outcome(ended)}\n")
-        if code_of(ended):
-            raise Exit(code_of(ended))
+            ended = await wait_for_run(at, key, END)
+            write_text(f"{run_reference(key.name)}: {describe_state(ended)}\n")
+        if exit_code_of(ended):
+            raise Exit(exit_code_of(ended))
 
 
 def read_file(path: str) -> tuple[str, str]:
-    """The text, and how to call it. Raises CommandError, OSError."""
+    """The text, and its name for messages. Raises CommandError, OSError."""
     where = "standard input" if path == "-" else path
     if path == "-":
         raw = sys.stdin.buffer.read(MAX_FILE + 1)
@@ -181,19 +220,19 @@ def read_file(path: str) -> tuple[str, str]:
             raw = file.read(MAX_FILE + 1)
     if len(raw) > MAX_FILE:
         raise CommandError(
-            f"{where}: more than {MAX_FILE} bytes, and {MAX_MANIFEST} characters of a manifest fit into a run: move scripts "
-            "and data out of it, or its templates into WorkflowTemplates"
+            f"{where}: more than {MAX_FILE} bytes; a manifest may have {MAX_MANIFEST} characters. Move scripts and data out "
+            "of it, or its templates into WorkflowTemplates"
         )
     try:
         return raw.decode(), where
     except UnicodeDecodeError as error:
-        raise CommandError(f"{where}: it is no UTF-8 text: byte {error.start}") from error
+        raise CommandError(f"{where}: expected UTF-8 text, found another encoding at byte {error.start}") from error
 
 
-async def check(here: Session, run: dict[str, Any]) -> None:
-    """See what the operator will make of the run, so that a fault is told now. Raises CommandError.
+async def check_run(here: Session, run: dict[str, Any]) -> None:
+    """Build the run's Workflow as the operator will, to find its errors now. Raises CommandError.
 
-    What the person may not read is not checked; nor are service accounts, which may be made later.
+    Objects that the user may not read are not checked, nor are service accounts, which can be created later.
     """
     try:
         model = PipelineRun.model_validate(run)
@@ -206,10 +245,20 @@ async def check(here: Session, run: dict[str, Any]) -> None:
     while isinstance(built := build_workflow(model, objects, BuildOptions()), Needs):
         for ref in built.objects:
             try:
-                objects[ref] = {} if ref.kind == "ServiceAccount" else await here.cluster.get_object(ref)
+                objects[ref] = {} if ref.kind == "ServiceAccount" else await read_referenced(here, ref)
             except ApiError as error:
                 if error.code != 403:
                     raise
                 return
     if isinstance(built, Refusal):
         raise CommandError(f"{built.reason}: {built.message}")
+
+
+async def read_referenced(here: Session, ref: ObjectRef) -> Json | None:
+    """Read an object that the run refers to; None where its kind is not served. Raises ApiError."""
+    try:
+        return await here.client.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise

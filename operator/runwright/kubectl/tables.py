@@ -13,7 +13,7 @@ GAP = 3
 
 def columns(rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
     """The rows as lines, each column as wide as its widest cell, or as it was before (`widths`); none ends in a blank."""
-    table = [[one_line(cell) for cell in row] for row in rows]
+    table = [[printable_text(cell) for cell in row] for row in rows]
     wide = [*column_widths(table)]
     wide = [max(width, widths[at] if at < len(widths) else 0) for at, width in enumerate(wide)]
     return [
@@ -28,7 +28,7 @@ def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max((len(row[at]) for row in rows if at < len(row)), default=0) for at in range(count)]
 
 
-def one_line(cell: str) -> str:
+def printable_text(cell: str) -> str:
     """The text without line ends and other characters that would move the cursor."""
     return "".join(char if char.isprintable() else " " for char in cell)
 

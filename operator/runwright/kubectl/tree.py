@@ -14,7 +14,7 @@ from runwright.core.workflow.nodes import node_order
 from runwright.core.workflow.record import node_status, workflow_nodes
 from runwright.kube.objects import Json, key_of, status_of
 from runwright.kubectl.summary import summary_rows
-from runwright.kubectl.tables import one_line
+from runwright.kubectl.tables import printable_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -152,7 +152,7 @@ def run_tree(run: Json, tree: Tree, now: datetime, *, height: int | None = None)
     from rich.text import Text
 
     def cell(value: str, style: str = "") -> Text:
-        return Text(one_line(value), style, no_wrap=True, overflow="ellipsis")
+        return Text(printable_text(value), style, no_wrap=True, overflow="ellipsis")
 
     head = Table.grid(padding=(0, 3, 0, 0))
     summary = summary_rows(run, now)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from runwright.api.labels import MANIFEST_LABEL
 from runwright.api.pipelinerun import KIND, PipelineRun
 from runwright.api.resources import API_VERSION, GROUP
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow
@@ -23,7 +24,7 @@ from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import Relationship, ResourceReference, ResourceType
 from runwright.service.contract.run_pb2 import Run
 from runwright.service.errors import ServiceError, invalid_argument, not_found
-from runwright.service.manifests import KEY, MANIFEST_LABEL, digest_label, ref_by_digest
+from runwright.service.manifests import KEY, digest_label, ref_by_digest
 from runwright.service.present import protobuf_text
 
 CREATED_BY = f"{GROUP}/created-by"

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from cachetools import LRUCache, TTLCache
 
+from runwright.api.labels import MANIFEST_LABEL
 from runwright.api.resources import GROUP, PIPELINE_RUNS
 from runwright.core.workflow.manifest import digest_of
 from runwright.kube.client import Client, Form, list_objects
@@ -40,9 +41,6 @@ from runwright.service.present import ManifestRef
 from runwright.service.single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
-
-MANIFEST_LABEL = f"{GROUP}/manifest"
-"""Label of a ConfigMap that holds a manifest, and of the runs created with it: the first half of the manifest's SHA-256."""
 
 USED_AT = f"{GROUP}/used-at"
 """Annotation of such a ConfigMap: when a run was last created with it, to within RENEWAL. Renewing it changes the version."""

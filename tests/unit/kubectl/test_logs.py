@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.kubectl.logs import Cutter, gone, pod_log
+from runwright.kubectl.logs import LineCutter, archived_nodes, read_pod
 
 RUN = "train"
 
@@ -26,18 +26,18 @@ def pod(path: str, *states: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_a_pod_is_called_as_its_node():
-    assert pod_log(pod("train.fit(0)"), "main").label == "fit(0)"
-    assert pod_log(pod("train[0].fit"), "main").label == "[0].fit"
-    assert pod_log(pod("train"), "main").label == "train"
-    assert pod_log({"metadata": {"name": "other"}}, "main").label == "other"
+    assert read_pod(pod("train.fit(0)"), "main").label == "fit(0)"
+    assert read_pod(pod("train[0].fit"), "main").label == "[0].fit"
+    assert read_pod(pod("train"), "main").label == "train"
+    assert read_pod({"metadata": {"name": "other"}}, "main").label == "other"
 
 
 def test_a_container_has_a_log_once_it_has_begun():
-    assert not pod_log(pod("train", ("main", "waiting")), "main").ready
-    assert pod_log(pod("train", ("main", "running")), "main").ready
-    assert pod_log(pod("train", ("wait", "running"), ("main", "terminated")), "main").ready
-    assert not pod_log(pod("train", ("wait", "running")), "main").ready
-    assert pod_log(pod("train", ("wait", "running")), "wait").ready
+    assert not read_pod(pod("train", ("main", "waiting")), "main").ready
+    assert read_pod(pod("train", ("main", "running")), "main").ready
+    assert read_pod(pod("train", ("wait", "running"), ("main", "terminated")), "main").ready
+    assert not read_pod(pod("train", ("wait", "running")), "main").ready
+    assert read_pod(pod("train", ("wait", "running")), "wait").ready
 
 
 def test_archived_logs_are_read_of_pods_that_have_gone():
@@ -49,12 +49,12 @@ def test_archived_logs_are_read_of_pods_that_have_gone():
         "train-3": {"type": "Pod", "displayName": "there", "outputs": kept},
         "train-4": {"type": "Pod", "displayName": "none", "outputs": {"artifacts": [{"name": "model"}]}},
     }
-    assert gone({"status": {"nodes": nodes}}, ["train-3"]) == [("train-2", "early"), ("train-1", "late")]
+    assert archived_nodes({"status": {"nodes": nodes}}, ["train-3"]) == [("train-2", "early"), ("train-1", "late")]
 
 
 @given(st.lists(st.binary(max_size=30)), st.binary(max_size=5).filter(lambda prefix: b"\n" not in prefix))
 def test_lines_come_whole_however_they_are_cut(pieces: list[bytes], prefix: bytes):
-    cutter = Cutter(prefix)
+    cutter = LineCutter(prefix)
     found = b"".join(cutter.add(piece) for piece in pieces) + cutter.end()
     whole = b"".join(pieces)
     lines = whole.split(b"\n")
@@ -64,5 +64,5 @@ def test_lines_come_whole_however_they_are_cut(pieces: list[bytes], prefix: byte
 
 
 def test_a_line_without_an_end_is_not_kept_for_ever():
-    cutter = Cutter(b"")
+    cutter = LineCutter(b"")
     assert sum(len(cutter.add(b"x" * 10_000)) for _ in range(100)) > 900_000

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import MAX_MANIFEST, MAX_NAME, PipelineRun
 from runwright.kubectl.session import CommandError, Target
-from runwright.kubectl.submit import SubmitOptions, naming, run_of_template, run_of_text, submitted, with_parameters
+from runwright.kubectl.submit import (
+    SubmitOptions,
+    apply_options,
+    generated_name,
+    merge_parameters,
+    run_of_template,
+    run_of_text,
+)
 
 WORKFLOW = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: train-}\nspec: {entrypoint: a}\n"
 RUN: dict[str, Any] = {
@@ -32,7 +39,7 @@ def options(namespace: str = "", **more: Any) -> SubmitOptions:
 def test_a_workflow_is_run_as_it_stands():
     run = run_of_text(WORKFLOW, "f.yaml")
     assert run == {"metadata": {"generateName": "train-"}, "spec": {"workflow": {"manifest": WORKFLOW}}}
-    PipelineRun.model_validate(submitted(run, options(), "team"))
+    PipelineRun.model_validate(apply_options(run, options(), "team"))
 
 
 def test_a_workflow_without_a_name_is_called_as_its_file():
@@ -41,7 +48,7 @@ def test_a_workflow_without_a_name_is_called_as_its_file():
 
 
 def test_a_run_stays_what_it_is():
-    run = submitted(run_of_text(yaml.safe_dump(RUN), "f.yaml"), options(), "team")
+    run = apply_options(run_of_text(yaml.safe_dump(RUN), "f.yaml"), options(), "team")
     assert run == {**RUN, "metadata": {**RUN["metadata"], "namespace": "team"}}
 
 
@@ -53,7 +60,7 @@ def test_the_command_line_comes_first():
         service_account="robot",
         labels=("experiment=churn",),
     )
-    run = submitted(RUN, given_options, "team")
+    run = apply_options(RUN, given_options, "team")
     assert run["metadata"] == {
         "name": "other",
         "namespace": "team",
@@ -69,7 +76,7 @@ def test_the_command_line_comes_first():
 
 @pytest.mark.parametrize(("kind", "cluster"), [("workflowtemplate", False), ("ClusterWorkflowTemplate", True)])
 def test_a_template(kind: str, cluster: bool):
-    run = submitted(run_of_template(f"{kind}/daily"), options(), "team")
+    run = apply_options(run_of_template(f"{kind}/daily"), options(), "team")
     ref = PipelineRun.model_validate(run).spec.workflow.template_ref
     assert ref is not None
     assert (ref.name, ref.cluster_scope, run["metadata"]["generateName"]) == ("daily", cluster, "daily-")
@@ -78,7 +85,7 @@ def test_a_template(kind: str, cluster: bool):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "f.yaml: it is empty; expected a PipelineRun"),
+        ("", "f.yaml: the file is empty; expected a PipelineRun"),
         ("a: b: c", "f.yaml: expected YAML or JSON"),
         ("{}", "f.yaml: it has no kind; expected kind Workflow"),
         ("kind: CronWorkflow\napiVersion: argoproj.io/v1alpha1", 'its kind is "CronWorkflow"; expected Workflow'),
@@ -103,19 +110,19 @@ def test_a_template_that_is_none(given_template: str):
 @pytest.mark.parametrize("parameter", ["rows", "=1", ""])
 def test_a_parameter_that_is_none(parameter: str):
     with pytest.raises(CommandError, match=r"--parameter: .*expected NAME=VALUE"):
-        submitted(RUN, options(parameters=(parameter,)), "team")
+        apply_options(RUN, options(parameters=(parameter,)), "team")
 
 
 def test_two_namespaces():
     run = {**RUN, "metadata": {"name": "mine", "namespace": "theirs"}}
-    assert submitted(run, options(), "team")["metadata"]["namespace"] == "theirs"
+    assert apply_options(run, options(), "team")["metadata"]["namespace"] == "theirs"
     with pytest.raises(CommandError, match=r"metadata.namespace is 'theirs', and --namespace 'mine'"):
-        submitted(run, options("mine"), "team")
+        apply_options(run, options("mine"), "team")
 
 
 @given(st.text())
 def test_any_name_leads_to_one_that_the_api_server_takes(base: str):
-    prefix = naming(base)["generateName"]
+    prefix = generated_name(base)["generateName"]
     assert len(prefix) + 5 <= MAX_NAME
     assert prefix[0].isalnum()
     assert prefix.isascii()
@@ -124,6 +131,6 @@ def test_any_name_leads_to_one_that_the_api_server_takes(base: str):
 
 @given(st.dictionaries(st.text(min_size=1), st.text()), st.dictionaries(st.text(min_size=1), st.text()))
 def test_each_parameter_once(there: dict[str, str], given_values: dict[str, str]):
-    merged = with_parameters([{"name": name, "value": value} for name, value in there.items()], given_values)
+    merged = merge_parameters([{"name": name, "value": value} for name, value in there.items()], given_values)
     assert {one["name"]: one["value"] for one in merged} == {**there, **given_values}
     assert len(merged) == len({**there, **given_values})

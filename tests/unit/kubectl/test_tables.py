@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.kubectl.tables import GAP, cells_of, columns, header_of, newest_first, one_line
+from runwright.kubectl.tables import GAP, cells_of, columns, header_of, newest_first, printable_text
 
 TABLE: dict[str, Any] = {
     "columnDefinitions": [
@@ -38,13 +38,13 @@ def test_columns_line_up(rows: list[list[str]]):
     width = max((len(row[0]) for row in rows), default=0) + GAP
     for line, row in zip(lines, rows, strict=True):
         assert line == line.rstrip()
-        assert line[width:].startswith(one_line(row[1]).rstrip())
+        assert line[width:].startswith(printable_text(row[1]).rstrip())
 
 
 @given(st.text())
 def test_one_line_is_one_line(text: str):
-    assert one_line(text).isprintable()
-    assert len(one_line(text)) == len(text)
+    assert printable_text(text).isprintable()
+    assert len(printable_text(text)) == len(text)
 
 
 def test_the_newest_comes_first():

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.api.labels import MANIFEST_LABEL
 from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS, WORKFLOW_TEMPLATES, WORKFLOWS
 from runwright.core.metrics.reports import MAX_OF_A_RUN
 from runwright.kube.errors import ApiError
@@ -33,7 +34,7 @@ from runwright.service.contract.run_pb2 import (
     UnarchiveRunRequest,
 )
 from runwright.service.errors import Code, ServiceError
-from runwright.service.manifests import MANIFEST_LABEL, UNUSED, USED_AT
+from runwright.service.manifests import UNUSED, USED_AT
 from tests.unit.service.bench import MANIFEST, MANIFEST_TEXT, Bench
 
 EXPERIMENT, JOB, PIPELINE, VERSION, NAMESPACE = 1, 2, 3, 4, 5
