@@ -261,7 +261,7 @@ def test_a_container_set(kubeconfig: Path, namespace: str, bucket: Bucket, apply
     assert given(kubeconfig, f"{namespace}/run", "run", "both") == b"first\nmain\n"
     line = refused(kubeconfig, f"{namespace}/run", "first", "both")
     assert line.startswith("runwright: ArtifactNotFound:")
-    assert 'it has none; "both" is one of "run"' in line
+    assert 'it has none; "both" is an artifact of "run"' in line
 
 
 def test_what_is_not_there(
@@ -282,7 +282,7 @@ def test_what_is_not_there(
     whole = bucket.get(key)
     target = tmp_path / "out"
     target.write_text("before")
-    for damaged, reason in ((whole[:-4], "ends before"), (b"", "empty"), (b"x", "expected gzip")):
+    for damaged, reason in ((whole[:-4], "truncated"), (b"", "empty"), (b"x", "expected gzip")):
         bucket.put(key, damaged)
         line = read(kubeconfig, run, "run", "out", "-o", str(target)).error
         assert line.startswith("runwright: Unsupported: ") and reason in line
@@ -292,13 +292,13 @@ def test_what_is_not_there(
     line = refused(kubeconfig, run, "run", "out")
     store = f"{bucket.repository['endpoint']}/{bucket.repository['bucket']}"
     assert (
-        f'ObjectNotFound: run {run}, node "run", artifact "out": bucket {store} has no object of the key "{key}"'
+        f'ObjectNotFound: run {run}, node "run", artifact "out": bucket {store} has no object with the key "{key}"'
         in line
     )
 
     line = refused(kubeconfig, run, "run", "out", AWS_SECRET_ACCESS_KEY="wrong")
     assert f"Refused: run {run}" in line and "(SignatureDoesNotMatch, HTTP 403)" in line
-    assert "there is no identity here to read with; expected AWS_ACCESS_KEY_ID" in refused(
+    assert "this process has no credentials of its own; expected AWS_ACCESS_KEY_ID" in refused(
         kubeconfig, run, "run", "out", **NOBODY
     )
 
@@ -356,7 +356,7 @@ def test_a_repository_and_secrets_of_the_namespace(
 
     kubectl("delete", "secret", "keys", "-n", namespace)
     line = refused(kubeconfig, run, "run", "out")
-    assert f'accessKeySecret: Secret "keys" in namespace "{namespace}" is not there' in line
+    assert f'accessKeySecret: Secret "keys" in namespace "{namespace}" does not exist' in line
 
 
 SELECTORS = {"accessKeySecret": "access", "secretKeySecret": "secret"}

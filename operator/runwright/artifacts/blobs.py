@@ -1,6 +1,6 @@
-"""Objects of S3, GCS and Azure, through obstore: opened, streamed, listed, and what goes wrong in a user's words.
+"""Opens, streams and lists objects of S3, GCS and Azure with obstore, and maps its errors to ArtifactError.
 
-What a store says is passed on as its error code alone: its text may hold the request, signature and access key included.
+Only the error code of a store's reply is passed on: its text can contain the request, with signature and access key.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
         S3Credential,
     )
 
-# Its listing may give tables of Arrow, of which pyright knows no type.
+# Its list function can return Arrow tables, which have no type for pyright.
 library = cast(Any, obstore)
 
 StorePlace = S3Place | GcsPlace | AzurePlace
 
 CHUNK = 256 * 1024
-"""The least bytes in one chunk of an object, its last one aside."""
+"""Minimum bytes of a chunk of an object, except the last one."""
 
 RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 
 CONNECT_SECONDS, READ_SECONDS = 5, 60
-"""How long a connection may take, and how long a store may stay silent; there is no limit on the whole of an object."""
+"""Timeouts of a connection and of the wait for the next bytes; the whole transfer of an object has no timeout."""
 
 OWN_IDENTITY = {
     S3Place: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a web identity, or the node's role",
@@ -50,7 +50,7 @@ OWN_IDENTITY = {
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An object that is there."""
+    """An open object."""
 
     size: int
     chunks: AsyncIterator[bytes]
@@ -63,16 +63,16 @@ class Blobs:
     """
 
     def __init__(self, place: StorePlace, secrets: Mapping[str, str]) -> None:
-        """`secrets` are the values that the place's `secrets` stand for. Makes no request."""
+        """`secrets` are the values of the place's `secrets`. Makes no request."""
         self._place, self._secrets = place, secrets
         self._store: S3Store | GCSStore | AzureStore | None = None
 
     async def open(self, key: str) -> Opened:
-        """The object of this key; its bytes come as they are asked for."""
+        """Opens the object with this key; its chunks are fetched on demand."""
         try:
             found = await obstore.get_async(await self._connected(), key)
         except Exception as error:
-            # S3 says in which region a bucket is when it was asked in another one.
+            # S3 returns the region of a bucket in the error for a request to another region.
             region = REGION.search(str(error))
             if (
                 region is None
@@ -89,7 +89,7 @@ class Blobs:
         return Opened(found.meta["size"], self._chunks(found, key))
 
     async def list(self, folder: str) -> AsyncIterator[tuple[str, int]]:
-        """Key and size of each object under a folder, `/` at its end or not."""
+        """Key and size of each object under a folder, with or without a trailing `/`."""
         try:
             async for page in library.list(await self._connected(), folder.rstrip("/")):
                 for meta in page:
@@ -106,7 +106,7 @@ class Blobs:
 
     async def _connected(self) -> S3Store | GCSStore | AzureStore:
         if self._store is None:
-            # It reads the machine's certificates: milliseconds.
+            # In a thread: it reads the machine's certificates, which takes milliseconds.
             self._store = await asyncio.to_thread(connect_store, self._place, self._secrets)
         return self._store
 
@@ -116,10 +116,9 @@ class Blobs:
 
 # -------------------------------------------------------------------------------------------------------------- stores
 def connect_store(place: StorePlace, secrets: Mapping[str, str]) -> S3Store | GCSStore | AzureStore:
-    """The library's store for a place.
+    """Creates obstore's store for a place.
 
-    Where Secrets give the credentials, nothing of the environment's gets beside them: not its session token, nor another
-    endpoint.
+    With credentials from Secrets, it uses none of the environment's: neither a session token nor an endpoint.
     """
     match place:
         case S3Place():
@@ -147,7 +146,7 @@ AWS = re.compile(r"s3[.-](dualstack\.)?(?P<region>[a-z]{2}(-[a-z]+)+-[0-9]+)\.am
 
 
 def s3_store(place: S3Place, secrets: Mapping[str, str], region: str = "") -> S3Store:
-    """A store of S3. AWS is asked by the bucket's own host name, all others by a path, as Argo's client does it (3.7)."""
+    """Creates a store for S3, with the bucket in the host name for AWS and in the path for others, as in Argo (3.7)."""
     named = AWS.fullmatch(place.endpoint)
     region = region or place.region or (named["region"] if named else "")
     host = place.endpoint
@@ -174,7 +173,7 @@ def s3_store(place: S3Place, secrets: Mapping[str, str], region: str = "") -> S3
 
 
 def s3_credentials(secrets: Mapping[str, str]) -> Callable[[], S3Credential]:
-    """Fixed keys."""
+    """Credential provider for the keys in the Secrets."""
 
     def provide() -> S3Credential:
         return {
@@ -188,11 +187,11 @@ def s3_credentials(secrets: Mapping[str, str]) -> Callable[[], S3Credential]:
 
 
 SIGNATURE = re.compile(r"(\?|&)[^=]+=[^&]+")
-"""What tells a shared access signature from an account's key (Argo 3.7, `isSASAccountKey`)."""
+"""Matches a shared access signature, and not an account key (Argo 3.7, `isSASAccountKey`)."""
 
 
 def azure_credentials(key: str) -> Callable[[], AzureAccessKey | AzureSASToken]:
-    """The account's key, or a shared access signature."""
+    """Credential provider for an account key or a shared access signature."""
 
     def provide() -> AzureAccessKey | AzureSASToken:
         if SIGNATURE.search(key):
@@ -203,7 +202,7 @@ def azure_credentials(key: str) -> Callable[[], AzureAccessKey | AzureSASToken]:
 
 
 def client_options(plain: bool = False, authority: str = "") -> ClientConfig:
-    """How the library connects: over HTTP without TLS only where that is asked for; `authority` is a CA's PEM."""
+    """Connection options of obstore. `plain` allows HTTP without TLS; `authority` is the PEM of a CA."""
     options: ClientConfig = {
         "allow_http": plain,
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
@@ -220,54 +219,52 @@ CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 STATUS = re.compile(r"status code: ([0-9]{3})")
 REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 BAD_CREDENTIALS = re.compile("Credential|CryptoProvider|InvalidKey|credential provider")
-"""In the library's errors about keys that cannot be read as such, which it finds out before it asks the store."""
+"""Matches obstore's errors about invalid credentials, which it raises before it sends a request."""
 
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 NO_OBJECT = ("NoSuchKey", "BlobNotFound", "ResourceNotFound", "")
 
 
 def is_store_error(error: Exception) -> bool:
-    """Whether the error is one of the library's, or of a file that is not there: its name for an object that is not."""
+    """Whether obstore can raise this error; it raises FileNotFoundError for a missing object."""
     return isinstance(error, BaseError | OSError | ValueError)
 
 
 def to_artifact_error(error: Exception, place: StorePlace, key: str) -> ArtifactError:
-    """The library's error as a user can act on it; what is none of its kind is passed on as it is."""
+    """Maps an error of obstore to an ArtifactError that tells users what to do; raises any other error again."""
     if not is_store_error(error):
         raise error
     said = str(error)
     code, status = first_group(CODE, said), first_group(STATUS, said)
     where = f"bucket {place.store}" if not isinstance(place, AzurePlace) else f"container {place.store}"
     if isinstance(error, FileNotFoundError) and code in NO_BUCKET:
-        return ArtifactError("ObjectNotFound", f"{where} is not there")
+        return ArtifactError("ObjectNotFound", f"{where} does not exist")
     if isinstance(error, FileNotFoundError) and code in NO_OBJECT:
-        return ArtifactError("ObjectNotFound", f"{where} has no object of the key {quote_name(key)}")
+        return ArtifactError("ObjectNotFound", f"{where} has no object with the key {quote_name(key)}")
     if not status and "root_certificate" in said:
-        return ArtifactError("Refused", f"{where}: expected certificates in PEM in the Secret that caSecret names")
+        return ArtifactError("Refused", f"{where}: expected PEM certificates in the Secret that caSecret names")
     if not status and not place.own_identity and BAD_CREDENTIALS.search(said):
         named = ", ".join(field for field in place.secrets if field != "caSecret")
-        return ArtifactError("Refused", f"{where}: expected credentials in what {named} names, found what are none")
+        return ArtifactError("Refused", f"{where}: the Secrets that {named} names have no valid credentials")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError | FileNotFoundError) or status.startswith("4"):
-        told = ", ".join(part for part in (code, f"HTTP {status}" if status else "") if part)
+        reply = ", ".join(part for part in (code, f"HTTP {status}" if status else "") if part)
         return ArtifactError(
-            "Refused", f"{where} refused to give the key {quote_name(key)}{f' ({told})' if told else ''}"
+            "Refused", f"{where} refused to give the key {quote_name(key)}{f' ({reply})' if reply else ''}"
         )
     if place.own_identity and re.search("credential|metadata|identity|token", said, re.IGNORECASE) and not status:
         return ArtifactError(
             "Refused",
-            f"{where}: no Secret is named for it, and there is no identity here to read with; "
+            f"{where}: the Workflow names no Secret for it, and this process has no credentials of its own; "
             f"expected {OWN_IDENTITY[type(place)]}",
         )
     if isinstance(error, ValueError):
-        return ArtifactError("Unsupported", f"{where}: the key {quote_name(key)} cannot be asked for")
+        return ArtifactError("Unsupported", f"{where}: the key {quote_name(key)} is not supported")
     if re.search("certificate|UnknownIssuer|InvalidContentType|CaUsedAsEndEntity", said):
-        return ArtifactError(
-            "Unreachable", f"{where}: no TLS connection that is trusted; is caSecret or insecure missing?"
-        )
+        return ArtifactError("Unreachable", f"{where}: the TLS connection is not trusted; check caSecret and insecure")
     return ArtifactError("Unreachable", f"{where} does not answer{f' (HTTP {status})' if status else ''}")
 
 
 def first_group(pattern: re.Pattern[str], said: str) -> str:
-    """What the pattern's group matches, or an empty string."""
+    """The text that the pattern's group matches, or an empty string."""
     found = pattern.search(said)
     return found[1] if found else ""

@@ -1,7 +1,7 @@
-"""How Argo packs an artifact, undone: from the bytes of the object to those that the user's program wrote.
+"""Unpacks an artifact: from the object's bytes to those that the user's program wrote.
 
-Argo 3.7 packs by the artifact's `archive` (`stageArchiveFile` of its executor): `tar`, or nothing said, is a gzipped tar
-of the file or directory; `zip` a zip of it; `none` the file as it is.
+Argo 3.7 packs by the artifact's `archive` (`stageArchiveFile` of its executor): `tar` (the default) is a gzipped tar of the
+file or directory, `zip` a zip, and `none` the file itself.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from runwright.kube.objects import Json, as_mapping
 
 
 class Packing(StrEnum):
-    """What `archive` of an artifact says."""
+    """Values of an artifact's `archive`."""
 
     TAR = "tar"
     ZIP = "zip"
     NONE = "none"
     UNSAID = "unsaid"
-    """Argo packs it as tar, and undoes it where it finds one: the object may have been put there by something else."""
+    """No `archive`: Argo packs as tar, and unpacks only if it finds a tar, because another program may have written it."""
 
 
 def packing_of(artifact: Json) -> Packing:
-    """How an artifact of a node's outputs is packed. Where several are named, the order is that of Argo's executor."""
+    """The packing of an output artifact. If `archive` has several fields, the precedence is as in Argo's executor."""
     archive = as_mapping(artifact.get("archive"))
     for packing in (Packing.NONE, Packing.TAR, Packing.ZIP):
         if archive.get(packing) is not None:
@@ -36,7 +36,7 @@ def packing_of(artifact: Json) -> Packing:
 
 
 def make_unpacker(packing: Packing, inflated: Callable[[int], None] = lambda _: None) -> Unpacker:
-    """Undoes the packing. `inflated` is told of every piece that is decompressed, wanted or not; it may raise."""
+    """Creates the unpacker. It calls `inflated` with the size of each decompressed piece; `inflated` may raise."""
     match packing:
         case Packing.NONE:
             return Passthrough()
@@ -49,7 +49,7 @@ def make_unpacker(packing: Packing, inflated: Callable[[int], None] = lambda _: 
 
 
 class DetectTar(Unpacker):
-    """Undoes a gzipped tar, and leaves alone what is none, as Argo does where `archive` says nothing."""
+    """Unpacks a gzipped tar and passes on any other object, as Argo does without `archive`."""
 
     def __init__(self, inflated: Callable[[int], None]) -> None:
         self._inflated = inflated
@@ -57,7 +57,7 @@ class DetectTar(Unpacker):
         self._chosen: Unpacker | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Nothing, until it is clear what this is."""
+        """Yields nothing until the format is known."""
         if self._chosen is not None:
             yield from self._chosen.feed(data)
             return
@@ -67,7 +67,7 @@ class DetectTar(Unpacker):
             yield from self._choose(is_tar)
 
     def end(self) -> Iterator[bytes]:
-        """The end of what it is."""
+        """Ends the unpacker of the detected format."""
         if self._chosen is None:
             yield from self._choose(False)
         if self._chosen is not None:
@@ -80,7 +80,7 @@ class DetectTar(Unpacker):
 
 
 def begins_as_tar(data: bytes) -> bool | None:
-    """Whether an object that begins so is a gzipped tar; None where that cannot be told yet."""
+    """Whether an object with this start is a gzipped tar; None if more bytes are needed."""
     if not b"\x1f\x8b".startswith(data[:2]):
         return False
     try:

@@ -1,7 +1,6 @@
-"""Places in object stores, and the fields of Argo's `ArtifactLocation` (3.7) that name them: checked before anything goes out.
+"""Parses the fields of Argo's `ArtifactLocation` (3.7) into places in object stores, and validates them before any request.
 
-Whoever may write a Workflow writes these fields, so nothing of them is taken for a path, and a field that does not hold
-what it should is told with what was expected.
+Tenants write these fields, so no field is used as a path, and each error names the field and the expected value.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Reason = Literal[
 
 
 class ArtifactError(Exception):
-    """An artifact cannot be read. The message is for users: what it names they may see, and no secret is in it."""
+    """An artifact cannot be read. The message is for users: it contains no secret and nothing that they may not read."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -37,19 +36,19 @@ class ArtifactError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SecretKey:
-    """One value of a Secret of the Workflow's namespace, where Argo's executor reads it too."""
+    """A key of a Secret in the Workflow's namespace."""
 
     name: str
     key: str
 
 
 Secrets = Mapping[str, SecretKey]
-"""Which Secret holds what, by the field that names it."""
+"""Secrets by the field that names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Place:
-    """An object in a bucket of S3, or of a server that speaks it."""
+    """An object in a bucket of S3 or of a compatible server."""
 
     endpoint: str
     """HOST or HOST:PORT."""
@@ -63,12 +62,12 @@ class S3Place:
 
     @property
     def store(self) -> str:
-        """Which bucket of which server."""
+        """HOST/BUCKET."""
         return f"{self.endpoint}/{self.bucket}"
 
     @property
     def own_identity(self) -> bool:
-        """Whether nothing but the identity of the process that reads is there to read with."""
+        """Whether it is read with the identity of this process, because the Workflow names no credentials."""
         return "accessKeySecret" not in self.secrets
 
 
@@ -83,12 +82,12 @@ class GcsPlace:
 
     @property
     def store(self) -> str:
-        """Which bucket of which server."""
+        """HOST/BUCKET."""
         return f"storage.googleapis.com/{self.bucket}"
 
     @property
     def own_identity(self) -> bool:
-        """Whether nothing but the identity of the process that reads is there to read with."""
+        """Whether it is read with the identity of this process, because the Workflow names no credentials."""
         return not self.secrets
 
 
@@ -106,18 +105,18 @@ class AzurePlace:
 
     @property
     def store(self) -> str:
-        """Which container of which server."""
+        """HOST/CONTAINER."""
         return f"{self.endpoint.partition('://')[2].rstrip('/')}/{self.container}"
 
     @property
     def own_identity(self) -> bool:
-        """Whether nothing but the identity of the process that reads is there to read with."""
+        """Whether it is read with the identity of this process, because the Workflow names no credentials."""
         return not self.secrets
 
 
 @dataclass(frozen=True, slots=True)
 class RawPlace:
-    """The Workflow itself holds the bytes."""
+    """An artifact in the Workflow itself."""
 
     data: str
 
@@ -136,17 +135,17 @@ AZURE_CLOUD = re.compile(
     r"https://[a-z0-9-]+(\.z[0-9]+)?\.(blob|dfs)"
     r"\.(core\.windows\.net|core\.chinacloudapi\.cn|core\.usgovcloudapi\.net|storage\.azure\.net)/?"
 )
-"""Endpoints that may see a token of the reader's own identity: a token, unlike a signature, works for whoever sees it."""
+"""Endpoints that get a token of this process's own identity. Anybody who gets a token can use it, unlike a signature."""
 
 MAX_KEY = 1024
-"""Bytes of a key, in S3 and GCS; Azure has as many characters."""
+"""Maximum bytes of a key in S3 and GCS; in Azure, characters."""
 
 
 def parse_place(kind: str, fields: Json, origin: str) -> Place:
-    """The place that the fields of a location stand for.
+    """Parses the fields of a location. `origin` names their source in messages.
 
     Raises:
-        ArtifactError: it is of a kind that is not read, or a field does not hold what it should.
+        ArtifactError: the kind is not supported, or a field is invalid.
     """
     given = Fields(fields, f"{origin}: {kind}")
     match kind:
@@ -185,17 +184,17 @@ def parse_place(kind: str, fields: Json, origin: str) -> Place:
             return RawPlace(as_text(fields.get("data")))
         case _:
             raise ArtifactError(
-                "Unsupported", f"{origin}: artifacts in {kind} are not read, only in s3, gcs, azure and raw"
+                "Unsupported", f"{origin}: artifacts in {kind} are not supported, only in s3, gcs, azure and raw"
             )
 
 
 def is_link_local(host: str) -> bool:
-    """Whether HOST or HOST:PORT is an address that stays on the node's own link, in whichever way it is written."""
+    """Whether HOST or HOST:PORT is a link-local address, such as a metadata service, in any notation."""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     parts = name.split(".")
     try:
         if not host.startswith("[") and len(parts) <= 4:
-            # As inet_aton reads it: 0x, octal, and a last part that stands for those that are left out.
+            # As in inet_aton: hexadecimal and octal parts, and a last part that stands for the missing ones.
             numbers = [
                 int(part, 0 if part.startswith(("0x", "0X")) else 8 if part.startswith("0") else 10) for part in parts
             ]
@@ -209,7 +208,7 @@ def is_link_local(host: str) -> bool:
 
 
 def azure_account(endpoint: str) -> str:
-    """The storage account of an endpoint: the first part of its host, or of its path on this machine, as Argo has it."""
+    """The storage account of an endpoint: the first part of its host, or of its path on localhost, as in Argo."""
     host, _, path = endpoint.partition("://")[2].partition("/")
     if host.startswith(("127.0.0.1", "localhost")):
         return path.strip("/")
@@ -218,31 +217,31 @@ def azure_account(endpoint: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of a location, and whose they are."""
+    """The fields of a location, and their source for messages."""
 
     fields: Json
     origin: str
 
     def wrong(self, field: str, expected: str) -> ArtifactError:
-        """The error for a field; what it holds is told where it is a plain string."""
+        """The error for a field; it quotes the value if that is a string."""
         found = self.fields.get(field)
         shown = f", found {quote_name(found)}" if isinstance(found, str) and found else ""
         return ArtifactError("Unsupported", f"{self.origin}.{field}: expected {expected}{shown}")
 
     def refuse(self, field: str, unless: str) -> None:
-        """Raise where the field asks for what cannot be done, unless another one goes before it."""
+        """Raises if an unsupported field is set, unless the field `unless`, which wins over it, is set too."""
         if self.fields.get(field) and not as_mapping(self.fields.get(unless)).get("name"):
             raise self.wrong(field, f"none, or {unless} beside it: roles are not assumed")
 
     def matching(self, field: str, pattern: re.Pattern[str], expected: str) -> str:
-        """The field's text, if the pattern takes it."""
+        """The field's value, if it matches the pattern."""
         value = as_text(self.fields.get(field))
         if not pattern.fullmatch(value):
             raise self.wrong(field, expected)
         return value
 
     def host(self, field: str, pattern: re.Pattern[str], expected: str) -> str:
-        """As `matching`; never a cloud's metadata service, which would answer with credentials of the reader."""
+        """As `matching`; refuses a cloud's metadata service, which would return credentials of this process."""
         value = self.matching(field, pattern, expected)
         host = value.partition("://")[2] or value
         if is_link_local(host.partition("/")[0]):
@@ -254,23 +253,23 @@ class Fields:
         return self.matching(field, BUCKET, "the name of a bucket or container")
 
     def key(self, field: str) -> str:
-        """A key that means the same to the store and to everything on the way to it.
+        """A key that every store and client interprets in the same way.
 
-        The library reads `/a`, `a/` and `a` as one key, and an empty one as the bucket's list of objects. A trailing
-        slash is kept: Argo puts a directory under it.
+        obstore treats `/a`, `a/` and `a` as one key, and an empty key as a request for the list of objects. A trailing slash
+        is kept: Argo saves a directory under it.
         """
         value = as_text(self.fields.get(field))
         parts = value.removesuffix("/").split("/")
         if CONTROL.search(value) or any(part in ("", ".", "..") for part in parts):
             raise self.wrong(
-                field, "a key without empty parts, '.' or '..' between its slashes, and control characters"
+                field, "a key without control characters, and without empty parts, '.' or '..' between its slashes"
             )
         if len(value.encode()) > MAX_KEY:
             raise self.wrong(field, f"a key of at most {MAX_KEY} bytes")
         return value
 
     def secrets(self, *wanted: str) -> dict[str, SecretKey]:
-        """Those of the fields that name a Secret; one without a name is as good as none (Argo 3.7)."""
+        """The Secrets that these fields name; a field without a name counts as absent (Argo 3.7)."""
         found: dict[str, SecretKey] = {}
         for field in wanted:
             selector = as_mapping(self.fields.get(field))
@@ -283,7 +282,7 @@ class Fields:
         return found
 
     def s3_secrets(self) -> dict[str, SecretKey]:
-        """Keys, token and CA: the keys as a pair, the token only with them."""
+        """The Secrets of keys, token and CA: both keys or none, and the token only with keys."""
         found = self.secrets("accessKeySecret", "secretKeySecret", "sessionTokenSecret", "caSecret")
         if "accessKeySecret" in found and "secretKeySecret" not in found:
             raise self.wrong("secretKeySecret", "a Secret, as accessKeySecret names one")
@@ -293,17 +292,17 @@ class Fields:
 
 
 # --------------------------------------------------------------------------------------------------------------- words
-MAX_TOLD = 8
-"""Names that a message lists."""
+MAX_QUOTED = 8
+"""Maximum names in a message."""
 
 
 def quote_name(name: str) -> str:
-    """A name in a message, cut and on one line."""
+    """Quotes a name for a message, cut and on one line."""
     shown = "".join(char if char.isprintable() else "?" for char in name)
     return f'"{shown if len(shown) <= 253 else shown[:252] + "…"}"'
 
 
 def quote_names(them: list[str]) -> str:
-    """Names in a message."""
-    shown = ", ".join(quote_name(name) for name in them[:MAX_TOLD])
-    return (f"{shown} and more" if len(them) > MAX_TOLD else shown) or "none"
+    """Quotes names for a message, at most MAX_QUOTED of them."""
+    shown = ", ".join(quote_name(name) for name in them[:MAX_QUOTED])
+    return (f"{shown} and more" if len(them) > MAX_QUOTED else shown) or "none"

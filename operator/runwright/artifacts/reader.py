@@ -1,6 +1,6 @@
-"""Reading the output artifacts of runs: resolved, fetched from the object store, unpacked, never whole in memory.
+"""Reads the output artifacts of runs: locates, fetches and unpacks them as a stream.
 
-KFP's ReadArtifact gives the object as it is in the bucket (run.proto: `ReadArtifactResponse.data`): that is `raw=True`.
+KFP's ReadArtifact returns the object without unpacking it (run.proto: `ReadArtifactResponse.data`): `raw=True`.
 """
 
 from __future__ import annotations
@@ -28,26 +28,25 @@ __all__ = ["ArtifactError", "Artifacts"]
 
 
 class Artifacts:
-    """The output artifacts of Workflows.
+    """The output artifacts of Workflows, which come from the cluster or from a WorkflowSnapshot.
 
-    Its methods raise ArtifactError and nothing else for what is not there, refused or damaged; also in the middle of the
-    bytes. The Workflow is as the API server has it, or out of a WorkflowSnapshot.
+    Its methods raise ArtifactError, also in the middle of a stream, if an artifact is missing, refused or damaged.
     """
 
     def __init__(self, objects: ObjectReader, own_identity_for: Collection[str] | None = None) -> None:
-        """`own_identity_for` are the buckets, as HOST/BUCKET, that may be read with the identity of this very process.
+        """`own_identity_for` are the buckets (HOST/BUCKET) that may be read with the identity of this process.
 
-        None means all, which is right where that identity is the user's. Anybody who may write a Workflow may name any
-        bucket in it: a service that reads for others would give them what only it may see.
+        None: all buckets, for a process that runs as the user. A service must restrict them: a Workflow can name any
+        bucket, and the service would return objects that its user may not read.
         """
         self._objects = objects
         self._own_identity_for = own_identity_for
 
     async def read(self, workflow: Json, node_id: str, name: str, *, raw: bool = False) -> AsyncGenerator[bytes]:
-        """The artifact's bytes as the user's program wrote them.
+        """Streams an artifact as the user's program wrote it.
 
-        A file is given as it was; a directory as a tar of it, or as the zip where it was saved as one. With `raw`, the
-        object as it is in the bucket. Close it (`aclosing`) where not all is read.
+        Yields a file unpacked, and a directory as a tar, or as a zip if it was saved as one. With `raw`, yields the object
+        in the bucket unchanged. Close the generator (`aclosing`) if you do not read all of it.
         """
         with name_artifact_in_errors(workflow, node_id, name):
             located, source = await self._open(workflow, node_id, name)
@@ -57,7 +56,7 @@ class Artifacts:
                     yield piece
 
     async def read_small(self, workflow: Json, node_id: str, name: str, limit: int) -> bytes:
-        """All of an artifact as `read` gives it; TooLarge where it has more than `limit` bytes, packed or unpacked."""
+        """Reads a whole artifact, as `read` does; TooLarge if it has more than `limit` bytes, packed or unpacked."""
         with name_artifact_in_errors(workflow, node_id, name):
             located, source = await self._open(workflow, node_id, name)
             if source.size > limit:
@@ -83,25 +82,27 @@ class Artifacts:
         place = located.place
         if isinstance(place, RawPlace):
             data = place.data.encode("utf-8", "surrogatepass")
-            # Argo packs nothing that the Workflow itself holds.
+            # Argo does not pack artifacts in the Workflow itself.
             return Located(place, Packing.NONE), Opened(len(data), single_chunk(data))
         if place.own_identity and self._own_identity_for is not None and place.store not in self._own_identity_for:
             raise ArtifactError(
                 "Refused",
-                f"no Secret is named for bucket {place.store}, and it is none of those that may be read with the "
-                f"identity of the reader itself",
+                f"the Workflow names no Secret for bucket {place.store}, and the bucket is not among those that may be "
+                f"read with the identity of this process",
             )
         blobs = Blobs(place, await self._secrets(key_of(workflow).namespace, place))
         if not place.key.endswith("/"):
             try:
                 return located, await blobs.open(place.key)
             except ArtifactError as error:
-                # Argo saves a directory with `archive: none` as objects of their own, under the key.
+                # Argo saves a directory with `archive: none` as one object per file, under the key.
                 if error.reason != "ObjectNotFound" or located.packing != Packing.NONE:
                     raise
                 missing = error
         else:
-            missing = ArtifactError("ObjectNotFound", f"bucket {place.store} has nothing under {quote_name(place.key)}")
+            missing = ArtifactError(
+                "ObjectNotFound", f"bucket {place.store} has no object under {quote_name(place.key)}"
+            )
         there = [entry async for entry in blobs.list(place.key)]
         if not there:
             raise missing
@@ -137,10 +138,10 @@ class Artifacts:
 
 
 def secret_value(field: str, wanted: SecretKey, namespace: str, secret: Json | None) -> str:
-    """The text under a key of a Secret. Raises ArtifactError."""
+    """The text under a key of a Secret; None is a missing Secret. Raises ArtifactError."""
     where = f"{field}: Secret {quote_name(wanted.name)} in namespace {quote_name(namespace)}"
     if secret is None:
-        raise ArtifactError("Refused", f"{where} is not there")
+        raise ArtifactError("Refused", f"{where} does not exist")
     data = as_mapping(secret.get("data"))
     if wanted.key not in data:
         raise ArtifactError("Refused", f"{where} has no key {quote_name(wanted.key)}")
@@ -151,20 +152,20 @@ def secret_value(field: str, wanted: SecretKey, namespace: str, secret: Json | N
 
 
 def api_refusal(what: str, error: ApiError) -> ArtifactError:
-    """The error for what the API server does not give."""
+    """Maps an error of the API server for the object `what`."""
     if error.code == 403:
         return ArtifactError("Refused", f"not allowed to read {what}: {error.message}")
-    return ArtifactError("Unreachable", f"the API server does not give {what}: {error}")
+    return ArtifactError("Unreachable", f"the API server did not return {what}: {error}")
 
 
 def too_large_error(limit: int) -> ArtifactError:
-    """The error for more than is wanted."""
+    """The error for an artifact over the limit."""
     return ArtifactError("TooLarge", f"it has more than {limit} bytes")
 
 
 @contextmanager
 def name_artifact_in_errors(workflow: Json, node_id: str, name: str) -> Generator[None]:
-    """Say in each error which artifact it is about."""
+    """Adds run, node and artifact to the message of each ArtifactError."""
     key = key_of(workflow)
     try:
         yield
@@ -174,14 +175,14 @@ def name_artifact_in_errors(workflow: Json, node_id: str, name: str) -> Generato
 
 
 async def single_chunk(data: bytes) -> AsyncIterator[bytes]:
-    """A stream of bytes that are there."""
+    """A stream of one chunk."""
     yield data
 
 
 async def unpack_stream(
     chunks: AsyncIterator[bytes], packing: Packing, inflated: Callable[[int], None] = lambda _: None
 ) -> AsyncGenerator[bytes]:
-    """What a stream of an object's bytes stands for. Each piece is made in a thread: a megabyte takes milliseconds."""
+    """Unpacks a stream of an object's chunks, each piece in a thread: a megabyte takes milliseconds."""
     if packing == Packing.NONE:
         async for chunk in chunks:
             yield chunk
@@ -200,14 +201,14 @@ async def unpack_stream(
 
 
 async def tar_directory(blobs: Blobs, place: StorePlace, there: list[tuple[str, int]]) -> AsyncIterator[bytes]:
-    """A tar of the objects under the place's key, each by its name under the directory's."""
+    """Streams the objects under the place's key as a tar of a directory."""
     folder = place.key.rstrip("/")
     top = folder.rpartition("/")[2]
     for key, size in there:
         name = key.removeprefix(folder)
         if not name.startswith("/") or any(part in ("", ".", "..") for part in name[1:].split("/")):
             raise ArtifactError(
-                "Unsupported", f"the directory holds an object that is no file of it: {quote_name(key)}"
+                "Unsupported", f"the directory has an object with an invalid file name: {quote_name(key)}"
             )
         yield tar_header(f"{top}{name}", size)
         opened, given = await blobs.open(key), 0
@@ -215,6 +216,6 @@ async def tar_directory(blobs: Blobs, place: StorePlace, there: list[tuple[str, 
             given += len(chunk)
             yield chunk
         if given != size:
-            raise ArtifactError("Unreachable", f"the object {quote_name(key)} was changed while it was read")
+            raise ArtifactError("Unreachable", f"the object {quote_name(key)} changed while it was read")
         yield tar_padding(size)
     yield TAR_END

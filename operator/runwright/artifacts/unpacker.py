@@ -1,7 +1,7 @@
-"""Undoing a compression or an archive as its bytes come in: what undoes them has in common, and gzip.
+"""Streaming unpackers: the base class, gzip, and a chain of two.
 
-No piece that comes out is larger than `PIECE`, however much the bytes that came in stand for, so whoever counts can stop a
-bomb at any time.
+No piece of output is larger than `PIECE`, however much the input expands to, so the caller can stop a decompression bomb
+at any piece.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 PIECE = 1024 * 1024
-"""The most bytes in one piece that comes out."""
+"""Maximum bytes of a piece of output."""
 
 
 class PackingError(Exception):
-    """The object is not what its `archive` says: what was expected, and what was found."""
+    """The object does not have the expected format; the message says what was expected and found."""
 
 
 class Unpacker:
-    """The object's bytes go in by `feed`, in order; then `end`. Both raise PackingError."""
+    """Unpacks a stream: call `feed` with the object's bytes, in order; then `end`. Both raise PackingError."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What these bytes stand for, in pieces, each made when it is asked for."""
+        """The unpacked pieces of these bytes, each computed on demand."""
         raise NotImplementedError
 
     def end(self) -> Iterator[bytes]:
-        """What is left; raises where the object ends before what it holds does."""
+        """The remaining pieces; raises if the object is truncated."""
         raise NotImplementedError
 
 
 class Passthrough(Unpacker):
-    """What was not packed."""
+    """Passes on an object that is not packed."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The same bytes."""
@@ -43,25 +43,25 @@ class Passthrough(Unpacker):
 
 
 class Chain(Unpacker):
-    """Two of them, one after the other."""
+    """Two unpackers, the second one for the output of the first."""
 
     def __init__(self, first: Unpacker, second: Unpacker) -> None:
         self._first, self._second = first, second
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the second makes of what the first makes of it."""
+        """Feeds the output of the first unpacker to the second."""
         for piece in self._first.feed(data):
             yield from self._second.feed(piece)
 
     def end(self) -> Iterator[bytes]:
-        """The end of both."""
+        """Ends both unpackers."""
         for piece in self._first.end():
             yield from self._second.feed(piece)
         yield from self._second.end()
 
 
 class Gunzip(Unpacker):
-    """gzip, of one member or several; each member's checksum is held."""
+    """Decompresses gzip with one or several members, and checks each member's checksum."""
 
     def __init__(self, inflated: Callable[[int], None]) -> None:
         self._inflated = inflated
@@ -72,7 +72,7 @@ class Gunzip(Unpacker):
         """The decompressed bytes."""
         while data:
             if self._member.eof:
-                data = data.lstrip(b"\0")  # what a tape's or a disk's blocks were filled up with
+                data = data.lstrip(b"\0")  # padding of blocks
                 if not data:
                     return
                 self._member = zlib.decompressobj(wbits=31)
@@ -84,7 +84,7 @@ class Gunzip(Unpacker):
                 yield piece
 
     def end(self) -> Iterator[bytes]:
-        """What zlib still holds."""
+        """The bytes that zlib still buffers."""
         while not self._member.eof:
             piece = inflate(self._member, self._member.unconsumed_tail, "gzip")
             if not piece:
@@ -92,26 +92,26 @@ class Gunzip(Unpacker):
             self._inflated(len(piece))
             yield piece
         if not self._begun or not self._member.eof:
-            raise PackingError("expected gzip to its end, the object is empty or ends before")
+            raise PackingError("expected gzip, but the object is empty or truncated")
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
-    """The data, in pieces of at most `PIECE`."""
+    """Splits data into pieces of at most `PIECE` bytes."""
     for start in range(0, len(data), PIECE):
         yield data[start : start + PIECE]
 
 
 class Inflating(Protocol):
-    """zlib's decompression of one stream."""
+    """A decompression object of zlib."""
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        """At most `max_length` bytes."""
+        """Returns at most `max_length` bytes."""
         ...
 
 
 def inflate(stream: Inflating, data: bytes, what: str) -> bytes:
-    """The next piece of a compressed stream."""
+    """Decompresses the next piece of a stream; `what` is the expected format, for the message."""
     try:
         return stream.decompress(data, PIECE)
     except zlib.error as error:
-        raise PackingError(f"expected {what}, found what is none, or is damaged ({error})") from None
+        raise PackingError(f"expected {what}, but the object is damaged or has another format ({error})") from None

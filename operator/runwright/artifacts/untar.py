@@ -1,4 +1,4 @@
-"""The file in a tar, as its bytes come in; and the parts of a tar that is made as its files come in."""
+"""Unpacks the file of a tar from a stream, and creates the parts of a tar for a stream."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from runwright.artifacts.unpacker import PackingError, Unpacker, pieces
 
 MAX_NOTE = 64 * 1024
-"""Bytes of a record that only tells more of the next entry of a tar (a long name, a size); Go writes a few hundred."""
+"""Maximum bytes of an extended header of a tar (a long name, a size); Go writes a few hundred."""
 
 MAX_NOTES = 16
-"""Such records before one entry."""
+"""Maximum number of extended headers before one entry."""
 
 MAX_PADDING = 1024 * 1024
-"""Bytes after the end of a tar; its writers pad to 512 bytes, or to 10 KiB."""
+"""Maximum bytes after the end of a tar; programs pad to 512 bytes or 10 KiB."""
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -23,12 +23,12 @@ FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 
 class Untar(Unpacker):
-    """The one file of a tar, or the whole tar where it holds a directory: Argo's own begin with that directory."""
+    """Yields the only file of a tar, or the whole tar if it contains a directory, which is Argo's first entry then."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._kept = bytearray()
-        """The tar so far, until it is known what it holds."""
+        """The tar so far, until its first entry is known."""
         self._state = self._header
         self._left = 0
         self._padding = 0
@@ -37,17 +37,17 @@ class Untar(Unpacker):
         self._found = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The file's bytes, or the tar's."""
+        """The bytes of the file or of the tar."""
         self._buffer += data
         while (out := self._state()) is not None:
             yield from pieces(out)
 
     def end(self) -> Iterator[bytes]:
-        """Nothing is left, or it raises."""
+        """Yields nothing; raises if the tar is empty or truncated."""
         if not self._found:
-            raise PackingError("expected a tar of one file or directory, found no entry in it")
+            raise PackingError("expected a tar of one file or directory, but it is empty")
         if self._state == self._content or self._state == self._padded:
-            raise PackingError(f"the tar ends before its file does: {self._left or self._padding} bytes are missing")
+            raise PackingError(f"the tar is truncated: {self._left or self._padding} bytes of its file are missing")
         yield from ()
 
     def _take(self, count: int) -> bytes:
@@ -69,11 +69,11 @@ class Untar(Unpacker):
         if entry.type in NOTES:
             self._notes += 1
             if entry.size > MAX_NOTE or self._notes > MAX_NOTES:
-                raise PackingError("the tar tells more of an entry than a tar of Argo does")
+                raise PackingError("the tar has more or larger extended headers than Argo writes")
             self._left, self._state = entry.size, self._note if entry.type == tarfile.XHDTYPE else self._skipped_note
             return b""
         if self._found:
-            raise PackingError("expected a tar of one file, found another one in it: read the archive itself instead")
+            raise PackingError("expected a tar of one file, but it has several: read the object without unpacking it")
         self._found, self._notes = True, 0
         if entry.type == tarfile.DIRTYPE:
             self._state = self._whole
@@ -129,13 +129,13 @@ class Untar(Unpacker):
     def _after(self) -> bytes | None:
         self._left -= len(self._buffer)
         if self._left < 0:
-            raise PackingError("expected the object's end after that of the tar in it, found more")
+            raise PackingError("the object has more data after the end of the tar")
         self._buffer.clear()
         return None
 
 
 def tar_entry(block: bytes) -> tarfile.TarInfo | None:
-    """The header in a block of a tar; None at the tar's end."""
+    """Parses a header block of a tar; None for the end of the tar."""
     if not block.strip(b"\0"):
         return None
     try:
@@ -143,19 +143,19 @@ def tar_entry(block: bytes) -> tarfile.TarInfo | None:
     except tarfile.HeaderError as error:
         raise PackingError(f"expected a tar, found something else ({error})") from None
     if entry.size < 0 or entry.issparse():
-        raise PackingError("the tar holds an entry of a kind that Argo does not write")
+        raise PackingError("the tar has an entry of a type that Argo does not write")
     return entry
 
 
 def pax_size(note: bytes) -> int | None:
-    """The size that an extended header gives for the entry after it (a file over 8 GiB); None where it gives none.
+    """The size of the next entry (a file over 8 GiB) in an extended header; None if it has none.
 
-    Each record is its own length, a space, name=value and a newline.
+    Each record has the form: its own length, a space, name=value, a newline.
     """
     while note:
         length, space, rest = note.partition(b" ")
         if not space or not length.isdigit() or not len(length) < int(length[:6]) <= len(note):
-            raise PackingError("the tar holds an extended header that cannot be read")
+            raise PackingError("the tar has an invalid extended header")
         record = rest[: int(length) - len(length) - 1]
         name, _, value = record.partition(b"=")
         if name == b"size" and value.strip().isdigit() and len(value) < 20:
@@ -165,14 +165,14 @@ def pax_size(note: bytes) -> int | None:
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The header of a file in a tar that is made here."""
+    """Creates the header of a file in a tar."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = size, 0o644
     return entry.tobuf(tarfile.PAX_FORMAT)
 
 
 def tar_padding(size: int) -> bytes:
-    """What follows a file of this size in a tar."""
+    """Padding after a file of this size in a tar."""
     return b"\0" * (-size % BLOCK)
 
 

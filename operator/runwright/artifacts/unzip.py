@@ -1,4 +1,4 @@
-"""The file in a zip, as its bytes come in: from the front, without the directory that stands at its end."""
+"""Unpacks the file of a zip from a stream, without the central directory at its end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from runwright.artifacts.unpacker import PackingError, Unpacker, inflate, pieces
 
 
 class Unzip(Unpacker):
-    """The one file of a zip, or the whole zip where it holds a directory.
+    """Yields the only file of a zip, or the whole zip if it contains a directory.
 
-    Argo names the file by an absolute path, and those of a directory by paths that begin with the directory's name.
+    Argo writes a single file with an absolute path, and the files of a directory with paths relative to its parent.
     """
 
     LOCAL, CENTRAL, END, SIZES = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x07\x08"
@@ -25,15 +25,15 @@ class Unzip(Unpacker):
         self._checksum = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The file's bytes, or the zip's."""
+        """The bytes of the file or of the zip."""
         self._buffer += data
         while (out := self._state()) is not None:
             yield from pieces(out)
 
     def end(self) -> Iterator[bytes]:
-        """Nothing is left, or it raises."""
+        """Yields nothing; raises if the zip is empty or truncated."""
         if self._state not in (self._whole, self._directory):
-            raise PackingError("expected a zip to its end, the object is empty or ends before")
+            raise PackingError("expected a zip, but the object is empty or truncated")
         yield from ()
 
     def _header(self) -> bytes | None:
@@ -43,7 +43,7 @@ class Unzip(Unpacker):
             self._state = self._whole  # an empty directory
             return b""
         if not self._buffer.startswith(self.LOCAL):
-            raise PackingError("expected a zip, found something else")
+            raise PackingError("expected a zip, but the object has another format")
         if len(self._buffer) < self.HEADER:
             return None
         flags, method = (int.from_bytes(self._buffer[at : at + 2], "little") for at in (6, 8))
@@ -78,11 +78,11 @@ class Unzip(Unpacker):
         if len(self._buffer) < 28:  # sizes of eight bytes each (zip64), and what follows
             return None
         if not self._buffer.startswith(self.SIZES):
-            raise PackingError("expected the file's checksum after it in the zip, found something else")
+            raise PackingError("the zip is damaged: there is no checksum after the file")
         if int.from_bytes(self._buffer[4:8], "little") != self._checksum:
-            raise PackingError("the file in the zip does not have the checksum that the zip gives for it")
+            raise PackingError("the zip is damaged: the checksum of the file is wrong")
         if self.CENTRAL not in (self._buffer[16:20], self._buffer[24:28]):
-            raise PackingError("expected a zip of one file, found another one in it: read the archive itself instead")
+            raise PackingError("expected a zip of one file, but it has several: read the object without unpacking it")
         self._state = self._directory
         return b""
 

@@ -1,4 +1,4 @@
-"""The Workflow of a run, wherever it is kept: in the cluster, or in the run's snapshot."""
+"""Reads the Workflow of a run from the cluster, or else from the run's snapshot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runwright.ports import ObjectReader
 
 
 async def kept_workflow(objects: ObjectReader, key: Key, uid: str) -> Json | None:
-    """The Workflow of the run with this uid: as it is in the cluster, else out of its snapshot; None where neither is."""
+    """The Workflow of the run with this uid: from the cluster, or else from its snapshot; None if neither exists."""
     workflow = await objects.get(WORKFLOWS, key)
     if workflow is not None and owner_uid(workflow) == uid:
         return workflow
@@ -23,5 +23,5 @@ async def kept_workflow(objects: ObjectReader, key: Key, uid: str) -> Json | Non
 
 
 def owner_uid(body: Json) -> str:
-    """The uid of the run that an object belongs to."""
+    """UID of the run that controls an object; empty if there is none."""
     return as_text(controller_reference(metadata_of(body)).get("uid"))

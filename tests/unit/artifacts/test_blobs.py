@@ -119,7 +119,10 @@ async def test_s3_with_the_environments_identity(store: Store, monkeypatch: pyte
 async def test_s3_with_no_identity_at_all(store: Store):
     reason, said = await refused(Blobs(store.s3(secrets={}), {}))
     assert reason == "Refused"
-    assert "no Secret is named for it, and there is no identity here to read with; expected AWS_ACCESS_KEY_ID" in said
+    assert (
+        "the Workflow names no Secret for it, and this process has no credentials of its own; expected AWS_ACCESS_KEY_ID"
+        in said
+    )
     assert store.requests == []
 
 
@@ -202,7 +205,7 @@ async def test_an_accounts_key_that_is_none(key: str):
     reason, said = await refused(Blobs(where, {"accountKeySecret": key}))
     assert (reason, said.partition(": ")[2]) == (
         "Refused",
-        "expected credentials in what accountKeySecret names, found what are none",
+        "the Secrets that accountKeySecret names have no valid credentials",
     )
 
 
@@ -210,7 +213,7 @@ async def test_an_authority_that_is_none(store: Store):
     reason, said = await refused(Blobs(store.s3(), {**KEYS, "caSecret": "no certificate"}))
     assert (reason, said.partition(": ")[2]) == (
         "Refused",
-        "expected certificates in PEM in the Secret that caSecret names",
+        "expected PEM certificates in the Secret that caSecret names",
     )
 
 
@@ -246,7 +249,7 @@ async def test_a_certificate_authority_of_ones_own(tmp_path: Path):
         where = S3Place(f"127.0.0.1:{running.port}", "bucket", "k", "eu-north-1", False, SELECTORS)
         reason, said = await refused(Blobs(where, KEYS))
         assert reason == "Unreachable"
-        assert "no TLS connection that is trusted; is caSecret or insecure missing?" in said
+        assert "the TLS connection is not trusted; check caSecret and insecure" in said
         authority = (tmp_path / "cert").read_text()
         assert await given(Blobs(where, {**KEYS, "caSecret": authority})) == b"hello"
 
@@ -258,8 +261,8 @@ S3_ERROR = "<Error><Code>{}</Code><AWSAccessKeyId>AKID</AWSAccessKeyId><StringTo
 @pytest.mark.parametrize(
     ("status", "code", "reason", "message"),
     [
-        (404, "NoSuchKey", "ObjectNotFound", 'has no object of the key "k"'),
-        (404, "NoSuchBucket", "ObjectNotFound", "/bucket is not there"),
+        (404, "NoSuchKey", "ObjectNotFound", 'has no object with the key "k"'),
+        (404, "NoSuchBucket", "ObjectNotFound", "/bucket does not exist"),
         (404, "XAdminUserNotFound", "Refused", "(XAdminUserNotFound, HTTP 404)"),
         (403, "SignatureDoesNotMatch", "Refused", "(SignatureDoesNotMatch, HTTP 403)"),
         (403, "AccessDenied", "Refused", "(AccessDenied, HTTP 403)"),

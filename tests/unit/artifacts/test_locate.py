@@ -142,7 +142,7 @@ ANNOTATED = {"metadata": {"annotations": {"workflows.argoproj.io/default-artifac
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (None, 'ConfigMap "artifact-repositories" in namespace "team", which would name the bucket, is not there'),
+        (None, 'ConfigMap "artifact-repositories" in namespace "team", which would name the bucket, does not exist'),
         ({}, "expected the annotation workflows.argoproj.io/default-artifact-repository"),
         ({**ANNOTATED, "data": {"b": "secret"}}, 'data["a"]: expected an artifact repository, found no such key'),
         ({**ANNOTATED, "data": {"a": "{secret"}}, 'data["a"]: expected YAML'),
@@ -165,7 +165,7 @@ def test_argo_without_a_repository():
     reason, said = refused(workflow(KEY, artifactRepositoryRef={"default": True}))
     assert (reason, said) == (
         "Unsupported",
-        "Argo has no artifact repository for this Workflow, and recorded only a key",
+        "Argo recorded only a key, and has no artifact repository for this Workflow",
     )
 
 
@@ -184,7 +184,7 @@ def test_a_kind_that_is_not_read(kind: str):
     fields = {"repo": "r", "url": "u", "addresses": ["a"], "endpoint": "e", "bucket": "b", "key": "k", "path": "p"}
     reason, said = refused(workflow({"name": "model", kind: fields}))
     assert reason == "Unsupported"
-    assert f"artifacts in {kind} are not read" in said
+    assert f"artifacts in {kind} are not supported" in said
 
 
 def test_how_it_is_packed():
@@ -202,7 +202,7 @@ def test_no_such_artifact():
     """The message tells what the node has, and who has what was asked for."""
     reason, said = refused(workflow(KEY, {**KEY, "name": "loss"}), name="nope")
     assert (reason, said) == ("ArtifactNotFound", 'the node has no output artifact "nope"; it has "model", "loss"')
-    assert refused(workflow(KEY), node="train")[1].endswith('it has none; "model" is one of "train-1 (fit)"')
+    assert refused(workflow(KEY), node="train")[1].endswith('it has none; "model" is an artifact of "train-1 (fit)"')
 
 
 def test_an_artifact_that_was_collected():
@@ -274,7 +274,7 @@ def test_a_node_by_what_it_is_called():
 def test_a_node_that_several_are_called_like():
     body = workflow(KEY)
     body["status"]["nodes"]["train-2"] = {"name": "train.b.fit", "displayName": "fit"}
-    with pytest.raises(ArtifactError, match='2 nodes are called "fit"; name one by its id: train-1, train-2'):
+    with pytest.raises(ArtifactError, match='2 nodes have the name "fit"; use the id of one: train-1, train-2'):
         find_node_id(body, "fit")
 
 

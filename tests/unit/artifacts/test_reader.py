@@ -181,9 +181,9 @@ async def test_a_directory_of_objects(store: Store, api: Api):
     store.objects = {"run/outer": b"no"}
     reason, said = await refused(api, workflow(store, {"archive": {"none": {}}}))
     assert reason == "ObjectNotFound"
-    assert 'has no object of the key "run/out"' in said
+    assert 'has no object with the key "run/out"' in said
     reason, said = await refused(api, workflow(store, {"s3": {"key": "run/out/"}}))
-    assert (reason, said) == ("ObjectNotFound", f'bucket {store.host}/artifacts has nothing under "run/out/"')
+    assert (reason, said) == ("ObjectNotFound", f'bucket {store.host}/artifacts has no object under "run/out/"')
 
 
 async def test_raw_is_read_from_the_workflow(api: Api):
@@ -214,7 +214,7 @@ async def test_the_config_map_of_the_namespace(store: Store, api: Api):
 @pytest.mark.parametrize(
     ("secret", "reason", "message"),
     [
-        (None, "Refused", 'accessKeySecret: Secret "keys" in namespace "team" is not there'),
+        (None, "Refused", 'accessKeySecret: Secret "keys" in namespace "team" does not exist'),
         ({"data": {}}, "Refused", 'accessKeySecret: Secret "keys" in namespace "team" has no key "accessKeySecret"'),
         ({"data": {"accessKeySecret": "/w=="}}, "Refused", ', key "accessKeySecret": expected text'),
         (
@@ -222,7 +222,7 @@ async def test_the_config_map_of_the_namespace(store: Store, api: Api):
             "Refused",
             'not allowed to read Secret "keys", which accessKeySecret names',
         ),
-        (ApiError(0, "Unreachable", "no reply"), "Unreachable", 'the API server does not give Secret "keys"'),
+        (ApiError(0, "Unreachable", "no reply"), "Unreachable", 'the API server did not return Secret "keys"'),
     ],
 )
 async def test_secrets_that_are_not_to_be_had(store: Store, api: Api, secret: Any, reason: str, message: str):
@@ -247,7 +247,7 @@ async def test_the_own_identity_is_for_the_buckets_that_are_named(
     assert await read(None) == b"hello"
     assert await read({f"{store.host}/artifacts"}) == b"hello"
     for buckets in (set[str](), {"artifacts"}, {f"{store.host}/other"}):
-        with pytest.raises(ArtifactError, match="none of those that may be read with the identity of the reader"):
+        with pytest.raises(ArtifactError, match="not among those that may be read with the identity"):
             await read(buckets)
     assert await read(set(), workflow(store)) == b"hello", "with a Secret's keys, anything may be read"
 
@@ -259,7 +259,7 @@ async def test_errors_keep_their_reason(store: Store, api: Api):
     store.objects["run/out"] = tar_gz(b"hello")[:-4]
     assert (await refused(api, workflow(store))) == (
         "Unsupported",
-        "expected gzip to its end, the object is empty or ends before",
+        "expected gzip, but the object is empty or truncated",
     )
     with pytest.raises(ArtifactError, match='node "nope", artifact "out": the run has no node "nope"') as caught:
         await reader(api).read_small(workflow(store), "nope", "out", 10)
