@@ -1,4 +1,4 @@
-"""Which HTTP request is which RPC: read from the contract (`google.api.http`), as grpc-gateway 1.16 reads it."""
+"""The HTTP form of each RPC: read from the contract's `google.api.http` options, as grpc-gateway 1.16 reads them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ VARIABLE = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One RPC and its HTTP form."""
+    """An RPC and its HTTP form."""
 
     descriptor: MethodDescriptor
     verb: str
     template: str
     body: str
-    """The field that is the body, `*` for the whole request, or empty."""
+    """The request's field that is the HTTP body; `*` for the whole request, empty for no body."""
     pattern: re.Pattern[str]
 
     @property
@@ -44,26 +44,26 @@ class Binding:
 
     @property
     def path_fields(self) -> tuple[str, ...]:
-        """The fields that stand in the path."""
+        """The request's fields that are variables in the path."""
         return tuple(VARIABLE.findall(self.template))
 
     def request(self) -> Message:
-        """An empty request."""
+        """Create an empty request."""
         return request_class(self.descriptor)()
 
     def variables(self, raw_path: str) -> dict[str, str] | None:
-        """The fields in the path, as it was sent; None where it is another path. Raises UnicodeDecodeError."""
+        """Parse the fields in a percent-encoded path; None where the path does not match. Raises UnicodeDecodeError."""
         found = self.pattern.fullmatch(raw_path)
         return {name: unquote(value, errors="strict") for name, value in found.groupdict().items()} if found else None
 
 
 def request_class(method: MethodDescriptor) -> type[Message]:
-    """What the RPC takes."""
+    """The message class of the RPC's request."""
     return GetMessageClass(method.input_type)
 
 
 def reply_class(method: MethodDescriptor) -> type[Message]:
-    """What the RPC gives."""
+    """The message class of the RPC's reply."""
     return GetMessageClass(method.output_type)
 
 
@@ -75,19 +75,19 @@ def contract_services() -> Iterator[ServiceDescriptor]:
 
 @cache
 def bindings() -> tuple[Binding, ...]:
-    """All RPCs; those whose path ends in `:verb` come before those that would take it for a part of an id."""
+    """All RPCs; those with a `:verb` come first, since the verb would also match as part of an id."""
     found = [read_binding(method) for service in contract_services() for method in service.methods]
     return tuple(sorted(found, key=lambda one: not one.has_verb))
 
 
 def match_path(raw_path: str) -> list[Binding]:
-    """The RPCs of a path, whatever the method of the request; one that ends in `:verb` is that verb's, and no id."""
+    """The RPCs of a path, for any HTTP method. A path that ends in the `:verb` of an RPC is not an id."""
     found = [one for one in bindings() if one.pattern.fullmatch(raw_path)]
     return [one for one in found if one.has_verb] if found and found[0].has_verb else found
 
 
 def read_binding(method: MethodDescriptor) -> Binding:
-    """The HTTP form of an RPC."""
+    """Read the HTTP form of an RPC from its options."""
     rule = cast(Any, method.GetOptions()).Extensions[cast(Any, annotations_pb2).http]
     verb = str(rule.WhichOneof("pattern"))
     template = str(getattr(rule, verb))

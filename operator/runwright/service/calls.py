@@ -1,4 +1,4 @@
-"""One call of the run service, whichever way it came: who calls, and what answers."""
+"""A call of the run service, over REST or gRPC: its caller, and the method that answers it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as TokenReview has it."""
+    """The authenticated user, as a TokenReview describes it."""
 
     user: str
     uid: str = ""
@@ -21,12 +21,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One right of Kubernetes, as a SubjectAccessReview asks for it."""
+    """One right in Kubernetes, as in a SubjectAccessReview."""
 
     verb: str
     """get, list, create, patch, delete …"""
     namespace: str
-    """Empty: in all namespaces."""
+    """Empty for all namespaces."""
     resource: str = "pipelineruns"
     subresource: str = ""
     name: str = ""
@@ -34,12 +34,12 @@ class Access:
 
 
 class Authorizer(Protocol):
-    """Who somebody is, and what they may do: both asked of Kubernetes."""
+    """Authentication and authorization."""
 
     async def identify(self, authorization: str) -> Caller:
-        """Who sends this `authorization` header; empty where there was none.
+        """Return the caller who sent this `authorization` header; empty for a request without one.
 
-        Raises ServiceError: UNAUTHENTICATED for a token that is no good or missing, UNAVAILABLE without an API server.
+        Raises ServiceError: UNAUTHENTICATED for an invalid or missing token, UNAVAILABLE without an API server.
         """
         ...
 
@@ -50,18 +50,18 @@ class Authorizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a method is told beside its request."""
+    """What a method gets beside its request."""
 
     caller: Caller
     method: str
     """`RunService/CreateRun`"""
     idempotency_key: str = ""
-    """The header or metadata `idempotency-key`: calls of CreateRun with the same one make one run."""
+    """The header or metadata `idempotency-key`: calls of CreateRun with equal keys create one run."""
 
 
 Method = Callable[[Any, Call], Awaitable[Message]]
-"""Takes the request's message and gives the reply's. Raises ServiceError, and ApiError for what the API server refuses
-in a way that no method knows: the gateway tells the caller so, as UNAVAILABLE or INTERNAL, and logs it."""
+"""Takes the request's message and returns the reply's. Raises ServiceError, and ApiError for other errors of the API
+server, which `dispatch` maps to a status and logs."""
 
 Methods = Mapping[str, Method]
 """By `Service/Method`, such as `RunService/CreateRun`."""

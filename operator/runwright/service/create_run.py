@@ -1,7 +1,7 @@
-"""CreateRun: what a client asks for as a PipelineRun, or why it cannot be (the rules of KFP 1.8.22).
+"""CreateRun: checks a request (the rules of KFP 1.8.22) and makes the PipelineRun for it.
 
-Everything is checked before anything is written, and the run is written before there is any Workflow: a request that is
-refused or lost leaves nothing running.
+Everything is checked before anything is written, and the run is written before its Workflow: a refused or lost request
+leaves nothing running.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from runwright.service.manifests import KEY, digest_label, ref_by_digest
 from runwright.service.present import protobuf_text
 
 CREATED_BY = f"{GROUP}/created-by"
-"""On a run that the service made: who asked for it."""
+"""Annotation of a run that the service created: the user."""
 
 REQUEST_DIGEST = f"{GROUP}/request-digest"
-"""On a run that was made with an idempotency key: what was asked for then."""
+"""Annotation of a run: digest of the request that created it, to recognize a repeated request."""
 
 MAX_PARAMETERS = 10_000
 """Bytes of the parameters as JSON (KFP 1.8.22)."""
@@ -46,20 +46,20 @@ UNSUPPORTED = (ResourceType.UNKNOWN_RESOURCE_TYPE, ResourceType.PIPELINE)
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A request that is well formed."""
+    """A request that passed the checks that need no cluster."""
 
     run: Run
     manifest: str
-    """Empty where a WorkflowTemplate is run."""
+    """Empty for a run of a WorkflowTemplate."""
     template: str
     experiment_id: str
-    """Empty where none was named."""
+    """Empty for the Default experiment."""
     digest: str
-    """Of the whole request."""
+    """SHA-256 of the whole request."""
 
 
 def check_create_request(run: Run) -> RunRequest:
-    """Check the request by itself, in KFP's order. Raises ServiceError (INVALID_ARGUMENT)."""
+    """Check a request by itself, in KFP's order. Raises ServiceError (INVALID_ARGUMENT)."""
     try:
         return _read(run)
     except ServiceError as error:
@@ -95,7 +95,7 @@ def _read(run: Run) -> RunRequest:
 
 
 def check_reference(one: ResourceReference, path: str) -> None:
-    """Raises ServiceError for what no run can refer to."""
+    """Check a reference. Raises ServiceError for a type that no run can refer to, or a missing id."""
     if one.key.type in UNSUPPORTED or one.key.type not in ResourceType.values():
         name = ResourceType.Name(one.key.type) if one.key.type in ResourceType.values() else one.key.type
         raise invalid_argument(f"{path}.key.type: Unsupported resource type: {name}")
@@ -106,14 +106,14 @@ def check_reference(one: ResourceReference, path: str) -> None:
 
 
 def names_pipeline_version(one: ResourceReference) -> bool:
-    """Whether the reference names the pipeline version that is run."""
+    """Whether the reference names the pipeline version to run."""
     return one.key.type == ResourceType.PIPELINE_VERSION and one.relationship == Relationship.CREATOR
 
 
 def build_pipeline_run(
     asked: RunRequest, namespace: str, name: str, user: str, experiment: tuple[str, str]
 ) -> dict[str, Any]:
-    """The PipelineRun to create; `experiment` is id and name of the one that it belongs to."""
+    """The PipelineRun to create; `experiment` is id and name of its experiment."""
     run, spec = asked.run, asked.run.pipeline_spec
     references = [stored_reference(one) for one in run.resource_references if one.key.type != ResourceType.EXPERIMENT]
     references.insert(0, {"type": "EXPERIMENT", "id": experiment[0], "name": experiment[1], "relationship": "OWNER"})
@@ -155,7 +155,7 @@ def build_pipeline_run(
 
 
 def stored_reference(one: ResourceReference) -> dict[str, str]:
-    """A reference as the run keeps it."""
+    """A reference in the form of `spec.references`."""
     kept = {
         "type": ResourceType.Name(one.key.type),
         "id": one.key.id,
@@ -165,19 +165,19 @@ def stored_reference(one: ResourceReference) -> dict[str, str]:
 
 
 def run_parameters(spec: PipelineSpec) -> list[dict[str, str]]:
-    """The parameters as the run keeps them; of two of one name, the last (KFP 1.8.22)."""
+    """The parameters in the form of `spec.parameters`; of two with one name, the last (KFP 1.8.22)."""
     return [{"name": name, "value": value} for name, value in {one.name: one.value for one in spec.parameters}.items()]
 
 
 def pipeline_origin(asked: RunRequest) -> dict[str, str]:
-    """Where the run came from."""
+    """The pipeline in the form of `spec.pipeline`."""
     spec = asked.run.pipeline_spec
     known = {"id": asked.template, "name": spec.pipeline_name or asked.template, "manifest": spec.pipeline_manifest}
     return {name: value for name, value in known.items() if value}
 
 
 def validate_run(body: dict[str, Any]) -> PipelineRun:
-    """The run as its model. Raises ServiceError: which field, and what was expected."""
+    """Validate a run against its model. Raises ServiceError that names the field and what was expected."""
     try:
         return PipelineRun.model_validate(body)
     except ValidationError as error:
@@ -189,10 +189,10 @@ def validate_run(body: dict[str, Any]) -> PipelineRun:
 def preview_workflow(
     run: PipelineRun, manifest: str, found: dict[ObjectRef, Any], default_account: str
 ) -> Built | Needs:
-    """The Workflow that the operator will make of the run, or what must be read for that.
+    """Build the Workflow that the operator will create for the run, or return the objects to read for that.
 
-    Service accounts are taken to be there: one that is missing leaves the run Stalled until it is made, which is no fault
-    of the request. Raises ServiceError for what no operator could carry out.
+    Service accounts are assumed to exist: without it a run is Stalled until it is created, which is
+    not an error of the request. Raises ServiceError for a run that no operator could carry out.
     """
     namespace = str(run.metadata["namespace"])
     source = run.spec.workflow.manifest_from
@@ -217,13 +217,13 @@ def preview_workflow(
 
 
 def template_name(run: PipelineRun) -> str:
-    """The template that a run names."""
+    """The name of the run's WorkflowTemplate, for messages."""
     ref = run.spec.workflow.template_ref
     return ref.name if ref else "of the manifest"
 
 
 def choose_run_name(display_name: str, namespace: str, user: str, idempotency_key: str) -> str:
-    """A name for the object: what it is called and chance, or what the caller's key stands for."""
+    """The object's name: display name and random digits, or a digest of the idempotency key."""
     if idempotency_key:
         digest = hashlib.sha256(json.dumps([namespace, user, idempotency_key]).encode()).hexdigest()
         return f"run-{digest[:40]}"
@@ -231,10 +231,10 @@ def choose_run_name(display_name: str, namespace: str, user: str, idempotency_ke
 
 
 def slug(name: str, limit: int = 40) -> str:
-    """What of a name can be part of an object's name."""
+    """The part of a display name that is valid in an object's name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower())[:limit].strip("-") or "run"
 
 
 def workflow_service_account(workflow: dict[str, Any]) -> str:
-    """Who the pods of a Workflow run as; empty where it leaves that to its namespace."""
+    """The service account of a Workflow; empty where it names none."""
     return protobuf_text(spec_of(workflow).get("serviceAccountName"))

@@ -1,4 +1,4 @@
-"""Makes a call, whichever way it came in: who calls, within which limits, and what a failure comes to."""
+"""Carries out calls, from REST and gRPC: authentication, limits, mapping of errors, metrics."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from runwright.service.measures import ServiceMeasures
 logger = logging.getLogger(__name__)
 
 PUBLIC_METHODS = frozenset({"HealthzService/GetHealthz"})
-"""What anybody may call."""
+"""Methods that need no authentication."""
 
 REQUEST_SECONDS = 60.0
 MAX_CALLS = 256
-"""Calls under way; more are told to come back."""
+"""Calls that run at the same time; more are refused with RESOURCE_EXHAUSTED."""
 
 IMPERSONATION = "impersonate-"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one caller may ask of us."""
+    """Limits of requests."""
 
     request_bytes: int = 10 * 1024 * 1024
     seconds: float = REQUEST_SECONDS
@@ -38,7 +38,7 @@ class Limits:
 
 
 class Dispatch:
-    """All methods, behind one door."""
+    """All methods, with what is common to them."""
 
     def __init__(self, methods: Methods, authorizer: Authorizer, limits: Limits, measures: ServiceMeasures) -> None:
         self._methods = methods
@@ -49,16 +49,16 @@ class Dispatch:
 
     @property
     def running(self) -> int:
-        """Calls that have not ended."""
+        """Number of calls that are running."""
         return self._running
 
     async def call(self, method: str, request: Message, headers: Mapping[str, str]) -> Message:
-        """Answer `Service/Method`; `headers` have lower-case names. Raises ServiceError, and nothing else."""
+        """Call `Service/Method`; `headers` have lower-case names. Raises ServiceError and nothing else."""
         began, code, user = time.perf_counter(), "OK", ""
         self._running += 1
         try:
             if self._running > self._limits.at_a_time:
-                raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many calls are under way; try again in a moment")
+                raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many calls are running; try again in a moment")
             async with asyncio.timeout(self._limits.seconds):
                 call = await self._identified(method, headers)
                 user = call.caller.user
@@ -86,7 +86,7 @@ class Dispatch:
 
     async def _identified(self, method: str, headers: Mapping[str, str]) -> Call:
         if any(name.startswith(IMPERSONATION) for name in headers):
-            raise invalid_argument("Impersonate-* headers are not taken: call with a token of whom you want to be")
+            raise invalid_argument("Impersonate-* headers are not supported: call with a token of that user")
         if method in PUBLIC_METHODS:
             return Call(Caller(""), method)
         caller = await self._authorizer.identify(headers.get("authorization", ""))
@@ -94,17 +94,17 @@ class Dispatch:
 
 
 def to_service_error(method: str, error: ApiError) -> ServiceError:
-    """What a failure of the API server is to a client. Its words may name what the client may not see."""
+    """Map an error of the API server to a gRPC status. Drops its text, which may name objects the client may not see."""
     if error.code in (0, 429, 500, 502, 503, 504):
         logger.warning("%s: the API server: %s", method, error)
         return unavailable("the Kubernetes API server does not answer; try again in a moment")
     if error.code == 409:
-        return ServiceError(Code.ABORTED, "it was changed by somebody else meanwhile; try again")
+        return ServiceError(Code.ABORTED, "the object was changed at the same time; try again")
     return internal_error(method, error)
 
 
 def internal_error(method: str, error: Exception) -> ServiceError:
-    """A failure that is no fault of the client; the log has it under the id that the client is told."""
+    """The error for a failure of the service. The log has its cause under the id that the message names."""
     id = secrets.token_hex(4)
     logger.error("%s failed (id %s): %s: %s", method, id, type(error).__name__, error, exc_info=error)
     return ServiceError(Code.INTERNAL, f"Internal Server Error (id {id}: the log of the run service has it)")

@@ -1,4 +1,4 @@
-"""What a call can fail with: a status code of gRPC, and what is wrong, for people."""
+"""Errors of calls: a gRPC status code and a message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Code(IntEnum):
-    """gRPC's status codes, those that the run service gives."""
+    """The gRPC status codes that the run service returns."""
 
     CANCELLED = 1
     UNKNOWN = 2
@@ -25,7 +25,7 @@ class Code(IntEnum):
 
     @property
     def http_status(self) -> int:
-        """The HTTP status that stands for it, as grpc-gateway 1.16 (KFP 1.8.22) maps them."""
+        """The HTTP status of the code, as grpc-gateway 1.16 (KFP 1.8.22) maps it."""
         return HTTP_STATUS[self]
 
 
@@ -48,29 +48,29 @@ HTTP_STATUS = {
 
 
 class ServiceError(Exception):
-    """A call failed; the caller is told the code and the message, and nothing else."""
+    """A call failed. The client gets the code and the message, and nothing else."""
 
     def __init__(self, code: Code, message: str) -> None:
-        """`message` names the object or the field, and what was expected of it."""
+        """`message` names the object or the field, and what was expected."""
         super().__init__(message)
         self.code = code
         self.message = message
 
     def within(self, what: str) -> ServiceError:
-        """The same, with what was being done said before it."""
+        """The same error, with a prefix that says what failed."""
         return ServiceError(self.code, f"{what}: {self.message}")
 
 
 def invalid_argument(message: str) -> ServiceError:
-    """The request can never succeed as it is: which field, and what was expected."""
+    """The error for a request that cannot succeed; the message names the field and what was expected."""
     return ServiceError(Code.INVALID_ARGUMENT, message)
 
 
 def not_found(kind: str, id: str) -> ServiceError:
-    """There is none of this id, or the caller may not know of it."""
+    """The error for an id without an object."""
     return ServiceError(Code.NOT_FOUND, f"{kind} {id} not found.")
 
 
 def unavailable(message: str) -> ServiceError:
-    """It may succeed a moment later."""
+    """The error for a request that may succeed a moment later."""
     return ServiceError(Code.UNAVAILABLE, message)

@@ -1,4 +1,4 @@
-"""A PipelineExperiment as the run service lists and shows it: `Experiment` of KFP v1beta1."""
+"""Rows of experiments in the index, and their messages: `Experiment` of KFP v1beta1."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ExperimentRow:
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """All, and its namespace."""
+        """All rows, and those of its namespace."""
         return ALL, ("NAMESPACE", self.key.namespace)
 
     def value(self, field: str) -> Value:
-        """What it is sorted and filtered by."""
+        """The value of a field, for sorting and filtering."""
         return getattr(self, field)
 
 
@@ -51,7 +51,7 @@ def experiment_row(body: Json) -> ExperimentRow:
 
 
 def experiment_message(row: ExperimentRow, multi_user: bool) -> Experiment:
-    """The experiment; in multi-user mode with the namespace that owns it."""
+    """The message of an experiment; in multi-user mode with its namespace as owner."""
     owner = ResourceReference(
         key=ResourceKey(type=ResourceType.NAMESPACE, id=row.key.namespace), name=row.key.namespace, relationship=OWNER
     )

@@ -158,8 +158,6 @@ class Experiments:
         await self._store(request.id, call, None)
         return Empty()
 
-    # --------------------------------------------------------------------------------------------------------- parts
-
     async def _scope(self, request: ListExperimentsRequest, call: Call) -> Scope:
         namespace, key = self._tenancy.only_namespace, request.resource_reference_key
         if not self._tenancy.names_nothing(key):

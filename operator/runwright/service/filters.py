@@ -1,4 +1,4 @@
-"""The `filter` of a list request: JSON of a Filter (KFP v1beta1), all of whose predicates must hold."""
+"""The `filter` of a list request: a Filter of KFP v1beta1 as JSON. A row must match every predicate."""
 
 from __future__ import annotations
 
@@ -29,19 +29,17 @@ COMPARE: Mapping[int, Callable[[str | int, str | int], bool]] = {
 
 
 def parse_filter(text: str, fields: Mapping[str, type]) -> Test | None:
-    """What a row must be; None where the filter asks for nothing. `fields` are those it may name, with their types.
+    """Compile a filter to a test of rows; None for a filter without predicates. `fields` are those it may name, by type.
 
-    Raises ServiceError (INVALID_ARGUMENT) for what is no filter, or asks for what there is not.
+    Raises ServiceError (INVALID_ARGUMENT).
     """
     if not text:
         return None
     if len(text) > MAX_FILTER:
-        raise invalid_argument(f"filter: it has {len(text)} characters; expected {MAX_FILTER} at most")
+        raise invalid_argument(f"filter: expected {MAX_FILTER} characters at most, found {len(text)}")
     message = decode_filter(text)
     if len(message.predicates) > MAX_PREDICATES:
-        raise invalid_argument(
-            f"filter: it has {len(message.predicates)} predicates; expected {MAX_PREDICATES} at most"
-        )
+        raise invalid_argument(f"filter: expected {MAX_PREDICATES} predicates at most, found {len(message.predicates)}")
     try:
         tests = [compile_predicate(one, fields) for one in message.predicates]
     except ServiceError as error:
@@ -54,12 +52,12 @@ def parse_filter(text: str, fields: Mapping[str, type]) -> Test | None:
 
 
 def decode_filter(text: str) -> Filter:
-    """The filter as it is, or as it is once it has been unescaped: KFP's own UI escapes it twice (KFP #1149)."""
+    """Decode a filter. KFP's own UI percent-encodes it twice (KFP #1149), so the decoded text is tried too."""
     problem: Exception | None = None
     for form in dict.fromkeys((text, unquote_plus(text))):
         found = Filter()
         try:
-            read_json(form, found, passing_over_unknown=False)
+            read_json(form, found, ignore_unknown=False)
             return found
         except UnreadableMessageError as error:
             problem = problem or error
@@ -67,13 +65,15 @@ def decode_filter(text: str) -> Filter:
 
 
 def compile_predicate(predicate: Predicate, fields: Mapping[str, type]) -> Test:
-    """Whether a row meets the predicate. Raises ServiceError."""
+    """Compile a predicate to a test of rows. Raises ServiceError."""
     key, op, kind = predicate.key, predicate.op, predicate.WhichOneof("value")
     if key not in fields:
-        raise invalid_argument(f"no support for filtering on unrecognized field {key!r}; there are {', '.join(fields)}")
+        raise invalid_argument(
+            f"no support for filtering on unrecognized field {key!r}; expected one of {', '.join(fields)}"
+        )
     if kind is None:
         raise invalid_argument(f"no value set for predicate on key {key!r}")
-    of_number = fields[key] is int
+    is_number = fields[key] is int
     match op:
         case Predicate.IN:
             if kind not in ("int_values", "long_values", "string_values"):
@@ -81,7 +81,7 @@ def compile_predicate(predicate: Predicate, fields: Mapping[str, type]) -> Test:
                     f"predicate IN on key {key!r}: expected int_values, long_values or string_values, found {kind}"
                 )
             values = list(getattr(predicate, kind).values)
-            wanted_in = frozenset(convert_value(key, value, of_number) for value in values)
+            wanted_in = frozenset(convert_value(key, value, is_number) for value in values)
             return lambda row: row.value(key) in wanted_in
         case Predicate.IS_SUBSTRING:
             if kind != "string_value":
@@ -89,19 +89,19 @@ def compile_predicate(predicate: Predicate, fields: Mapping[str, type]) -> Test:
             part = predicate.string_value.casefold()
             return lambda row: part in str(row.value(key)).casefold()
         case _ if op in COMPARE:
-            wanted, compare = convert_value(key, scalar_value(predicate, kind), of_number), COMPARE[op]
+            wanted, compare = convert_value(key, scalar_value(predicate, kind), is_number), COMPARE[op]
             return lambda row: compare(value_or_zero(row.value(key)), wanted)
         case _:
             raise invalid_argument(f"predicate on key {key!r}: expected an op, found {op}")
 
 
 def value_or_zero(value: Value) -> str | int:
-    """The value of a field that every row has."""
+    """The value of a field, which every row has."""
     return value if isinstance(value, str | int) else 0
 
 
 def scalar_value(predicate: Predicate, kind: str) -> str | int:
-    """The one value of a comparison. Raises ServiceError."""
+    """The value to compare with. Raises ServiceError."""
     match kind:
         case "int_value":
             return predicate.int_value
@@ -115,9 +115,9 @@ def scalar_value(predicate: Predicate, kind: str) -> str | int:
             raise invalid_argument(f"predicate on key {predicate.key!r}: expected one value, found {kind}")
 
 
-def convert_value(key: str, value: str | int, of_number: bool) -> str | int:
-    """The value as the field has it: times are seconds since 1970, all else is text. Raises ServiceError."""
-    if not of_number:
+def convert_value(key: str, value: str | int, is_number: bool) -> str | int:
+    """Convert a value to the field's type: seconds since 1970 for a time, else text. Raises ServiceError."""
+    if not is_number:
         return str(value)
     if isinstance(value, int):
         return value

@@ -1,4 +1,4 @@
-"""JSON to the messages of the contract, as clients of KFP write it: snake or camel case, enums by name or number."""
+"""Parses JSON to messages of the contract. Clients of KFP write snake or camel case, and enums by name or number."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from google.protobuf.message import Message
 
 
 class UnreadableMessageError(Exception):
-    """It is no JSON of this message; the text says where."""
+    """The text is not valid JSON for the message; the error says where."""
 
 
-def read_json(text: str | bytes, message: Message, *, passing_over_unknown: bool) -> None:
-    """Put what stands in a JSON object into the message. Raises UnreadableError."""
-    # An empty list would be taken for an empty object.
+def read_json(text: str | bytes, message: Message, *, ignore_unknown: bool) -> None:
+    """Parse a JSON object into the message. Raises UnreadableMessageError, for unknown fields only without `ignore_unknown`."""
+    # The parser would accept an empty list as an empty object.
     if text.lstrip()[:1] not in ("{", b"{"):
         raise UnreadableMessageError("expected a JSON object")
     try:
-        Parse(text, message, ignore_unknown_fields=passing_over_unknown)
+        Parse(text, message, ignore_unknown_fields=ignore_unknown)
     except (ParseError, ValueError, RecursionError, TypeError, AttributeError, OverflowError) as error:
         raise UnreadableMessageError(one_line(error)) from error
 
 
 def read_fields(fields: dict[str, Any], message: Message) -> None:
-    """The same for JSON that was taken apart already, and holds nothing but fields. Raises UnreadableError."""
+    """Set fields of the message from decoded JSON. Raises UnreadableMessageError."""
     try:
         ParseDict(fields, message)
     except (ParseError, ValueError, RecursionError, TypeError, AttributeError, OverflowError) as error:
@@ -32,5 +32,5 @@ def read_fields(fields: dict[str, Any], message: Message) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """What was wrong, on one line."""
+    """The text of an error on one line."""
     return " ".join(str(error).split())[:500] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.0 document of the REST API, made from the contract: it says what is served, and nothing else."""
+"""The OpenAPI 3.0 document of the REST API, made from the contract."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCALARS: dict[int, dict[str, Any]] = {
 
 
 def openapi_document() -> dict[str, Any]:
-    """The whole document."""
+    """The document."""
     schemas: dict[str, Any] = {ERROR: error_schema()}
     paths: dict[str, dict[str, Any]] = {}
     for one in bindings():
@@ -40,7 +40,7 @@ def openapi_document() -> dict[str, Any]:
 
 
 def documented_path(one: Binding) -> str:
-    """The path, with the names that the first RPC of its shape gives to its variables: OpenAPI has each shape once."""
+    """The path of an RPC. Paths that differ in variable names only are one path in OpenAPI: the first RPC names the variables."""
     return next(other.template for other in bindings() if path_shape(other.template) == path_shape(one.template))
 
 
@@ -50,14 +50,16 @@ def path_shape(template: str) -> str:
 
 
 def operation_object(one: Binding, schemas: dict[str, Any]) -> dict[str, Any]:
-    """One RPC."""
+    """The Operation object of an RPC."""
     found: dict[str, Any] = {
         "operationId": one.descriptor.name,
         "tags": [one.descriptor.containing_service.name],
         "parameters": [*operation_parameters(one)],
         "responses": {
-            "200": json_response({"$ref": schema_ref(one.descriptor.output_type, schemas)}, "What was asked for."),
-            "default": json_response({"$ref": f"#/components/schemas/{ERROR}"}, "It failed; `code` is gRPC's."),
+            "200": json_response({"$ref": schema_ref(one.descriptor.output_type, schemas)}, "Success."),
+            "default": json_response(
+                {"$ref": f"#/components/schemas/{ERROR}"}, "Error; `code` is the gRPC status code."
+            ),
         },
     }
     if one.body:
@@ -71,7 +73,7 @@ def operation_object(one: Binding, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def operation_parameters(one: Binding) -> list[dict[str, Any]]:
-    """What stands in the path, and what may stand in the query."""
+    """The Parameter objects of an RPC: variables in the path, and fields in the query."""
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in VARIABLE.findall(documented_path(one))
@@ -87,7 +89,7 @@ def operation_parameters(one: Binding) -> list[dict[str, Any]]:
 
 
 def query_parameters(field: FieldDescriptor) -> list[tuple[str, dict[str, Any]]]:
-    """A field, or the fields of the message that it is."""
+    """Names and schemas of the query parameters for a field; a message has one for each of its fields."""
     if field.message_type is None:
         return [(field.name, field_schema(field, {}))]
     return [
@@ -98,7 +100,7 @@ def query_parameters(field: FieldDescriptor) -> list[tuple[str, dict[str, Any]]]
 
 
 def schema_ref(of: Descriptor, schemas: dict[str, Any]) -> str:
-    """Where the message's schema is; it is made where it is not there yet."""
+    """The reference to a message's schema; adds the schema to `schemas`."""
     name = of.full_name.removeprefix("api.").removeprefix("google.protobuf.")
     if name not in schemas:
         schemas[name] = {}
@@ -108,13 +110,13 @@ def schema_ref(of: Descriptor, schemas: dict[str, Any]) -> str:
 
 
 def field_schema(field: FieldDescriptor, schemas: dict[str, Any]) -> dict[str, Any]:
-    """What a field holds."""
+    """The schema of a field."""
     one = value_schema(field, schemas)
     return {"type": "array", "items": one} if is_repeated(field) else one
 
 
 def value_schema(field: FieldDescriptor, schemas: dict[str, Any]) -> dict[str, Any]:
-    """What one value of a field is."""
+    """The schema of one value of a field."""
     if field.enum_type is not None:
         return {"type": "string", "enum": [value.name for value in field.enum_type.values]}
     if field.message_type is None:
@@ -125,12 +127,12 @@ def value_schema(field: FieldDescriptor, schemas: dict[str, Any]) -> dict[str, A
 
 
 def json_response(schema: dict[str, Any], meaning: str) -> dict[str, Any]:
-    """A reply with a JSON body."""
+    """A Response object with a JSON body."""
     return {"description": meaning, "content": {"application/json": {"schema": schema}}}
 
 
 def error_schema() -> dict[str, Any]:
-    """The body of a call that failed."""
+    """The schema of an error's body."""
     texts = {name: {"type": "string"} for name in ("@type", "error_message", "error_details")}
     return {
         "type": "object",

@@ -1,7 +1,7 @@
-"""What a list request asks for: order, size of a page, and where the page before ended.
+"""Pages of lists: order, page size, and page tokens.
 
-A page token is opaque and cannot be forged: it carries where the last page ended and the query that it belongs to, under an
-HMAC. So a page goes on where the last one ended, whatever was created or deleted meanwhile.
+A page token holds the position of the page's last row and the query, signed with an HMAC: it is opaque, and cannot be forged.
+The next page begins after that position, whatever was created or deleted in between.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runwright.service.index import Order, Position, Row, Scope, Value
 
 DEFAULT_PAGE = 20
 MAX_PAGE = 200
-"""Rows of a page (KFP 1.8.22); more than that is that."""
+"""Largest page, in rows (KFP 1.8.22). A larger page size is reduced to it."""
 
 DEFAULT_FIELD = "created_at"
 MAX_TOKEN = 40_000
@@ -36,7 +36,7 @@ NOT_THIS_QUERY = (
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page, as it is asked for."""
+    """The query of one page."""
 
     scope: Scope
     order: Order
@@ -46,15 +46,15 @@ class Listing:
 
 
 class Pages:
-    """Reads what list requests say, and makes the tokens of their replies."""
+    """Parses list requests of one kind, and makes page tokens."""
 
     def __init__(self, key: bytes, kind: str, fields: Collection[str], prefixes: tuple[str, ...] = ()) -> None:
-        """`key` is what all replicas share; `fields` are those that a list can be sorted by, or begin as one of `prefixes`."""
+        """`key` signs tokens; replicas share it. Lists are sorted by one of `fields`, or by a field with one of `prefixes`."""
         self._key, self._kind = key, kind
         self._fields, self._prefixes = fields, prefixes
 
     def read(self, scope: Scope, page_token: str, page_size: int, sort_by: str, filter: str) -> Listing:
-        """The page that is asked for. Raises ServiceError (INVALID_ARGUMENT)."""
+        """Parse a list request. Raises ServiceError (INVALID_ARGUMENT)."""
         size = effective_page_size(page_size)
         if not page_token:
             return Listing(scope, self.order(sort_by), filter, size)
@@ -66,7 +66,7 @@ class Pages:
         return Listing(scope, order, wanted, size, order.position_of(value, as_text(held.get("i"))))
 
     def token(self, listing: Listing, last: Row) -> str:
-        """The token of the page after the one that ends with this row."""
+        """Make the token of the next page; `last` is the last row of this one."""
         order = listing.order
         held = {
             "s": f"{order.field} {'desc' if order.descending else 'asc'}",
@@ -79,7 +79,7 @@ class Pages:
         return base64.urlsafe_b64encode(self._sign(payload) + payload).decode().rstrip("=")
 
     def order(self, sort_by: str) -> Order:
-        """The order that the words ask for: `FIELD`, `FIELD asc` or `FIELD desc`. Raises ServiceError."""
+        """Parse `FIELD`, `FIELD asc` or `FIELD desc`. Raises ServiceError."""
         words = sort_by.split()
         if not words:
             return Order(DEFAULT_FIELD)
@@ -112,7 +112,7 @@ class Pages:
 
 
 def effective_page_size(asked: int) -> int:
-    """Rows of a page. Raises ServiceError for a negative number."""
+    """Rows of a page: the default for 0, at most MAX_PAGE. Raises ServiceError for a negative number."""
     if asked < 0:
         raise invalid_argument(f"The page size should be greater than 0. Got {asked}.")
     return min(asked or DEFAULT_PAGE, MAX_PAGE)

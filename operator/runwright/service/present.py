@@ -1,4 +1,4 @@
-"""A PipelineRun as the run service shows it: `Run` of run.proto. Never raises: anybody may write to a run."""
+"""Converts PipelineRuns to `Run` of run.proto. Never raises: a user may write anything into a run."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ from runwright.service.contract.resource_reference_pb2 import (
 from runwright.service.contract.run_pb2 import Run, RunMetric
 
 TERMINATING = "Terminating"
-"""A run that is being ended early and has not ended (KFP 1.8.22; not among the words of run.proto's comment)."""
+"""Status of an unfinished run with a shutdown (KFP 1.8.22; the comment in run.proto does not list it)."""
 
 FINISHED = frozenset(phase.value for phase in Phase if phase.finished)
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRef:
-    """Where the manifest of a run is kept, beside it."""
+    """The place of a run's manifest: a key in a ConfigMap."""
 
     namespace: str
     name: str
-    """Of the ConfigMap."""
+    """Name of the ConfigMap."""
     key: str
     digest: str = ""
 
 
 def run_message(run: Json, manifest: str = "") -> Run:
-    """The run, with the manifest that was found for it."""
+    """The message of a run, with this manifest."""
     metadata, spec, status = (as_mapping(run.get(part)) for part in ("metadata", "spec", "status"))
     return Run(
         id=protobuf_text(metadata.get("uid")),
@@ -73,7 +73,7 @@ def run_message(run: Json, manifest: str = "") -> Run:
 
 
 def pipeline_spec_message(spec: Json, manifest: str) -> PipelineSpec:
-    """Where the run came from, and what was given to it."""
+    """The run's pipeline and parameters, with this manifest."""
     pipeline = as_mapping(spec.get("pipeline"))
     return PipelineSpec(
         pipeline_id=protobuf_text(pipeline.get("id")),
@@ -88,12 +88,12 @@ def pipeline_spec_message(spec: Json, manifest: str) -> PipelineSpec:
 
 
 def display_name(run: Json) -> str:
-    """What people call the run."""
+    """The run's or experiment's `spec.displayName`, else its name."""
     return protobuf_text(spec_of(run).get("displayName")) or protobuf_text(metadata_of(run).get("name"))
 
 
 def kfp_status(run: Json) -> str:
-    """The phase, in the words of KFP's API; Pending before there is one."""
+    """The run's status in KFP's API: its phase, Pending before the first one, Terminating after a shutdown."""
     phase = protobuf_text(status_of(run).get("phase")) or Phase.PENDING.value
     if phase not in FINISHED and spec_of(run).get("shutdown"):
         return TERMINATING
@@ -101,13 +101,13 @@ def kfp_status(run: Json) -> str:
 
 
 def is_archived(run: Json) -> bool:
-    """Whether the run is archived, as its label asks: KFP's clients see it at once."""
+    """Whether the object has the label of the archive. KFP's clients expect the change at once."""
     labels = labels_of(run)
     return labels.get(STORAGE_STATE_LABEL) == StorageState.ARCHIVED.value
 
 
 def stalled_message(status: Json) -> str:
-    """What a person must do for the run to go on."""
+    """The message of an unfinished run's Stalled condition: what a person must do; empty where it is not stalled."""
     if protobuf_text(status.get("phase")) in FINISHED:
         return ""
     for condition in object_items(status.get("conditions")):
@@ -117,7 +117,7 @@ def stalled_message(status: Json) -> str:
 
 
 def reference_message(one: Json) -> ResourceReference | None:
-    """What the run belongs to, or was made by; None for a type that the contract has not."""
+    """The message of a reference; None for a type that the contract does not have."""
     kind, relation = as_text(one.get("type")), as_text(one.get("relationship")) or "OWNER"
     if kind not in ResourceType.keys() or relation not in Relationship.keys():  # noqa: SIM118 - an enum, no mapping
         return None
@@ -129,7 +129,7 @@ def reference_message(one: Json) -> ResourceReference | None:
 
 
 def metric_message(one: Json) -> RunMetric | None:
-    """A metric that was reported; None where it is no number."""
+    """The message of a metric; None for a value that is not a number."""
     value, form = one.get("value"), as_text(one.get("format")) or "UNSPECIFIED"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -146,7 +146,7 @@ def metric_message(one: Json) -> RunMetric | None:
 
 
 def inline_manifest(run: Json) -> str:
-    """The manifest that stands in the run itself; a WorkflowSpec as the Workflow that it stands for."""
+    """The manifest in the run itself, empty where it is in a ConfigMap; a WorkflowSpec is wrapped in a Workflow."""
     workflow = as_mapping(spec_of(run).get("workflow"))
     if spec := spec_of(workflow):
         document = {"apiVersion": WORKFLOW_API_VERSION, "kind": WORKFLOW_KIND, "spec": spec}
@@ -155,7 +155,7 @@ def inline_manifest(run: Json) -> str:
 
 
 def run_manifest_ref(run: Json) -> ManifestRef | None:
-    """Where the run's manifest is, if it is not in the run itself."""
+    """The place of the run's manifest; None where it is in the run itself."""
     source = as_mapping(as_mapping(spec_of(run).get("workflow")).get("manifestFrom"))
     ref = as_mapping(source.get("configMapKeyRef"))
     if not ref:
@@ -165,12 +165,12 @@ def run_manifest_ref(run: Json) -> ManifestRef | None:
 
 
 def timestamp_message(value: object) -> Timestamp:
-    """A time in whole seconds; 1970-01-01T00:00:00Z for none, as KFP gives it."""
+    """A time in whole seconds; 1970-01-01T00:00:00Z for no time, as in KFP."""
     return Timestamp(seconds=epoch_seconds(value))
 
 
 def epoch_seconds(value: object) -> int:
-    """A time in seconds since 1970; 0 for none."""
+    """A time as seconds since 1970; 0 for no time."""
     found = as_time(value)
     return max(0, int((found - EPOCH).total_seconds())) if found else 0
 
@@ -179,11 +179,11 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def protobuf_text(value: object) -> str:
-    """A text as protobuf can hold it; empty for what is none."""
+    """A text that protobuf can encode: lone surrogates are replaced. Empty for a value that is not a string."""
     return as_text(value).encode("utf-8", "replace").decode()
 
 
 def object_items(value: object) -> list[Json]:
-    """The items of a list that are objects."""
+    """The items of a list that are JSON objects."""
     items = cast(list[Any], value) if isinstance(value, list) else []
     return [cast(Json, item) for item in items if isinstance(item, dict)]

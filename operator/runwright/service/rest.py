@@ -1,6 +1,6 @@
-"""REST: JSON over HTTP as KFP's gateway speaks it (grpc-gateway 1.16), made from the contract.
+"""REST: JSON over HTTP like KFP's gateway (grpc-gateway 1.16), made from the contract.
 
-Snake case out, zero values too; snake or camel case in, and fields that nobody knows are passed over.
+Replies have snake case and zero values. Requests may have snake or camel case; unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from runwright.service.openapi import openapi_document
 
 ERROR_TYPE = "type.googleapis.com/api.Error"
 LARGE = 256 * 1024
-"""Bytes of a message that is turned into JSON, or out of it, in a thread: the event loop goes on."""
+"""Bytes. Larger messages are encoded and decoded in a thread, so that the event loop goes on."""
 
 OPENAPI_PATHS = ("/openapi.json", "/apis/v1beta1/openapi.json")
 
 
 def rest_application(dispatch: Dispatch, limits: Limits) -> web.Application:
-    """The HTTP application."""
+    """Create the HTTP application."""
     app = web.Application(client_max_size=limits.request_bytes)
     described = json.dumps(openapi_document()).encode()
 
@@ -51,13 +51,13 @@ def rest_application(dispatch: Dispatch, limits: Limits) -> web.Application:
 
 
 async def answer_request(request: web.Request, dispatch: Dispatch, limits: Limits) -> web.Response:
-    """Make the call that the request stands for. Raises ServiceError."""
+    """Carry out the RPC of an HTTP request. Raises ServiceError."""
     path = request.rel_url.raw_path
     matching = match_path(path)
     binding = next((one for one in matching if one.verb == request.method), None)
     if binding is None and matching:
         allowed = ", ".join(sorted({one.verb for one in matching}))
-        error = ServiceError(Code.UNIMPLEMENTED, f"{request.method} is not possible here, only {allowed}")
+        error = ServiceError(Code.UNIMPLEMENTED, f"{request.method} is not supported here; expected {allowed}")
         return error_response(error, 405, {"Allow": allowed})
     if binding is None:
         return error_response(ServiceError(Code.NOT_FOUND, "Not Found"), 404)
@@ -72,30 +72,32 @@ async def answer_request(request: web.Request, dispatch: Dispatch, limits: Limit
 
 
 async def read_body(request: web.Request, limits: Limits) -> bytes:
-    """All of the body. Raises ServiceError for one that is too large, or too slow."""
+    """Read the body. Raises ServiceError for one that is too large or too slow."""
     try:
         async with asyncio.timeout(limits.seconds):
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        message = f"the request has more than the {limits.request_bytes} bytes that it may have"
+        message = f"the request has more than {limits.request_bytes} bytes, the limit of a request"
         raise ServiceError(Code.RESOURCE_EXHAUSTED, message) from error
     except TimeoutError as error:
-        raise ServiceError(Code.DEADLINE_EXCEEDED, f"the request did not come within {limits.seconds:.0f} s") from error
+        raise ServiceError(
+            Code.DEADLINE_EXCEEDED, f"the request was not received within {limits.seconds:.0f} s"
+        ) from error
 
 
 async def run_in_thread_if(large: bool, work: Any) -> Any:
-    """Do it; in a thread where it takes long."""
+    """Call `work`, in a thread if `large`."""
     return await asyncio.to_thread(work) if large else work()
 
 
 def decode_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], body: bytes) -> Message:
-    """The request's message, from path, query and body. Raises ServiceError (INVALID_ARGUMENT)."""
+    """Decode a request's message from path, query and body. Raises ServiceError (INVALID_ARGUMENT)."""
     message = binding.request()
     try:
         if binding.body:
             part = message if binding.body == "*" else getattr(message, binding.body)
             if body.strip():
-                read_json(body, part, passing_over_unknown=True)
+                read_json(body, part, ignore_unknown=True)
             if part is not message:
                 part.SetInParent()
         else:
@@ -106,12 +108,12 @@ def decode_request(binding: Binding, path: str, query: Iterable[tuple[str, str]]
     except UnreadableMessageError as error:
         raise invalid_argument(str(error)) from error
     except UnicodeDecodeError as error:
-        raise invalid_argument("the path: expected UTF-8 where it is escaped") from error
+        raise invalid_argument("path: expected percent-encoded UTF-8") from error
     return message
 
 
 def query_fields(of: Descriptor, query: Iterable[tuple[str, str]], taken: set[str]) -> dict[str, Any]:
-    """The query's fields as JSON, by dotted names such as `resource_reference_key.id`; what is no field is passed over."""
+    """Decode the query's fields, with dotted names such as `resource_reference_key.id`. Unknown names are ignored."""
     given: dict[str, Any] = {}
     for name, value in query:
         here, descriptor, parts = given, of, name.split(".")
@@ -131,15 +133,15 @@ def query_fields(of: Descriptor, query: Iterable[tuple[str, str]], taken: set[st
 
 
 def find_field(of: Descriptor, name: str) -> FieldDescriptor | None:
-    """The field of a name, in snake or camel case."""
+    """Find a field by its name in snake or camel case."""
     return of.fields_by_name.get(name) or next((one for one in of.fields if one.json_name == name), None)
 
 
 def encode_reply(binding: Binding, reply: Message) -> bytes:
-    """The reply as it is sent."""
+    """Encode a reply."""
     shown = message_json(reply)
     if binding.method == "HealthzService/GetHealthz":
-        # KFP's HTTP handler tells these beside what the contract has.
+        # KFP's HTTP handler adds these to the fields of the contract.
         shown |= {"commit_sha": "", "tag_name": __version__}
     return json.dumps(shown, separators=(",", ":")).encode()
 
@@ -150,7 +152,7 @@ def message_json(message: Message) -> dict[str, Any]:
 
 
 def error_json(error: ServiceError) -> dict[str, Any]:
-    """A failure as clients of KFP know it: `message` is the whole, `error_message` its innermost part."""
+    """The body of an error, as in KFP: `message` is the whole text, `error_message` its innermost part."""
     details = {
         "@type": ERROR_TYPE,
         "error_message": error.message.rpartition(".: ")[2],
@@ -160,7 +162,7 @@ def error_json(error: ServiceError) -> dict[str, Any]:
 
 
 def error_response(error: ServiceError, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The reply for a call that failed."""
+    """The response for an error."""
     more = dict(headers or {})
     if error.code == Code.UNAUTHENTICATED:
         more["WWW-Authenticate"] = "Bearer"

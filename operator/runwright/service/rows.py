@@ -1,4 +1,4 @@
-"""What a list of runs is answered from: small records, each with what it is sorted and filtered by, and its message."""
+"""Rows of runs in the index: the fields to sort and filter by, and the encoded message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METRIC_PREFIX = "metric:"
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run. Texts and tuples that many runs have in common are the same objects."""
+    """One run. Equal texts and tuples of many rows are the same objects, to save memory."""
 
     id: str
     key: Key
@@ -36,41 +36,44 @@ class RunRow:
     metric_values: array[float] | None
     manifest: ManifestRef | None
     inline: bool
-    """Whether the manifest stands in the run itself, which is then read for it."""
+    """Whether the manifest is in the run itself: the run is read to get it."""
     message: bytes
-    """The run's `Run`, without its manifest."""
+    """The encoded `Run`, without its manifest."""
 
     @property
     def experiment_id(self) -> str:
-        """The experiment that the run belongs to."""
+        """The id of the run's experiment; empty for none."""
         return next((id.partition("/")[2] for kind, id in self.scopes if kind == "EXPERIMENT"), "")
 
     def value(self, field: str) -> Value:
-        """What the run is sorted and filtered by."""
+        """The value of a field, for sorting and filtering."""
         if field.startswith(METRIC_PREFIX):
             return self.metric(field.removeprefix(METRIC_PREFIX))
         return getattr(self, field)
 
     def metric(self, name: str) -> float | None:
-        """The metric's value; of several nodes, the first one that reported it."""
+        """The value of a metric, None where the run has none; of several nodes, the first that reported it."""
         if self.metric_values is None or name not in self.metric_names:
             return None
         return self.metric_values[self.metric_names.index(name)]
 
     def run(self, manifest: str = "") -> Run:
-        """The run as the service shows it."""
+        """Decode the message of the run, and add this manifest."""
         run = Run.FromString(self.message)
         run.pipeline_spec.workflow_manifest = manifest
         return run
 
 
 def experiment_scope_id(namespace: str, id: str) -> str:
-    """What an experiment's scope is called."""
+    """The id in the scope of an experiment's runs.
+
+    It contains the namespace: anybody may name an experiment of another namespace, and its list must not have that run.
+    """
     return f"{namespace}/{id}"
 
 
 class RowFactory:
-    """Gives one object for all that are equal, so that each row need not hold its own."""
+    """Makes rows that share equal texts and tuples."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -78,13 +81,11 @@ class RowFactory:
         self._refs: dict[ManifestRef, ManifestRef] = {}
 
     def row(self, run: Json) -> RunRow:
-        """The row of a PipelineRun."""
+        """Make the row of a PipelineRun."""
         message, key = run_message(run), key_of(run)
-        # Of one experiment, many runs; the namespace is one of its scopes too.
         scopes = [ALL, ("NAMESPACE", key.namespace)]
         for one in message.resource_references:
             kind = ResourceType.Name(one.key.type)
-            # Anybody may name an experiment of another namespace; who may list that one is told of its own runs only.
             scope = (kind, experiment_scope_id(key.namespace, one.key.id) if kind == "EXPERIMENT" else one.key.id)
             if scope not in scopes:
                 scopes.append(scope)
@@ -111,6 +112,6 @@ class RowFactory:
 
 
 def numeric_version(body: Json) -> int:
-    """The resource version, which counts up (Kubernetes promises it since 1.35); 0 where it is no number."""
+    """The resource version as a number that increases (promised since Kubernetes 1.35); 0 for one that is not a number."""
     version = version_of(body)
     return int(version) if version.isdecimal() else 0

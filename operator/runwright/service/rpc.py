@@ -1,4 +1,4 @@
-"""gRPC: the same methods by the names of the contract, with reflection; the errors have KFP's details."""
+"""gRPC: the methods by their names in the contract, with reflection. Errors have the same details as in KFP."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from runwright.service.dispatch import Dispatch, Limits
 from runwright.service.errors import ServiceError
 
 MAX_MESSAGE = 2000
-"""Characters of an error's message: trailers of HTTP/2 end at some kilobytes."""
+"""Characters of an error's message: HTTP/2 limits trailers to some kilobytes."""
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def make_grpc_server(dispatch: Dispatch, limits: Limits) -> grpc.aio.Server:
-    """The gRPC server, without an address."""
+    """Create the gRPC server, without an address."""
     made = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", limits.request_bytes),
@@ -51,7 +51,7 @@ def make_grpc_server(dispatch: Dispatch, limits: Limits) -> grpc.aio.Server:
 
 
 def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Message, Any], Any]:
-    """What answers an RPC."""
+    """Create the handler of an RPC."""
 
     async def answer(request: Message, context: Any) -> Message:
         headers = {str(key).lower(): value for key, value in context.invocation_metadata() if isinstance(value, str)}
@@ -65,7 +65,7 @@ def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Message, Any], An
 
 
 def error_trailers(error: ServiceError) -> tuple[tuple[str, bytes]]:
-    """The error's details, where clients of gRPC look for them (`google.rpc.Status`)."""
+    """The trailers with the error's details, as `google.rpc.Status`."""
     message = error.message[:MAX_MESSAGE]
     status = cast(Any, Status)(code=int(error.code), message=message)
     status.details.add().Pack(Error(error_message=message.rpartition(".: ")[2], error_details=message))

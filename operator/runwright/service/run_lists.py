@@ -1,4 +1,4 @@
-"""ListRuns: from the index, with the manifests of those runs that are on the page."""
+"""ListRuns: answered from the index, with the manifests of the runs on the page."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FIELDS: dict[str, type] = {
     "experiment_id": str,
     "pipeline_id": str,
 }
-"""What runs are filtered and sorted by: KFP 1.8.22's keys, and the last three."""
+"""The fields to filter and sort runs by, with their types: those of KFP 1.8.22, and the last three."""
 
 MAX_REPLY = 64 * 1024 * 1024
-"""Bytes of a page; a page of large manifests ends earlier than it was asked to."""
+"""Bytes of a reply. A page with large manifests has fewer rows than requested."""
 
 BYTES_WITH_A_RUN = 400
 
@@ -41,21 +41,21 @@ class RunLists:
     """Lists of runs."""
 
     def __init__(self, index: Index[RunRow], pages_key: bytes, manifest_of: Manifest, tenancy: Tenancy) -> None:
-        """`manifest_of` gives the manifest of a listed run, empty where it is gone."""
+        """`manifest_of` returns the manifest of a listed run; empty where it was deleted."""
         self._index = index
         self._pages = Pages(pages_key, "Run", FIELDS, (METRIC_PREFIX,))
         self._manifest_of = manifest_of
         self._tenancy = tenancy
 
     async def list_runs(self, request: ListRunsRequest, call: Call) -> ListRunsResponse:
-        """ListRuns of run.proto. Raises ServiceError."""
+        """Return a page of runs. Raises ServiceError."""
         scope = await self._scope(request, call)
         listing = self._pages.read(scope, request.page_token, request.page_size, request.sort_by, request.filter)
         matches = parse_filter(listing.filter, FIELDS)
         if not self._index.synced:
             raise unavailable("the list of runs is not complete yet; try again in a moment")
         rows, total, more = await self._index.page(scope, listing.order, listing.after, listing.size, matches)
-        # The requests that are made for a page: one for each manifest that is not remembered.
+        # One request for each manifest that is not cached.
         manifests = await asyncio.gather(*(self._manifest_of(row) for row in rows))
         runs: list[Run] = []
         held = 0
@@ -69,7 +69,7 @@ class RunLists:
         return ListRunsResponse(runs=runs, total_size=total, next_page_token=token)
 
     async def _scope(self, request: ListRunsRequest, call: Call) -> Scope:
-        """Whose runs, once it is known that the caller may list them."""
+        """The scope of the list, after the check that the caller may list it."""
         key = request.resource_reference_key
         if self._tenancy.names_nothing(key):
             return await self._all(call)
@@ -91,7 +91,7 @@ class RunLists:
         return kind, key.id
 
     async def _all(self, call: Call) -> Scope:
-        """All runs: of the one namespace, or of all of them for who may list them everywhere."""
+        """The scope of all runs, in single-user mode of its namespace; checks that the caller may list them."""
         namespace = self._tenancy.only_namespace
         try:
             await self._tenancy.require(call, "list", namespace)
@@ -103,5 +103,5 @@ class RunLists:
 
 
 def resource_type_name(key: ResourceKey) -> str:
-    """The type as the contract spells it; its number where it has none."""
+    """The name of the type in the contract; its number where it has no name."""
     return ResourceType.Name(key.type) if key.type in ResourceType.values() else str(key.type)

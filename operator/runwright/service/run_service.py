@@ -309,7 +309,7 @@ ARTIFACT_CODES = {
     "Unreachable": Code.UNAVAILABLE,
     "TooLarge": Code.RESOURCE_EXHAUSTED,
 }
-"""By the reason of an ArtifactError; other reasons map to FAILED_PRECONDITION: somebody must fix something first."""
+"""By the reason of an ArtifactError; other reasons map to FAILED_PRECONDITION: a person must act first."""
 
 
 def fill_service_account(run: Run, workflow: Json) -> Run:

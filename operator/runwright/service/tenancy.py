@@ -1,7 +1,7 @@
-"""Which namespace a call is about, and whether its caller may do there what it asks for.
+"""The namespace of a call, and the caller's rights in it.
 
-KFP has two modes (`multi_user` of its health check): all in one namespace, where clients name none; or many, where each
-experiment lives in one, and a run in that of its experiment.
+KFP has two modes (`multi_user` of its health check). In single-user mode everything is in one namespace, and clients name
+none. In multi-user mode each experiment has a namespace, and its runs are in the same one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.index import Index
 
 WAIT_SECONDS = 0.5
-"""How long an id that is not known is waited for: another replica may just have made what it stands for."""
+"""How long to wait for an unknown id: another replica may have just created the object."""
 
 
 class Tenancy:
-    """Namespaces, experiments in them, and rights."""
+    """The namespaces, and the rights in them."""
 
     def __init__(self, only_namespace: str, authorizer: Authorizer, experiments: Index[ExperimentRow]) -> None:
-        """`only_namespace` is the one of single-user mode; empty in multi-user mode."""
+        """`only_namespace` is the namespace of single-user mode; empty in multi-user mode."""
         self.only_namespace = only_namespace
         self._authorizer = authorizer
         self._experiments = experiments
@@ -35,24 +35,26 @@ class Tenancy:
         resource: str = "pipelineruns",
         subresource: str = "",
     ) -> None:
-        """Return if the caller may; raises ServiceError (PERMISSION_DENIED, UNAVAILABLE)."""
+        """Return if the caller has the right. Raises ServiceError (PERMISSION_DENIED, UNAVAILABLE)."""
         access = Access(verb, namespace, resource=resource, subresource=subresource, name=name)
         await self._authorizer.require(call.caller, access)
 
     def namespace_named(self, name: str) -> str:
-        """A namespace that a client names. Raises ServiceError where there is only another one."""
+        """Check a namespace that a client names. Raises ServiceError in single-user mode for another namespace."""
         if self.only_namespace and name != self.only_namespace:
-            raise invalid_argument(f"namespace {name!r}: this service is for namespace {self.only_namespace!r} only")
+            raise invalid_argument(
+                f"namespace {name!r}: expected {self.only_namespace!r}, the only one that this service serves"
+            )
         return name
 
     def names_nothing(self, key: ResourceKey) -> bool:
-        """Whether a list asks for nobody's in particular; KFP's client names an empty namespace where it knows of none."""
+        """Whether the key of a list request is empty. In single-user mode, KFP's client sends an empty namespace."""
         unknown = key.type == ResourceType.UNKNOWN_RESOURCE_TYPE
         nameless = key.type == ResourceType.NAMESPACE and bool(self.only_namespace)
         return not key.id and (unknown or nameless)
 
     async def experiment(self, id: str) -> ExperimentRow:
-        """The experiment of an id. Raises ServiceError (NOT_FOUND, UNAVAILABLE)."""
+        """Find an experiment by its id. Raises ServiceError (NOT_FOUND, UNAVAILABLE)."""
         row = await self._experiments.wait_for(id, WAIT_SECONDS)
         if row is not None:
             return row
@@ -61,11 +63,11 @@ class Tenancy:
         raise not_found("Experiment", id)
 
     async def namespace_of_experiment(self, id: str) -> str:
-        """Where the runs of an experiment are. Raises ServiceError (NOT_FOUND in multi-user mode)."""
+        """The namespace of an experiment's runs. Raises ServiceError (NOT_FOUND in multi-user mode)."""
         return self.only_namespace or (await self.experiment(id)).key.namespace
 
     def namespace_of_new_experiment(self, references: list[ResourceReference]) -> str:
-        """Where an experiment is to be made (KFP 1.8.22). Raises ServiceError (INVALID_ARGUMENT)."""
+        """The namespace of a new experiment (KFP 1.8.22). Raises ServiceError (INVALID_ARGUMENT)."""
         if self.only_namespace:
             if references and self._owners(references) != [self.only_namespace]:
                 raise invalid_argument(
