@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.kubectl import session
-from runwright.kubectl.session import CommandError, Exit, Session, run_command
+from runwright.kubectl.session import CommandError, Exit, Session, run_command, without_system_authorities
 from tests.unit.fake.client import FakeClient
 
 
@@ -55,3 +57,12 @@ async def test_a_cluster_without_the_crds_is_an_error_that_says_so(client: FakeC
     client.fail("get pipelineruns", ApiError(404, "Unknown", "404 page not found"))
     with pytest.raises(ApiError, match="not served by this cluster: install the CRDs"):
         await here.read_run(Key("team", "train"))
+
+
+def test_the_environment_is_restored_after_contexts_without_authorities(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/own.pem")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    with without_system_authorities():
+        assert ssl.create_default_context().get_ca_certs() == []
+    assert os.environ["SSL_CERT_FILE"] == "/etc/own.pem"
+    assert "SSL_CERT_DIR" not in os.environ
