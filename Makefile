@@ -43,12 +43,12 @@ demo: deploy ## Start a cluster, install Runwright, apply a PipelineRun and watc
 	@$(ON_CLUSTER) $(PYTHON) deploy/demo.py
 
 .PHONY: test
-test: lint ## Everything: lint, the unit tests while cluster, image and Runwright start, then the end-to-end tests
-	@echo "→ make unit runs beside make deploy; its output follows"
-	@log=$$(mktemp); $(MAKE) --no-print-directory unit > $$log 2>&1 & unit=$$!; \
-	trap 'kill $$unit 2> /dev/null || true; rm -f $$log' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+test: venv ## Everything: lint and the unit tests while cluster, image and Runwright start, then the end-to-end tests
+	@echo "→ make lint unit runs beside make deploy; its output follows"
+	@log=$$(mktemp); $(MAKE) --no-print-directory lint unit > $$log 2>&1 & checks=$$!; \
+	trap 'kill $$checks 2> /dev/null || true; rm -f $$log' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	$(MAKE) --no-print-directory deploy; \
-	code=0; wait $$unit || code=$$?; cat $$log; exit $$code
+	code=0; wait $$checks || code=$$?; cat $$log; exit $$code
 	$(RUN_E2E)
 
 ##@ Without a cluster

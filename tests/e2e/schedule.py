@@ -21,14 +21,26 @@ REPLACES = frozenset({"no_operator"})
 
 SERIAL = "serial"
 
-SECONDS = {
-    "test_admission": 2,
-    "test_argo_examples": 15,
-    "test_chart.py": 1,
-    "test_edits": 2,
-    "test_retry_oracle": 20,
+USUAL_SECONDS = {
+    1: ("test_chart.py", "test_resource", "test_sources"),
+    2: ("test_admission", "test_deployment"),
+    3: ("test_bad_input", "test_edits", "test_shutdown"),
+    10: (
+        "test_archive",
+        "test_kubectl",
+        "test_overlays",
+        "test_pages",
+        "test_retry.py",
+        "test_run_metrics",
+        "test_serve.py",
+    ),
+    13: ("test_backup", "test_delete", "test_hera", "test_list", "test_survival"),
+    20: ("test_argo_examples", "test_chart_release", "test_kfp_sdk"),
+    30: ("test_argocd_apps", "test_artifacts", "test_overload", "test_retry_oracle", "test_upgrade"),
+    50: ("test_faults", "test_made_runs", "test_serve_clients"),
+    90: ("test_serve_fuzz", "test_soak"),
 }
-"""Usual time of a test, by the beginning of its id; the longest that fits is taken. Others: DEFAULT_SECONDS."""
+"""Usual time of one test of these files; of another file: DEFAULT_SECONDS."""
 
 DEFAULT_SECONDS = 5
 
@@ -64,8 +76,8 @@ def unit_of(item: pytest.Item) -> str:
 def usual_seconds(item: pytest.Item) -> float:
     """Estimated time of a test."""
     name = item.nodeid.rpartition("/")[2]
-    known = [key for key in SECONDS if name.startswith(key)]
-    return SECONDS[max(known, key=len)] if known else DEFAULT_SECONDS
+    found = [seconds for seconds, files in USUAL_SECONDS.items() if name.startswith(files)]
+    return found[0] if found else DEFAULT_SECONDS
 
 
 def uses(item: pytest.Item, fixtures: frozenset[str]) -> bool:
