@@ -9,8 +9,10 @@ from runwright.kubectl.commands import COMMANDS, ROOM
 from runwright.kubectl.lazy import CONTEXT, CommandEntry, LazyGroup
 
 ENTRIES = {
-    "operator": CommandEntry("runwright.controller.command:operator_command", "Run the operator."),
-    "serve": CommandEntry("runwright.service.command:serve_command", "Serve the KFP v1beta1 API."),
+    "operator": CommandEntry(
+        "runwright.controller.command:operator_command", "Run the operator: reconcile PipelineRuns."
+    ),
+    "serve": CommandEntry("runwright.service.command:serve_command", "Serve the KFP v1beta1 API over PipelineRuns."),
     "migrate": CommandEntry(f"{ROOM}.migrate:migrate_command", "Write stored objects in the current API version."),
     "export": CommandEntry(f"{ROOM}.export:export_command", "Write runs into a file."),
     "import": CommandEntry(f"{ROOM}.importing:import_command", "Create runs from a file of `runwright export`."),

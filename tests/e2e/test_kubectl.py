@@ -254,7 +254,7 @@ def test_edits_of_several_runs(shell: Shell, apply: Apply, wait_run: WaitRun, ku
     assert shell.run("kubectl runwright list -o name").splitlines() == ["pipelinerun.runwright.dev/two"]
     assert shell.run("kubectl runwright list --all --phase Failed --phase Error -o name").count("\n") == 2
     assert shell.run("kubectl runwright retry one").endswith("one unarchived and retried (retry 1)\n")
-    run = wait_run("one", "Running")
+    run = wait_run("one", lambda run: run["status"]["retries"] == 1 and run["status"]["phase"] == "Running")
     assert (run["spec"]["retries"], run["spec"].get("shutdown")) == (1, None)
     assert "storage-state" not in json.dumps(run["metadata"].get("labels") or {})
 

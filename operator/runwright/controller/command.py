@@ -70,6 +70,7 @@ KEPT = click.IntRange(0, MAX_KEPT)
 @click.option(
     "--default-service-account",
     default="",
+    show_default=False,
     help="Service account for runs that set none, or that set KFP's pipeline-runner.",
 )
 @click.option(
@@ -132,11 +133,13 @@ KEPT = click.IntRange(0, MAX_KEPT)
     "--shard",
     "shard_name",
     default="",
+    show_default=False,
     help="Name of this operator's shard, the runs that --selector selects. Their Workflows get it as a label.",
 )
 @click.option(
     "--selector",
     default="",
+    show_default=False,
     metavar="SELECTOR",
     help="Reconcile only PipelineRuns that match this label selector, such as team=a or 'team notin (a,b)'; requires --shard. "
     "Each run must match the selector of exactly one operator.",
@@ -154,7 +157,12 @@ KEPT = click.IntRange(0, MAX_KEPT)
     default=int(LEASE_SECONDS),
     help="Seconds after the failure of the leader until another operator takes over.",
 )
-@click.option("--probe-address", default="", help="HOST:PORT of /healthz, /readyz and /metrics; empty for none.")
+@click.option(
+    "--probe-address",
+    default="",
+    show_default=False,
+    help="HOST:PORT of /healthz, /readyz and /metrics; empty for none.",
+)
 @log_options
 def operator_command(
     namespaces: tuple[str, ...],

@@ -27,7 +27,7 @@ from runwright.kubectl.session import Target, connect_to, run_command
     default="-",
     callback=check_folder,
 )
-@click.option("--namespace", "-n", default="", help="Namespace to export. Default: all namespaces.")
+@click.option("--namespace", "-n", default="", show_default=False, help="Namespace to export. Default: all namespaces.")
 @cluster_options
 def export_command(file: Path, **given: Any) -> None:
     """Write all runs and the objects that belong to them into FILE, one object per line. See docs/backup.md.

@@ -34,7 +34,9 @@ CONCURRENT_IMPORTS = 16
 
 @click.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8"))
-@click.option("--namespace", "-n", default="", help="Put all objects into this namespace. Default: their own.")
+@click.option(
+    "--namespace", "-n", default="", show_default=False, help="Put all objects into this namespace. Default: their own."
+)
 @cluster_options
 def import_command(file: IO[str], **given: Any) -> None:
     """Create the objects of FILE, which `runwright export` wrote. Finished runs do not run again.

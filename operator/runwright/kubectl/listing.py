@@ -43,7 +43,13 @@ class ListOptions:
 @click.command("list")
 @click.option("--all-namespaces", "-A", is_flag=True, help="List runs of all namespaces.")
 @selector_option
-@click.option("--field-selector", "fields", default="", help="Field selector, such as spec.displayName=Nightly.")
+@click.option(
+    "--field-selector",
+    "fields",
+    default="",
+    show_default=False,
+    help="Field selector, such as spec.displayName=Nightly.",
+)
 @phase_option
 @click.option("--archived", is_flag=True, help="Show archived runs only.")
 @click.option("--all", "every", is_flag=True, help="Show archived runs too.")

@@ -62,7 +62,7 @@ class LogOptions:
 
 @click.command("logs")
 @run_argument
-@click.option("--node", default="", help="Show only this node: its display name or id.")
+@click.option("--node", default="", show_default=False, help="Show only this node: its display name or id.")
 @click.option("--container", "-c", default="main", help="Container of the pods.")
 @click.option("--follow", "-f", is_flag=True, help="Print new lines until the run has ended.")
 @click.option("--timestamps", is_flag=True, help="Print the time before each line.")

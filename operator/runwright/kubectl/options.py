@@ -33,7 +33,9 @@ def cluster_options(command: Command) -> Command:
 
 def target_options(command: Command) -> Command:
     """Add --namespace, --kubeconfig and --context."""
-    option = click.option("--namespace", "-n", default="", help="Namespace. Default: the namespace of the context.")
+    option = click.option(
+        "--namespace", "-n", default="", show_default=False, help="Namespace. Default: the namespace of the context."
+    )
     return option(cluster_options(command))
 
 
@@ -74,7 +76,9 @@ def phase_option(command: Command) -> Command:
 
 def selector_option(command: Command) -> Command:
     """Add -l."""
-    return click.option("--selector", "-l", default="", help="Label selector, such as experiment=churn.")(command)
+    return click.option(
+        "--selector", "-l", default="", show_default=False, help="Label selector, such as experiment=churn."
+    )(command)
 
 
 def chosen_options(command: Command) -> Command:

@@ -67,14 +67,20 @@ class SubmitOptions:
     "template",
     metavar="KIND/NAME",
     default="",
+    show_default=False,
     help="Run a template of the cluster: workflowtemplate/NAME or clusterworkflowtemplate/NAME.",
 )
 @click.option(
     "--parameter", "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable."
 )
-@click.option("--name", default="", help="Name of the run. Default: the name of the Workflow and a random suffix.")
-@click.option("--display-name", default="", help="Display name; need not be unique.")
-@click.option("--service-account", default="", help="Service account of the pods.")
+@click.option(
+    "--name",
+    default="",
+    show_default=False,
+    help="Name of the run. Default: the name of the Workflow and a random suffix.",
+)
+@click.option("--display-name", default="", show_default=False, help="Display name; need not be unique.")
+@click.option("--service-account", default="", show_default=False, help="Service account of the pods.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label of the run; repeatable.")
 @click.option("--wait", is_flag=True, help="Wait until the run has ended.")
 @click.option("--watch", "-w", is_flag=True, help="Show the run until it has ended.")

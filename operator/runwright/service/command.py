@@ -19,6 +19,7 @@ from runwright.service.server import ServeOptions, run_serve
     "--namespace",
     "-n",
     default="",
+    show_default=False,
     help="Single-user mode: all objects are in this namespace, and clients name none. Default: multi-user mode, in which "
     "each experiment has a namespace.",
 )
@@ -47,11 +48,13 @@ from runwright.service.server import ServeOptions, run_serve
 @click.option(
     "--anonymous-user",
     default="",
+    show_default=False,
     help="User, for RBAC, of requests without a token. Default: such requests are refused.",
 )
 @click.option(
     "--page-key-secret",
     default="",
+    show_default=False,
     metavar="NAMESPACE/NAME",
     help="Secret with the key of page tokens, shared by all replicas; it is created if it does not exist. Default: a key of "
     "this process only.",
@@ -59,6 +62,7 @@ from runwright.service.server import ServeOptions, run_serve
 @click.option(
     "--default-service-account",
     default="",
+    show_default=False,
     help="Service account for runs that set none; the same value as the operator's option.",
 )
 @click.option(
@@ -86,7 +90,12 @@ from runwright.service.server import ServeOptions, run_serve
     help="Path of a kubeconfig. Default: the pod's service account, then KUBECONFIG, then ~/.kube/config.",
 )
 @click.option("--context", help="Context of the kubeconfig. Default: its current context.")
-@click.option("--probe-address", default="", help="HOST:PORT of /healthz, /readyz and /metrics; empty for none.")
+@click.option(
+    "--probe-address",
+    default="",
+    show_default=False,
+    help="HOST:PORT of /healthz, /readyz and /metrics; empty for none.",
+)
 @log_options
 def serve_command(
     max_artifact_bytes: int,
