@@ -9,13 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "operator" / "runwright"
 
 # Names that are still being renamed; remove each as soon as it is unique.
-PENDING = frozenset(
-    {
-        *("Reader", "answer", "bearer_token", "brief_socket", "configure", "in_cluster", "internal", "read_request"),
-        *("reference", "seconds", "selectors", "tell", "timestamp", "told", "unreachable", "until", "workflow_of"),
-        *("write", "written"),
-    }
-)
+PENDING = frozenset({"bearer_token", "in_cluster", "unreachable", "written"})
 
 
 def definitions() -> dict[str, set[str]]:

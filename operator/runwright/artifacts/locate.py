@@ -198,7 +198,7 @@ def find_repository(
     location = as_mapping(find_template(workflow, node).get("archiveLocation"))
     kind = location_kind(location, KINDS)
     if kind and is_complete_location(kind, as_mapping(location[kind])):
-        return f"archiveLocation of template {quote_name(template_name(node))}", kind, as_mapping(location[kind])
+        return f"archiveLocation of template {quote_name(node_template_name(node))}", kind, as_mapping(location[kind])
     status, spec = status_of(workflow), spec_of(workflow)
     resolved = as_mapping(status.get("artifactRepositoryRef"))
     if resolved.get("artifactRepository") is not None:
@@ -252,7 +252,7 @@ def repository_location(origin: str, fields: Json) -> tuple[str, str, Json]:
     return origin, kind, as_mapping(fields[kind])
 
 
-def template_name(node: Json) -> str:
+def node_template_name(node: Json) -> str:
     """Name of the template of a node (Argo's `GetTemplateFromNode`)."""
     return as_text(as_mapping(node.get("templateRef")).get("template")) or as_text(node.get("templateName"))
 
@@ -260,7 +260,7 @@ def template_name(node: Json) -> str:
 def find_template(workflow: Json, node: Json) -> Json:
     """The node's template as stored in the Workflow, or an empty mapping."""
     stored = as_mapping(status_of(workflow).get("storedTemplates"))
-    ref, name = as_mapping(node.get("templateRef")), template_name(node)
+    ref, name = as_mapping(node.get("templateRef")), node_template_name(node)
     if ref:
         scope = "cluster" if ref.get("clusterScope") is True else "namespaced"
         return as_mapping(stored.get(f"{scope}/{as_text(ref.get('name'))}/{name}"))

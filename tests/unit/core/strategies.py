@@ -31,6 +31,23 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     max_leaves=12,
 )
 
+OBJECTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(st.text(max_size=8), JSON, max_size=4)
+METADATA = OBJECTS | st.fixed_dictionaries(
+    {},
+    optional={
+        "name": JSON,
+        "namespace": JSON,
+        "uid": JSON,
+        "resourceVersion": JSON,
+        "generation": JSON,
+        "creationTimestamp": JSON,
+        "deletionTimestamp": JSON,
+        "annotations": JSON,
+        "ownerReferences": JSON
+        | st.lists(st.fixed_dictionaries({"kind": st.just("PipelineRun"), "controller": st.just(True), "uid": JSON})),
+    },
+)
+
 CONDITIONS = st.lists(
     st.builds(
         Condition,

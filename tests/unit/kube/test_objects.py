@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -75,3 +75,9 @@ def test_times_are_utc(value: object, expected: datetime | None) -> None:
 )
 def test_counts_are_whole_numbers_in_text(value: object, expected: int | None) -> None:
     assert as_count(value) == expected
+
+
+@given(st.datetimes(timezones=st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours)))))
+def test_every_time_is_converted_to_utc(at: datetime) -> None:
+    found = as_time(at.isoformat())
+    assert found is None or (found == at and found.tzinfo is UTC)
