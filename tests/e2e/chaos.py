@@ -22,7 +22,7 @@ class Victim(Protocol):
         ...
 
     def start(self) -> None:
-        """Start it anew."""
+        """Start it again."""
         ...
 
     def freeze(self) -> None:

@@ -78,9 +78,9 @@ class Kubectl:
     def watch(
         self, namespace: str, kind: str, *options: str, timeout: float = WAIT_SECONDS
     ) -> Iterator[tuple[str, Object]]:
-        """Events (`ADDED`, `MODIFIED`, `DELETED`; the object) of a kind, what is there first, until `timeout` is over.
+        """Events (`ADDED`, `MODIFIED`, `DELETED`; the object) of a kind, existing objects first, until `timeout` ends.
 
-        A watch that ends early, such as with its API server, is begun again.
+        Restarts a watch that ends early, such as with its API server.
         """
         deadline = time.monotonic() + timeout
         command = self.command(
@@ -124,7 +124,7 @@ class Kubectl:
             last = None if event == "DELETED" else found
             if last is not None and until(last):
                 return last
-        raise WaitError(f"{kind} {namespace}/{name} did not come to it in {timeout:.0f} s; last: {told(last)}")
+        raise WaitError(f"{kind} {namespace}/{name} did not come to it in {timeout:.0f} s; last: {describe(last)}")
 
     def wait_all(
         self,
@@ -151,7 +151,7 @@ class Kubectl:
     def wait_event(
         self, namespace: str, name: str, until: Callable[[Object], bool], timeout: float = WAIT_SECONDS
     ) -> Object:
-        """The first Kubernetes Event about the object `name` of which `until` is true."""
+        """The first Kubernetes Event about the object `name` that satisfies `until`."""
         selector = f"--field-selector=involvedObject.name={name}"
         seen: list[str] = []
         for _, event in self.watch(namespace, "events", selector, timeout=timeout):
@@ -166,8 +166,8 @@ class Kubectl:
         self("wait", "-n", namespace, *gone, "--for=delete", f"--timeout={timeout:.0f}s", timeout=timeout + 10)
 
 
-def told(found: Object | None) -> str:
-    """An object in short, for an error."""
+def describe(found: Object | None) -> str:
+    """Short form of an object for an error message."""
     if found is None:
         return "there is none"
     metadata = {key: found["metadata"].get(key) for key in ("generation", "resourceVersion", "deletionTimestamp")}

@@ -18,7 +18,7 @@ import pytest
 from localcluster import binaries, pins
 
 from tests.e2e.access import account_kubeconfig
-from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, finished, told
+from tests.e2e.cluster import FINISHED, WAIT_SECONDS, Kubectl, Object, WaitError, describe, finished
 from tests.e2e.control_plane import ControlPlane, programs
 from tests.e2e.helm import Helm
 from tests.e2e.manifests import executor_rights, pipeline_run
@@ -234,7 +234,7 @@ def wait_for_run(
             return until(found)
         phase = (found.get("status") or {}).get("phase")
         if phase != until and phase in FINISHED:
-            raise WaitError(f"PipelineRun {namespace}/{name} ended as {phase}, not {until}: {told(found)}")
+            raise WaitError(f"PipelineRun {namespace}/{name} ended as {phase}, not {until}: {describe(found)}")
         return phase == until
 
     return kubectl.wait(namespace, "prun", name, there, timeout)
@@ -306,7 +306,7 @@ def pytest_sessionfinish() -> None:
     deployed_operator.bring_back()
 
 
-# --------------------------------------------------------------------------------------------- what a failure is told with
+# --------------------------------------------------------------------------------------------- what the report of a failure has
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -29,7 +29,7 @@ MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 
 
 class Metrics:
-    """What `/metrics` told at one moment."""
+    """Content of `/metrics` at one moment."""
 
     def __init__(self, text: str) -> None:
         self.at = time.monotonic()
@@ -143,7 +143,7 @@ class Probed:
         raise WaitError(f"the metrics did not come to it in {timeout:.0f} s: {last.requests()}")
 
     def most(self, selector: str) -> float:
-        """The highest value that was told of it."""
+        """Highest value seen so far."""
         return max(one.value(selector) for one in self.metrics)
 
     def usage(self) -> Usage:

@@ -203,7 +203,7 @@ class Sightings:
     def wait(
         self, name: str, until: Callable[[Object], bool] = lambda _: True, timeout: float = WAIT_SECONDS
     ) -> Object:
-        """The first version, from the beginning, of an object of this name of which `until` is true."""
+        """The first version of the object `name`, from the beginning, that satisfies `until`."""
 
         def wanted(line: str) -> bool:
             found = json.loads(line)["object"]

@@ -1,7 +1,7 @@
 """Workflows that fail at first and can succeed at a retry: what the tests of retrying go through.
 
-A step made by `flaky` fails for as long as the ConfigMap of its Workflow's name has the key `fail`. Names of nodes are
-told without the Workflow's name: `.b` is a task of its DAG, `[1].c` a step of its second group, the empty one its root.
+A step made by `flaky` fails for as long as the ConfigMap of its Workflow's name has the key `fail`. Names of nodes
+are given without the Workflow's name: `.b` is a task of its DAG, `[1].c` a step of its second group, the empty one its root.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Book:
 
 
 PASS: Object = {"name": "pass", "suspend": {"duration": "0s"}}
-"""A template that succeeds without a pod: for steps of which only that matters."""
+"""Template that succeeds without a pod, for steps that only have to succeed."""
 
 
 def ok(script: str = "true", name: str = "ok", **template: Any) -> Object:
@@ -111,7 +111,7 @@ def taking(name: str, *parameters: str) -> Object:
 
 
 def from_config(case: str, *names: str) -> Object:
-    """Parameters of a Workflow that Argo reads anew from the case's ConfigMap each time."""
+    """Parameters of a Workflow that Argo reads from the case's ConfigMap each time."""
     return {
         "arguments": {
             "parameters": [{"name": one, "valueFrom": {"configMapKeyRef": {"name": case, "key": one}}} for one in names]

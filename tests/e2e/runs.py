@@ -68,7 +68,7 @@ class Run:
     def hold(self) -> Run:
         """Delete the run, which `HELD` keeps there: no operator touches it any more, and edits are judged as ever.
 
-        Whoever holds a run releases it, or its namespace stays.
+        Release the run before the test ends, or its namespace stays.
         """
         self.kubectl("delete", *self.where, "prun", self.name, "--wait=false")
         return self

@@ -36,7 +36,7 @@ class RunSeen:
     """`status.retries`."""
     state: str
     workflow: str
-    """The uid of the Workflow that it tells of."""
+    """UID of the Workflow in its status."""
     message: str = ""
 
 
@@ -91,7 +91,7 @@ def by_name(changes: Iterable[tuple[str, Object | None]], seen: Any) -> dict[str
 
 
 def wrong(plan: Plan, runs: Sequence[RunSeen | None], workflows: Sequence[WorkflowSeen | None]) -> list[str]:
-    """What was wrong with the life of one run that is over; in words, and nothing where it was right."""
+    """Errors in the history of one finished run; empty if there are none."""
     there = [one for one in runs if one is not None]
     if not there or runs[-1] is None:
         return ["lost: the run is not there"]
@@ -110,7 +110,7 @@ def of_run(plan: Plan, runs: Sequence[RunSeen]) -> list[str]:
             f"expected {plan}"
         )
     if len({one.uid for one in runs}) > 1:
-        said.append("lost: it was deleted and made anew")
+        said.append("lost: it was deleted and created again")
     for before, after in itertools.pairwise(runs):
         if before.phase in FINISHED and after.phase != before.phase and after.retries == before.retries:
             said.append(f"went back: {before.phase} became {after.phase or 'none'} in attempt {after.retries}")
@@ -148,5 +148,5 @@ def of_workflows(plan: Plan, run: RunSeen, workflows: Sequence[WorkflowSeen | No
     if (workflows[-1] is None) != (plan.state == "Archived"):
         said.append("wrong end: its Workflow is there" if workflows[-1] else "lost: its Workflow is gone")
     if workflows[-1] is not None and run.workflow != workflows[-1].uid:
-        said.append("wrong end: it tells of another Workflow")
+        said.append("wrong end: its status names another Workflow")
     return said

@@ -9,7 +9,7 @@ import json
 from tests.e2e.cluster import Kubectl, Object, condition
 
 LABEL = "runwright.dev/storage-state"
-GIVEN_ANEW = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
+SET_AT_CREATION = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
 """Metadata that the API server gives to each object that is created."""
 
 
@@ -45,6 +45,6 @@ def unpacked(snapshot: Object) -> Object:
 
 
 def lasting(workflow: Object) -> Object:
-    """A Workflow without what the API server gives to each object anew."""
-    metadata = {name: value for name, value in workflow["metadata"].items() if name not in GIVEN_ANEW}
+    """A Workflow without the fields that the API server sets at each creation."""
+    metadata = {name: value for name, value in workflow["metadata"].items() if name not in SET_AT_CREATION}
     return {**workflow, "metadata": metadata}

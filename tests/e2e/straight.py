@@ -62,8 +62,8 @@ def assert_mirrored(run: Object, workflow: Object) -> None:
     for field in ("phase", "message", "progress", "startedAt", "finishedAt"):
         assert run.get(field) == workflow.get(field), field
     nodes = workflow.get("nodes", {})
-    told = run.get("nodes", [])
-    assert len(told) + run.get("nodesOmitted", 0) == len(nodes)
-    for node in told:
+    mirrored = run.get("nodes", [])
+    assert len(mirrored) + run.get("nodesOmitted", 0) == len(nodes)
+    for node in mirrored:
         argos = nodes[node["id"]]
         assert (node["name"], node["type"], node["phase"]) == (argos["displayName"], argos["type"], argos["phase"])

@@ -121,7 +121,7 @@ def test_the_api_server_dies_under_a_run(with_argo: ControlPlane, process: Opera
 
 
 def test_a_watch_that_has_expired(with_argo: ControlPlane, process: Operator):
-    """Frozen while much happens, of which etcd forgets the course: 410 Gone. What is now is found, also what is gone."""
+    """Frozen while etcd compacts the changes: 410 Gone. The operator finds the present state, deletions included."""
     process.start()
     for name in ("ends-unseen", "loses-unseen", "goes-unseen"):
         create(with_argo, name)

@@ -96,7 +96,7 @@ def without(fields: Object, *names: str) -> Object:
 
 
 def argo_get(kubectl: Kubectl, namespace: str) -> str:
-    """The phase that Argo's own CLI tells of the Workflow, as far as there is an Argo CLI."""
+    """Phase of the Workflow that Argo's CLI prints; None without an Argo CLI."""
     if shutil.which("argo") is None:
         return kubectl.get(namespace, "workflow", "run")["status"]["phase"]
     command = ["argo", "get", "run", "-n", namespace, "-o", "json", "--kubeconfig", str(kubectl.kubeconfig)]
@@ -131,7 +131,7 @@ def test_asked_again_and_again(kubectl: Kubectl, namespace: str, apply: Apply, w
 
 
 def test_the_label_changes_its_mind(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
-    """Faster than it can be carried out: what it says last is what becomes of it, and nothing is lost."""
+    """Faster than it can be carried out: the last one wins, and nothing is lost."""
     before = finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": instant()}))
     first = kubectl.get(namespace, "workflow", "run")
     for _ in range(8):

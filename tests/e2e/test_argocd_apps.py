@@ -86,7 +86,7 @@ DONE = "-> Succeeded, message"
 
 
 class Agent:
-    """The engine at work, as a process that is begun anew for each wave: unlike Argo CD, the program looks at what there is
+    """The engine at work, as a process that starts again for each wave: unlike Argo CD, the program looks at what there is
     only when it begins, so it would wait for ever for what it has made itself to become healthy."""
 
     def __init__(self, repository: Path, kubeconfig: Path) -> None:

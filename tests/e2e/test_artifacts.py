@@ -325,7 +325,7 @@ def test_an_artifact_that_was_collected(
 def test_a_repository_and_secrets_of_the_namespace(
     kubeconfig: Path, kubectl: Kubectl, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun, tmp_path: Path
 ):
-    """What Argo reads of the namespace is read of it, by whoever may; the environment's identity is not asked for."""
+    """What Argo reads of the namespace is read of it, by users with that right; the environment's identity is not asked for."""
     keys = {"access": S3_ENVIRONMENT["AWS_ACCESS_KEY_ID"], "secret": S3_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"]}
     apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": keys})
     named = {field: {"name": "keys", "key": key} for field, key in SELECTORS.items()}

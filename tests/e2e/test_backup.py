@@ -36,8 +36,8 @@ def runwright(kubeconfig: Path, *arguments: str) -> str:
 
 def telling(run: Object) -> Object:
     """What a run tells, without what the place gives it."""
-    told = {key: value for key, value in run["status"].items() if key not in ("conditions", "observedGeneration")}
-    return {"spec": run["spec"], "status": told, "labels": run["metadata"].get("labels")}
+    status = {key: value for key, value in run["status"].items() if key not in ("conditions", "observedGeneration")}
+    return {"spec": run["spec"], "status": status, "labels": run["metadata"].get("labels")}
 
 
 def test_what_has_ended_does_not_run_again(
@@ -98,7 +98,7 @@ def test_what_has_ended_does_not_run_again(
         assert set(sightings.uids()) == {"stored"}, "nothing else has run"
 
 
-def test_what_is_no_export_is_told(kubeconfig: Path, tmp_path: Path):
+def test_a_file_that_is_no_export_is_refused_with_a_message(kubeconfig: Path, tmp_path: Path):
     for text, said in (
         ("{", "line 1: expected JSON"),
         ('{"kind": "Pod"}', "line 1: expected an object of `runwright export`"),
@@ -111,7 +111,7 @@ def test_what_is_no_export_is_told(kubeconfig: Path, tmp_path: Path):
 
 
 def test_an_etcd_that_goes_back_in_time(bare: ControlPlane, argo_kind: str, tmp_path: Path):
-    """What was there is there again, under an operator that is started anew; what came later is gone; nothing runs twice."""
+    """What was there is there again, under an operator that starts again; what came later is gone; nothing runs twice."""
     kubectl = bare.kubectl
     kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
     kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))

@@ -155,16 +155,16 @@ def test_the_run_says_what_is_wrong(what: str, kubectl: Kubectl, namespace: str,
     # Not `apply`, which keeps a copy in an annotation: that is refused of large ones.
     kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(document))
     run = wait_run("run", lambda found: stalled(found) != "")
-    told = condition(run, "Stalled")
-    assert told["reason"] == reason, told
-    assert message in told["message"]
+    stalled_condition = condition(run, "Stalled")
+    assert stalled_condition["reason"] == reason, stalled_condition
+    assert message in stalled_condition["message"]
     outcome = condition(run, "Succeeded")
     assert (outcome["status"], outcome["reason"]) == ("Unknown", reason)
     assert run["status"]["phase"] == "Pending"
     assert "finishedAt" not in run["status"]
     event = kubectl.wait_event(namespace, "run", lambda found: found["reason"] == reason)
     assert event["type"] == "Warning"
-    assert event["message"][:200] == told["message"][:200]
+    assert event["message"][:200] == stalled_condition["message"][:200]
     assert all(one["status"].get("nodes") is None for one in kubectl.list(namespace, "workflow"))
 
 
@@ -259,7 +259,7 @@ def test_the_run_starts_when_it_is_edited(what: str, kubectl: Kubectl, namespace
 
 
 def test_another_mistake_after_the_first(apply: Apply, wait_run: WaitRun):
-    """An edit that puts one thing right and another wrong is told of anew."""
+    """An edit that corrects one field and breaks another is reported again."""
     apply(BAD["not YAML"][0])
     wait_run("run", lambda found: stalled(found) == "ManifestUnreadable")
     apply(BAD["a CronWorkflow"][0])

@@ -164,7 +164,7 @@ def test_a_release_passes_its_own_test_under_the_restricted_level(helm: Helm, ku
     assert not [one["metadata"]["name"] for one in left if one["metadata"]["name"].startswith("mine-test")]
 
 
-def test_what_is_wrong_is_told_by_helm_test(helm: Helm, kubectl: Kubectl, namespace: str):
+def test_helm_test_reports_what_is_wrong(helm: Helm, kubectl: Kubectl, namespace: str):
     """A run that fails fails the test: here by an image that its Workflow may not have."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     installed(helm, kubectl, namespace, test={"image": "argoproj/argosay:v2", "timeout": 3})

@@ -58,15 +58,15 @@ def leader(kubectl: Kubectl) -> str:
 
 
 def test_one_of_its_pods_acts_and_the_other_one_is_ready_to(kubectl: Kubectl):
-    told: dict[str, dict[str, object]] = {}
+    health_by_pod: dict[str, dict[str, object]] = {}
     for pod in pods_of(kubectl):
         answer = kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz")
-        told[pod] = json.loads(answer)
-    assert len(told) == 2
-    acting = [pod for pod, health in told.items() if health["leader"]]
+        health_by_pod[pod] = json.loads(answer)
+    assert len(health_by_pod) == 2
+    acting = [pod for pod, health in health_by_pod.items() if health["leader"]]
     assert acting == [leader(kubectl)]
-    assert [pod for pod, health in told.items() if health["watching"]] == acting
-    assert all(isinstance(health["waiting"], int) for health in told.values())
+    assert [pod for pod, health in health_by_pod.items() if health["watching"]] == acting
+    assert all(isinstance(health["waiting"], int) for health in health_by_pod.values())
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ EVENTS = 14
 """Events of the watches about a run and its Workflow, in the same time; more than there are."""
 
 FEWEST = 6
-"""Events that each life has at least: what comes fast is told as one."""
+"""Events that each life has at least: quick changes arrive as one event."""
 
 TURNS = 3
-"""A life has fewer where the others' broken watches are listed anew just then: what was not reached is played again."""
+"""A life has fewer while the others' broken watches are listed again: cases that were not reached are played again."""
 
 STATE = "runwright.dev/storage-state"
 MOMENT = "2026-11-26T12:00:00Z"
@@ -112,7 +112,7 @@ async def play(plane: ControlPlane, folder: Path, names: list[str], choose: Call
                 task.exception() for task in watching if task.done()
             ]
             assert late == [], f"{late} came to no end\n" + "\n".join(
-                told(proxy, world, late[0]) + [line for line in map(str, operator.log()) if late[0] in line]
+                describe_history(proxy, world, late[0]) + [line for line in map(str, operator.log()) if late[0] in line]
             )
             assert [wrong for name in names for wrong in judged(world, name)] == []
             assert operator.pid == pid
@@ -159,7 +159,7 @@ def test_every_watch_event_goes_wrong_once_in_every_way(stage: ControlPlane, tmp
     raise AssertionError(f"not played: {left}")
 
 
-def told(proxy: FaultProxy, world: World, name: str) -> list[str]:
+def describe_history(proxy: FaultProxy, world: World, name: str) -> list[str]:
     """What a run went through: the operator's requests and events, and what the API server had of it."""
     calls = [f"{call.method} {call.plural} {call.number} {fault}" for call, fault in proxy.calls if call.name == name]
     versions = [
@@ -176,7 +176,7 @@ def happened(proxy: FaultProxy) -> set[tuple[str, str]]:
 
 
 def test_requests_go_wrong_at_random(stage: ControlPlane, tmp_path: Path):
-    """One request in four, one event in fifty, of every kind, with a seed that is told: FAULT_SEED plays it again."""
+    """One request in four, one event in fifty, of every kind, with a printed seed: FAULT_SEED repeats it."""
     seed = int(os.environ.get("FAULT_SEED") or 20261126)
     chance = random.Random(seed)
 

@@ -1,4 +1,4 @@
-"""What the operator may not do, since the admin left the right out, is told by the runs that need it; and it heals.
+"""Runs that need a right which the admin left out report it, and go on once the operator has the right.
 
 It is a process of this machine with the rights that the chart renders; the deployed one is away meanwhile.
 """
@@ -55,7 +55,7 @@ def forbidden(run: Object) -> str:
 
 
 @pytest.mark.serial
-def test_what_is_left_out_is_told_and_heals(
+def test_runs_report_a_missing_right_and_go_on_once_it_is_granted(
     helm: Helm, kubectl: Kubectl, namespace: str, apply: Apply, operator: Operator
 ):
     apply(

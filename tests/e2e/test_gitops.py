@@ -293,7 +293,7 @@ def test_tracking_does_not_travel(
 def test_a_run_that_a_tool_owns_is_archived_where_a_default_would_delete_it(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD
 ):
-    """Deleted, it would be OutOfSync, and made and run anew (argo-cd#13851). What its own spec says counts always."""
+    """Deleted, it would be OutOfSync, and created and run again (argo-cd#13851). What its own spec says counts always."""
     policy = {"apiVersion": "runwright.dev/v1alpha1", "kind": "RetentionPolicy", "metadata": {"name": "default"}}
     apply({**policy, "spec": {"deleteAfter": "1s"}})
     tracked = {"argocd.argoproj.io/tracking-id": f"training:runwright.dev/PipelineRun:{namespace}/tracked"}

@@ -104,7 +104,7 @@ def recorded(page: str) -> list[tuple[str, list[str]]]:
 
 
 def shape(lines: list[str]) -> list[str]:
-    """Output without what each run has anew: times, and how far columns are apart."""
+    """Output without what differs between runs: times and column widths."""
     text = "\n".join(line for line in lines if line.strip())
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
     text = re.sub(r"\b(\d+h)?(\d+m)?\d+s\b", "SPAN", text)
@@ -156,7 +156,7 @@ def test_what_can_be_submitted(shell: Shell, apply: Apply, kubectl: Kubectl, nam
         ({"spec": {"workflow": {"spec": {**instant(), "entrypoint": "absent"}}}}, "entrypoint"),
     ],
 )
-def test_a_bad_run_is_told_by_its_field(shell: Shell, change: dict[str, object], message: str):
+def test_submit_of_a_bad_run_names_the_field(shell: Shell, change: dict[str, object], message: str):
     run = {**pipeline_run({"spec": instant()}), **change}
     (shell.folder / "run.json").write_text(json.dumps(run))
     said = shell.run("kubectl runwright submit run.json", code=1)

@@ -143,7 +143,7 @@ def test_one_that_slept_writes_nothing_when_it_wakes(
 
 
 def written_after(log: Path, since: int, namespace: str, identity: str, lost: str) -> list[str]:
-    """What a process wrote after another one had taken the Lease from it, and before it held it anew."""
+    """What a process wrote after another one had taken the Lease from it, and before it held it again."""
     again = [at for who, at in claims(log, since) if who == identity and at > lost]
     return [
         f"{what(call)} {call['objectRef'].get('name')} by {identity} at {call['requestReceivedTimestamp']}"

@@ -1,4 +1,4 @@
-"""What becomes of a run when its Workflow is deleted, and when it is made again."""
+"""What happens to a run when its Workflow is deleted, and when it is made again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_a_finished_run_outlives_its_workflow(kubectl: Kubectl, namespace: str, 
     apply(pipeline_run({"spec": instant()}))
     before = wait_run("run", "Succeeded")
     kubectl("delete", "-n", namespace, "workflow", "run")
-    # The operator has been told of it once it has carried out what came after it.
+    # The operator has seen this event once it has handled a later one.
     apply(pipeline_run({"spec": instant()}, "later"))
     wait_run("later", "Succeeded")
     after = kubectl.get(namespace, "prun", "run")

@@ -1,7 +1,7 @@
 """Runs by the thousand that nobody would write: each is refused, run, or Stalled with a reason, and the operator takes no harm.
 
-They are made from the CRD's own schema and from Workflows that run, with mistakes put in, by a seed that is told: MADE_SEED plays
-one again, and MADE_COUNT says how many.
+They are made from the CRD's own schema and from Workflows that run, with mistakes put in, by a printed seed: MADE_SEED repeats
+it, and MADE_COUNT is their number.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def test_runs_that_nobody_would_write(stage: ControlPlane, tmp_path: Path):
 
 
 async def try_all(plane: ControlPlane, maker: Maker, count: int) -> None:
-    """Create all of them, and judge what came of each; fails where the operator took harm."""
+    """Create all of them and check each outcome; fails if the operator logged an error or restarted."""
     server, authority, token = way_in(plane.kubeconfig)
     headers = {"Authorization": f"Bearer {token}"}
     connector = aiohttp.TCPConnector(ssl=authority)
@@ -60,12 +60,12 @@ async def try_all(plane: ControlPlane, maker: Maker, count: int) -> None:
             for half in (names[: count // 2], names[count // 2 :]):
                 taken = await create(session, maker, half, replies)
                 await asyncio.wait_for(
-                    world.until_true(lambda taken=taken: all(told(world, name) for name in taken)), 120
+                    world.until_true(lambda taken=taken: all(outcome(world, name) for name in taken)), 120
                 )
                 memory.append(read_process(pid).resident)
             assert [task.exception() for task in watching if task.done()] == []
-            ends = Counter(told(world, name) for name in names)
-            print(f"replies {dict(replies)}; came of it {dict(ends)}; MiB {[round(one) for one in memory]}")
+            ends = Counter(outcome(world, name) for name in names)
+            print(f"replies {dict(replies)}; outcomes {dict(ends)}; MiB {[round(one) for one in memory]}")
             # The API server says why it refuses: 400 and 422 are answers, anything else is not.
             assert set(replies) <= {201, 400, 422}
             assert min(replies[201], replies[422]) > count / 20, "both happen often, or nothing was tried"
@@ -100,8 +100,8 @@ async def create(session: aiohttp.ClientSession, maker: Maker, names: list[str],
     return taken
 
 
-def told(world: World, name: str) -> str:
-    """What came of a run: it has a Workflow, is Stalled for a reason in words, has ended, or was cancelled; empty for nothing yet."""
+def outcome(world: World, name: str) -> str:
+    """Outcome of a run: it has a Workflow, is Stalled for a reason in words, has ended, or was cancelled; empty for nothing yet."""
     versions = world.versions["run", name]
     if not versions:
         return ""

@@ -175,7 +175,7 @@ def prometheus(kubectl: Kubectl, operator: None, tmp_path_factory: pytest.TempPa
         stack.enter_context(ended(process))
         found = Prometheus(port)
         try:
-            found.wait("Prometheus", lambda: found.ask("status/runtimeinfo"), lambda told: told["reloadConfigSuccess"])
+            found.wait("Prometheus", lambda: found.ask("status/runtimeinfo"), lambda info: info["reloadConfigSuccess"])
         except WaitError as error:
             error.add_note((folder / "log").read_text()[-4000:])
             raise
@@ -306,7 +306,7 @@ def test_what_a_run_reports_is_a_series_as_long_as_it_is_there(
 
 
 def test_the_dashboard_asks_what_prometheus_can_answer(prometheus: Prometheus, tmp_path: Path):
-    """Each query is PromQL, and those that count what is there at any moment give something."""
+    """Each query is PromQL, and those that count existing objects return samples."""
     prometheus.wait_value('min(up{job="runwright"})', lambda value: value == 1)
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries())]
     file = tmp_path / "rules.yaml"

@@ -211,11 +211,11 @@ async def fill_and_relieve(plane: ControlPlane, probed: Probed) -> None:
         assert plane.alarms() == ["NOSPACE"]
         # What it did not answer while it was frozen is not its fault.
         everyone = {("default", name) for name in (*ending, *beginning)}
-        await asyncio.to_thread(until, lambda: told_full(operator.log()) == everyone)
+        await asyncio.to_thread(until, lambda: logged_as_full(operator.log()) == everyone)
         probed.health.clear()
         moments = [probed.read()]
         for _ in range(2):
-            await asyncio.sleep(FULL_SECONDS)  # how often it asks in a time can only be counted when that is over
+            await asyncio.sleep(FULL_SECONDS)  # requests in a period can only be counted after it
             moments.append(probed.read())
         first, second = (grown(one, two) for one, two in pairwise(moments))
         print(f"\n{len(filler)} ConfigMaps filled it; {FULL_SECONDS:.0f} s: {dict(first)}, then {dict(second)}")
@@ -256,8 +256,8 @@ async def fill(session: aiohttp.ClientSession) -> list[str]:
     raise AssertionError("etcd took 180 MB, and its quota is 32 MiB")
 
 
-def told_full(log: list[dict[str, object]]) -> set[tuple[object, object]]:
-    """The runs of which the operator has said that there is no room for what it writes, and that it tries again."""
+def logged_as_full(log: list[dict[str, object]]) -> set[tuple[object, object]]:
+    """Runs for which the operator logged that etcd is full and that it tries again."""
     return {
         (line.get("namespace"), line.get("run"))
         for line in log

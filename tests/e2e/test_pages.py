@@ -36,8 +36,7 @@ NOT_HERE = {
     r"kubectl delete pod .*lease|get lease": "no operator holds a Lease here: test_deployment.py",
     r"-k deploy/overlays/with-argo": "names Argo's manifests by their address: test_overlays.py",
     r"prun score|apply --dry-run=server -f run.yaml": "about a run that is bad on purpose: test_bad_input.py",
-    r"^helm install runwright charts/runwright [-a-z ]+ --set image.repository=REGISTRY/runwright$": "the other way to install, of "
-    "which helm.md has all",
+    r"^helm install runwright charts/runwright [-a-z ]+ --set image.repository=REGISTRY/runwright$": "the other way to install: helm.md",
     r"^kubectl delete -k deploy/base": "nobody here collects what is in a namespace: the local cluster does, by `make undeploy`",
 }
 """What cannot run here, and why, or where it is seen instead."""
@@ -96,7 +95,7 @@ def test_the_commands_of_a_page(page: str, plane: ControlPlane, checkout: Path, 
         shell = ["bash", "-ec", command.replace("other-cluster", "test").replace("NAME", "kept")]
         done = subprocess.run(shell, cwd=checkout, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, f"{page}.md: {command}\n{done.stdout}{done.stderr}"
-    assert ran or page in ("install-kind", "high-availability"), "a page of which nothing runs needs no test"
+    assert ran or page in ("install-kind", "high-availability"), "no command of this page runs: it needs no test"
     if page == "backup":
         assert kubectl.get("default", "prun", "kept")
 

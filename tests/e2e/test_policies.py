@@ -1,4 +1,4 @@
-"""The limits on what runs may be: the API server refuses what an admin has not allowed, and the run or its owner is told which."""
+"""The limits on what runs may be: the API server refuses what an admin has not allowed, and names the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of finished runs by their own retention, their namespace's policy, and the operator's defaults."""
+"""What happens to finished runs by their own retention, their namespace's policy, and the operator's defaults."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_deleted_after(kubectl: Kubectl, namespace: str, apply: Apply, wait_run:
 
 
 def test_the_workflow_is_dropped(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
-    """`keepWorkflow` takes the Workflow and its pods. The run stays as it was, with a snapshot; nothing starts anew."""
+    """`keepWorkflow` takes the Workflow and its pods. The run stays as it was, with a snapshot; nothing starts again."""
     apply(pipeline_run({"spec": one_step()}, retention={"keepWorkflow": "2s"}))
     before = wait_run("run", "Succeeded")
     (pod,) = kubectl.list(namespace, "pods")
@@ -208,7 +208,7 @@ OWNED: dict[str, Object] = {
 
 
 def test_what_a_gitops_tool_owns(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
-    """A policy archives it, where it would delete another one: the tool would make it anew. Its own words count."""
+    """A policy archives it, where it would delete another one: the tool would create it again. Its own words count."""
     for tool, marks in OWNED.items():
         own, bound = quick(f"{tool}-own", deleteAfter="2s"), quick(tool)
         for document in (own, bound):

@@ -65,8 +65,10 @@ def assert_lawful(versions: list[Object]) -> None:
 
 def attempts(versions: list[Object]) -> list[tuple[int, str]]:
     """The steps that a run went through: attempt and phase, each once where it stayed."""
-    told = [(one["status"]["retries"], one["status"]["phase"]) for one in versions if "phase" in one.get("status", {})]
-    return [step for number, step in enumerate(told) if number == 0 or step != told[number - 1]]
+    phases = [
+        (one["status"]["retries"], one["status"]["phase"]) for one in versions if "phase" in one.get("status", {})
+    ]
+    return [step for number, step in enumerate(phases) if number == 0 or step != phases[number - 1]]
 
 
 def begun(workflows: Sightings) -> list[str]:
@@ -199,7 +201,7 @@ def test_only_what_failed_runs_again_though_the_workflow_is_gone(
     assert storage_state(last) == (None, None)
 
 
-def test_without_a_snapshot_it_begins_anew(
+def test_a_retry_without_a_snapshot_starts_from_the_beginning(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, history: Sightings
 ):
     """The Workflow was deleted by somebody while it ran: both its steps are to be done again."""
@@ -226,9 +228,9 @@ def test_without_a_snapshot_it_begins_anew(
     assert "spec.retries" in condition(lost, "Succeeded")["message"], "it says what can be done"
 
     run.spec(retries=1)
-    anew = wait_run("run", waits_at("a", 1))
-    assert anew["status"]["workflow"]["uid"] != lost["status"]["workflow"]["uid"]
-    assert "b" not in {one["name"] for one in anew["status"]["nodes"]}
+    again = wait_run("run", waits_at("a", 1))
+    assert again["status"]["workflow"]["uid"] != lost["status"]["workflow"]["uid"]
+    assert "b" not in {one["name"] for one in again["status"]["nodes"]}
     resume(kubectl, namespace, "run", node)
     found = wait_run("run", waits_at("b", 1))
     resume(kubectl, namespace, "run", *(one["id"] for one in found["status"]["nodes"] if one["name"] == "b"))
@@ -391,7 +393,7 @@ def test_a_workflow_that_somebody_else_retries_is_not_the_run_s(
     kubectl.wait(namespace, "workflow", "run", lambda found: found["status"]["phase"] == "Running")
     resume(kubectl, namespace, "run")
     kubectl.wait(namespace, "workflow", "run", lambda found: found["status"]["phase"] == "Succeeded")
-    # The operator has been told of it once it has carried out what came after it.
+    # The operator has seen this event once it has handled a later one.
     Run(kubectl, namespace, "later").create(of(instant()))
     wait_run("later", "Succeeded")
     assert run.get()["status"] == before["status"]

@@ -1,4 +1,4 @@
-"""What a PipelineRun tells of its Workflow on the way and at the end."""
+"""Status of a PipelineRun while its Workflow runs and after it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_example_of_two_steps(kubectl: Kubectl, namespace: str, apply: Apply
 
 
 def test_kubectl_wait_while_it_runs(kubectl: Kubectl, namespace: str, apply: Apply, operator: None):
-    """`kubectl wait` that was there before the run is told as soon as it ends."""
+    """`kubectl wait` that starts before the run returns as soon as the run ends."""
     apply(pipeline_run({"spec": instant()}))
     kubectl("wait", "-n", namespace, "--for=condition=Succeeded", "prun/run", "--timeout=60s", timeout=70)
 
@@ -86,7 +86,7 @@ def test_a_run_that_fails(kubectl: Kubectl, namespace: str, apply: Apply, wait_r
     assert event["involvedObject"]["uid"] == run["metadata"]["uid"]
 
 
-def test_whose_the_workflow_is(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_the_workflow_is_owned_by_the_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """It is owned by its run, and carries nothing by which Argo CD, or kubectl, would take it for its own."""
     document = pipeline_run({"spec": suspended()})
     document["metadata"] |= {

@@ -54,21 +54,23 @@ def test_they_are_in_the_status_when_the_run_ends(apply: Apply, wait_run: WaitRu
     assert condition(run, "MetricsCollected") == {}
 
 
-def test_one_bad_metric_hides_no_other_and_is_told(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_one_bad_metric_is_reported_and_hides_no_other(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     file = '{"metrics": [{"name": "loss", "numberValue": NaN}, {"name": "1st", "numberValue": 1}, {"name": "ok"}]}'
     apply(pipeline_run({"spec": {"entrypoint": "main", "templates": [leaving(file)]}}))
     run = wait_run("run", "Succeeded")
     assert reported(run) == [("ok", 0, "UNSPECIFIED")]
-    told = condition(run, "MetricsCollected")
-    assert (told["status"], told["reason"]) == ("False", "MetricsRefused")
-    assert "number_value of loss: expected a finite number, found nan" in told["message"]
-    assert 'found "1st"' in told["message"]
+    collected = condition(run, "MetricsCollected")
+    assert (collected["status"], collected["reason"]) == ("False", "MetricsRefused")
+    assert "number_value of loss: expected a finite number, found nan" in collected["message"]
+    assert 'found "1st"' in collected["message"]
     for _, event in kubectl.watch(namespace, "events", "--field-selector=reason=MetricsRefused"):
         assert event["involvedObject"]["name"] == "run"
         break
 
 
-def test_what_is_no_metrics_file_is_told_and_the_run_ends_as_it_does(apply: Apply, wait_run: WaitRun):
+def test_a_bad_metrics_file_is_reported_and_does_not_change_how_the_run_ends(apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"spec": {"entrypoint": "main", "templates": [leaving("accuracy: 0.9")]}}))
     run = wait_run("run", "Succeeded")
     assert reported(run) == []

@@ -95,7 +95,7 @@ def test_a_right_that_is_taken_away_ends_within_seconds(kubectl: Kubectl, namesp
     for _ in range(300):
         if editor("GET", f"/experiments/{experiment}")[0] == 403:
             return
-        subprocess.run(["sleep", "0.1"], check=True)  # nothing tells of it: it is the memory of the service that ends
+        subprocess.run(["sleep", "0.1"], check=True)  # no event shows it: an entry in the service's cache expires
     raise AssertionError("the right still holds after 30 s")
 
 

@@ -1,4 +1,4 @@
-"""Two operators share the runs by label: each sees its own, and a run that is labelled anew goes to the other one.
+"""Two operators share the runs by label: each sees its own, and a run with a new label goes to the other one.
 
 They are processes of this machine, with the rights of the deployed ones, which are scaled to nothing meanwhile.
 """
@@ -64,7 +64,7 @@ def test_each_sees_its_own(kubectl: Kubectl, namespace: str, apply: Apply, shard
     assert about(rest, namespace) == {"b", "c"}
 
 
-def test_a_run_that_is_labelled_anew_goes_to_the_other_one(
+def test_a_run_with_a_new_label_goes_to_the_other_operator(
     kubectl: Kubectl, namespace: str, apply: Apply, shards: tuple[Operator, Operator]
 ):
     gold, rest = shards

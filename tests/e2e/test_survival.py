@@ -98,11 +98,11 @@ def running_pod(kubectl: Kubectl, namespace: str) -> str:
     raise AssertionError("no pod came to run")
 
 
-@pytest.mark.parametrize("moment", ["down", "asked for", "begun", "told"])
+@pytest.mark.parametrize("moment", ["down", "asked for", "begun", "mirrored"])
 def test_killed_at_a_retry(
     moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
-    """Asked for while it is down; killed as soon as it is asked for, as the Workflow begins anew, or as the run says so.
+    """Asked for while it is down; killed as soon as it is asked for, as the Workflow starts again, or once the run's status shows it.
 
     There is one attempt, in one Workflow: of a run that has its Workflow still, and of one whose Workflow has gone.
     """
@@ -121,7 +121,7 @@ def test_killed_at_a_retry(
     for run in runs:
         if moment == "begun":
             sightings.wait(run.name, lambda found: attempt_of(found) == "1")
-        if moment == "told":
+        if moment == "mirrored":
             wait_for_run(kubectl, namespace, run.name, lambda found: found["status"]["retries"] == 1)
     mortal.kill()
     mortal.start()

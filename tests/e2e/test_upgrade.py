@@ -55,7 +55,7 @@ def apply_crds(kubectl: Kubectl, *versions: str) -> None:
 
 
 def known(kubectl: Kubectl, version: str = "v1alpha1") -> dict[str, Object]:
-    """All runs by name, as they are told in a version, without what only tells how they were written."""
+    """All runs by name, as a version serves them, without the fields that only say how they were written."""
     found = json.loads(kubectl("get", f"pipelineruns.{version}.runwright.dev", "-A", "-o", "json"))["items"]
     for run in found:
         for field in ("managedFields", "resourceVersion"):
@@ -110,13 +110,13 @@ def test_from_the_first_crd_to_v1beta1(bare: ControlPlane, argo_kind: str):
         assert set(stored_as(bare).values()) == {"v1alpha1"}
         kubectl("create", "-n", "default", "-f", "-", input=json.dumps(of_version("v1beta1", "young")))
         wait_for_run(kubectl, "default", "young", lambda run: "workflow" in run.get("status", {}))
-        told, versions = known(kubectl), resource_versions(kubectl)
+        served, versions = known(kubectl), resource_versions(kubectl)
         said = migrated(bare)
         assert "pipelineruns: 4 objects are stored as v1beta1, and none as v1alpha1" in said
         assert set(stored_as(bare).values()) == {"v1beta1"}
-        assert known(kubectl) == told == known(kubectl, "v1beta1"), "only the version is another one"
+        assert known(kubectl) == served == known(kubectl, "v1beta1"), "only the version is another one"
         assert {name for name, version in resource_versions(kubectl).items() if version != versions[name]} == {
-            name for name in told if name != "young"
+            name for name in served if name != "young"
         }, "what was stored so already is not written"
         crd = json.loads(kubectl("get", "crd", "pipelineruns.runwright.dev", "-o", "json"))
         assert crd["status"]["storedVersions"] == ["v1beta1"]
@@ -128,10 +128,10 @@ def test_from_the_first_crd_to_v1beta1(bare: ControlPlane, argo_kind: str):
         assert set(stored_as(bare).values()) == {"v1alpha1"}
         apply_crds(kubectl, "v1alpha1", "v1beta1")
         migrated(bare)
-        # Kopf complains of watches that the API server ends when a CRD changes, and begins them anew.
+        # Kopf complains of watches that the API server ends when a CRD changes, and starts them again.
         assert [line for line in operator.errors() if "exception" in line] == []
     apply_crds(kubectl, "v1beta1")
-    assert known(kubectl, "v1beta1") == told
+    assert known(kubectl, "v1beta1") == served
 
 
 def of_version(version: str, name: str) -> Object:

@@ -53,7 +53,7 @@ def test_a_correct_history_has_no_errors(
         ("wrong end: Running", [NEW, GOING], [MADE, RUNS]),
         ("wrong end: Failed", [NEW, BAD], [MADE, FAILED]),
         ("wrong end: the run tells", [NEW, GOOD], [MADE, FAILED]),
-        ("wrong end: it tells of another", [NEW, replace(GOOD, workflow="none")], [MADE, ENDED]),
+        ("wrong end: its status names another", [NEW, replace(GOOD, workflow="none")], [MADE, ENDED]),
         ("went back", [NEW, GOOD, GOING, GOOD], [MADE, ENDED]),
         ("wrong attempt", [NEW, replace(GOOD, retries=1)], [MADE, ENDED]),
         ("doubled: 2 Workflows were begun", [NEW, GOOD], [MADE, None, replace(MADE, uid="second"), PUT_BACK]),
