@@ -1,0 +1,67 @@
+"""Rows of runs: their fields, scopes and metrics, and the memory that they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runwright.kube.objects import Key
+from runwright.service.rows import RowFactory, experiment_scope_id, numeric_version
+from tests.unit.service.bodies import run_body
+
+
+def body(name: str = "train", **spec: Any) -> dict[str, Any]:
+    references = [
+        {"type": "EXPERIMENT", "id": "e", "name": "Nightly"},
+        {"type": "PIPELINE_VERSION", "id": "v", "relationship": "CREATOR"},
+    ]
+    metrics = [
+        {"name": "accuracy", "nodeID": "n1", "value": 0.5},
+        {"name": "loss", "nodeID": "n1", "value": 2},
+        {"name": "accuracy", "nodeID": "n2", "value": 0.7},
+    ]
+    return run_body(name, spec={"references": references, "pipeline": {"id": "p"}, **spec}, status={"metrics": metrics})
+
+
+def test_a_row_has_the_fields_and_scopes_of_the_run():
+    row = RowFactory().row(body())
+    assert (row.id, row.key, row.version, row.name, row.status) == (
+        "uid-train",
+        Key("team", "train"),
+        7,
+        "Train",
+        "Pending",
+    )
+    assert (row.pipeline_id, row.experiment_id, row.value("created_at")) == ("p", "e", 1795687200)
+    assert set(row.scopes) == {("", ""), ("NAMESPACE", "team"), ("EXPERIMENT", "team/e"), ("PIPELINE_VERSION", "v")}
+
+
+def test_an_experiment_of_another_namespace_is_another_scope():
+    assert experiment_scope_id("team", "e") != experiment_scope_id("other", "e")
+
+
+def test_a_metric_is_the_first_report_of_its_name():
+    row = RowFactory().row(body())
+    assert (row.value("metric:accuracy"), row.value("metric:loss"), row.value("metric:none")) == (0.5, 2.0, None)
+    assert RowFactory().row(run_body()).metric("accuracy") is None
+
+
+def test_the_message_is_decoded_with_its_manifest():
+    row = RowFactory().row(body())
+    run = row.run("the manifest")
+    assert (run.id, run.pipeline_spec.workflow_manifest) == ("uid-train", "the manifest")
+    assert row.inline and row.manifest is None
+
+
+def test_equal_scopes_names_and_manifests_are_one_object():
+    factory = RowFactory()
+    source = {"manifestFrom": {"configMapKeyRef": {"name": "m", "key": "k"}, "digest": "sha256:x"}}
+    one, other = (factory.row(body(name, workflow=source)) for name in ("a", "b"))
+    assert one.scopes is other.scopes and one.metric_names is other.metric_names
+    assert one.manifest is other.manifest is not None and not one.inline
+
+
+@pytest.mark.parametrize(("version", "number"), [("7", 7), ("0", 0), ("", 0), ("x7", 0), (7, 0)])
+def test_a_version_that_is_not_a_number_is_zero(version: object, number: int):
+    assert numeric_version({"metadata": {"resourceVersion": version}}) == number

@@ -1,0 +1,98 @@
+"""Runs by id, and the mapping of the API server's refusals."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from runwright.api.resources import PIPELINE_RUNS
+from runwright.kube.errors import ApiError
+from runwright.service.errors import Code, ServiceError
+from runwright.service.runs import encode_workflow, to_client_error, workflow_json
+from tests.unit.service.bench import Bench
+from tests.unit.service.bodies import run_body
+
+
+async def stored(it: Bench, **changes: Any) -> str:
+    """Create a run without the service; returns its id."""
+    created = await it.runs.create(run_body(**changes))
+    return created["metadata"]["uid"]
+
+
+async def test_a_created_run_is_found_and_listed_at_once():
+    it = Bench()
+    id = await stored(it)
+    run = await it.runs.read(id, await it.runs.find(id))
+    assert (run.id, run.key.name, len(it.index)) == (id, "train", 1)
+
+
+async def test_an_edit_names_the_uid_and_puts_the_result_into_the_index():
+    it = Bench()
+    id = await stored(it)
+    run = await it.runs.read(id, await it.runs.find(id))
+    await it.runs.edit(run, {"spec": {"description": "new"}})
+    row = it.index.row(id)
+    assert row is not None and row.description == "new"
+    body = it.run()
+    it.put(PIPELINE_RUNS, {**body, "metadata": {**body["metadata"], "uid": "another"}})
+    with pytest.raises(ApiError, match="Conflict"):
+        await it.runs.edit(run, {"spec": {"description": "newer"}})
+
+
+async def test_a_run_that_was_deleted_is_not_found():
+    it = Bench()
+    id = await stored(it)
+    run = await it.runs.read(id, await it.runs.find(id))
+    it.server.delete("PipelineRun", "team", "train")
+    for call in (it.runs.read(id, run.key), it.runs.edit(run, {"spec": {}}), it.runs.delete(run)):
+        with pytest.raises(ServiceError) as caught:
+            await call
+        assert caught.value.code == Code.NOT_FOUND
+
+
+async def test_the_manifest_of_a_row_is_read_from_the_run_where_it_is_inline():
+    it = Bench()
+    id = await stored(it, spec={"workflow": {"manifest": "inline"}})
+    row = it.index.row(id)
+    assert row is not None and await it.runs.manifest_of_row(row) == "inline"
+    it.server.delete("PipelineRun", "team", "train")
+    assert await it.runs.manifest_of_row(row) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, Code.INVALID_ARGUMENT),
+        (413, Code.INVALID_ARGUMENT),
+        (422, Code.INVALID_ARGUMENT),
+        (403, Code.FAILED_PRECONDITION),
+        (404, Code.NOT_FOUND),
+        (409, None),
+        (500, None),
+        (0, None),
+    ],
+)
+def test_a_refusal_is_the_clients_error_only_where_it_is_about_the_request(status: int, code: Code | None):
+    error = to_client_error(ApiError(status, "Reason", "the text"))
+    assert (error and (error.code, error.message)) == (code and (code, "the text"))
+
+
+async def test_compressed_nodes_are_decompressed():
+    nodes = {"n": {"id": "n"}}
+    packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+    shown = json.loads(await workflow_json({"status": {"phase": "Running", "compressedNodes": packed}}))
+    assert shown["status"] == {"phase": "Running", "nodes": nodes}
+
+
+@pytest.mark.parametrize("nodes", ["no base64", base64.b64encode(b"no gzip").decode(), 5])
+def test_damaged_nodes_are_left_as_they_are(nodes: object):
+    workflow = {"status": {"compressedNodes": nodes}}
+    assert json.loads(encode_workflow(workflow)) == workflow
+
+
+def test_lone_surrogates_are_replaced():
+    assert "\ud800" not in encode_workflow({"spec": {"text": "\ud800"}})
