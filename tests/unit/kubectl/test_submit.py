@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,16 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.api.pipelinerun import MAX_MANIFEST, MAX_NAME, PipelineRun
-from runwright.kubectl.session import CommandError, Target
+from runwright.kube.errors import ApiError
+from runwright.kubectl.session import CommandError, Exit, Target
 from runwright.kubectl.submit import (
+    MAX_FILE,
     SubmitOptions,
     apply_options,
     generated_name,
     merge_parameters,
+    read_file,
     run_of_template,
     run_of_text,
+    submit_run,
 )
+from tests.unit.fake.apiserver import ApiServer
+from tests.unit.fake.client import FakeClient
+from tests.unit.kubectl.conftest import event_at
 
+Captured = pytest.CaptureFixture[str]
 WORKFLOW = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: train-}\nspec: {entrypoint: a}\n"
 RUN: dict[str, Any] = {
     "apiVersion": "runwright.dev/v1alpha1",
@@ -134,3 +144,70 @@ def test_each_parameter_once(there: dict[str, str], given_values: dict[str, str]
     merged = merge_parameters([{"name": name, "value": value} for name, value in there.items()], given_values)
     assert {one["name"]: one["value"] for one in merged} == {**there, **given_values}
     assert len(merged) == len({**there, **given_values})
+
+
+# --------------------------------------------------------------------------------------------------------- the command
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "run.yaml"
+    body = {**RUN, "spec": {"workflow": {"spec": {"entrypoint": "a", "templates": [{"name": "a", "container": {}}]}}}}
+    path.write_text(yaml.safe_dump(body))
+    return str(path)
+
+
+async def test_a_run_is_created_and_named(file: str, server: ApiServer, connected: FakeClient, capsys: Captured):
+    await submit_run(SubmitOptions(Target(), file))
+    assert capsys.readouterr().out == "pipelinerun.runwright.dev/mine created\n"
+    assert server.objects["PipelineRun", "team", "mine"]["metadata"]["labels"] == {"team": "ml"}
+
+
+async def test_a_dry_run_stores_nothing(file: str, server: ApiServer, connected: FakeClient, capsys: Captured):
+    await submit_run(SubmitOptions(Target(), file, dry_run=True, wait=True))
+    assert capsys.readouterr().out == "pipelinerun.runwright.dev/mine created (server dry run)\n"
+    assert server.objects == {}
+
+
+async def test_what_the_operator_would_refuse_is_not_created(file: str, server: ApiServer, connected: FakeClient):
+    with pytest.raises(CommandError, match=r'ParameterUnknown: .*"rows"'):
+        await submit_run(SubmitOptions(Target(), file, parameters=("rows=1",)))
+    assert server.objects == {}
+
+
+async def test_a_missing_template_is_an_error_before_the_run_is_created(server: ApiServer, connected: FakeClient):
+    with pytest.raises(CommandError, match="TemplateNotFound"):
+        await submit_run(SubmitOptions(Target(), template="workflowtemplate/absent"))
+    assert server.objects == {}
+
+
+async def test_a_template_that_may_not_be_read_is_left_to_the_operator(
+    server: ApiServer, connected: FakeClient, capsys: Captured
+):
+    connected.fail("get workflowtemplates", ApiError(403, "Forbidden", "no"))
+    await submit_run(SubmitOptions(Target(), template="workflowtemplate/shared", name="mine"))
+    assert ("PipelineRun", "team", "mine") in server.objects
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Succeeded", 0), ("Failed", 3)])
+async def test_waiting_ends_with_the_code_of_the_run(
+    phase: str, code: int, file: str, server: ApiServer, connected: FakeClient, capsys: Captured
+):
+    watched = event_at(connected, "watch pipelineruns")
+    submitting = asyncio.create_task(submit_run(SubmitOptions(Target(), file, wait=True)))
+    await watched.wait()
+    server.patch_status("PipelineRun", "team", "mine", {"phase": phase, "message": "steps"})
+    ended = await asyncio.gather(submitting, return_exceptions=True)
+    assert [error.code for error in ended if isinstance(error, Exit)] == ([code] if code else [])
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"pipelinerun.runwright.dev/mine: it has ended as {phase}: steps"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xff", "expected UTF-8 text"), (b"#" * (MAX_FILE + 1), f"more than {MAX_FILE} bytes")],
+)
+def test_a_file_that_is_no_text_or_too_long_is_an_error(content: bytes, message: str, tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=message):
+        read_file(str(path))
