@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.kube.errors import ApiError, not_served, status_error, unreachable
+from runwright.kube.errors import ApiError, error_line, not_served, status_error, unreachable
 from runwright.kube.resource import Resource
 
 
@@ -38,3 +39,15 @@ def test_no_reply_has_code_0() -> None:
 
 def test_an_unserved_kind_is_named() -> None:
     assert not_served(Resource("", "v1", "pods")).message.startswith("pods are not served")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ApiError(404, "NotFound", "no\n  such"), "404 NotFound: no such"),
+        (ApiError(0, "Unreachable", "no reply"), "Unreachable: no reply"),
+        (ValueError("a\tb"), "ValueError: a b"),
+    ],
+)
+def test_an_error_is_one_line(error: Exception, line: str) -> None:
+    assert error_line(error) == line

@@ -91,6 +91,12 @@ async def test_a_list_is_reported_and_then_synced_and_the_watch_goes_on_from_its
     assert script.since == ["7", "8", "8"]
 
 
+async def test_a_watch_from_a_given_version_has_no_initial_list() -> None:
+    script = Script([OPENED, ("ADDED", thing("a", 8))], [OPENED])
+    assert await reported(script, since="7") == [SYNCED, "ADDED a"]
+    assert script.since == ["7", "8", "8"]
+
+
 async def test_bookmarks_move_the_version_and_are_not_reported() -> None:
     script = Script([("7", [])], [OPENED, ("BOOKMARK", {"metadata": {"resourceVersion": "20"}})], [])
     assert await reported(script) == [SYNCED]

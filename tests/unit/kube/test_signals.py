@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from runwright.kube.signals import pass_on, stop_on_signals
+from runwright.kube.signals import pass_on, run_process, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -30,3 +30,18 @@ async def test_the_second_event_follows_the_first() -> None:
     first.set()
     await task
     assert second.is_set()
+
+
+async def work(error: Exception | None = None) -> None:
+    if error is not None:
+        raise error
+
+
+def test_a_process_ends_when_its_work_is_done() -> None:
+    run_process(work())
+
+
+def test_an_error_ends_the_process_with_one_line() -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_process(work(OSError("address\nin use")))
+    assert ended.value.code == "runwright: OSError: address in use"
