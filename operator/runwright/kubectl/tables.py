@@ -1,4 +1,4 @@
-"""Text for people: columns, as kubectl sets them."""
+"""Tables as text, in the columns of kubectl."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GAP = 3
 
 
 def columns(rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
-    """The rows as lines, each column as wide as its widest cell, or as it was before (`widths`); none ends in a blank."""
+    """Format rows as lines. A column is as wide as its widest cell, and at least as wide as `widths` says."""
     table = [[printable_text(cell) for cell in row] for row in rows]
     wide = [*column_widths(table)]
     wide = [max(width, widths[at] if at < len(widths) else 0) for at, width in enumerate(wide)]
@@ -29,23 +29,23 @@ def column_widths(rows: Sequence[Sequence[str]]) -> list[int]:
 
 
 def printable_text(cell: str) -> str:
-    """The text without line ends and other characters that would move the cursor."""
+    """Replace line ends and other control characters by blanks."""
     return "".join(char if char.isprintable() else " " for char in cell)
 
 
 def header_of(table: Json, *, wide: bool) -> list[str]:
-    """The columns of the API server's Table, in kubectl's capitals."""
+    """The names of the columns of the API server's Table, in capitals."""
     return [as_text(column.get("name")).upper() for column in shown_columns(table, wide=wide)]
 
 
 def shown_columns(table: Json, *, wide: bool) -> list[Json]:
-    """Which columns are shown: with priority 0, and with `-o wide` all."""
+    """The columns to show: those of priority 0; all with `wide`."""
     definitions = cast(list[Json], table.get("columnDefinitions") or [])
     return [column for column in definitions if wide or not column.get("priority")]
 
 
 def cells_of(table: Json, row: Json, *, wide: bool) -> list[str]:
-    """What a row of the Table shows; nothing for what is absent."""
+    """The shown cells of a row of the Table; an absent value is empty."""
     definitions = cast(list[Json], table.get("columnDefinitions") or [])
     cells = cast(list[Any], row.get("cells") or [])
     shown = [cell for column, cell in zip(definitions, cells, strict=False) if wide or not column.get("priority")]
@@ -53,7 +53,7 @@ def cells_of(table: Json, row: Json, *, wide: bool) -> list[str]:
 
 
 def newest_first(rows: Iterable[Json]) -> list[Json]:
-    """Rows by the creation of their objects, the newest first; by name where that is the same second."""
+    """Sort rows or objects by creation, newest first, and within a second by namespace and name, last first."""
 
     def when(row: Json) -> tuple[str, str, str]:
         metadata = as_mapping(as_mapping(row.get("object")).get("metadata") or row.get("metadata"))

@@ -56,7 +56,6 @@ PENDING: tuple[str, ...] = (
     "tests/unit/core/",
     "tests/unit/fake/",
     "tests/unit/kube/",
-    "tests/unit/kubectl/",
     "tests/unit/service/",
     "tests/unit/test_crash_sweep.py",
     "tests/unit/test_lifecycle_machine.py",

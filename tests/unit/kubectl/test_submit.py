@@ -1,4 +1,4 @@
-"""From a file and a command line to the run that is created, or to the field that is wrong."""
+"""`submit`: from a file or a template and the options to a run, or to an error that names the field."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ def options(namespace: str = "", **more: Any) -> SubmitOptions:
     return SubmitOptions(Target(namespace=namespace), "f.yaml", **more)
 
 
-def test_a_workflow_is_run_as_it_stands():
+def test_a_workflow_becomes_the_manifest_of_a_run_unchanged():
     run = run_of_text(WORKFLOW, "f.yaml")
     assert run == {"metadata": {"generateName": "train-"}, "spec": {"workflow": {"manifest": WORKFLOW}}}
     PipelineRun.model_validate(apply_options(run, options(), "team"))
 
 
-def test_a_workflow_without_a_name_is_called_as_its_file():
+def test_a_workflow_without_a_name_gets_the_name_of_its_file():
     text = WORKFLOW.replace("{generateName: train-}", "{}")
     assert run_of_text(text, "/a/Nightly Train.yaml")["metadata"] == {"generateName": "nightly-train-"}
 
 
-def test_a_run_stays_what_it_is():
+def test_a_run_without_options_only_gets_a_namespace():
     run = apply_options(run_of_text(yaml.safe_dump(RUN), "f.yaml"), options(), "team")
     assert run == {**RUN, "metadata": {**RUN["metadata"], "namespace": "team"}}
 
 
-def test_the_command_line_comes_first():
+def test_options_take_precedence_over_the_file():
     given_options = options(
         parameters=("rows=9=9", "new="),
         name="other",
@@ -85,7 +85,7 @@ def test_the_command_line_comes_first():
 
 
 @pytest.mark.parametrize(("kind", "cluster"), [("workflowtemplate", False), ("ClusterWorkflowTemplate", True)])
-def test_a_template(kind: str, cluster: bool):
+def test_a_template_becomes_a_reference(kind: str, cluster: bool):
     run = apply_options(run_of_template(f"{kind}/daily"), options(), "team")
     ref = PipelineRun.model_validate(run).spec.workflow.template_ref
     assert ref is not None
@@ -105,25 +105,25 @@ def test_a_template(kind: str, cluster: bool):
         (WORKFLOW + "---\n" + WORKFLOW, "it has 2 documents (Workflow, Workflow)"),
     ],
 )
-def test_a_file_that_cannot_be_run(text: str, message: str):
+def test_a_file_without_a_runnable_object_is_an_error(text: str, message: str):
     with pytest.raises(CommandError) as error:
         run_of_text(text, "f.yaml")
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("given_template", ["daily", "cronworkflow/daily", "workflowtemplate/"])
-def test_a_template_that_is_none(given_template: str):
+def test_a_malformed_template_is_an_error(given_template: str):
     with pytest.raises(CommandError, match="expected workflowtemplate/NAME"):
         run_of_template(given_template)
 
 
 @pytest.mark.parametrize("parameter", ["rows", "=1", ""])
-def test_a_parameter_that_is_none(parameter: str):
+def test_a_malformed_parameter_is_an_error(parameter: str):
     with pytest.raises(CommandError, match=r"--parameter: .*expected NAME=VALUE"):
         apply_options(RUN, options(parameters=(parameter,)), "team")
 
 
-def test_two_namespaces():
+def test_a_namespace_that_contradicts_the_file_is_an_error():
     run = {**RUN, "metadata": {"name": "mine", "namespace": "theirs"}}
     assert apply_options(run, options(), "team")["metadata"]["namespace"] == "theirs"
     with pytest.raises(CommandError, match=r"metadata.namespace is 'theirs', and --namespace 'mine'"):
@@ -131,7 +131,7 @@ def test_two_namespaces():
 
 
 @given(st.text())
-def test_any_name_leads_to_one_that_the_api_server_takes(base: str):
+def test_any_name_becomes_a_valid_generate_name(base: str):
     prefix = generated_name(base)["generateName"]
     assert len(prefix) + 5 <= MAX_NAME
     assert prefix[0].isalnum()
@@ -140,7 +140,7 @@ def test_any_name_leads_to_one_that_the_api_server_takes(base: str):
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text()), st.dictionaries(st.text(min_size=1), st.text()))
-def test_each_parameter_once(there: dict[str, str], given_values: dict[str, str]):
+def test_merged_parameters_have_each_name_once(there: dict[str, str], given_values: dict[str, str]):
     merged = merge_parameters([{"name": name, "value": value} for name, value in there.items()], given_values)
     assert {one["name"]: one["value"] for one in merged} == {**there, **given_values}
     assert len(merged) == len({**there, **given_values})

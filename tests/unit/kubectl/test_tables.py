@@ -18,13 +18,13 @@ TABLE: dict[str, Any] = {
 }
 
 
-def test_as_kubectl_sets_them():
+def test_columns_are_three_blanks_apart():
     rows = [("NAME", "PHASE"), ("train", "Running"), ("a", "")]
     assert columns(rows) == ["NAME    PHASE", "train   Running", "a"]
     assert columns([("b", "Failed")], [5, 7]) == ["b       Failed"]
 
 
-def test_the_columns_of_the_api_server():
+def test_wide_columns_of_the_api_server_are_shown_on_request():
     row = {"cells": ["train", None, "Archived"]}
     assert (header_of(TABLE, wide=False), cells_of(TABLE, row, wide=False)) == (["NAME", "PHASE"], ["train", ""])
     assert header_of(TABLE, wide=True) == ["NAME", "PHASE", "STORAGE"]
@@ -32,7 +32,7 @@ def test_the_columns_of_the_api_server():
 
 
 @given(st.lists(st.lists(st.text(max_size=8), min_size=3, max_size=3), max_size=6))
-def test_columns_line_up(rows: list[list[str]]):
+def test_any_cells_line_up(rows: list[list[str]]):
     lines = columns(rows)
     assert len(lines) == len(rows)
     width = max((len(row[0]) for row in rows), default=0) + GAP
@@ -42,12 +42,12 @@ def test_columns_line_up(rows: list[list[str]]):
 
 
 @given(st.text())
-def test_one_line_is_one_line(text: str):
+def test_any_text_becomes_one_printable_line(text: str):
     assert printable_text(text).isprintable()
     assert len(printable_text(text)) == len(text)
 
 
-def test_the_newest_comes_first():
+def test_rows_are_sorted_newest_first():
     def row(name: str, second: int) -> dict[str, Any]:
         return {"object": {"metadata": {"name": name, "creationTimestamp": f"2026-11-26T12:00:0{second}Z"}}}
 

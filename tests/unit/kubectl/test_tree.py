@@ -1,4 +1,4 @@
-"""The tree of nodes: each node once, under what it is within, and as much as there is room for."""
+"""The tree of nodes, as lines and as rich draws it: each node once, and the others counted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def shown(body: Node, limit: int = 100) -> list[str]:
     return [line.branch for line in lines_of(tree_of_workflow(body), limit)[0]]
 
 
-def test_a_tree():
+def test_nodes_are_drawn_under_the_node_that_contains_them():
     body = workflow(
         node("train", "DAG", "Running"),
         node("train.prepare", startedAt="2026-11-26T12:00:01Z"),
@@ -75,20 +75,20 @@ def test_a_tree():
     ]
 
 
-def test_what_has_no_room_is_counted():
+def test_nodes_above_the_limit_are_counted():
     body = workflow(node("train", "DAG"), *(node(f"train.step-{at}") for at in range(9)))
     lines, left = lines_of(tree_of_workflow(body), 4)
     assert (len(lines), left) == (4, 6)
 
 
-def test_the_nodes_of_a_status_stand_under_its_first():
+def test_the_nodes_of_a_status_are_under_the_first_one():
     nodes = [NodeStatus(id=id, name=name, type="Pod", phase="Running") for id, name in (("a-1", "fit"), ("a", "a"))]
     lines, left = lines_of(tree_of_status("a", nodes, 3), 10)
     assert ([line.branch for line in lines], left) == (["a", "└─ fit"], 3)
     assert lines_of(tree_of_status("a", [], 0), 10) == ([], 0)
 
 
-def test_only_changes_are_told():
+def test_only_changed_lines_are_returned():
     tree = tree_of_workflow(workflow(node("train", "DAG", "Running"), node("train.fit", phase="Pending")))
     seen: dict[str, str] = {}
     assert [line.node.name for line in changed_lines(seen, lines_of(tree, 9)[0])] == ["train", "fit"]
@@ -108,7 +108,7 @@ NAMES = st.lists(st.sampled_from([".a", ".b", "(0)", "(1)", "[0]", "[1]", ".onEx
     ),
     st.integers(1, 30),
 )
-def test_whatever_argo_records_each_node_is_shown_once_or_counted(nodes: list[tuple[str, str]], limit: int):
+def test_each_node_of_any_workflow_is_shown_once_or_counted(nodes: list[tuple[str, str]], limit: int):
     body = workflow(*(node(f"train{path}", type) for path, type in nodes))
     lines, left = lines_of(tree_of_workflow(body), limit)
     ids = [line.id for line in lines]
