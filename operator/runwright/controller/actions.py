@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from runwright.api.labels import SHARD_LABEL
 from runwright.api.pipelinerun import PipelineRun
 from runwright.api.resources import PIPELINE_RUNS, REFERENCED, WORKFLOWS
+from runwright.controller.cache import RunCache
 from runwright.controller.collector import Collector
 from runwright.controller.leftovers import clear_leftovers
 from runwright.controller.measures import Measures
 from runwright.controller.scope import Scope
 from runwright.controller.snapshots import Snapshots
-from runwright.controller.store import Store
 from runwright.core.decision import (
     Action,
     CollectMetrics,
@@ -26,7 +26,6 @@ from runwright.core.decision import (
     DeleteRun,
     DeleteWorkflow,
     FindSnapshot,
-    Memory,
     ReadAgain,
     RecreateWorkflow,
     RestoreWorkflow,
@@ -75,19 +74,17 @@ class Actions:
         self,
         client: Client,
         scope: Scope,
-        store: Store,
+        cache: RunCache,
         clock: Clock,
         options: BuildOptions,
-        memory: dict[Key, Memory],
         measures: Measures,
         collector: Collector,
     ) -> None:
         self._client = client
         self._scope = scope
-        self._store = store
+        self._cache = cache
         self._clock = clock
         self._options = options
-        self._memory = memory
         self._snapshots = Snapshots(client)
         self._measures = measures
         self._collector = collector
@@ -149,12 +146,12 @@ class Actions:
     def keep_run(self, body: Json) -> RunRecord:
         """The run's record, which is then in the store too."""
         run = run_record(body)
-        self._store.put_run(run)
+        self._cache.put_run(run)
         return run
 
     def _kept(self, body: Json) -> WorkflowRecord:
         workflow = workflow_record(body)
-        self._store.put_workflow(workflow)
+        self._cache.put_workflow(workflow)
         return workflow
 
     # ----------------------------------------------------------------------------------------------------- a Workflow
@@ -189,14 +186,14 @@ class Actions:
         logger.info("deleting Workflow %s (uid %s): %s", workflow.key, workflow.uid, action.why)
         if run.finished:
             # Before the request: its last event may be here before the reply.
-            self._store.expect_deletion(workflow)
+            self._cache.expect_deletion(workflow)
         try:
             await self._client.delete(WORKFLOWS, workflow.key, uid=workflow.uid, version=workflow.resource_version)
         except BaseException:
-            self._store.expect_no_deletion(workflow)
+            self._cache.cancel_deletion(workflow)
             raise
-        self._memory.pop(run.key, None)
-        self._store.drop_workflow(workflow.key, workflow.uid)
+        self._cache.forget_memory(run.key)
+        self._cache.drop_workflow(workflow.key, workflow.uid)
         return Observation(run, Absent() if run.finished else NotSeen())
 
     async def _shut_down(self, run: RunRecord, action: ShutDownWorkflow) -> Observation:
@@ -205,7 +202,7 @@ class Actions:
         patch = {"metadata": {"uid": workflow.uid}, "spec": {"shutdown": action.how.value}}
         body = await self._client.patch(WORKFLOWS, workflow.key, patch)
         if body is None:
-            self._store.drop_workflow(workflow.key, workflow.uid)
+            self._cache.drop_workflow(workflow.key, workflow.uid)
             return Observation(run, NotSeen())
         return Observation(run, self._kept(body))
 
@@ -244,12 +241,13 @@ class Actions:
         return build_workflow(run, objects, self._options)
 
     def _refused(self, run: RunRecord, refusal: Refusal) -> Observation:
-        self._memory[run.key] = replace(
-            self._memory.get(run.key, Memory()),
+        memory = replace(
+            self._cache.recall(run.key),
             refused_at=self._clock.now(),
             refused_generation=run.generation,
             refusal_heals=refusal.heals,
         )
+        self._cache.remember(run.key, memory)
         return Observation(run, refusal)
 
     # ------------------------------------------------------------------------------------------------ a further attempt
@@ -267,7 +265,7 @@ class Actions:
         """Set the Workflow back and number the attempt, in one write that fails if anybody else wrote it meanwhile."""
         body = await self._client.get(WORKFLOWS, run.key)
         if body is None:
-            self._store.drop_workflow(known.key, known.uid)
+            self._cache.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
         workflow = self._kept(body)
         if workflow.uid != known.uid or is_new_attempt(run, workflow) or workflow.phase not in ("Failed", "Error"):
@@ -313,7 +311,7 @@ class Actions:
     async def _keep_snapshot(self, run: RunRecord, known: WorkflowRecord) -> Observation:
         body = await self._client.get(WORKFLOWS, run.key)
         if body is None:
-            self._store.drop_workflow(known.key, known.uid)
+            self._cache.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
         workflow = self._kept(body)
         if workflow.uid != known.uid or not workflow.finished:

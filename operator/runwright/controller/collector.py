@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from runwright.api.resources import WORKFLOWS
-from runwright.core.decision import NO_MEMORY, Memory
+from runwright.controller.cache import RunCache
 from runwright.core.metrics.collect import Collected
 from runwright.core.metrics.reports import MAX_FILE, METRICS_OUTPUT, Report, read_metrics_file
 from runwright.core.records import WorkflowRecord
@@ -42,11 +42,11 @@ class Reader(Protocol):
 class Collector:
     """One task for each run whose nodes have left metrics."""
 
-    def __init__(self, client: Client, reader: Reader, memory: dict[Key, Memory], wake: Callable[[Key], None]) -> None:
+    def __init__(self, client: Client, reader: Reader, cache: RunCache, wake: Callable[[Key], None]) -> None:
         """What was read goes into the run's memory, and `wake` puts the run into the queue then."""
         self._client = client
         self._reader = reader
-        self._memory = memory
+        self._cache = cache
         self._wake = wake
         self._places = asyncio.Semaphore(AT_A_TIME)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,7 +54,7 @@ class Collector:
     def begin(self, workflow: WorkflowRecord, nodes: frozenset[str]) -> None:
         """Read what these nodes have left. Nobody waits for it here."""
         key = workflow.key
-        self._memory[key] = replace(self._memory.get(key, NO_MEMORY), collecting=True)
+        self._cache.remember(key, replace(self._cache.recall(key), collecting=True))
         task = asyncio.create_task(self._collect(workflow, nodes), name=f"metrics of {key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -76,8 +76,10 @@ class Collector:
                     logger.warning("metrics: %s", problem)
         finally:
             # Where the run was forgotten or replaced meanwhile, nobody asks for them any more.
-            if (before := self._memory.get(key)) is not None:
-                self._memory[key] = replace(before, collecting=False, collected=joined(before.collected, found))
+            state = self._cache.find(key)
+            if state is not None and state.memory is not None:
+                collected = joined(state.memory.collected, found)
+                state.memory = replace(state.memory, collecting=False, collected=collected)
                 self._wake(key)
 
     async def _read(self, workflow: WorkflowRecord, nodes: frozenset[str]) -> Collected:

@@ -1,109 +1,98 @@
-"""What is remembered of finished runs: when something is due for them. No status, no Workflow; archived ones leave."""
+"""Finished runs: their retention steps, and which of them are the last of their namespace."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
+from runwright.controller.cache import RetentionStep, RunCache
 from runwright.core.records import RunRecord
 from runwright.core.retention.periods import DueTimes, LastRuns
 from runwright.kube.objects import Key
 
 SOON = timedelta(days=1)
-"""An archived run that will be deleted later is not remembered, but found again by its label."""
+"""An archived run that is deleted later is not held in memory: the sweep finds it by its label."""
 
 LONGEST_WAIT = timedelta(hours=1)
-"""After this long the clock is asked again: it may have been set."""
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A finished run for which nothing is to be done now."""
-
-    times: DueTimes
-    workflow: bool
-    """Whether its Workflow was there."""
-    now: bool = False
-    """Whether something is due that has no time."""
+"""Longest requeue delay: the clock may have been set meanwhile."""
 
 
 class FinishedRuns:
-    """The finished runs that are known, by namespace, and what is due for them."""
+    """The retention steps in the states of finished runs, and the order of their ends in each namespace."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[Key, Waiting] = {}
-        self._phases: dict[Key, Phase | None] = {}
+    def __init__(self, cache: RunCache) -> None:
+        self._cache = cache
         self._last: defaultdict[str, LastRuns] = defaultdict(LastRuns)
 
-    def __len__(self) -> int:
-        """How many runs are remembered."""
-        return len(self._waiting)
-
     def phases(self) -> Iterator[tuple[str, Phase | None]]:
-        """Namespace and phase of each run that is available."""
-        return ((key.namespace, phase) for key, phase in self._phases.items())
+        """Namespace and phase of each available finished run."""
+        return ((key.namespace, state.finished_phase) for key, state in self._cache.states() if state.available)
 
     def put(self, run: RunRecord, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
-        """A run that has ended and is available.
+        """Add a finished, available run.
 
-        Gives whether it is beyond the last ones of its namespace, and else which run is, now that this one has ended.
+        Returns whether it is surplus under keepSucceeded and keepFailed, and otherwise the run that its end made surplus.
         """
-        self._phases[run.key] = run.status.phase
+        state = self._cache.state(run.key)
+        state.available, state.finished_phase = True, run.status.phase
         last = self._last[run.key.namespace]
         last.put(run)
         return last.beyond(run.key, policy)
 
     def drop(self, key: Key) -> None:
-        """The run is gone, or archived, or runs again."""
-        self._waiting.pop(key, None)
-        self._phases.pop(key, None)
+        """Drop a run that is gone, archived, or runs again."""
+        state = self._cache.find(key)
+        if state is not None:
+            state.retention = state.finished_phase = None
+            state.available = False
+            self._cache.prune(key)
         last = self._last.get(key.namespace)
         if last is not None:
             last.drop(key)
             if not last:
                 del self._last[key.namespace]
 
-    def wait(self, run: RunRecord, times: DueTimes, workflow: bool | None, now: datetime) -> None:
-        """Remember what is due for a run that is settled for now; for an archived one, only what nothing else leads to.
+    def schedule(self, run: RunRecord, times: DueTimes, has_workflow: bool | None, now: datetime) -> None:
+        """Hold the due times of a settled run; of an archived one, only those that no label leads back to.
 
-        `workflow` tells whether its Workflow is there; None where nobody looked, and what was known before holds.
+        `has_workflow` is None where the Workflow was not read: the former value holds.
         """
-        before = self._waiting.get(run.key)
-        if workflow is None:
-            workflow = before is not None and before.workflow
+        state = self._cache.state(run.key)
+        if has_workflow is None:
+            has_workflow = state.retention is not None and state.retention.has_workflow
         if run.archived:
             self.drop(run.key)
             deleted_soon = times.delete_at is not None and times.delete_at - now <= SOON
-            # No label leads back to a Workflow that is still to go.
-            if not deleted_soon and not (workflow and times.drop_at):
+            if not deleted_soon and not (has_workflow and times.drop_at):
                 return
-        self._waiting[run.key] = Waiting(times, workflow)
+        self._cache.state(run.key).retention = RetentionStep(times, has_workflow)
 
-    def wake(self, key: Key) -> bool:
-        """Something is due now; false where it was known already, or the run is not."""
-        waiting = self._waiting.get(key)
-        if waiting is None or waiting.now:
+    def mark_due(self, key: Key) -> bool:
+        """Let a step of the run be due now; False where it was already, or the run is unknown."""
+        state = self._cache.find(key)
+        retention = state.retention if state is not None else None
+        if retention is None or retention.due_now:
             return False
-        waiting.now = True
+        retention.due_now = True
         return True
 
-    def seconds(self, key: Key, workflow: bool, now: datetime) -> float | None:
-        """Seconds until something is due for a known run, 0.0 if it is; infinite if never; None where it is not known."""
-        waiting = self._waiting.get(key)
-        if waiting is None:
+    def seconds_until_due(self, key: Key, has_workflow: bool, now: datetime) -> float | None:
+        """Seconds until a step of the run is due: 0.0 if one is, infinite if none ever is; None for an unknown run."""
+        state = self._cache.find(key)
+        retention = state.retention if state is not None else None
+        if retention is None:
             return None
-        if waiting.now:
+        if retention.due_now:
             return 0.0
-        waiting.workflow = waiting.workflow or workflow
-        return min((max(0.0, (moment - now).total_seconds()) for moment in moments(waiting)), default=float("inf"))
+        retention.has_workflow = retention.has_workflow or has_workflow
+        return min((max(0.0, (at - now).total_seconds()) for at in due_moments(retention)), default=float("inf"))
 
 
-def moments(waiting: Waiting) -> list[datetime]:
-    """When something is due. The Workflow's time counts only while it is there."""
-    times = waiting.times
-    due = [times.delete_at, times.archive_at, times.drop_at if waiting.workflow else None]
-    return [moment for moment in due if moment is not None]
+def due_moments(retention: RetentionStep) -> list[datetime]:
+    """The times at which steps are due. That of the Workflow counts only while it exists."""
+    times = retention.times
+    due = [times.delete_at, times.archive_at, times.drop_at if retention.has_workflow else None]
+    return [at for at in due if at is not None]

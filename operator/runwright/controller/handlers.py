@@ -17,6 +17,7 @@ from runwright.api.pipelinerun import PLURAL
 from runwright.api.resources import GROUP, VERSION
 from runwright.controller.intake import Intake
 from runwright.core.shard import EVERYTHING, Shard
+from runwright.kube.client import PAGE
 
 ARGO_GROUP = "argoproj.io"
 ARGO_VERSION = "v1alpha1"
@@ -50,6 +51,7 @@ def operator_settings(namespaced: bool, shard: Shard = EVERYTHING) -> kopf.Opera
     settings.peering.standalone = True
     # Namespaced, the operator has no right to list namespaces and CRDs; they must be there when it starts.
     settings.scanning.disabled = namespaced
+    settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = shard.workflows

@@ -26,10 +26,10 @@ from typing_extensions import override
 
 from runwright import __version__
 from runwright.api.states import Phase
+from runwright.controller.cache import RunCache
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
-from runwright.controller.store import Store
 from runwright.core.records import RunRecord
 from runwright.core.status.conditions import SUCCEEDED, find_condition
 from runwright.kube.errors import ApiError
@@ -130,11 +130,11 @@ class Measures:
         build = Gauge("runwright_build_info", "1, with the version as a label.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)
 
-    def watch_over(
-        self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key], series: RunSeries
+    def register(
+        self, cache: RunCache, finished: FinishedRuns, queue: WorkQueue[Key], series: RunSeries
     ) -> Callable[[], None]:
-        """Tell what is in them whenever somebody asks, until the function that is given back is called."""
-        present = Present(store, finished, queue)
+        """Register the collectors of one term; returns a function that unregisters them."""
+        present = StateCollector(cache, finished, queue)
         for collector in (present, series):
             self.registry.register(collector)
 
@@ -192,18 +192,18 @@ def reason_of(error: BaseException) -> str:
     return error.reason if error.reason in REASONS else "Other"
 
 
-class Present(Collector):
-    """What is there at the moment: runs by namespace and phase, and what waits."""
+class StateCollector(Collector):
+    """Collects present counts: runs by namespace and phase, and the queue."""
 
-    def __init__(self, store: Store, finished: FinishedRuns, queue: WorkQueue[Key]) -> None:
-        self._store = store
+    def __init__(self, cache: RunCache, finished: FinishedRuns, queue: WorkQueue[Key]) -> None:
+        self._cache = cache
         self._finished = finished
         self._queue = queue
 
     @override
     def collect(self) -> Iterable[Metric]:
         runs = GaugeMetricFamily("runwright_runs", "Runs that are not archived.", labels=("namespace", "phase"))
-        live = [(run.key.namespace, run.status.phase) for run in self._store.runs() if not run.finished]
+        live = [(run.key.namespace, run.status.phase) for run in self._cache.runs() if not run.finished]
         # A run that nobody has written to yet is Pending too, and one series has one sample.
         phases = ((namespace, (phase or Phase.PENDING).value) for namespace, phase in (*live, *self._finished.phases()))
         for labels, count in Tally(phases).items():
@@ -215,7 +215,7 @@ class Present(Collector):
             "How long the run that waits longest for a worker has waited.",
             value=self._queue.oldest,
         )
-        since = self._store.untouched_since()
+        since = self._cache.oldest_unstarted()
         yield GaugeMetricFamily(
             "runwright_argo_oldest_seconds",
             "How long the Workflow that waits longest for Argo to look at it has waited.",

@@ -13,7 +13,6 @@ from typing import Any
 
 from runwright import __version__
 from runwright.controller.election import LEASE_SECONDS, Election
-from runwright.controller.kopf_login import KopfLogin
 from runwright.controller.measures import Measures
 from runwright.controller.term import Term, TermOptions
 from runwright.controller.watches import missing_kinds
@@ -71,7 +70,7 @@ async def run_operator(options: OperatorOptions) -> None:
         where = ", ".join(options.term.namespaces) or "all namespaces"
         which = f" of shard {shard.name} ({shard.selector})" if shard.name else ""
         operator = Operator(
-            lambda: Term(client, options.term, measures, KopfLogin(login, agent)),
+            lambda: Term(client, options.term, measures, login, agent),
             f"runwright {__version__} looks after PipelineRuns{which} in {where} of {login.server}",
         )
         async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.registry):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.resources import PIPELINE_RUNS
 from runwright.controller.actions import GONE, Actions, Observation
+from runwright.controller.cache import RunCache, is_later
 from runwright.controller.collector import Collector, Reader
 from runwright.controller.events import event_body
 from runwright.controller.finished import LONGEST_WAIT, FinishedRuns
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
 from runwright.controller.scope import Scope
-from runwright.controller.store import Store, later
 from runwright.core.archive.storage import POLL
-from runwright.core.decision import AT_ONCE, NOTHING, Decision, Memory
+from runwright.core.decision import AT_ONCE, NOTHING, Decision
 from runwright.core.finished import is_settled
 from runwright.core.reconcile import reconcile
 from runwright.core.records import Kept, NotSeen, RunRecord, Seen, WorkflowRecord
@@ -39,6 +39,15 @@ RUN_LAG = 10.0
 """Seconds in which the run of a finished Workflow is told of, where it is watched at all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A run to decide about; or none now, and the delay after which to look again."""
+
+    observation: Observation | None = None
+    requeue_after: float | None = None
+    """Seconds; None for never."""
+
+
 class Reconciler:
     """Brings one run at a time to where its decision points. Holds no state that a restart would miss."""
 
@@ -46,7 +55,7 @@ class Reconciler:
         self,
         client: Client,
         scope: Scope,
-        store: Store,
+        cache: RunCache,
         clock: Clock,
         options: BuildOptions,
         policies: Policies,
@@ -56,33 +65,32 @@ class Reconciler:
     ) -> None:
         """`wake` puts a run into the queue: one that another's end has made superfluous, or whose metrics were read."""
         self._client = client
-        self._store = store
+        self._cache = cache
         self._clock = clock
         self._policies = policies
         self._wake = wake
         self._measures = measures
-        self._memory: dict[Key, Memory] = {}
-        self._unclaimed: set[Key] = set()
-        self.collector = Collector(client, reader, self._memory, wake)
-        self._actions = Actions(client, scope, store, clock, options, self._memory, measures, self.collector)
-        self.finished = FinishedRuns()
+        self.collector = Collector(client, reader, cache, wake)
+        self._actions = Actions(client, scope, cache, clock, options, measures, self.collector)
+        self.finished = FinishedRuns(cache)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what there is to do for the run; gives the seconds after which to come back, or None.
 
         Raises ApiError where the API server refuses or cannot be reached: the caller tries again later.
         """
-        observed = await self._observe(key)
-        if not isinstance(observed, Observation):
-            return observed
+        found = await self._observe(key)
+        observed = found.observation
+        if observed is None:
+            return found.requeue_after
         for _ in range(MAX_STEPS):
             run = observed.run
             if run is None:
-                self._forget(key)
+                self._cache.forget(key)
                 self.finished.drop(key)
                 return None
             terms = await self._terms(run)
-            decision = reconcile(run, observed.seen, self._clock.now(), self._recall(key), terms)
+            decision = reconcile(run, observed.seen, self._clock.now(), self._cache.recall(key), terms)
             if decision.action is not None:
                 observed = await self._actions.carry_out(run, observed.seen, decision.action)
             elif decision.status is not None:
@@ -98,34 +106,32 @@ class Reconciler:
             else:
                 if decision == NOTHING:
                     # The status says already what was told of the Workflow: the lag of what comes next is its own.
-                    self._store.take_told(key)
+                    self._cache.pop_phase_lag(key)
                 return self._poll_archived(run, seconds(decision))
         raise ApiError(409, "Conflict", f"PipelineRun {key} changes faster than it can be read")
 
-    async def _observe(self, key: Key) -> Observation | float | None:
-        """What is known of the run, read anew where the watches do not tell; else when to come back."""
-        run = self._store.run(key)
-        left = self._store.take_unwatched(key)
+    async def _observe(self, key: Key) -> Observed:
+        """Take the run from the cache, or read it where the watches do not report it; or wait."""
+        run = self._cache.run(key)
+        left = self._cache.pop_unwatched(key)
         if run is not None and not run.archived:
-            return Observation(run, self._store.workflow(run) or NotSeen())
-        if run is not None or left or self._store.has_unfinished_workflow(key):
+            return Observed(Observation(run, self._cache.workflow(run) or NotSeen()))
+        if run is not None or left or self._cache.has_unfinished_workflow(key):
             # It is not watched; or it was not told of yet, or has ended and should have no Workflow that runs.
-            return await self._look(key, left)
-        workflow = self._store.has_workflow(key)
-        wait = self.finished.seconds(key, workflow, self._clock.now())
+            return Observed(await self._look(key, left))
+        workflow = self._cache.has_workflow(key)
+        wait = self.finished.seconds_until_due(key, workflow, self._clock.now())
         if wait is None and not workflow:
-            return GONE
+            return Observed(GONE)
         if wait is None:
-            # Its run is told of soon, or is archived and was left with it.
-            if key in self._unclaimed:
-                self._unclaimed.discard(key)
-                return await self._look(key, left)
-            self._unclaimed.add(key)
-            return RUN_LAG
+            # Its run is reported soon, or is archived and still has its Workflow.
+            state = self._cache.state(key)
+            state.unclaimed = not state.unclaimed
+            return Observed(requeue_after=RUN_LAG) if state.unclaimed else Observed(await self._look(key, left))
         if wait == 0.0:
-            return await self._look(key, left)
-        self._store.drop_workflow(key)
-        return min(wait, LONGEST_WAIT.total_seconds()) if wait != float("inf") else None
+            return Observed(await self._look(key, left))
+        self._cache.drop_workflow(key)
+        return Observed(requeue_after=min(wait, LONGEST_WAIT.total_seconds()) if wait != float("inf") else None)
 
     async def _look(self, key: Key, left: bool) -> Observation:
         try:
@@ -133,7 +139,7 @@ class Reconciler:
         except BaseException:
             # Be it an error, or a request that was cut off: nothing else would lead back to the run.
             if left:
-                self._store.look_again(key)
+                self._cache.mark_unwatched(key)
             raise
 
     def _poll_archived(self, run: RunRecord, wait: float | None) -> float | None:
@@ -151,37 +157,27 @@ class Reconciler:
         if run.archived:
             return retention_terms(run, policy, surplus=False)
         surplus, beyond = self.finished.put(run, policy)
-        if beyond is not None and self.finished.wake(beyond):
+        if beyond is not None and self.finished.mark_due(beyond):
             self._wake(beyond)
         return retention_terms(run, policy, surplus)
 
     def _settle(self, run: RunRecord, seen: Seen, terms: RetentionTerms, decision: Decision) -> float | None:
         """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""
-        told = self._store.run(run.key)
-        if told is not None and (told.uid != run.uid or later(told.resource_version, run.resource_version)):
+        told = self._cache.run(run.key)
+        if told is not None and (told.uid != run.uid or is_later(told.resource_version, run.resource_version)):
             # It was edited, or made anew, while this was decided: that is in the queue, and must not be forgotten.
             return None
-        self._forget(run.key)
+        self._cache.forget(run.key)
         if run.deleting:
             return None
         now = self._clock.now()
         known = None if isinstance(seen, NotSeen) else isinstance(seen, WorkflowRecord | Kept)
-        self.finished.wait(run, due_times(run, terms), known, now)
-        wait = self.finished.seconds(run.key, False, now)
+        self.finished.schedule(run, due_times(run, terms), known, now)
+        wait = self.finished.seconds_until_due(run.key, False, now)
         if wait == 0.0 and known is not None:
             # Something is due and cannot be done now.
             wait = (decision.requeue_after or LONGEST_WAIT).total_seconds()
         return min(wait, LONGEST_WAIT.total_seconds()) if wait not in (None, float("inf")) else None
-
-    def _forget(self, key: Key) -> None:
-        """Let go of what is remembered of a run that is gone or has ended, and of its Workflow."""
-        self._store.drop_run(key)
-        self._store.drop_workflow(key)
-        self._memory.pop(key, None)
-        self._unclaimed.discard(key)
-
-    def _recall(self, key: Key) -> Memory:
-        return self._memory.get(key, Memory())
 
     async def _write(self, run: RunRecord, decision: Decision, status: PipelineRunStatus) -> RunRecord | None:
         patch = merge_patch(status_json(run.status), status_json(status))
@@ -194,11 +190,11 @@ class Reconciler:
                 await self._actions.read_run(run.key)
             raise
         if written is None:
-            self._forget(run.key)
+            self._cache.forget(run.key)
             return None
         record = self._actions.keep_run(written)
-        self._memory[run.key] = replace(self._recall(run.key), written_at=self._clock.now())
-        self._measures.written(run, record, self._store.take_told(run.key))
+        self._cache.remember(run.key, replace(self._cache.recall(run.key), written_at=self._clock.now()))
+        self._measures.written(run, record, self._cache.pop_phase_lag(run.key))
         self._log(run, status)
         for notice in decision.notices:
             try:

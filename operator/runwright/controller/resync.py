@@ -13,9 +13,9 @@ import random
 from runwright.api.labels import ARCHIVED_RUNS, AVAILABLE_RUNS
 from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
 from runwright.api.states import Phase, StorageState
+from runwright.controller.cache import RunCache, is_later
 from runwright.controller.queue import WorkQueue
 from runwright.controller.scope import Scope, list_each_metadata
-from runwright.controller.store import Store, later
 from runwright.controller.workers import cut_off
 from runwright.core.run_record import run_record
 from runwright.kube.client import Client
@@ -35,10 +35,10 @@ STILL_ARCHIVED = f"status.storageState={StorageState.ARCHIVED.value}"
 class Resync:
     """Compares the store with the API server, and puts what differs back into the queue."""
 
-    def __init__(self, client: Client, scope: Scope, store: Store, queue: WorkQueue[Key]) -> None:
+    def __init__(self, client: Client, scope: Scope, cache: RunCache, queue: WorkQueue[Key]) -> None:
         self._client = client
         self._scope = scope
-        self._store = store
+        self._cache = cache
         self._queue = queue
 
     async def forever(self, seconds: float) -> None:
@@ -73,39 +73,41 @@ class Resync:
         ]
         listed = {key_of(run) async for run in list_each_metadata(self._client, PIPELINE_RUNS, selections)}
         for key in listed:
-            self._store.look_again(key)
+            self._cache.mark_unwatched(key)
             self._queue.add(key, patient=True)
         return listed
 
     async def _workflows(self) -> set[Key]:
-        kept = {workflow.key: workflow for workflow in self._store.workflows()}
+        kept = {workflow.key: workflow for workflow in self._cache.workflows()}
         items = list_each_metadata(self._client, WORKFLOWS, self._scope.workflows())
         listed = {key_of(item): version_of(item) async for item in items}
         stale = {
-            key for key, workflow in kept.items() if key not in listed or later(listed[key], workflow.resource_version)
+            key
+            for key, workflow in kept.items()
+            if key not in listed or is_later(listed[key], workflow.resource_version)
         }
-        unseen = {run.key for run in self._store.runs() if run.key in listed and run.key not in kept}
+        unseen = {run.key for run in self._cache.runs() if run.key in listed and run.key not in kept}
         for key in stale:
             # Without a record, the run's decision is to look at the API server itself.
-            self._store.drop_workflow(key)
+            self._cache.drop_workflow(key)
         for key in stale | unseen:
             self._queue.add(key)
         return stale | unseen
 
     async def _runs(self) -> set[Key]:
-        kept = {run.key: run for run in self._store.runs()}
+        kept = {run.key: run for run in self._cache.runs()}
         items = list_each_metadata(self._client, PIPELINE_RUNS, self._scope.runs(fields=UNFINISHED))
         listed = {key_of(item): version_of(item) async for item in items}
         changed = {
             key
             for key in kept.keys() | listed.keys()
-            if key not in kept or key not in listed or later(listed[key], kept[key].resource_version)
+            if key not in kept or key not in listed or is_later(listed[key], kept[key].resource_version)
         }
         for key in changed:
             body = await self._scope.get_run(self._client, key)
             if body is None:
-                self._store.drop_run(key)
+                self._cache.drop_run(key)
             else:
-                self._store.put_run(run_record(body))
+                self._cache.put_run(run_record(body))
             self._queue.add(key)
         return changed

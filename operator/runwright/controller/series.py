@@ -1,4 +1,4 @@
-"""The metrics of runs as series of Prometheus, for as long as the runs are there and not archived."""
+"""The metrics that runs reported, as series of Prometheus, while the runs exist and are not archived."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from runwright.controller.cache import RunCache
 from runwright.core.metrics.series import (
     METRIC,
     ChosenLabel,
@@ -22,45 +23,52 @@ from runwright.kube.objects import Json, Key
 
 
 class RunSeries(Collector):
-    """What the runs that are available have reported, told whenever somebody asks."""
+    """Collects the series from the states of available runs."""
 
-    def __init__(self, labels: tuple[ChosenLabel, ...], limit: int) -> None:
-        """At most `limit` series are told; with 0, nothing is remembered."""
+    def __init__(self, cache: RunCache, labels: tuple[ChosenLabel, ...], limit: int) -> None:
+        """At most `limit` series are exposed; with 0, nothing is held."""
+        self._cache = cache
         self._labels = labels
         self._limit = limit
-        self._samples: dict[Key, Sample] = {}
         self._shared: dict[tuple[Labels, ...], tuple[Labels, ...]] = {}
+        """Names of metrics and nodes, which many runs have in common."""
 
     def put(self, key: Key, run: Json) -> None:
-        """The run as it is now."""
-        found = sample_metrics(run, self._labels) if self._limit else None
+        """Update the run's sample."""
+        if not self._limit:
+            return
+        found = sample_metrics(run, self._labels)
         if found is None:
-            self._samples.pop(key, None)
+            self.drop(key)
             return
         names = self._shared.setdefault(found.names, found.names)
-        self._samples[key] = Sample(found.created_at, found.uid, found.labels, names, found.values)
+        self._cache.state(key).sample = Sample(found.created_at, found.uid, found.labels, names, found.values)
 
     def drop(self, key: Key) -> None:
-        """The run is gone, or archived."""
-        self._samples.pop(key, None)
-        if not self._samples:
-            self._shared.clear()
+        """Drop the sample of a run that is gone or archived."""
+        state = self._cache.find(key)
+        if state is not None and state.sample is not None:
+            state.sample = None
+            self._cache.prune(key)
 
     @override
     def collect(self) -> Iterable[Metric]:
         if not self._limit:
             return
-        series, beyond = select_series(sort_samples(self._samples), self._limit)
+        samples = {key: state.sample for key, state in self._cache.states() if state.sample is not None}
+        if not samples:
+            self._shared.clear()
+        series, beyond = select_series(sort_samples(samples), self._limit)
         of_run = [label.name for label in self._labels if label.of_run is not None]
         of_metric = [METRIC, *(label.name for label in self._labels if label.of_run is None)]
-        told = GaugeMetricFamily(
+        exposed = GaugeMetricFamily(
             "runwright_run_metric",
             "What a run reported by the name in the label metric; of runs with the same labels, the newest.",
             labels=[*of_run, *of_metric],
         )
         for labels, value in series.items():
-            told.add_metric(labels, value)
-        yield told
+            exposed.add_metric(labels, value)
+        yield exposed
         yield GaugeMetricFamily(
             "runwright_run_metrics_left_out",
             "Series of runwright_run_metric that are beyond the limit, of the oldest runs.",

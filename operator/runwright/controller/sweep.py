@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 from runwright.api.labels import ARCHIVED_RUNS, DELETE_ON_LABEL
 from runwright.api.resources import PIPELINE_RUNS
+from runwright.controller.cache import RunCache
 from runwright.controller.queue import WorkQueue
 from runwright.controller.scope import Scope, list_each_metadata
-from runwright.controller.store import Store
 from runwright.controller.workers import cut_off
 from runwright.core.retention.periods import utc_day
 from runwright.kube.client import Client
@@ -37,10 +37,10 @@ RETRY_SECONDS = 30.0
 class Sweep:
     """Puts archived runs into the queue when they are due, and all runs of a namespace whose policy has changed."""
 
-    def __init__(self, client: Client, scope: Scope, store: Store, queue: WorkQueue[Key], clock: Clock) -> None:
+    def __init__(self, client: Client, scope: Scope, cache: RunCache, queue: WorkQueue[Key], clock: Clock) -> None:
         self._client = client
         self._scope = scope
-        self._store = store
+        self._cache = cache
         self._queue = queue
         self._clock = clock
         self._swept_at: datetime | None = None
@@ -127,6 +127,6 @@ class Sweep:
         async for run in list_each_metadata(self._client, PIPELINE_RUNS, selections):
             if wanted(run):
                 found += 1
-                self._store.look_again(key_of(run))
+                self._cache.mark_unwatched(key_of(run))
                 self._queue.add(key_of(run), patient=True)
         return found

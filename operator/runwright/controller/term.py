@@ -9,8 +9,10 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
+from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.artifacts.reader import Artifacts
+from runwright.controller.cache import RunCache
 from runwright.controller.handlers import watch_registry
 from runwright.controller.intake import Intake
 from runwright.controller.kopf_login import KopfLogin
@@ -21,7 +23,6 @@ from runwright.controller.reconciler import Reconciler
 from runwright.controller.resync import RESYNC_SECONDS, Resync
 from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
-from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
 from runwright.controller.watches import Watches, missing_kinds
 from runwright.controller.workers import WORKERS, work
@@ -29,7 +30,9 @@ from runwright.core.metrics.series import DEFAULT_LABELS, parse_labels
 from runwright.core.shard import EVERYTHING, Shard
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.clock import SystemClock
+from runwright.kube.errors import ApiError
 from runwright.kube.http_client import HttpClient
+from runwright.kube.login import Login
 from runwright.kube.objects import Key
 
 logger = logging.getLogger(__name__)
@@ -66,19 +69,20 @@ class Term:
         client: HttpClient,
         options: TermOptions,
         measures: Measures,
-        login: KopfLogin,
+        login: Login,
+        user_agent: str,
     ) -> None:
         """Raises ValueError for labels of run metrics that there are not."""
         self._options = options
         scope = Scope(options.namespaces, options.shard)
-        self._store, self._queue, clock = Store(), WorkQueue[Key](), SystemClock()
-        self._sweep = Sweep(client, scope, self._store, self._queue, clock)
-        self._resync = Resync(client, scope, self._store, self._queue)
+        cache, self._queue, clock = RunCache(), WorkQueue[Key](), SystemClock()
+        self._sweep = Sweep(client, scope, cache, self._queue, clock)
+        self._resync = Resync(client, scope, cache, self._queue)
         policies = Policies(client, options.default_retention, self._sweep.policy_changed, self._sweep.policy_begins)
         self._reconciler = Reconciler(
             client,
             scope,
-            self._store,
+            cache,
             clock,
             BuildOptions(options.default_service_account, options.shard.name),
             policies,
@@ -87,10 +91,13 @@ class Term:
             Artifacts(client, options.artifact_buckets),
         )
         self._reconcile = measures.timed(self._reconciler.reconcile)
-        series = RunSeries(parse_labels(options.run_metrics_labels), options.run_metrics_limit)
-        self._unregister = measures.watch_over(self._store, self._reconciler.finished, self._queue, series)
-        registry = watch_registry(Intake(self._store, self._queue, policies, series))
-        login.register(registry)
+        series = RunSeries(cache, parse_labels(options.run_metrics_labels), options.run_metrics_limit)
+        self._unregister = measures.register(cache, self._reconciler.finished, self._queue, series)
+        intake = Intake(cache, self._queue, policies, series)
+        self._lists = intake.lists
+        self._scope, self._client = scope, client
+        registry = watch_registry(intake)
+        KopfLogin(login, user_agent, self._lists.response_class()).register(registry)
         self._watches = Watches(
             registry,
             options.namespaces,
@@ -117,15 +124,27 @@ class Term:
             asyncio.create_task(self._sweep.forever(), name="sweep"),
         ]
         try:
+            self._lists.expect(await self._initial_lists())
             await self._watches.run(end, signalled)
             if signalled.is_set():
                 await self._queue.drain(DRAIN_SECONDS)
         finally:
             self._queue.close()
+            self._lists.close()
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await self._reconciler.collector.close()
+
+    async def _initial_lists(self) -> list[str]:
+        """URL paths of the lists with which the watches of runs and Workflows begin: of the kinds that are served now."""
+        try:
+            missing = await missing_kinds(self._client)
+        except ApiError:
+            missing = ()
+        kinds = [resource for resource in (PIPELINE_RUNS, WORKFLOWS) if str(resource) not in missing]
+        namespaces = self._scope.namespaces or ("",)
+        return [resource.collection_path(namespace) for resource in kinds for namespace in namespaces]
 
     def close(self) -> None:
         """The runs of this term are measured no longer."""

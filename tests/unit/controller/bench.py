@@ -9,6 +9,7 @@ from typing import Any
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.controller.actions import Actions
+from runwright.controller.cache import RunCache
 from runwright.controller.intake import Intake
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
@@ -17,7 +18,6 @@ from runwright.controller.reconciler import Reconciler
 from runwright.controller.resync import Resync
 from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
-from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
 from runwright.core.metrics.series import DEFAULT_LABELS, parse_labels
 from runwright.core.records import RunRecord, WorkflowRecord
@@ -57,16 +57,16 @@ class Bench:
         self.world = world or World(collect_after=None)
         self.server = self.world.server
         self.client, scope = FaultyClient(ByHand(self.world)), Scope()
-        self.store, self.queue = Store(), WorkQueue[Key]()
+        self.cache, self.queue = RunCache(), WorkQueue[Key]()
         self.woken: list[Key] = []
-        self.sweep = Sweep(self.client, scope, self.store, self.queue, self.world.clock)
+        self.sweep = Sweep(self.client, scope, self.cache, self.queue, self.world.clock)
         self.policies = Policies(
             self.client, default or RetentionPolicySpec(), self.sweep.policy_changed, self.sweep.policy_begins
         )
         self.reconciler = Reconciler(
             self.client,
             scope,
-            self.store,
+            self.cache,
             self.world.clock,
             BuildOptions(),
             self.policies,
@@ -74,9 +74,9 @@ class Bench:
             Measures(),
             self.world.artifacts,
         )
-        self.resync = Resync(self.client, scope, self.store, self.queue)
-        self.series = RunSeries(parse_labels(DEFAULT_LABELS), 100)
-        self.intake = Intake(self.store, self.queue, self.policies, self.series)
+        self.resync = Resync(self.client, scope, self.cache, self.queue)
+        self.series = RunSeries(self.cache, parse_labels(DEFAULT_LABELS), 100)
+        self.intake = Intake(self.cache, self.queue, self.policies, self.series)
         self._before: Counter[tuple[str, str]] = Counter()
 
     # ------------------------------------------------------------------------------------------------------- its parts
@@ -176,26 +176,21 @@ def status(bench: Bench) -> dict[str, Any]:
 
 
 def remembered(bench: Bench) -> dict[str, Any]:
-    """All that the operator keeps in memory about runs."""
-    store, reconciler = bench.store, bench.reconciler
-    found = {
-        "runs": store.runs(),
-        "workflows": store.workflows(),
-        "told": store._told,
-        "unwatched": store._unwatched,
-        "finished": reconciler.finished._waiting,
-        "available": reconciler.finished._phases,
-        "last": reconciler.finished._last,
-        "memory": reconciler._memory,
-        "unclaimed": reconciler._unclaimed,
-    }
-    return {name: value for name, value in found.items() if value}
+    """What the operator holds in memory about runs, without deletions that it expects, by field and run."""
+    found: dict[str, Any] = {"last": bench.reconciler.finished._last}
+    for field in ("run", "workflow", "memory", "unwatched", "unclaimed", "awaited", "retention", "available", "sample"):
+        found[field] = {key: value for key, state in bench.cache.states() if (value := getattr(state, field))}
+    return {field: value for field, value in found.items() if value}
+
+
+def deletion_expected(bench: Bench) -> bool:
+    return any(state.deleting_uid for _, state in bench.cache.states())
 
 
 async def settled(bench: Bench, entrypoint: str = "flaky", **spec: Any) -> None:
     """A run that has ended, and for which there is nothing to be done now."""
     await bench.run_to_end(entrypoint, **spec)
-    assert bench.store.runs() == [] and bench.store.workflows() == []
+    assert bench.cache.runs() == [] and bench.cache.workflows() == []
     bench.forget_calls()
 
 

@@ -25,7 +25,7 @@ from runwright.core.decision import (
 from runwright.core.records import Absent, NotSeen
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
-from tests.unit.controller.bench import KEY, Bench, after, ended, there, virtually
+from tests.unit.controller.bench import KEY, Bench, after, deletion_expected, ended, there, virtually
 from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN, manifest
 
@@ -40,7 +40,7 @@ def test_look_tells_of_both_as_they_are_now() -> None:
         run, workflow = await ended(bench)
         look = bench.actions.carry_out(run, NotSeen(), ReadAgain())
         assert await look == Observation(run, workflow)
-        assert bench.store.run(KEY) == run and bench.store.workflow(run) == workflow
+        assert bench.cache.run(KEY) == run and bench.cache.workflow(run) == workflow
         bench.world.delete("Workflow")
         assert await bench.actions.look(KEY) == Observation(run, Absent())
         bench.world.delete("PipelineRun")
@@ -134,9 +134,9 @@ def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_
         )
         assert bench.world.workflow() is None
         bench.intake.workflow("DELETED", body)
-        assert bench.store.workflows() == []
+        assert bench.cache.workflows() == []
         bench.intake.workflow("DELETED", {**body, "metadata": body["metadata"] | {"uid": "somebody-elses"}})
-        assert len(bench.store.workflows()) == 1, "the end of any other one tells how its run ended"
+        assert len(bench.cache.workflows()) == 1, "the end of any other one tells how its run ended"
 
     virtually(test)
 
@@ -147,12 +147,12 @@ def test_a_workflow_that_is_to_be_made_anew_is_forgotten_when_it_is_deleted() ->
         run = bench.tell()
         bench.world.rules.operator_acts = False
         await bench.reconcile()
-        bench.reconciler._memory[KEY] = Memory(written_at=bench.world.clock.now())
+        bench.cache.remember(KEY, Memory(written_at=bench.world.clock.now()))
         workflow = bench.tell_workflow()
         observed = await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         assert observed == Observation(run, NotSeen()) and bench.world.workflow() is None
-        assert bench.store.workflows() == [] and bench.reconciler._memory == {}
-        assert bench.store._deleted_by_us == set()
+        assert bench.cache.workflows() == [] and bench.cache.recall(KEY) == Memory()
+        assert not deletion_expected(bench)
 
     virtually(test)
 
@@ -168,7 +168,7 @@ def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_repl
         await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         if faster == "the reply":
             bench.intake.workflow("DELETED", body)
-        assert bench.store.workflows() == [] and bench.store._deleted_by_us == set()
+        assert bench.cache.workflows() == [] and not deletion_expected(bench)
 
     virtually(test)
 
@@ -188,7 +188,7 @@ def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> Non
         bench.client.handlers["delete workflows"] = unreachable
         with pytest.raises(ApiError, match="no reply"):
             await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
-        assert bench.store._deleted_by_us == set() and bench.store.workflows() == [workflow]
+        assert not deletion_expected(bench) and bench.cache.workflows() == [workflow]
 
     virtually(test)
 
@@ -219,7 +219,7 @@ def test_a_workflow_is_shut_down_and_told_as_it_is_then() -> None:
         assert observed == Observation(run, there(bench)) and there(bench).shutdown == "Stop"
         bench.world.delete("Workflow")
         observed = await bench.actions.carry_out(run, workflow, ShutDownWorkflow(workflow, Shutdown.TERMINATE))
-        assert observed == Observation(run, NotSeen()) and bench.store.workflows() == []
+        assert observed == Observation(run, NotSeen()) and bench.cache.workflows() == []
 
     virtually(test)
 
@@ -235,7 +235,7 @@ def test_labels_are_set_and_taken_away_and_the_run_is_known_as_it_is_then() -> N
         observed = await bench.actions.carry_out(run, seen, action)
         assert observed == Observation(bench.run(), seen) and observed.run and observed.run.archived
         assert (bench.world.run() or {})["metadata"]["labels"] == {"team": "a", ARCHIVED: "Archived"}
-        assert bench.store.run(KEY) == observed.run
+        assert bench.cache.run(KEY) == observed.run
 
     virtually(test)
 

@@ -71,7 +71,7 @@ def test_a_workflow_that_is_another_by_now_or_runs_again_is_not_kept(meanwhile: 
         run, workflow = await ended(bench)
         meanwhile(bench)
         assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, there(bench))
-        assert snapshot(bench) is None and bench.store.workflow(run) == there(bench)
+        assert snapshot(bench) is None and bench.cache.workflow(run) == there(bench)
 
     virtually(test)
 
@@ -82,7 +82,7 @@ def test_a_workflow_that_has_gone_cannot_be_kept() -> None:
         bench.tell_workflow()
         bench.world.delete("Workflow")
         assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, Absent())
-        assert snapshot(bench) is None and bench.store.workflows() == []
+        assert snapshot(bench) is None and bench.cache.workflows() == []
 
     virtually(test)
 

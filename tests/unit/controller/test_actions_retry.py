@@ -73,7 +73,7 @@ def test_a_workflow_is_set_back_and_numbered_in_one_write() -> None:
         observed = await do(bench, run, RetryWorkflow(workflow))
         assert isinstance(observed.seen, WorkflowRecord) and observed.run == run
         assert (observed.seen.uid, observed.seen.attempt) == (workflow.uid, 1)
-        assert bench.store.workflow(run) == observed.seen
+        assert bench.cache.workflow(run) == observed.seen
         assert nodes(bench) == {RUN: "Running", A: "Succeeded"}
         assert left(bench) == {("Pod", A), ("WorkflowTaskResult", A)}
         assert bench.calls()["update workflows"] == 1
@@ -119,7 +119,7 @@ def test_one_that_is_another_by_now_is_left_as_it_is_and_looked_at(meanwhile: Me
         meanwhile(bench)
         there, remain = bench.world.workflow(), left(bench)
         observed = await do(bench, run, RetryWorkflow(workflow))
-        assert observed.seen == workflow_record(there or {}) == bench.store.workflow(run)
+        assert observed.seen == workflow_record(there or {}) == bench.cache.workflow(run)
         assert bench.world.workflow() == there and left(bench) == remain
         assert bench.calls() == {"get workflows": 1}
 
@@ -132,7 +132,7 @@ def test_one_that_has_gone_is_looked_for_no_more() -> None:
         bench.tell_workflow()
         bench.world.delete("Workflow")
         assert await do(bench, run, RetryWorkflow(workflow)) == Observation(run, Absent())
-        assert bench.store.workflows() == []
+        assert bench.cache.workflows() == []
         assert bench.calls() == {"get workflows": 1}
 
     virtually(test)
@@ -172,7 +172,7 @@ def test_one_that_cannot_be_set_back_is_refused_before_anything_is_deleted() -> 
         observed = await do(bench, run, RetryWorkflow(workflow))
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == RETRY_IMPOSSIBLE
         assert left(bench) == remain and written(bench) == set()
-        memory = bench.reconciler._memory[KEY]
+        memory = bench.cache.recall(KEY)
         assert (memory.refused_at, memory.refused_generation) == (bench.world.clock.now(), run.generation)
 
     virtually(test)
@@ -319,7 +319,7 @@ def test_a_run_that_does_not_ask_for_it_any_more_gets_no_workflow(meanwhile: Mea
             assert observed == Observation(None, Absent())
         else:
             assert observed == Observation(bench.run(), NotSeen())
-            assert bench.store.run(KEY) == bench.run()
+            assert bench.cache.run(KEY) == bench.run()
         assert bench.world.workflow() is None and written(bench) == set()
 
     virtually(test)
@@ -366,7 +366,7 @@ def test_a_snapshot_that_cannot_be_set_back_is_told() -> None:
         await Snapshots(bench.client).keep(run, good)
         observed = await do(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == RETRY_IMPOSSIBLE
-        assert bench.world.workflow() is None and KEY in bench.reconciler._memory
+        assert bench.world.workflow() is None and bench.cache.recall(KEY).refused_at is not None
 
     virtually(test)
 

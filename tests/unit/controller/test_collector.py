@@ -18,7 +18,7 @@ async def measured(bench: Bench) -> None:
     bench.tell()
     await bench.reconcile()
     await bench.world.until(lambda: bench.world.argo_phase() == "Succeeded")
-    bench.store.drop_workflow(KEY)
+    bench.cache.drop_workflow(KEY)
     bench.tell()
 
 
@@ -94,7 +94,7 @@ def test_a_process_that_ends_waits_for_none() -> None:
         await bench.reconcile()
         await bench.wait(0.1)
         await bench.reconciler.collector.close()
-        assert bench.reconciler._memory[KEY].collected.reports == ()
-        assert Report(B, "f1", 0.5) not in bench.reconciler._memory[KEY].collected.reports
+        assert bench.cache.recall(KEY).collected.reports == ()
+        assert Report(B, "f1", 0.5) not in bench.cache.recall(KEY).collected.reports
 
     virtually(test)

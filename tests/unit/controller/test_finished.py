@@ -10,6 +10,7 @@ import pytest
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
+from runwright.controller.cache import RunCache
 from runwright.controller.finished import FinishedRuns
 from runwright.core.records import RunRecord
 from runwright.core.retention.periods import NEVER, DueTimes
@@ -27,16 +28,16 @@ def ended(name: str = KEY.name, phase: Phase = Phase.SUCCEEDED, ago: timedelta =
 
 def seconds(times: DueTimes, *, workflow: bool = False, archived: bool = False) -> float | None:
     """How long is waited for a run that was settled with these times."""
-    finished = FinishedRuns()
-    finished.wait(ended(archived=archived), times, workflow, NOW)
-    return finished.seconds(KEY, False, NOW)
+    finished = FinishedRuns(RunCache())
+    finished.schedule(ended(archived=archived), times, workflow, NOW)
+    return finished.seconds_until_due(KEY, False, NOW)
 
 
 # ------------------------------------------------------------------------------------------------------ when what is due
 
 
 def test_nothing_is_known_of_a_run_that_was_not_settled() -> None:
-    assert FinishedRuns().seconds(KEY, True, NOW) is None
+    assert FinishedRuns(RunCache()).seconds_until_due(KEY, True, NOW) is None
 
 
 def test_a_run_for_which_nothing_is_ever_due_is_known_all_the_same() -> None:
@@ -62,33 +63,33 @@ def test_the_time_of_the_workflow_counts_only_where_there_is_one() -> None:
 
 
 def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
-    finished = FinishedRuns()
-    finished.wait(ended(), DueTimes(drop_at=NOW + HOUR), False, NOW)
-    assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
-    assert finished.seconds(KEY, True, NOW) == 3600
-    assert finished.seconds(KEY, False, NOW) == 3600, "it was told of, and nothing has told that it went"
+    finished = FinishedRuns(RunCache())
+    finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), False, NOW)
+    assert finished.seconds_until_due(KEY, False, NOW) == NEVER_SECONDS
+    assert finished.seconds_until_due(KEY, True, NOW) == 3600
+    assert finished.seconds_until_due(KEY, False, NOW) == 3600, "it was told of, and nothing has told that it went"
 
 
 def test_where_nobody_looked_what_was_known_of_the_workflow_holds() -> None:
     for known, expected in ((True, 3600), (False, NEVER_SECONDS)):
-        finished = FinishedRuns()
-        finished.wait(ended(), DueTimes(drop_at=NOW + 2 * HOUR), known, NOW)
-        finished.wait(ended(), DueTimes(drop_at=NOW + HOUR), None, NOW)
-        assert finished.seconds(KEY, False, NOW) == expected
-        finished.wait(ended(), DueTimes(drop_at=NOW + HOUR), not known, NOW)
-        assert finished.seconds(KEY, False, NOW) != expected, "somebody has looked"
+        finished = FinishedRuns(RunCache())
+        finished.schedule(ended(), DueTimes(drop_at=NOW + 2 * HOUR), known, NOW)
+        finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), None, NOW)
+        assert finished.seconds_until_due(KEY, False, NOW) == expected
+        finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), not known, NOW)
+        assert finished.seconds_until_due(KEY, False, NOW) != expected, "somebody has looked"
 
 
 def test_a_run_that_was_never_looked_at_has_no_workflow() -> None:
-    finished = FinishedRuns()
-    finished.wait(ended(), DueTimes(drop_at=NOW), None, NOW)
-    assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
+    finished = FinishedRuns(RunCache())
+    finished.schedule(ended(), DueTimes(drop_at=NOW), None, NOW)
+    assert finished.seconds_until_due(KEY, False, NOW) == NEVER_SECONDS
 
 
 def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
-    finished = FinishedRuns()
-    finished.wait(ended(), DueTimes(delete_at=NOW + HOUR), False, NOW)
-    assert finished.seconds(KEY, False, NOW - DAY) == 25 * 3600
+    finished = FinishedRuns(RunCache())
+    finished.schedule(ended(), DueTimes(delete_at=NOW + HOUR), False, NOW)
+    assert finished.seconds_until_due(KEY, False, NOW - DAY) == 25 * 3600
 
 
 # -------------------------------------------------------------------------------------------------------------- archived
@@ -112,18 +113,17 @@ def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
 def test_an_archived_run_is_remembered_only_where_nothing_else_leads_back_to_it(
     times: DueTimes, workflow: bool, remembered: bool
 ) -> None:
-    finished = FinishedRuns()
-    finished.wait(ended(), NEVER, workflow, NOW)
-    finished.wait(ended(archived=True), times, workflow, NOW)
-    assert len(finished) == remembered
-    assert (finished.seconds(KEY, False, NOW) is not None) is remembered
+    finished = FinishedRuns(RunCache())
+    finished.schedule(ended(), NEVER, workflow, NOW)
+    finished.schedule(ended(archived=True), times, workflow, NOW)
+    assert (finished.seconds_until_due(KEY, False, NOW) is not None) is remembered
 
 
 def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
-    finished = FinishedRuns()
+    finished = FinishedRuns(RunCache())
     for name in ("a", "b"):
         finished.put(ended(name), KEEP_ONE)
-    finished.wait(ended("b", archived=True), DueTimes(delete_at=NOW + HOUR), False, NOW)
+    finished.schedule(ended("b", archived=True), DueTimes(delete_at=NOW + HOUR), False, NOW)
     assert finished.put(ended("a"), KEEP_ONE) == (False, None)
 
 
@@ -131,28 +131,28 @@ def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
 
 
 def test_what_is_woken_is_due_until_it_is_settled_again() -> None:
-    finished = FinishedRuns()
-    finished.wait(ended(), NEVER, False, NOW)
-    assert finished.wake(KEY)
-    assert finished.seconds(KEY, False, NOW) == 0
-    assert not finished.wake(KEY), "it is in the queue already"
-    finished.wait(ended(), NEVER, False, NOW)
-    assert finished.seconds(KEY, False, NOW) == NEVER_SECONDS
-    assert finished.wake(KEY)
+    finished = FinishedRuns(RunCache())
+    finished.schedule(ended(), NEVER, False, NOW)
+    assert finished.mark_due(KEY)
+    assert finished.seconds_until_due(KEY, False, NOW) == 0
+    assert not finished.mark_due(KEY), "it is in the queue already"
+    finished.schedule(ended(), NEVER, False, NOW)
+    assert finished.seconds_until_due(KEY, False, NOW) == NEVER_SECONDS
+    assert finished.mark_due(KEY)
 
 
 def test_a_run_that_is_not_known_is_not_woken() -> None:
-    assert not FinishedRuns().wake(KEY)
+    assert not FinishedRuns(RunCache()).mark_due(KEY)
 
 
 def test_a_run_that_is_dropped_is_not_known() -> None:
-    finished = FinishedRuns()
+    finished = FinishedRuns(RunCache())
     finished.put(ended(), KEEP_ONE)
-    finished.wait(ended(), NEVER, True, NOW)
+    finished.schedule(ended(), NEVER, True, NOW)
     finished.drop(KEY)
     finished.drop(KEY)
-    assert len(finished) == 0 and not finished.wake(KEY)
-    assert finished.seconds(KEY, True, NOW) is None
+    assert not finished.mark_due(KEY)
+    assert finished.seconds_until_due(KEY, True, NOW) is None
     assert list(finished.phases()) == []
 
 
@@ -162,7 +162,7 @@ KEEP_ONE = RetentionPolicySpec(keep_succeeded=1)
 
 
 def test_a_run_that_ends_makes_the_one_before_the_last_ones_superfluous() -> None:
-    finished = FinishedRuns()
+    finished = FinishedRuns(RunCache())
     assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (False, None)
     assert finished.put(ended("b", ago=2 * HOUR), KEEP_ONE) == (False, Key("team", "a"))
     assert finished.put(ended("c", ago=HOUR), KEEP_ONE) == (False, Key("team", "b"))
@@ -170,14 +170,14 @@ def test_a_run_that_ends_makes_the_one_before_the_last_ones_superfluous() -> Non
 
 
 def test_namespaces_do_not_count_together() -> None:
-    finished = FinishedRuns()
+    finished = FinishedRuns(RunCache())
     finished.put(ended("a"), KEEP_ONE)
     elsewhere = replace(ended("b"), key=Key("other", "b"))
     assert finished.put(elsewhere, KEEP_ONE) == (False, None)
 
 
 def test_what_is_there_is_told_by_namespace_and_phase() -> None:
-    finished = FinishedRuns()
+    finished = FinishedRuns(RunCache())
     finished.put(ended("a"), KEEP_ONE)
     finished.put(ended("b", Phase.FAILED), KEEP_ONE)
     assert sorted(finished.phases()) == [("team", Phase.FAILED), ("team", Phase.SUCCEEDED)]

@@ -69,7 +69,7 @@ async def test_an_event_becomes_a_record_and_a_key() -> None:
     run: dict[str, Any] = {"metadata": {"namespace": "a", "name": "b", "uid": "u", "resourceVersion": "3"}}
     await handler_of(it, "pipelineruns")(event={"type": "ADDED", "object": run}, anything="else")
     assert await it.queue.get() == Key("a", "b")
-    assert (kept := it.store.run(Key("a", "b"))) is not None
+    assert (kept := it.cache.run(Key("a", "b"))) is not None
     assert kept.uid == "u"
 
 
@@ -77,7 +77,7 @@ async def test_an_event_about_a_workflow_becomes_a_record() -> None:
     it = Bench()
     workflow: dict[str, Any] = {"metadata": {"namespace": "a", "name": "b", "uid": "w", "resourceVersion": "3"}}
     await handler_of(it, "workflows")(event={"type": "ADDED", "object": workflow}, anything="else")
-    assert it.store.has_workflow(Key("a", "b"))
+    assert it.cache.has_workflow(Key("a", "b"))
 
 
 async def test_an_event_about_a_policy_changes_what_holds() -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.controller.intake import LISTS_AT_MOST, LISTS_SECONDS
 from runwright.kube.objects import Key
 from tests.unit.controller.bench import Bench
 from tests.unit.controller.records import KEY, run, run_body, workflow, workflow_body
-from tests.unit.fake.virtual_time import run_virtually
 
 
 @pytest.mark.parametrize("event", [None, "ADDED", "MODIFIED"])
@@ -19,9 +15,9 @@ async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
     it = Bench()
     it.intake.pipelinerun(event, run_body("3"))
     it.intake.workflow(event, workflow_body("4"))
-    found = it.store.run(KEY)
+    found = it.cache.run(KEY)
     assert found is not None and found.resource_version == "3"
-    assert it.store.workflow(found) == workflow("4")
+    assert it.cache.workflow(found) == workflow("4")
     assert len(it.queue) == 1
     assert await it.queue.get() == KEY
 
@@ -29,55 +25,48 @@ async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
 TOLD = {"phase": "Running", "workflow": {"name": KEY.name, "uid": "workflow-uid"}}
 
 
-async def test_a_run_and_its_workflow_of_the_first_lists_wait_for_each_other() -> None:
-    for first, second in (("pipelinerun", "workflow"), ("workflow", "pipelinerun")):
-        it = Bench()
-        bodies = {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}
-        getattr(it.intake, first)(None, bodies[first])
-        assert len(it.queue) == 0, f"the {second} is about to be told of"
-        getattr(it.intake, second)(None, bodies[second])
-        assert len(it.queue) == 1
+RUNS, WORKFLOWS = "/runs", "/workflows"
+BODIES = {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}
+OTHER = {"metadata": run_body()["metadata"] | {"name": "other", "uid": "other"}}
 
 
-@pytest.mark.parametrize("kind", ["pipelinerun", "workflow"])
-def test_what_is_alone_is_looked_at_once_the_lists_are_over(kind: str) -> None:
-    async def lists() -> None:
-        it = Bench()
-        alone = {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}[kind]
-        getattr(it.intake, kind)(None, alone)
-        for number in range(5):
-            await asyncio.sleep(0.9 * LISTS_SECONDS)
-            it.intake.pipelinerun(None, {"metadata": run_body()["metadata"] | {"name": f"other-{number}"}})
-        assert KEY not in await it.take(), "the lists still go on"
-        await asyncio.sleep(LISTS_SECONDS)
-        assert await it.take() == {KEY}
-        await asyncio.sleep(3 * LISTS_SECONDS)
-        assert await it.take() == set(), "it is looked at once"
-        getattr(it.intake, kind)(None, alone)
-        assert await it.take() == {KEY}, "a later list is not waited for"
-
-    run_virtually(lists())
+def lists_begin(it: Bench) -> None:
+    """The initial lists begin; two runs and a Workflow are on their pages."""
+    it.intake.lists.expect((RUNS, WORKFLOWS))
+    it.intake.lists.add_page(RUNS, {"items": [BODIES["pipelinerun"], OTHER]}, first=True)
+    it.intake.lists.add_page(WORKFLOWS, {"items": [BODIES["workflow"]]}, first=True)
 
 
-def test_lists_that_begin_again_and_again_are_not_waited_for_without_end() -> None:
-    async def lists() -> None:
-        it = Bench()
-        began = asyncio.get_running_loop().time()
-        it.intake.pipelinerun(None, run_body(status=TOLD))
-        while KEY not in await it.take():
-            await asyncio.sleep(0.5 * LISTS_SECONDS)
-            it.intake.pipelinerun(None, {"metadata": run_body()["metadata"] | {"name": "other"}})
-        assert asyncio.get_running_loop().time() - began <= LISTS_AT_MOST + LISTS_SECONDS
-
-    run_virtually(lists())
-
-
-@pytest.mark.parametrize("kind", ["pipelinerun", "workflow"])
-async def test_nothing_waits_for_lists_that_were_empty(kind: str) -> None:
+@pytest.mark.parametrize(("first", "second"), [("pipelinerun", "workflow"), ("workflow", "pipelinerun")])
+async def test_a_listed_run_and_its_workflow_wait_for_each_other(first: str, second: str) -> None:
     it = Bench()
-    it.intake.pipelinerun("ADDED", {"metadata": run_body()["metadata"] | {"name": "other"}})
-    await it.take()
-    getattr(it.intake, kind)(None, {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}[kind])
+    lists_begin(it)
+    getattr(it.intake, first)(None, BODIES[first])
+    assert len(it.queue) == 0, f"the {second} is about to arrive"
+    getattr(it.intake, second)(None, BODIES[second])
+    assert await it.take() == {KEY}
+    it.intake.pipelinerun(None, OTHER)
+    assert await it.take() == {Key(KEY.namespace, "other")}, "it is enqueued once"
+
+
+@pytest.mark.parametrize("kind", ["pipelinerun", "workflow"])
+async def test_what_was_listed_alone_is_enqueued_when_the_lists_have_finished(kind: str) -> None:
+    it = Bench()
+    it.intake.lists.expect((RUNS, WORKFLOWS))
+    path = {"pipelinerun": RUNS, "workflow": WORKFLOWS}[kind]
+    it.intake.lists.add_page(path, {"items": [BODIES[kind]]}, first=True)
+    getattr(it.intake, kind)(None, BODIES[kind])
+    assert await it.take() == set(), "the other list goes on"
+    it.intake.lists.add_page(WORKFLOWS if kind == "pipelinerun" else RUNS, {"items": []}, first=True)
+    assert await it.take() == {KEY}
+    getattr(it.intake, kind)(None, BODIES[kind])
+    assert await it.take() == {KEY}, "a later list is not waited for"
+
+
+@pytest.mark.parametrize("kind", ["pipelinerun", "workflow"])
+async def test_nothing_waits_without_initial_lists(kind: str) -> None:
+    it = Bench()
+    getattr(it.intake, kind)(None, BODIES[kind])
     assert await it.take() == {KEY}
 
 
@@ -107,11 +96,11 @@ async def test_a_run_whose_workflow_is_known_waits_for_nothing() -> None:
 
 async def test_a_deleted_run_is_forgotten_and_looked_at() -> None:
     it = Bench()
-    it.store.put_run(run())
+    it.cache.put_run(run())
     it.intake.pipelinerun("DELETED", run_body("2"))
-    assert it.store.run(KEY) is None
+    assert it.cache.run(KEY) is None
     assert await it.queue.get() == KEY
-    assert it.store.take_unwatched(KEY), "it may be archived: only the API server can tell"
+    assert it.cache.pop_unwatched(KEY), "it may be archived: only the API server can tell"
 
 
 async def test_a_run_that_leaves_its_watch_waits_for_those_that_run() -> None:
@@ -123,31 +112,31 @@ async def test_a_run_that_leaves_its_watch_waits_for_those_that_run() -> None:
 
 async def test_the_deletion_of_an_earlier_run_of_the_name_is_not_of_this_one() -> None:
     it = Bench()
-    it.store.put_run(run("9"))
+    it.cache.put_run(run("9"))
     it.intake.pipelinerun("DELETED", run_body("8", uid="earlier"))
-    assert it.store.run(KEY) == run("9")
+    assert it.cache.run(KEY) == run("9")
 
 
 async def test_a_deleted_workflow_is_forgotten_and_its_run_looked_at() -> None:
     it = Bench()
-    it.store.put_workflow(workflow())
+    it.cache.put_workflow(workflow())
     it.intake.workflow("DELETED", workflow_body("2"))
-    assert it.store.workflows() == []
+    assert it.cache.workflows() == []
     assert await it.queue.get() == KEY
 
 
 async def test_a_workflow_that_ended_and_was_deleted_at_once_tells_how_it_ended() -> None:
     it = Bench()
-    it.store.put_workflow(workflow())
+    it.cache.put_workflow(workflow())
     it.intake.workflow("DELETED", workflow_body("2", phase="Failed"))
-    assert [record.phase for record in it.store.workflows()] == ["Failed"]
+    assert [record.phase for record in it.cache.workflows()] == ["Failed"]
 
 
 async def test_a_late_event_changes_nothing() -> None:
     it = Bench()
     it.intake.workflow("MODIFIED", workflow_body("5", phase="Succeeded"))
     it.intake.workflow("MODIFIED", workflow_body("4"))
-    assert [record.phase for record in it.store.workflows()] == ["Succeeded"]
+    assert [record.phase for record in it.cache.workflows()] == ["Succeeded"]
 
 
 async def test_an_odd_object_is_taken() -> None:

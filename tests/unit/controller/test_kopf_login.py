@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestServer
 
 from runwright.controller import kopf_login
@@ -27,7 +27,7 @@ async def test_each_request_carries_the_token_of_the_moment_and_the_user_agent()
     app.router.add_get("/api", reply)
     async with TestServer(app) as server:
         login = Login(str(server.make_url("")).rstrip("/"), namespace="team", token=token)
-        session = await KopfLogin(login, "runwright/1").open()
+        session = await KopfLogin(login, "runwright/1", ClientResponse).open()
         assert (session.server, session.default_namespace) == (login.server, "team")
         async with session.aiohttp_session as http:
             for _ in range(2):
@@ -42,7 +42,7 @@ async def test_sessions_that_are_refused_again_and_again_are_opened_with_a_back_
         pauses.append(seconds)
 
     monkeypatch.setattr(kopf_login.asyncio, "sleep", sleep)
-    login = KopfLogin(Login("http://127.0.0.1:1"), "runwright/1")
+    login = KopfLogin(Login("http://127.0.0.1:1"), "runwright/1", ClientResponse)
     sessions = [await login.open() for _ in range(10)]
     assert pauses[0] < 1 and pauses == sorted(pauses) and pauses[-1] == kopf_login.MAX_PAUSE
     assert len(pauses) == 8, "neither the first session waits, nor the first one after it"

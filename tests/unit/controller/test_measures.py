@@ -16,11 +16,11 @@ from runwright import __version__
 from runwright.api.pipelinerun import Condition, PipelineRunStatus
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
+from runwright.controller.cache import RunCache
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.measures import Measures
 from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
-from runwright.controller.store import Store
 from runwright.core.records import RunRecord
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
@@ -121,13 +121,13 @@ def test_the_lag_is_observed_where_there_is_one():
 
 
 async def test_what_is_there_now_is_counted_when_somebody_asks():
-    measures, store, queue = Measures(), Store(), WorkQueue[Key]()
-    ended = FinishedRuns()
-    measures.watch_over(store, ended, queue, RunSeries((), 0))
+    measures, cache, queue = Measures(), RunCache(), WorkQueue[Key]()
+    ended = FinishedRuns(RunCache())
+    measures.register(cache, ended, queue, RunSeries(RunCache(), (), 0))
     for key in (Key("team", "x"), Key("other", "x"), Key("team", "y")):
         ended.put(replace(at(Phase.SUCCEEDED, NOW, NOW), key=key, uid=str(key)), RetentionPolicySpec())
     for name, phase in (("a", None), ("b", Phase.PENDING), ("c", Phase.RUNNING), ("d", Phase.SUCCEEDED)):
-        store.put_run(replace(at(phase), key=Key("team", name), uid=name))
+        cache.put_run(replace(at(phase), key=Key("team", name), uid=name))
     queue.add(KEY)
     queue.add(Key("team", "a"))
     queue.add_after(Key("team", "b"), 60)
@@ -145,7 +145,7 @@ async def test_what_is_there_now_is_counted_when_somebody_asks():
     await asyncio.sleep(0.02)
     oldest = value(measures, "runwright_workqueue_oldest_seconds")
     assert oldest is not None and 0.01 < oldest < 10
-    store.drop_run(Key("team", "c"))
+    cache.drop_run(Key("team", "c"))
     assert value(measures, "runwright_runs", namespace="team", phase="Running") is None
     ended.drop(Key("other", "x"))
     assert value(measures, "runwright_runs", namespace="other", phase="Succeeded") is None
@@ -154,21 +154,21 @@ async def test_what_is_there_now_is_counted_when_somebody_asks():
 
 def test_how_long_argo_lets_a_workflow_wait():
     """Of those without a phase, which Argo has not looked at, the oldest; a moment ahead of our clock is no negative time."""
-    measures, store = Measures(), Store()
-    measures.watch_over(store, FinishedRuns(), WorkQueue(), RunSeries((), 0))
+    measures, cache = Measures(), RunCache()
+    measures.register(cache, FinishedRuns(RunCache()), WorkQueue(), RunSeries(RunCache(), (), 0))
     assert value(measures, "runwright_argo_oldest_seconds") == 0
     now = datetime.now(UTC)
     for name, phase, seconds in (("a", "", 60), ("b", "", 600), ("c", "Pending", 6000), ("d", "", -5)):
         made = replace(workflow(uid=name, phase=phase), created_at=now - timedelta(seconds=seconds))
-        store.put_workflow(replace(made, key=Key("team", name)))
-    store.put_workflow(replace(workflow(uid="e", phase=""), key=Key("team", "e")))
+        cache.put_workflow(replace(made, key=Key("team", name)))
+    cache.put_workflow(replace(workflow(uid="e", phase=""), key=Key("team", "e")))
     told = value(measures, "runwright_argo_oldest_seconds")
     assert told is not None and 600 <= told < 610
-    store.put_workflow(replace(workflow("2", uid="b"), key=Key("team", "b")))
+    cache.put_workflow(replace(workflow("2", uid="b"), key=Key("team", "b")))
     told = value(measures, "runwright_argo_oldest_seconds")
     assert told is not None and 60 <= told < 70
     for name in ("a", "d"):
-        store.drop_workflow(Key("team", name))
+        cache.drop_workflow(Key("team", name))
     assert value(measures, "runwright_argo_oldest_seconds") == 0
 
 

@@ -58,7 +58,7 @@ def test_a_run_that_is_gone_by_now_gets_none() -> None:
         bench.world.delete("PipelineRun")
         assert await bench.reconcile() is None
         assert bench.calls() == {"get pipelineruns": 1}
-        assert bench.store.runs() == []
+        assert bench.cache.runs() == []
 
     virtually(test)
 
@@ -80,14 +80,14 @@ def test_a_finished_run_leaves_no_trace_in_memory() -> None:
         bench.tell()
         await bench.reconcile()
         await bench.world.until(lambda: bench.world.argo_phase() == "Succeeded")
-        bench.store.drop_workflow(KEY)
+        bench.cache.drop_workflow(KEY)
         bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": ref(bench.world)})
         bench.tell()
         await bench.reconcile()
         assert bench.world.phase() == "Succeeded"
         await bench.reconcile()
-        assert bench.store.runs() == [] and bench.store.workflows() == []
-        assert bench.reconciler._memory == {}
+        assert bench.cache.runs() == [] and bench.cache.workflows() == []
+        assert remembered(bench).get("memory") is None
 
     virtually(test)
 
@@ -105,7 +105,7 @@ def test_a_run_that_somebody_else_wrote_is_read_anew_and_decided_later() -> None
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409
-        found = bench.store.run(KEY)
+        found = bench.cache.run(KEY)
         assert found is not None
         assert found.resource_version == (bench.world.run() or {})["metadata"]["resourceVersion"]
         await bench.reconcile()
@@ -120,7 +120,7 @@ def test_a_run_that_is_gone_when_its_status_is_written_is_forgotten() -> None:
         bench.tell()
         bench.client.handlers["patch pipelineruns/status"] = first(lambda: bench.world.delete("PipelineRun"))
         assert await bench.reconcile() is None
-        assert bench.store.runs() == []
+        assert bench.cache.runs() == []
 
     virtually(test)
 
@@ -204,16 +204,16 @@ def test_the_lag_of_a_phase_counts_from_when_that_phase_was_told() -> None:
         await bench.reconcile()
         await bench.world.until(lambda: bench.world.argo_phase() == "Running")
         bench.tell_workflow()
-        assert KEY in bench.store._told
+        assert bench.cache.state(KEY).phase_changed_at is not None
         await bench.reconcile()
         assert bench.world.phase() == "Running"
-        assert KEY not in bench.store._told, "it was observed when the status was written"
+        assert bench.cache.state(KEY).phase_changed_at is None, "it was observed when the status was written"
         restarted = Bench(bench.world)
         restarted.tell()
         restarted.tell_workflow()
-        assert KEY in restarted.store._told
+        assert restarted.cache.state(KEY).phase_changed_at is not None
         await restarted.reconcile()
-        assert restarted.store.take_told(KEY) is None
+        assert restarted.cache.pop_phase_lag(KEY) is None
 
     virtually(test)
 
@@ -224,7 +224,7 @@ def test_the_lag_of_a_status_that_may_wait_counts_on() -> None:
         bench.tell()
         again = await bench.reconcile()
         assert again is not None
-        assert bench.store.take_told(KEY) is not None
+        assert bench.cache.pop_phase_lag(KEY) is not None
 
     virtually(test)
 

@@ -52,7 +52,7 @@ def test_the_workflow_of_a_run_that_is_not_known_is_looked_at_after_a_while() ->
         assert after_crash.calls() == {}
         await after_crash.reconcile()
         assert after_crash.calls() == LOOK | {"get retentionpolicies": 1}
-        assert set(remembered(after_crash)) == {"finished", "available", "last"}
+        assert set(remembered(after_crash)) == {"retention", "available", "last"}
 
     virtually(test)
 
@@ -94,7 +94,7 @@ def test_what_is_told_of_a_known_runs_workflow_costs_nothing() -> None:
         for _ in range(3):
             bench.tell_workflow()
             assert await bench.reconcile() is None
-        assert bench.calls() == {} and bench.store.workflows() == []
+        assert bench.calls() == {} and bench.cache.workflows() == []
 
     virtually(test)
 
@@ -160,7 +160,7 @@ def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -
         bench.client.handlers["get retentionpolicies"] = fails(ApiError(500, "InternalError", "no"))
         with pytest.raises(ApiError):
             await bench.reconcile()
-        assert bench.world.run() is not None and bench.store.run(KEY) == run
+        assert bench.world.run() is not None and bench.cache.run(KEY) == run
         bench.client.handlers.clear()
         assert await bench.reconcile() is None
         assert bench.world.run() is None
@@ -183,7 +183,7 @@ def test_an_edit_that_is_told_of_while_its_end_is_settled_is_not_forgotten() -> 
         bench.client.handlers["get retentionpolicies"] = after(retry)
         await bench.reconcile()
         bench.client.handlers.clear()
-        kept = bench.store.run(KEY)
+        kept = bench.cache.run(KEY)
         assert kept is not None and kept.retries == 1
         assert len(bench.queue) == 1, "and it is looked at again"
         await bench.reconcile()
@@ -311,7 +311,7 @@ def test_a_workflow_that_is_kept_longer_than_its_run_is_available_goes_at_its_ti
         await settled(bench)
         assert await archive(bench) == LONGEST_WAIT.total_seconds()
         assert bench.world.archived() and bench.world.workflow() is not None
-        assert set(remembered(bench)) == {"finished"}
+        assert set(remembered(bench)) == {"retention"}
         bench.forget_calls()
         await bench.wait(2 * DAY)
         assert await bench.reconcile() == LONGEST_WAIT.total_seconds() and bench.calls() == {}
@@ -337,7 +337,7 @@ def test_a_run_that_is_brought_back_has_its_workflow_and_its_nodes_again() -> No
         bench.tell()
         bench.tell_workflow()
         await bench.reconcile()
-        assert set(remembered(bench)) == {"finished", "available", "last"}
+        assert set(remembered(bench)) == {"retention", "available", "last"}
 
     virtually(test)
 

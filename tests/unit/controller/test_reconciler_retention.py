@@ -100,7 +100,7 @@ def test_a_workflow_that_is_kept_no_longer_goes_and_its_run_stays() -> None:
         assert await bench.reconcile() is None
         assert bench.world.workflow() is None and status(bench) == before
         assert len(bench.server.list("WorkflowSnapshot")) == 1
-        assert set(remembered(bench)) == {"finished", "available", "last"}
+        assert set(remembered(bench)) == {"retention", "available", "last"}
 
     virtually(test)
 
@@ -231,6 +231,6 @@ def test_a_run_that_runs_again_counts_no_more() -> None:
         assert not bench.run().finished
         bench.tell()
         await bench.reconcile()
-        assert not {"finished", "available", "last"} & remembered(bench).keys()
+        assert not {"retention", "available", "last"} & remembered(bench).keys()
 
     virtually(test)

@@ -82,20 +82,20 @@ def test_a_deleted_run_leaves_the_memory() -> None:
     async def test(world: World, operator: Operator) -> None:
         world.delete("PipelineRun")
         await world.sleep(5)
-        assert operator.store.run(KEY) is not None
+        assert operator.cache.run(KEY) is not None
         await operator.resync.once()
         await world.sleep(1)
-        assert operator.store.runs() == [] and operator.store.workflows() == []
+        assert operator.cache.runs() == [] and operator.cache.workflows() == []
 
     virtually(test)
 
 
 def test_a_workflow_that_was_never_told_of_is_found() -> None:
     async def test(world: World, operator: Operator) -> None:
-        operator.store.drop_workflow(KEY)
+        operator.cache.drop_workflow(KEY)
         assert await operator.resync.once() == {KEY}
         await world.sleep(1)
-        assert [record.phase for record in operator.store.workflows()] == ["Running"]
+        assert [record.phase for record in operator.cache.workflows()] == ["Running"]
 
     virtually(test)
 
@@ -117,7 +117,7 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
             looks.append(asyncio.get_running_loop().time())
             raise ApiError(500, "InternalError", "no")
 
-        resync = Resync(operator.reconciler._client, Scope(), operator.store, operator.queue)
+        resync = Resync(operator.reconciler._client, Scope(), operator.cache, operator.queue)
         monkeypatch.setattr(resync, "once", once)
         task = asyncio.create_task(resync.forever(300))
         await world.sleep(3000)
@@ -137,7 +137,7 @@ def test_an_edit_of_a_run_is_found() -> None:
         await it.take()
         it.world.apply(manifest() | {"shutdown": "Stop"})
         assert await it.resync.once() == {KEY} == await it.take()
-        assert it.store.run(KEY) == it.run()
+        assert it.cache.run(KEY) == it.run()
 
     bench.virtually(test)
 
@@ -156,10 +156,10 @@ def test_a_run_that_has_no_workflow_and_waits_is_not_found() -> None:
 
 def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
     async def test(it: Bench) -> None:
-        it.store.put_run(it.finished("gone", phase="Running"))
+        it.cache.put_run(it.finished("gone", phase="Running"))
         it.world.delete("PipelineRun", "gone")
         assert await it.resync.once() == {Key(NAMESPACE, "gone")}
-        assert it.store.runs() == [] and await it.take() == {Key(NAMESPACE, "gone")}
+        assert it.cache.runs() == [] and await it.take() == {Key(NAMESPACE, "gone")}
 
     bench.virtually(test)
 
@@ -184,7 +184,7 @@ def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for
             "asked-back",
             "put-back",
         }
-        assert await it.take() == found and all(it.store.take_unwatched(key) for key in found)
+        assert await it.take() == found and all(it.cache.pop_unwatched(key) for key in found)
         assert it.calls() == {"list pipelineruns": 3}, "pages of two lists; no run is read"
 
     bench.virtually(test)

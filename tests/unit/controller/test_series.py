@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from runwright.controller.cache import RunCache
 from runwright.controller.series import RunSeries
 from runwright.core.metrics.series import parse_labels
 from tests.unit.controller.bench import Bench
@@ -37,14 +38,14 @@ async def test_they_follow_what_the_watch_tells() -> None:
 
 
 def test_a_limit_of_none_remembers_and_tells_nothing() -> None:
-    series = RunSeries(parse_labels(("run",)), 0)
+    series = RunSeries(RunCache(), parse_labels(("run",)), 0)
     series.put(KEY, reporting(accuracy=1))
     assert exposition(series) == []
-    assert series._samples == {}
+    assert not list(series._cache.states())
 
 
 def test_what_is_beyond_the_limit_is_counted() -> None:
-    series = RunSeries(parse_labels(("run",)), 1)
+    series = RunSeries(RunCache(), parse_labels(("run",)), 1)
     series.put(KEY, reporting(a=1, b=2))
     assert exposition(series) == [
         f'runwright_run_metric{{metric="a",run="{KEY.name}"}} 1.0',

@@ -38,7 +38,7 @@ def archived(bench: Bench, *names: str, days: int | None = None) -> None:
 async def take(bench: Bench) -> set[str]:
     """The runs that were put into the queue since this was last asked; each is one that is to be read anew."""
     keys = await bench.take()
-    assert all([bench.store.take_unwatched(key) for key in keys])
+    assert all([bench.cache.pop_unwatched(key) for key in keys])
     return {key.name for key in keys}
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from runwright.api.labels import AVAILABLE_RUNS, RUN_LABEL
+from runwright.controller.cache import RunCache
 from runwright.controller.intake import Intake
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
@@ -18,7 +19,6 @@ from runwright.controller.reconciler import Reconciler
 from runwright.controller.resync import RESYNC_SECONDS, Resync
 from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
-from runwright.controller.store import Store
 from runwright.controller.sweep import Sweep
 from runwright.controller.workers import work
 from runwright.core.workflow.build import BuildOptions
@@ -47,15 +47,15 @@ class Operator:
         """Whether the world's fault is for this one."""
         self.alive = True
         self.paused = False
-        self.store, self.queue = Store(), WorkQueue[Key]()
+        self.cache, self.queue = RunCache(), WorkQueue[Key]()
         client, scope = FaultyClient(self), Scope()
-        self.sweep = Sweep(client, scope, self.store, self.queue, world.clock)
+        self.sweep = Sweep(client, scope, self.cache, self.queue, world.clock)
         policies = Policies(client, world.retention, self.sweep.policy_changed, self.sweep.policy_begins)
         self.reconciler = Reconciler(
-            client, scope, self.store, world.clock, BuildOptions(), policies, self.queue.add, MEASURES, world.artifacts
+            client, scope, self.cache, world.clock, BuildOptions(), policies, self.queue.add, MEASURES, world.artifacts
         )
-        self.resync = Resync(client, scope, self.store, self.queue)
-        intake = Intake(self.store, self.queue, policies, RunSeries((), 0))
+        self.resync = Resync(client, scope, self.cache, self.queue)
+        intake = Intake(self.cache, self.queue, policies, RunSeries(self.cache, (), 0))
         self._streams = (
             Stream(self, "PipelineRun", AVAILABLE_RUNS, intake.pipelinerun),
             Stream(self, "Workflow", RUN_LABEL, intake.workflow),
@@ -66,6 +66,8 @@ class Operator:
             asyncio.ensure_future(self.resync.forever(RESYNC_SECONDS)),
             asyncio.ensure_future(self.sweep.forever()),
         ]
+        intake.lists.expect(stream.kind for stream in self._streams[:2] if stream.served)
+        self.lists = intake.lists
         for stream in self._streams:
             stream.start()
 
@@ -85,6 +87,7 @@ class Operator:
         """End at once: nothing that it would do in its last moments reaches the API server."""
         self.alive = False
         self.queue.close()
+        self.lists.close()
         for stream in self._streams:
             stream.stop()
         for task in self._tasks:
@@ -108,7 +111,7 @@ class Stream:
     """One of Kopf's watch streams: the list, then every change after it."""
 
     def __init__(self, operator: Operator, kind: str, labels: str, take: Callable[[str | None, Json], None]) -> None:
-        self._operator, self._kind, self._labels, self._take = operator, kind, labels, take
+        self._operator, self.kind, self._labels, self._take = operator, kind, labels, take
         self._under_way: deque[tuple[str | None, Json]] = deque()
         self._held = 0
         self._server = operator.world.server
@@ -119,15 +122,22 @@ class Stream:
         """List and watch; where the kind is not served, as soon as it is."""
         if self._changed not in self._server.listeners:
             self._server.listeners.append(self._changed)
-        if self._kind != "Workflow" or self._server.argo_installed:
-            for body in self._server.list(self._kind, self._labels):
+        if self.served:
+            items = self._server.list(self.kind, self._labels)
+            self._operator.lists.add_page(self.kind, {"items": items}, first=True)
+            for body in items:
                 self._send(None, body)
+
+    @property
+    def served(self) -> bool:
+        """Whether the API server serves the kind."""
+        return self.kind != "Workflow" or self._server.argo_installed
 
     def stop(self) -> None:
         self._server.listeners.remove(self._changed)
 
     def _changed(self, change: Change) -> None:
-        if change.kind == self._kind and (selected := select(change, self._labels)):
+        if change.kind == self.kind and (selected := select(change, self._labels)):
             self._send(selected.type, selected.body)
 
     def _send(self, event: str | None, body: Json) -> None:

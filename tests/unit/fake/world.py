@@ -226,7 +226,7 @@ class World:
             changed = [(change.type, change.kind) for change in self.server.changes[log:]]
             self.problems.append(f"{self.rules.writes() - before} writes though nothing happened: {changed}")
         for operator in self.operators:
-            if operator.alive and (left := [run for run in operator.store.runs() if run.finished and is_settled(run)]):
+            if operator.alive and (left := [run for run in operator.cache.runs() if run.finished and is_settled(run)]):
                 self.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
 
     def _changed(self, change: Change) -> None:

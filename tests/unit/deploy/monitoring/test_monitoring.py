@@ -15,11 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.monitoring import COLUMNS, DASHBOARD, ROWS, RULE_OBJECT, RULES, dashboard, rule_object
 from runwright.api.states import Phase
+from runwright.controller.cache import RunCache
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.measures import Measures
 from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
-from runwright.controller.store import Store
 from runwright.core.metrics.series import RUN_LABELS
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
@@ -48,11 +48,11 @@ class Metric:
 @pytest.fixture
 async def exported() -> dict[str, Metric]:
     """All metrics of an operator after one of each action, without process metrics."""
-    measures, store, queue = Measures(), Store(), WorkQueue[Key]()
-    of_runs = RunSeries((), 1)
+    measures, cache, queue = Measures(), RunCache(), WorkQueue[Key]()
+    of_runs = RunSeries(cache, (), 1)
     of_runs.put(KEY, {"status": {"metrics": [{"name": "accuracy", "value": 1}]}})
-    measures.watch_over(store, FinishedRuns(), queue, of_runs)
-    store.put_run(run())
+    measures.register(cache, FinishedRuns(cache), queue, of_runs)
+    cache.put_run(run())
     measures.written(at(None), at(Phase.FAILED, seconds(1), seconds(2), "Failed"), 0.1)
     measures.request("get", "pipelineruns", 200, 0.1)
 
