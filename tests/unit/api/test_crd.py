@@ -127,7 +127,7 @@ def test_defaults_are_those_of_the_models():
     }
 
 
-def test_what_must_be_given():
+def test_required_fields_are_those_without_a_default():
     assert {path for path in REQUIRED if path.startswith("spec") and not path.endswith("[]")} == {
         "spec",
         "spec.workflow",
@@ -164,14 +164,14 @@ def test_a_pattern_becomes_a_rule_that_says_what_to_write():
     assert rule["rule"].startswith("self.matches(r'^") and "'" not in rule["rule"][len("self.matches(r'") : -2]
 
 
-def test_a_list_that_nobody_described_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_a_list_without_list_keys_is_refused(monkeypatch: pytest.MonkeyPatch):
     without: dict[type[Model], tuple[str, ...]] = {k: v for k, v in LIST_KEYS.items() if k is not Parameter}
     monkeypatch.setattr(crd, "LIST_KEYS", without)
     with pytest.raises(TypeError, match="Parameter"):
         openapi_schema(PIPELINE_RUN)
 
 
-def test_a_rule_on_a_field_that_is_not_there_is_refused():
+def test_a_rule_on_an_unknown_field_is_refused():
     rules = (*PIPELINE_RUN.rules, Rule(path="spec.workflows", expression="true", message="never"))
     with pytest.raises(KeyError, match="workflows"):
         openapi_schema(dataclasses.replace(PIPELINE_RUN, rules=rules))

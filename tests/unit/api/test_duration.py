@@ -33,7 +33,7 @@ UNITS["d"] = timedelta(days=1)
         ("36524d", LONGEST - timedelta(days=1)),
     ],
 )
-def test_what_it_means(text: str, meaning: timedelta):
+def test_a_duration_has_its_length(text: str, meaning: timedelta):
     assert duration_of(text) == meaning
 
 
@@ -64,7 +64,7 @@ def test_the_longest_is_a_century_and_added_to_a_time_still_is_one(text: str):
         "9" * 32 + "s",
     ],
 )
-def test_what_is_none_is_refused_with_what_to_write(text: str):
+def test_an_invalid_duration_is_refused_with_what_to_write(text: str):
     with pytest.raises(ValueError, match="such as 90s, 15m, 36h, 7d or 1h30m") as refused:
         duration_of(text)
     assert repr(text) in str(refused.value)

@@ -45,8 +45,8 @@ def test_every_field_has_a_row(kind: Kind):
 
 
 def test_the_page_of_runs_says_of_every_field_of_spec_when_it_can_be_edited():
-    told = [field for one in PIPELINE_RUN.edits for field in one.fields]
-    assert sorted(told) == sorted(
+    listed = [field for one in PIPELINE_RUN.edits for field in one.fields]
+    assert sorted(listed) == sorted(
         f"spec.{name}" for name in openapi_schema(PIPELINE_RUN)["properties"]["spec"]["properties"]
     )
     for one in PIPELINE_RUN.edits:
@@ -83,7 +83,7 @@ def test_type_default_and_constraints(field: str, cells: list[str]):
     assert row(field)[1:4] == cells
 
 
-def test_a_constraint_is_told_in_words_and_not_as_an_expression():
+def test_a_constraint_is_a_message_and_not_an_expression():
     assert "such as 90s, 15m, 36h, 7d or 1h30m" in row("spec.retention.archiveAfter")[3]
     assert "list keys: `type`, `id`, `relationship`" in PAGE
     assert "self." not in PAGE and "[0-9]" not in PAGE

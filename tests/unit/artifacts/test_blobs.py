@@ -1,4 +1,4 @@
-"""What goes over the wire to each object store, and what becomes of each kind of reply."""
+"""What goes over the wire to each object store, and how each kind of reply is mapped."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ async def test_s3_with_the_keys_of_a_secret(store: Store):
     assert "x-amz-security-token" not in store.headers
 
 
-async def test_nothing_of_the_environment_gets_beside_a_secret(store: Store, monkeypatch: pytest.MonkeyPatch):
-    """Its token would go to whoever the Workflow names, and its endpoint would win."""
+async def test_with_a_secret_nothing_of_the_environment_is_used(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Its token would go to any host that the Workflow names, and its endpoint would win."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mine")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "my-token")
@@ -148,7 +148,7 @@ async def test_the_region_that_the_bucket_is_in(store: Store):
         ("storage.googleapis.com", "b", "", "https://storage.googleapis.com"),
     ],
 )
-def test_by_host_name_or_by_path(endpoint: str, bucket: str, region: str, url: str):
+def test_the_bucket_is_in_the_host_name_for_aws_only(endpoint: str, bucket: str, region: str, url: str):
     """AWS takes no paths from new buckets, other servers seldom have a name for each bucket."""
     config: Any = s3_store(S3Place(endpoint, bucket, "k", region, False, {}), {}).config
     assert config["endpoint"] == config["endpoint_url_s3"] == url
@@ -192,7 +192,7 @@ async def test_gcs_with_a_service_accounts_key(store: Store, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("key", ["", "no json", "{}", '{"type": "very-secret"}'])
-async def test_a_service_accounts_key_that_is_none(key: str):
+async def test_an_invalid_service_account_key_is_refused(key: str):
     where = GcsPlace("bucket", "k", {"serviceAccountKeySecret": SecretKey("s", "k")})
     reason, said = await refused(Blobs(where, {"serviceAccountKeySecret": key}))
     assert reason == "Refused"
@@ -200,7 +200,7 @@ async def test_a_service_accounts_key_that_is_none(key: str):
 
 
 @pytest.mark.parametrize("key", ["x", "####"])
-async def test_an_accounts_key_that_is_none(key: str):
+async def test_an_invalid_account_key_is_refused(key: str):
     where = AzurePlace("http://127.0.0.1:1", "acct", "box", "k", {"accountKeySecret": SecretKey("s", "k")})
     reason, said = await refused(Blobs(where, {"accountKeySecret": key}))
     assert (reason, said.partition(": ")[2]) == (
@@ -209,7 +209,7 @@ async def test_an_accounts_key_that_is_none(key: str):
     )
 
 
-async def test_an_authority_that_is_none(store: Store):
+async def test_an_invalid_ca_is_refused(store: Store):
     reason, said = await refused(Blobs(store.s3(), {**KEYS, "caSecret": "no certificate"}))
     assert (reason, said.partition(": ")[2]) == (
         "Refused",
@@ -272,14 +272,14 @@ S3_ERROR = "<Error><Code>{}</Code><AWSAccessKeyId>AKID</AWSAccessKeyId><StringTo
         (503, "SlowDown", "Unreachable", "does not answer (HTTP 503)"),
     ],
 )
-async def test_what_s3_says(store: Store, status: int, code: str, reason: str, message: str):
+async def test_errors_of_s3_are_mapped(store: Store, status: int, code: str, reason: str, message: str):
     store.replies = [(status, S3_ERROR.format(code))]
-    told, said = await refused(Blobs(store.s3(), KEYS))
-    assert told == reason
+    actual, said = await refused(Blobs(store.s3(), KEYS))
+    assert actual == reason
     assert message in said
 
 
-async def test_nobody_answers():
+async def test_a_refused_connection_is_unreachable():
     where = S3Place("127.0.0.1:1", "bucket", "k", "eu-north-1", True, SELECTORS)
     assert await refused(Blobs(where, KEYS)) == ("Unreachable", "bucket 127.0.0.1:1/bucket does not answer")
 
@@ -301,7 +301,7 @@ async def test_a_list_of_a_folder(store: Store):
         _ = [entry async for entry in Blobs(store.s3(), KEYS).list("d")]
 
 
-async def test_a_body_that_breaks_off():
+async def test_an_interrupted_transfer_is_unreachable():
     """Fewer bytes than were announced are no artifact."""
 
     async def handle(request: web.Request) -> web.StreamResponse:

@@ -47,19 +47,19 @@ def refused(body: dict[str, Any], node: str = "train-1", name: str = "model", **
     return caught.value.reason, caught.value.message
 
 
-def test_only_the_key_is_the_nodes_and_the_rest_the_repositorys():
+def test_a_key_without_a_bucket_is_located_in_the_repository():
     place = located(workflow(KEY, repository={"s3": S3})).place
     assert place == S3Place("minio:9000", "artifacts", "train/model.tgz", "us-east-1", True, {})
     assert isinstance(place, S3Place) and place.own_identity and place.store == "minio:9000/artifacts"
 
 
-def test_a_place_that_says_all_is_the_artifacts_own():
+def test_a_complete_location_is_used_unchanged():
     own = {"s3": {"endpoint": "s3.amazonaws.com", "bucket": "mine", "key": "k"}}
     place = located(workflow({"name": "model", **own}, repository={"s3": S3})).place
     assert place == S3Place("s3.amazonaws.com", "mine", "k", "", False, {})
 
 
-def test_a_place_that_does_not_say_all_is_the_repositorys():
+def test_an_incomplete_location_is_that_in_the_repository():
     """Argo 3.7: `Relocate` takes all but the key, another bucket of the artifact's included."""
     partial = {"name": "model", "s3": {"bucket": "mine", "key": "k"}}
     place = located(workflow(partial, repository={"s3": S3})).place
@@ -154,14 +154,14 @@ ANNOTATED = {"metadata": {"annotations": {"workflows.argoproj.io/default-artifac
         ({**ANNOTATED, "data": {"a": "s3: {bucket: b}"}}, 'data["a"]: s3.endpoint: expected HOST or HOST:PORT'),
     ],
 )
-def test_a_config_map_that_does_not_say(config: dict[str, Any] | None, message: str):
+def test_a_config_map_without_the_repository_is_refused(config: dict[str, Any] | None, message: str):
     reason, said = refused(workflow(KEY), default=config)
     assert reason == "Unsupported"
     assert message in said
     assert "secret" not in said
 
 
-def test_argo_without_a_repository():
+def test_a_workflow_without_a_repository_is_refused():
     reason, said = refused(workflow(KEY, artifactRepositoryRef={"default": True}))
     assert (reason, said) == (
         "Unsupported",
@@ -180,14 +180,14 @@ def test_raw_is_in_the_workflow():
 
 
 @pytest.mark.parametrize("kind", ["git", "http", "hdfs", "oss", "artifactory"])
-def test_a_kind_that_is_not_read(kind: str):
+def test_an_unsupported_kind_is_refused(kind: str):
     fields = {"repo": "r", "url": "u", "addresses": ["a"], "endpoint": "e", "bucket": "b", "key": "k", "path": "p"}
     reason, said = refused(workflow({"name": "model", kind: fields}))
     assert reason == "Unsupported"
     assert f"artifacts in {kind} are not supported" in said
 
 
-def test_how_it_is_packed():
+def test_an_artifact_is_located_with_its_packing():
     assert located(workflow(KEY, repository={"s3": S3})).packing == Packing.UNSAID
     assert located(workflow({**KEY, "archive": {"none": {}}}, repository={"s3": S3})).packing == Packing.NONE
 
@@ -205,11 +205,11 @@ def test_no_such_artifact():
     assert refused(workflow(KEY), node="train")[1].endswith('it has none; "model" is an artifact of "train-1 (fit)"')
 
 
-def test_an_artifact_that_was_collected():
+def test_a_deleted_artifact_is_refused():
     assert refused(workflow({**KEY, "deleted": True}, repository={"s3": S3}))[0] == "ArtifactCollected"
 
 
-def test_an_artifact_that_was_not_saved():
+def test_an_artifact_that_was_not_saved_is_refused():
     assert refused(workflow({"name": "model", "path": "/tmp/model"}, repository={"s3": S3}))[0] == "ArtifactNotFound"
 
 
@@ -246,7 +246,7 @@ def test_the_workflows_own_outputs_are_those_of_its_root():
 
 
 @given(JSON, JSON)
-def test_no_workflow_raises_anything_else(anything: Any, artifact: Any):
+def test_any_workflow_is_reset_or_refused(anything: Any, artifact: Any):
     for body in (
         {"metadata": {"name": "train", "namespace": "team"}, "status": anything, "spec": anything},
         workflow({"name": "model", "s3": anything}, repository={"s3": artifact}),
@@ -261,7 +261,7 @@ def test_no_workflow_raises_anything_else(anything: Any, artifact: Any):
 
 
 # ------------------------------------------------------------------------------------------------------- what people say
-def test_a_node_by_what_it_is_called():
+def test_a_node_is_found_by_id_name_or_pod():
     body = workflow(KEY)
     body["status"]["nodes"]["train-2"] = {"name": "train.fit(0)", "displayName": "fit(0)"}
     assert find_node_id(body, "train-1") == "train-1"
@@ -271,14 +271,14 @@ def test_a_node_by_what_it_is_called():
     assert find_node_id(body, "train.fit(0)") == "train-2"
 
 
-def test_a_node_that_several_are_called_like():
+def test_an_ambiguous_node_name_is_refused():
     body = workflow(KEY)
     body["status"]["nodes"]["train-2"] = {"name": "train.b.fit", "displayName": "fit"}
     with pytest.raises(ArtifactError, match='2 nodes have the name "fit"; use the id of one: train-1, train-2'):
         find_node_id(body, "fit")
 
 
-def test_a_node_that_nobody_is_called_like():
+def test_an_unknown_node_is_refused():
     for wanted in ("nope", "train-x-3", ""):
         with pytest.raises(ArtifactError, match=f'the run has no node "{wanted}"'):
             find_node_id(workflow(KEY), wanted)

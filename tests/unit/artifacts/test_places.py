@@ -51,7 +51,7 @@ def refused(kind: str, fields: dict[str, Any]) -> str:
         "k" * 1025,
     ],
 )
-def test_a_key_that_may_mean_another_one(key: str):
+def test_an_ambiguous_key_is_refused(key: str):
     assert refused("s3", {**S3, "key": key}).startswith("here: s3.key: expected a key")
     assert refused("gcs", {**GCS, "key": key}).startswith("here: gcs.key: expected a key")
     assert refused("azure", {**AZURE, "blob": key}).startswith("here: azure.blob: expected a key")
@@ -60,7 +60,7 @@ def test_a_key_that_may_mean_another_one(key: str):
 @pytest.mark.parametrize(
     "key", ["k", "a/b", "dir/", "a b", "a%2e%2e/b", "...", "a..b/c", "é+?#&=", "-", "~", "a\\..\\b"]
 )
-def test_a_key_that_means_itself(key: str):
+def test_an_unambiguous_key_is_accepted(key: str):
     assert getattr(parse_place("s3", {**S3, "key": key}, "here"), "key", "") == key
 
 
@@ -90,8 +90,8 @@ METADATA_6 = ["[::ffff:169.254.169.254]:80", "[fd00:ec2::254]", "[fe80::1]"]
 
 
 @pytest.mark.parametrize("host", METADATA + METADATA_6)
-def test_a_metadata_service_is_no_object_store(host: str):
-    """It would answer with credentials of whoever reads, and the caller would get them as an artifact."""
+def test_a_metadata_service_is_refused_as_an_endpoint(host: str):
+    """It would answer with credentials of the reader, and the caller would get them as an artifact."""
     assert is_link_local(host)
     assert "expected the address of an object store" in refused("s3", {**S3, "endpoint": host, "insecure": True})
     azure = {**AZURE, "endpoint": f"http://{host}", "useSDKCreds": False, "accountKeySecret": SECRET}
@@ -134,7 +134,7 @@ def test_secrets_of_s3():
         ({"encryptionOptions": {"serverSideCustomerKeySecret": SECRET}}, "no key of a customer's own (SSE-C)"),
     ],
 )
-def test_what_s3_is_not_read_with(fields: dict[str, Any], message: str):
+def test_unsupported_fields_of_s3_are_refused(fields: dict[str, Any], message: str):
     assert message in refused("s3", {**S3, **fields})
 
 

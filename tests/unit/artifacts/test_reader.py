@@ -132,7 +132,7 @@ def tar_gz(data: bytes, name: str = "out") -> bytes:
     return out.getvalue()
 
 
-async def test_what_the_program_wrote_and_what_the_bucket_holds(store: Store, api: Api):
+async def test_an_artifact_is_read_unpacked_or_raw(store: Store, api: Api):
     store.objects["run/out"] = tar_gz(b"hello")
     assert await given(api, workflow(store)) == b"hello"
     assert await given(api, workflow(store), raw=True) == store.objects["run/out"]
@@ -162,7 +162,7 @@ async def test_the_event_loop_goes_on_while_an_artifact_is_unpacked(store: Store
 
 
 async def test_no_more_is_fetched_than_is_read(store: Store, api: Api):
-    """Whoever stops reading stops the store: the rest of a large object never comes."""
+    """A reader that stops also stops the store: the rest of a large object never comes."""
     store.objects["run/out"] = bytes(64 * MIB)
     artifact = {"archive": {"none": {}}}
     async with aclosing(reader(api).read(workflow(store, artifact), "train", "out")) as pieces:
@@ -225,10 +225,10 @@ async def test_the_config_map_of_the_namespace(store: Store, api: Api):
         (ApiError(0, "Unreachable", "no reply"), "Unreachable", 'the API server did not return Secret "keys"'),
     ],
 )
-async def test_secrets_that_are_not_to_be_had(store: Store, api: Api, secret: Any, reason: str, message: str):
+async def test_a_missing_or_refused_secret_is_refused(store: Store, api: Api, secret: Any, reason: str, message: str):
     api.objects["keys"] = secret
-    told, said = await refused(api, workflow(store))
-    assert told == reason
+    actual, said = await refused(api, workflow(store))
+    assert actual == reason
     assert message in said
 
 
@@ -295,7 +295,7 @@ async def test_a_gzip_bomb_ends_at_the_limit(store: Store, api: Api, kind: bytes
     assert asyncio.get_running_loop().time() - began < 5
 
 
-async def test_a_bomb_that_holds_nothing_ends_too(store: Store, api: Api):
+async def test_a_bomb_after_the_end_of_a_tar_is_stopped(store: Store, api: Api):
     """Zeros after the end of a tar, and members of gzip without a byte in them."""
     empty = tar_gz(b"")
     store.objects["run/out"] = empty + gzip.compress(bytes(300 * MIB), 9)

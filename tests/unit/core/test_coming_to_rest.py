@@ -73,9 +73,9 @@ class Imagined:
         if isinstance(action, DeleteRun):
             self.deleted = True
             return
-        told = dict(action.labels)
-        archived = self.run.archived or told.get("runwright.dev/storage-state") == "Archived"
-        delete_on = told.get("runwright.dev/delete-on", self.run.delete_on) or ""
+        labels = dict(action.labels)
+        archived = self.run.archived or labels.get("runwright.dev/storage-state") == "Archived"
+        delete_on = labels.get("runwright.dev/delete-on", self.run.delete_on) or ""
         self.run = replace(self.run, archived=archived, delete_on=delete_on)
 
     def change_snapshot(self, action: SaveSnapshot | FindSnapshot | RestoreWorkflow) -> None:
@@ -121,7 +121,7 @@ class Imagined:
 
 @settings(max_examples=400)
 @given(RUNS, SEEN, MEMORIES, TERMS, st.none() | workflows())
-def test_it_comes_to_rest(
+def test_repeated_decisions_end_with_nothing_to_do(
     run: RunRecord, seen: Seen, memory: Memory, terms: RetentionTerms, present: WorkflowRecord | None
 ) -> None:
     there = seen.workflow if isinstance(seen, Kept) else seen if isinstance(seen, WorkflowRecord) else present

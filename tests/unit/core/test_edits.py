@@ -73,7 +73,7 @@ def test_a_retry_is_one_more_attempt_in_which_nothing_is_shut_down_or_archived(r
         assert after["spec"]["retries"] == run["status"]["retries"] + 1
         assert "shutdown" not in after["spec"]
         assert not is_labeled_archived(after)
-        assert not has_ended(after), "whoever waits, waits for the retry"
+        assert not has_ended(after), "a client that waits, waits for the retry"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_retry_is_one_more_attempt_in_which_nothing_is_shut_down_or_archived(r
         ("retry", a_run(), "it has not begun: only a run that is Failed or Error can be retried"),
     ],
 )
-def test_what_cannot_be(name: str, run: Run, said: str):
+def test_an_impossible_edit_is_refused(name: str, run: Run, said: str):
     edit = EDITS[name](run)
     assert (edit.said, edit.patch, edit.refused) == (said, None, True)
 
@@ -104,7 +104,7 @@ def test_what_cannot_be(name: str, run: Run, said: str):
         ("unarchive", a_run("Failed", label="Available"), "unchanged: it is not archived"),
     ],
 )
-def test_what_is_so_already(name: str, run: Run, said: str):
+def test_an_edit_without_effect_is_unchanged(name: str, run: Run, said: str):
     edit = EDITS[name](run)
     assert (edit.said, edit.patch, edit.refused) == (said, None, False)
 
@@ -114,7 +114,7 @@ def test_stop_can_become_terminate():
     assert edit.patch == {"spec": {"shutdown": "Terminate"}}
 
 
-def test_a_retry_takes_all_back_in_one_edit():
+def test_a_retry_also_unarchives_and_removes_the_shutdown():
     edit = retry_edit(a_run("Failed", 1, 1, "Terminate", "Archived"))
     assert edit.patch == {
         "spec": {"retries": 2, "shutdown": None},
@@ -123,6 +123,6 @@ def test_a_retry_takes_all_back_in_one_edit():
     assert edit.said == "unarchived and retried (retry 2)"
 
 
-def test_a_run_that_goes_on_is_archived_later():
+def test_a_running_run_is_archived_once_it_has_ended():
     assert archive_edit(a_run("Running")).said == "will be archived when it has ended"
     assert archive_edit(a_run("Error")).said == "archived"

@@ -34,7 +34,7 @@ def cells_of_the_page() -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize(("state", "event"), CELLS, ids=[f"{state.name}-{event.name}" for state, event in CELLS])
-def test_what_is_decided_is_what_the_page_says(state: State, event: Event) -> None:
+def test_every_decision_is_the_one_on_the_page(state: State, event: Event) -> None:
     assert " / ".join(outcomes(state, event)) == cells_of_the_page()[state.name, event.name]
 
 
@@ -59,13 +59,13 @@ def test_a_finished_run_runs_again_only_by_a_retry() -> None:
             assert not after & UNFINISHED, (state.name, event.name)
 
 
-def test_nothing_is_taken_from_a_run_that_has_not_ended() -> None:
+def test_an_unfinished_run_is_never_archived_or_deleted() -> None:
     for state, event in CELLS:
         if state.name in UNFINISHED and event.name != "second Workflow":
             assert not set(outcomes(state, event)) & {"Delete", "DeleteRun", "Label", "Keep"}, (state.name, event.name)
 
 
-def test_a_workflow_is_created_only_where_there_is_none() -> None:
+def test_a_workflow_is_created_only_if_none_exists() -> None:
     creating = {"Create", "Restart", "PutBack"}
     without = {"not in the cache", "no Workflow", "… and a snapshot", "… and no snapshot"}
     for state, event in CELLS:
@@ -73,7 +73,7 @@ def test_a_workflow_is_created_only_where_there_is_none() -> None:
             assert not set(outcomes(state, event)) & creating, (state.name, event.name)
 
 
-def test_a_second_decision_on_what_was_written_writes_nothing() -> None:
+def test_a_second_decision_after_the_write_writes_nothing() -> None:
     """Every status that is written is the last word on what was seen: nothing is written in turns."""
     for state, event in CELLS:
         for run in state.runs():

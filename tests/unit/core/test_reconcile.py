@@ -79,8 +79,8 @@ def workflow(phase: str = "", **fields: Any) -> WorkflowRecord:
 
 
 def stalled(reason: str, generation: int = 1, since: datetime = LONG_AGO) -> list[Condition]:
-    told: dict[str, Any] = {"reason": reason, "last_transition_time": since, "observed_generation": generation}
-    return [Condition(type=SUCCEEDED, status="Unknown", **told), Condition(type=STALLED, status="True", **told)]
+    reported: dict[str, Any] = {"reason": reason, "last_transition_time": since, "observed_generation": generation}
+    return [Condition(type=SUCCEEDED, status="Unknown", **reported), Condition(type=STALLED, status="True", **reported)]
 
 
 def recorded(phase: str, **fields: Any) -> RunRecord:
@@ -96,16 +96,16 @@ def verdict(decision: Decision, kind: str = SUCCEEDED) -> tuple[str, str]:
 
 
 class TestNoWorkflow:
-    def test_a_new_run_gets_one(self) -> None:
+    def test_a_new_run_gets_a_workflow(self) -> None:
         assert reconcile(run(), NotSeen(), NOW) == Decision(action=CreateWorkflow())
 
-    def test_so_does_one_of_which_the_api_server_says_that_there_is_none(self) -> None:
+    def test_a_run_without_an_existing_workflow_gets_one(self) -> None:
         assert reconcile(run(Phase.PENDING), Absent(), NOW) == Decision(action=CreateWorkflow())
 
-    def test_one_that_was_recorded_is_looked_for_before_anything_is_said(self) -> None:
+    def test_a_workflow_that_is_not_cached_is_read_first(self) -> None:
         assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), NotSeen(), NOW) == Decision(action=ReadAgain())
 
-    def test_one_that_was_recorded_and_is_gone_ends_the_run(self) -> None:
+    def test_a_deleted_workflow_ends_the_run(self) -> None:
         decision = reconcile(run(Phase.RUNNING, workflow=REFERENCE, started_at=LONG_AGO), Absent(), NOW)
         assert decision.status is not None
         assert decision.status.phase is Phase.ERROR
@@ -115,7 +115,7 @@ class TestNoWorkflow:
         assert decision.status.message is not None and "while the run was Running" in decision.status.message
         assert [notice.reason for notice in decision.notices] == ["WorkflowDeleted"]
 
-    def test_another_one_in_its_place_ends_the_run_too(self) -> None:
+    def test_a_foreign_workflow_in_its_place_ends_the_run(self) -> None:
         decision = reconcile(run(Phase.RUNNING, workflow=REFERENCE), workflow(owner_uid="", uid="other"), NOW)
         assert verdict(decision) == ("False", "WorkflowDeleted")
 
@@ -123,7 +123,7 @@ class TestNoWorkflow:
 class TestRefusedCreation:
     REMEMBERED = Memory(refused_at=NOW - timedelta(seconds=2), refused_generation=1, refusal_heals=False)
 
-    def test_why_is_told(self) -> None:
+    def test_the_refusal_is_reported(self) -> None:
         decision = reconcile(run(), Refusal("SourceInvalid", "spec.workflow: expected one"), NOW)
         assert decision.status is not None
         assert decision.status.phase is Phase.PENDING
@@ -133,35 +133,35 @@ class TestRefusedCreation:
         assert decision.requeue_after is None
         assert [(notice.type, notice.reason) for notice in decision.notices] == [("Warning", "SourceInvalid")]
 
-    def test_what_may_heal_is_tried_again(self) -> None:
+    def test_a_refusal_that_can_heal_is_tried_again(self) -> None:
         assert reconcile(run(), Refusal("ConfigMapNotFound", "", heals=True), NOW).requeue_after == MIN_RETRY
 
-    def test_what_cannot_heal_waits_for_an_edit(self) -> None:
-        told = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
-        assert reconcile(told, NotSeen(), NOW, self.REMEMBERED) == NOTHING
+    def test_a_refusal_that_cannot_heal_waits_for_an_edit(self) -> None:
+        reported = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
+        assert reconcile(reported, NotSeen(), NOW, self.REMEMBERED) == NOTHING
 
     def test_an_edit_is_tried(self) -> None:
-        told = run(Phase.PENDING, conditions=stalled("SourceInvalid"), generation=2)
-        assert reconcile(told, NotSeen(), NOW, self.REMEMBERED) == Decision(action=CreateWorkflow())
+        reported = run(Phase.PENDING, conditions=stalled("SourceInvalid"), generation=2)
+        assert reconcile(reported, NotSeen(), NOW, self.REMEMBERED) == Decision(action=CreateWorkflow())
 
-    def test_a_refusal_that_could_not_be_written_is_found_again(self) -> None:
+    def test_a_refusal_without_a_written_status_is_tried_again(self) -> None:
         assert reconcile(run(), NotSeen(), NOW, self.REMEMBERED) == Decision(action=CreateWorkflow())
 
     def test_after_a_restart_it_is_tried_once(self) -> None:
-        told = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
-        assert reconcile(told, NotSeen(), NOW) == Decision(action=CreateWorkflow())
+        reported = run(Phase.PENDING, conditions=stalled("SourceInvalid"))
+        assert reconcile(reported, NotSeen(), NOW) == Decision(action=CreateWorkflow())
 
-    def test_what_may_heal_waits_longer_each_time(self) -> None:
+    def test_the_back_off_grows_with_each_refusal(self) -> None:
         memory = replace(self.REMEMBERED, refusal_heals=True)
-        told = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound", since=NOW - timedelta(seconds=22)))
-        decision = reconcile(told, NotSeen(), NOW, memory)
+        reported = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound", since=NOW - timedelta(seconds=22)))
+        decision = reconcile(reported, NotSeen(), NOW, memory)
         assert decision == Decision(requeue_after=timedelta(seconds=8)), "half of the 20 s, of which 2 s have passed"
-        assert reconcile(told, NotSeen(), NOW + timedelta(seconds=8), memory) == Decision(action=CreateWorkflow())
+        assert reconcile(reported, NotSeen(), NOW + timedelta(seconds=8), memory) == Decision(action=CreateWorkflow())
 
-    def test_a_clock_that_steps_back_does_not_make_it_wait_for_hours(self) -> None:
+    def test_a_clock_that_is_set_back_causes_no_long_back_off(self) -> None:
         memory = replace(self.REMEMBERED, refusal_heals=True)
-        told = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound"))
-        assert reconcile(told, NotSeen(), NOW - timedelta(hours=3), memory) == Decision(action=CreateWorkflow())
+        reported = run(Phase.PENDING, conditions=stalled("ConfigMapNotFound"))
+        assert reconcile(reported, NotSeen(), NOW - timedelta(hours=3), memory) == Decision(action=CreateWorkflow())
 
     @pytest.mark.parametrize(("since", "wait"), [(0, 1), (10, 5), (100, 50), (1000, 60), (-100, 1)])
     def test_the_wait_is_half_the_time_in_bounds(self, since: int, wait: int) -> None:
@@ -169,13 +169,13 @@ class TestRefusedCreation:
 
 
 class TestForeignWorkflow:
-    def test_somebody_elses_is_told_and_left_alone(self) -> None:
+    def test_a_foreign_workflow_stalls_the_run_and_is_not_changed(self) -> None:
         decision = reconcile(run(), workflow("Running", owner_uid="", owner_name=""), NOW)
         assert verdict(decision, STALLED) == ("True", "WorkflowNameTaken")
         assert decision.action is None
         assert decision.requeue_after == MIN_RETRY
 
-    def test_one_of_an_earlier_run_is_waited_for(self) -> None:
+    def test_a_workflow_of_an_earlier_run_stalls_the_run(self) -> None:
         decision = reconcile(run(), workflow("Running", owner_uid="earlier"), NOW)
         assert verdict(decision, STALLED) == ("True", "PreviousWorkflow")
         assert decision.requeue_after == MIN_RETRY
@@ -184,7 +184,7 @@ class TestForeignWorkflow:
 class TestRefusedByArgo:
     REFUSED = workflow("Error", message="invalid spec: templates.main is missing")
 
-    def test_argos_message_is_told_and_the_run_waits(self) -> None:
+    def test_argos_message_is_reported_and_the_run_waits(self) -> None:
         decision = reconcile(run(), self.REFUSED, NOW)
         assert decision.status is not None
         assert (decision.status.phase, decision.status.workflow) == (Phase.PENDING, None)
@@ -193,12 +193,12 @@ class TestRefusedByArgo:
         assert decision.requeue_after is None, "never in a loop"
 
     def test_after_an_edit_it_is_replaced(self) -> None:
-        told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"), generation=2)
-        assert reconcile(told, self.REFUSED, NOW) == Decision(action=DeleteWorkflow(self.REFUSED, OUTDATED))
+        reported = run(Phase.PENDING, conditions=stalled("WorkflowRefused"), generation=2)
+        assert reconcile(reported, self.REFUSED, NOW) == Decision(action=DeleteWorkflow(self.REFUSED, OUTDATED))
 
-    def test_while_it_is_gone_nothing_is_tried(self) -> None:
-        told = run(Phase.PENDING, conditions=stalled("WorkflowRefused"))
-        assert reconcile(told, NotSeen(), NOW) == NOTHING
+    def test_without_the_refused_workflow_nothing_is_tried(self) -> None:
+        reported = run(Phase.PENDING, conditions=stalled("WorkflowRefused"))
+        assert reconcile(reported, NotSeen(), NOW) == NOTHING
 
     def test_with_nodes_it_is_a_run_that_failed(self) -> None:
         ran = replace(self.REFUSED, nodes=(NodeStatus(id="train", name="train", type="Pod", phase="Error"),))
@@ -211,11 +211,11 @@ class TestEditBeforeItIsRecorded:
         old = workflow(phase, source_digest="digest-b")
         assert reconcile(run(generation=2), old, NOW) == Decision(action=DeleteWorkflow(old, OUTDATED))
 
-    def test_not_when_it_has_ended(self) -> None:
+    def test_an_outdated_workflow_that_has_ended_is_mirrored(self) -> None:
         old = workflow("Succeeded", source_digest="digest-b")
         assert verdict(reconcile(run(generation=2), old, NOW)) == ("True", "Succeeded")
 
-    def test_not_when_the_edit_was_of_something_else(self) -> None:
+    def test_an_edit_of_other_fields_keeps_the_workflow(self) -> None:
         assert verdict(reconcile(run(generation=2), workflow("Running"), NOW)) == ("Unknown", "Running")
 
 
@@ -237,11 +237,11 @@ class TestMirroring:
         assert decision.status.workflow == REFERENCE
         assert verdict(decision) == (status, argo)
 
-    def test_merely_pending_waits_a_moment_for_argo(self) -> None:
+    def test_the_first_pending_status_is_delayed(self) -> None:
         young = replace(run(), created_at=NOW)
         assert reconcile(young, workflow(), NOW) == Decision(requeue_after=FIRST_WRITE_DELAY)
         assert reconcile(young, workflow(), NOW + FIRST_WRITE_DELAY).status is not None
-        assert reconcile(young, workflow("Running"), NOW).status is not None, "what Argo says is told at once"
+        assert reconcile(young, workflow("Running"), NOW).status is not None, "what Argo reports is written at once"
 
     def test_nothing_is_written_twice(self) -> None:
         assert reconcile(recorded("Running", progress="1/2"), workflow("Running", progress="1/2"), NOW) == NOTHING
@@ -259,11 +259,11 @@ class TestMirroring:
         assert decision.status is not None and decision.status.phase is Phase.FAILED
         assert [notice.reason for notice in decision.notices] == ["Failed"]
 
-    def test_a_clock_that_steps_back_does_not_hold_progress_up(self) -> None:
+    def test_a_clock_that_is_set_back_does_not_delay_progress(self) -> None:
         memory = Memory(written_at=NOW + timedelta(hours=1))
         assert reconcile(recorded("Running"), workflow("Running", progress="1/2"), NOW, memory).status is not None
 
-    def test_a_stall_is_cleared(self) -> None:
+    def test_clear_stalled_sets_the_condition_to_false(self) -> None:
         decision = reconcile(run(Phase.PENDING, conditions=stalled("ConfigMapNotFound")), workflow("Running"), NOW)
         assert verdict(decision, STALLED) == ("False", "Cleared")
         assert decision.notices == ()
@@ -274,7 +274,7 @@ class TestFinishedRun:
     @pytest.mark.parametrize(
         "seen", [NotSeen(), Absent(), workflow("Running"), workflow(owner_uid=""), Refusal("A", "")]
     )
-    def test_it_keeps_its_status_whatever_happens(self, phase: Phase, seen: Seen) -> None:
+    def test_a_finished_run_keeps_its_status(self, phase: Phase, seen: Seen) -> None:
         assert reconcile(run(phase, observed_generation=1, workflow=REFERENCE), seen, NOW) == NOTHING
 
     def test_only_the_generation_follows_an_edit(self) -> None:
@@ -282,14 +282,14 @@ class TestFinishedRun:
         decision = reconcile(ended, NotSeen(), NOW)
         assert decision.status == ended.status.model_copy(update={"observed_generation": 2})
 
-    def test_one_workflow_too_many_is_deleted(self) -> None:
+    def test_a_stray_workflow_of_a_finished_run_is_deleted(self) -> None:
         second = workflow("Running", uid="second")
         ended = run(Phase.SUCCEEDED, observed_generation=1, workflow=REFERENCE)
         assert reconcile(ended, second, NOW) == Decision(action=DeleteWorkflow(second, STRAY))
 
 
 class TestStray:
-    def test_one_workflow_too_many_is_deleted_under_a_running_run(self) -> None:
+    def test_a_stray_workflow_of_a_running_run_is_deleted(self) -> None:
         second = workflow("Running", uid="second")
         assert reconcile(run(Phase.RUNNING, workflow=REFERENCE), second, NOW) == Decision(
             action=DeleteWorkflow(second, STRAY)
@@ -303,12 +303,12 @@ def shut_down(before: RunRecord, how: Shutdown = Shutdown.TERMINATE) -> RunRecor
 class TestShutdown:
     @pytest.mark.parametrize("how", list(Shutdown))
     @pytest.mark.parametrize("phase", ["", "Pending", "Running"])
-    def test_its_workflow_is_told(self, how: Shutdown, phase: str) -> None:
+    def test_the_shutdown_is_set_on_its_workflow(self, how: Shutdown, phase: str) -> None:
         running = workflow(phase)
-        told = Decision(action=ShutDownWorkflow(running, how))
-        assert reconcile(shut_down(run(Phase.RUNNING, workflow=REFERENCE), how), running, NOW) == told
+        reported = Decision(action=ShutDownWorkflow(running, how))
+        assert reconcile(shut_down(run(Phase.RUNNING, workflow=REFERENCE), how), running, NOW) == reported
 
-    def test_once_told_the_run_says_so_and_waits_for_argo(self) -> None:
+    def test_a_workflow_with_a_shutdown_makes_the_run_terminating(self) -> None:
         ending = workflow("Running", shutdown="Terminate")
         decision = reconcile(shut_down(recorded("Running")), ending, NOW)
         assert decision.status is not None and decision.status.phase is Phase.RUNNING
@@ -321,7 +321,7 @@ class TestShutdown:
         assert decision.status is not None and decision.status.phase is Phase.FAILED
         assert verdict(decision) == ("False", "Terminated")
 
-    def test_what_ended_before_it_was_told_ends_as_it_did(self) -> None:
+    def test_a_workflow_that_ended_before_the_shutdown_keeps_its_phase(self) -> None:
         for phase in ("Succeeded", "Failed"):
             decision = reconcile(shut_down(recorded("Running")), workflow(phase), NOW)
             assert verdict(decision) == ("True" if phase == "Succeeded" else "False", phase)
@@ -336,7 +336,7 @@ class TestShutdown:
         stall = find_condition(decision.status.conditions, STALLED)
         assert stall is None or stall.status == "False"
 
-    def test_what_argo_refused_ends_too(self) -> None:
+    def test_a_workflow_that_argo_refused_ends_too(self) -> None:
         refused = workflow("Failed", message="invalid spec: no templates")
         decision = reconcile(shut_down(run(Phase.PENDING, conditions=stalled("WorkflowRefused"))), refused, NOW)
         assert verdict(decision) == ("False", "Terminated")
@@ -347,7 +347,7 @@ class TestShutdown:
         assert verdict(decision) == ("False", "Terminated")
         assert decision.status is not None and "was deleted" in (decision.status.message or "")
 
-    def test_a_workflow_that_somebody_else_shut_down_tells_the_same(self) -> None:
+    def test_a_workflow_that_another_client_shut_down_is_terminated_too(self) -> None:
         ended = workflow("Failed", shutdown="Terminate")
         assert verdict(reconcile(recorded("Running"), ended, NOW)) == ("False", "Terminated")
 
@@ -366,7 +366,7 @@ def test_it_is_total_and_pure(run: RunRecord, seen: Seen, now: datetime, memory:
     decision = reconcile(run, seen, now, memory, terms)
     assert decision == reconcile(run, seen, now, memory, terms)
     assert run.status == before, "what was given is not changed"
-    assert decision.action is None or decision.status is None, "at most one action, after which it is decided anew"
+    assert decision.action is None or decision.status is None, "at most one action, after which it is decided again"
     assert decision.status is None or decision.status != run.status, "what etcd says already is not written"
     assert not decision.notices or decision.status is not None
     if decision.requeue_after is not None and decision.status is None:
@@ -379,7 +379,7 @@ SETTLED = ("observed_generation", "storage_state", "conditions", "nodes", "nodes
 
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
-def test_what_has_ended_stays_as_it_ended(
+def test_a_finished_run_keeps_its_result(
     run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms
 ) -> None:
     decision = reconcile(run, seen, now, memory, terms)
@@ -391,15 +391,15 @@ def test_what_has_ended_stays_as_it_ended(
     kept = run.status.model_dump(exclude=set(SETTLED))
     assert decision.status.model_dump(exclude=set(SETTLED)) == kept
     if decision.status.storage_state is run.status.storage_state:
-        told: dict[str, Any] = {"observed_generation": run.generation}
+        reported: dict[str, Any] = {"observed_generation": run.generation}
         if isinstance(seen, Refusal):
             # It cannot be brought back now, and says why.
-            told["conditions"] = decision.status.conditions
-        assert decision.status == run.status.model_copy(update=told)
+            reported["conditions"] = decision.status.conditions
+        assert decision.status == run.status.model_copy(update=reported)
 
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
-def test_only_a_retry_that_is_asked_for_begins_an_attempt(
+def test_only_a_requested_retry_starts_an_attempt(
     run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms
 ) -> None:
     decision = reconcile(run, seen, now, memory, terms)
@@ -413,7 +413,7 @@ def test_only_a_retry_that_is_asked_for_begins_an_attempt(
 
 
 @given(RUNS, SEEN, TIMES, MEMORIES, TERMS)
-def test_only_what_is_the_runs_own_is_deleted(
+def test_only_the_runs_own_workflow_is_deleted(
     run: RunRecord, seen: Seen, now: datetime, memory: Memory, terms: RetentionTerms
 ) -> None:
     decision = reconcile(run, seen, now, memory, terms)
@@ -426,4 +426,4 @@ def test_only_what_is_the_runs_own_is_deleted(
     if isinstance(decision.action, DeleteRun | SetLabels | SaveSnapshot):
         assert run.finished, "nothing is taken from a run that has not ended"
     if isinstance(decision.action, CreateWorkflow):
-        assert run.status.workflow is None, "a run that had a Workflow is never started anew"
+        assert run.status.workflow is None, "a run that had a Workflow is never started again"

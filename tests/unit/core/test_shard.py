@@ -30,7 +30,7 @@ SELECTORS = [
 
 
 @pytest.mark.parametrize(("selector", "expected"), SELECTORS)
-def test_who_is_selected(selector: str, expected: list[bool]):
+def test_a_selector_selects_by_the_rules_of_kubernetes(selector: str, expected: list[bool]):
     shard = parse_shard("one", selector)
     assert [shard.mine(labels) for labels in LABELS] == expected
 
@@ -54,12 +54,12 @@ def test_who_is_selected(selector: str, expected: list[bool]):
         ("one", "team=a;x=b"),
     ],
 )
-def test_what_cannot_be_read_is_refused(name: str, selector: str):
+def test_an_invalid_shard_is_refused(name: str, selector: str):
     with pytest.raises(ValueError, match=r"expected|syntax error"):
         parse_shard(name, selector)
 
 
-def test_without_a_shard_everything_is_mine():
+def test_without_a_shard_every_run_matches():
     assert parse_shard("", "") == EVERYTHING
     assert EVERYTHING.mine({"a": "b"})
     assert EVERYTHING.runs() == ""
@@ -85,7 +85,7 @@ PARTS = st.one_of(
 
 
 @given(st.lists(PARTS, min_size=1, max_size=4), st.dictionaries(WORDS, WORDS))
-def test_a_selector_selects_what_all_its_parts_do(parts: list[str], labels: dict[str, str]):
+def test_a_selector_selects_runs_that_meet_all_requirements(parts: list[str], labels: dict[str, str]):
     whole = parse_shard("one", ",".join(parts))
     assert len(whole.requirements) == len(parts)
     assert whole.mine(labels) == all(parse_selector(part)[0].holds(labels) for part in parts)
@@ -95,7 +95,7 @@ def test_a_selector_selects_what_all_its_parts_do(parts: list[str], labels: dict
 
 
 @given(st.lists(WORDS, min_size=1, max_size=3, unique=True), st.dictionaries(st.just("team"), WORDS))
-def test_a_shard_and_the_rest_have_each_run_once(values: list[str], labels: dict[str, str]):
+def test_each_run_is_in_exactly_one_of_two_complementary_shards(values: list[str], labels: dict[str, str]):
     some = parse_shard("some", f"team in ({','.join(values)})")
     rest = parse_shard("rest", f"team notin ({','.join(values)})")
     assert some.mine(labels) != rest.mine(labels)

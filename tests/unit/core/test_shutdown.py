@@ -1,4 +1,4 @@
-"""Who is told of a shutdown, and what its end is called."""
+"""Which shutdown is set on a Workflow, and the reason of its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORKFLOW = WorkflowRecord(key=KEY, uid="w", resource_version="1", phase="Running
 
 
 @pytest.mark.parametrize(
-    ("asked", "told", "due"),
+    ("asked", "current", "due"),
     [
         (None, "", None),
         (None, "Terminate", None),
@@ -30,14 +30,14 @@ WORKFLOW = WorkflowRecord(key=KEY, uid="w", resource_version="1", phase="Running
         (Shutdown.STOP, "a word of a later Argo", Shutdown.STOP),
     ],
 )
-def test_a_stronger_word_is_passed_on_and_no_weaker_one(
-    asked: Shutdown | None, told: str, due: Shutdown | None
+def test_a_stronger_shutdown_replaces_a_weaker_one_only(
+    asked: Shutdown | None, current: str, due: Shutdown | None
 ) -> None:
-    assert shutdown_due(replace(RUN, shutdown=asked), replace(WORKFLOW, shutdown=told)) == due
+    assert shutdown_due(replace(RUN, shutdown=asked), replace(WORKFLOW, shutdown=current)) == due
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Error"])
-def test_what_has_ended_is_told_nothing(phase: str) -> None:
+def test_a_finished_workflow_gets_no_shutdown(phase: str) -> None:
     assert shutdown_due(replace(RUN, shutdown=Shutdown.TERMINATE), replace(WORKFLOW, phase=phase)) is None
 
 

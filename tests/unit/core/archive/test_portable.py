@@ -39,14 +39,14 @@ RUN = {
 }
 
 
-def test_an_export_is_whole_but_for_who_wrote_what():
+def test_an_export_lacks_managed_fields_only():
     assert strip_for_export(RUN) == {
         **RUN,
         "metadata": {k: v for k, v in RUN["metadata"].items() if k != "managedFields"},
     }
 
 
-def test_what_is_made_anew_has_nothing_of_the_other_cluster():
+def test_an_imported_object_has_no_field_of_its_old_cluster():
     made = prepare_imported_run(RUN)
     assert made["metadata"] == {
         "name": "a",
@@ -58,11 +58,11 @@ def test_what_is_made_anew_has_nothing_of_the_other_cluster():
     assert exported_uid(made) == "old"
 
 
-def test_a_run_that_had_not_begun_is_a_new_one():
+def test_a_run_without_a_phase_is_imported_as_a_new_run():
     assert exported_uid(prepare_imported_run({**RUN, "status": {}})) == ""
 
 
-def test_a_snapshot_belongs_to_the_run_that_was_made():
+def test_an_imported_snapshot_is_owned_by_the_imported_run():
     owner = {"kind": "PipelineRun", "controller": True, "uid": "old", "name": "a"}
     snapshot = {
         "kind": "WorkflowSnapshot",
@@ -82,5 +82,5 @@ def test_an_imported_run_waits_for_its_status_whatever_is_seen():
     for seen in (NotSeen(), Absent(), workflow()):
         for one in (waiting, replace(waiting, archived=True), replace(waiting, shutdown=Shutdown.STOP, retries=1)):
             assert reconcile(one, seen, NOW) == NOTHING
-    told = replace(run(), imported=True, status=PipelineRunStatus(phase=Phase.RUNNING))
-    assert reconcile(told, NotSeen(), NOW) != NOTHING
+    known = replace(run(), imported=True, status=PipelineRunStatus(phase=Phase.RUNNING))
+    assert reconcile(known, NotSeen(), NOW) != NOTHING

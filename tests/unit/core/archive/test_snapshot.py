@@ -60,7 +60,7 @@ def packed(body: dict[str, Any], of: RunRecord | None = None) -> dict[str, Any]:
     return snapshot
 
 
-def test_it_is_the_runs_and_says_what_it_holds() -> None:
+def test_a_snapshot_has_owner_attempt_and_workflow_uid() -> None:
     snapshot = packed(workflow(attempt=2))
     assert snapshot["metadata"]["name"] == "train"
     assert snapshot["metadata"]["ownerReferences"][0]["uid"] == "run-uid"
@@ -69,7 +69,7 @@ def test_it_is_the_runs_and_says_what_it_holds() -> None:
     assert is_of_current_attempt(snapshot, run(retries=2)) and not is_of_current_attempt(snapshot, run(retries=1))
 
 
-def test_what_comes_out_is_what_went_in_but_for_what_belonged_to_the_object() -> None:
+def test_an_unpacked_snapshot_is_the_workflow_without_server_fields() -> None:
     body = workflow()
     out = unpack_snapshot(packed(body))
     assert out is not None
@@ -84,12 +84,12 @@ def test_packed_nodes_are_unpacked_first() -> None:
     assert out["status"]["nodes"] == NODES and "compressedNodes" not in out["status"]
 
 
-def test_what_is_too_large_is_none() -> None:
+def test_a_workflow_that_is_too_large_gives_no_snapshot() -> None:
     noise = base64.b64encode(random.Random(1).randbytes(1_200_000)).decode()
     assert pack_snapshot(run(), workflow(message=noise)) is None
 
 
-def test_put_back_it_is_finished_for_argo_and_says_for_which_one_it_stands() -> None:
+def test_a_restored_workflow_is_completed_and_names_the_deleted_one() -> None:
     body = restore_workflow(packed(workflow()), run())
     assert body is not None
     assert body["metadata"]["labels"]["workflows.argoproj.io/completed"] == "true"
@@ -99,7 +99,7 @@ def test_put_back_it_is_finished_for_argo_and_says_for_which_one_it_stands() -> 
     assert (record.restored_from, record.phase, record.finished) == ("wf-2", "Failed", True)
 
 
-def test_many_nodes_are_put_back_packed() -> None:
+def test_many_nodes_are_restored_compressed() -> None:
     many = {f"train-{n}": {**NODES["train"], "id": f"train-{n}", "message": f"{n:0300}"} for n in range(4000)}
     body = restore_workflow(packed(workflow(nodes=many)), run())
     assert body is not None
@@ -107,7 +107,7 @@ def test_many_nodes_are_put_back_packed() -> None:
     assert workflow_nodes(body["status"]) == many
 
 
-def test_the_same_end_is_known_again_and_another_one_is_not() -> None:
+def test_equal_ends_of_a_workflow_are_recognised() -> None:
     snapshot = packed(workflow())
     assert holds_workflow(snapshot, run(), workflow())
     assert not holds_workflow(snapshot, run("another"), workflow())
@@ -116,7 +116,7 @@ def test_the_same_end_is_known_again_and_another_one_is_not() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data", "attempt"]), JSON))
-def test_anything_may_stand_in_a_snapshot(body: dict[str, Any]) -> None:
+def test_any_snapshot_is_unpacked_or_none(body: dict[str, Any]) -> None:
     assert unpack_snapshot(body) is None
     assert restore_workflow(body, run()) is None
     assert not holds_workflow(body, run(), workflow())
@@ -128,7 +128,7 @@ def test_any_workflow_can_be_packed(body: dict[str, Any]) -> None:
     assert restore_workflow(snapshot, run()) is not None
 
 
-def test_a_snapshot_of_a_later_attempt_is_told_from_an_earlier_one() -> None:
+def test_a_snapshot_of_a_later_attempt_is_recognised() -> None:
     first, second = packed(workflow()), packed(workflow(attempt=1))
     assert is_of_later_attempt(second, run(), first)
     assert not is_of_later_attempt(first, run(), second)

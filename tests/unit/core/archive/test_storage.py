@@ -53,37 +53,37 @@ def archive(seen: Seen) -> PipelineRunStatus:
         (Absent(snapshot=False), "NoWorkflow", [NODE]),
     ],
 )
-def test_the_nodes_go_from_the_status_only_where_a_snapshot_has_them(
+def test_nodes_are_removed_from_the_status_only_with_a_snapshot(
     seen: Seen, reason: str, nodes: list[NodeStatus] | None
 ) -> None:
     status = archive(seen)
-    told = find_condition(status.conditions, ARCHIVED)
-    assert told is not None and (told.status, told.reason) == ("True", reason)
-    assert told.message
+    reported = find_condition(status.conditions, ARCHIVED)
+    assert reported is not None and (reported.status, reported.reason) == ("True", reason)
+    assert reported.message
     assert (status.storage_state, status.nodes) == (StorageState.ARCHIVED, nodes)
     assert (status.phase, status.finished_at, status.workflow) == (Phase.SUCCEEDED, NOW, OWN)
 
 
-def test_brought_back_it_has_its_nodes_and_the_workflow_that_stands_there_now() -> None:
+def test_an_unarchived_run_has_its_nodes_and_its_new_workflow() -> None:
     back = replace(WORKFLOW, uid="wf-2", restored_from="wf-1")
     status = reconcile(run(archived=False, state=StorageState.ARCHIVED), back, NOW).status
     assert status is not None
     assert (status.storage_state, status.nodes) == (StorageState.AVAILABLE, [NODE])
     assert status.workflow == WorkflowReference(name="train", uid="wf-2")
-    told = find_condition(status.conditions, ARCHIVED)
-    assert told is not None and (told.status, told.reason) == ("False", "Unarchived")
+    reported = find_condition(status.conditions, ARCHIVED)
+    assert reported is not None and (reported.status, reported.reason) == ("False", "Unarchived")
 
 
-def test_what_cannot_be_brought_back_is_said() -> None:
+def test_a_run_without_a_snapshot_or_with_a_foreign_workflow_reports_why() -> None:
     archived = run(archived=False, state=StorageState.ARCHIVED)
     foreign = replace(WORKFLOW, uid="other", owner_uid="")
     for seen, said in ((Absent(snapshot=False), "no WorkflowSnapshot"), (foreign, "not controlled by this run")):
         status = reconcile(archived, seen, NOW).status
-        told = find_condition(status.conditions if status else (), ARCHIVED)
-        assert told is not None and said in told.message
+        reported = find_condition(status.conditions if status else (), ARCHIVED)
+        assert reported is not None and said in reported.message
 
 
-def test_the_day_of_its_deletion_is_written_on_it_and_taken_off_again() -> None:
+def test_the_label_with_the_day_of_deletion_follows_the_retention() -> None:
     archived = run(archived=True, state=StorageState.ARCHIVED)
     terms = RetentionTerms(delete_after=timedelta(days=7))
     label = ("runwright.dev/delete-on", "2026-12-01")
@@ -94,12 +94,12 @@ def test_the_day_of_its_deletion_is_written_on_it_and_taken_off_again() -> None:
     assert reconcile(labelled, Absent(), NOW + timedelta(days=7), terms=terms) == Decision(action=DeleteRun())
 
 
-def test_a_workflow_that_runs_again_by_another_hand_is_waited_for() -> None:
+def test_a_workflow_that_another_client_restarted_is_waited_for() -> None:
     again = replace(WORKFLOW, phase="Running")
     assert reconcile(run(archived=True), again, NOW) == Decision(requeue_after=POLL)
 
 
-def test_a_workflow_that_may_not_be_put_back_is_told_and_tried_again() -> None:
+def test_a_refused_restore_stalls_the_run_and_is_tried_again() -> None:
     archived = run(archived=False, state=StorageState.ARCHIVED)
     decision = reconcile(archived, Refusal("Forbidden", "exceeded quota", heals=True), NOW)
     assert decision.status is not None and decision.requeue_after == MIN_RETRY
@@ -112,19 +112,19 @@ def test_a_workflow_that_may_not_be_put_back_is_told_and_tried_again() -> None:
 
 
 @pytest.mark.parametrize("seen", [replace(WORKFLOW, deleting=True), Kept(replace(WORKFLOW, deleting=True))])
-def test_a_run_is_brought_back_when_its_workflow_is_gone_at_last(seen: Seen) -> None:
+def test_a_run_is_unarchived_once_its_workflow_is_deleted(seen: Seen) -> None:
     decision = reconcile(run(archived=False, state=StorageState.ARCHIVED), seen, NOW)
     assert decision == Decision(requeue_after=COLLECTED_SOON)
 
 
-def test_an_attempt_that_has_begun_is_told_of_before_its_run_is_archived() -> None:
+def test_a_running_attempt_is_mirrored_before_its_run_is_archived() -> None:
     before = run(archived=True)
     failed = replace(before, status=before.status.model_copy(update={"phase": Phase.FAILED}), retries=1)
     status = reconcile(failed, replace(WORKFLOW, phase="Running", attempt=1), NOW).status
     assert status is not None and (status.phase, status.retries) == (Phase.RUNNING, 1)
 
 
-def test_what_is_not_written_yet_is_come_back_to_in_its_time() -> None:
+def test_a_delayed_write_requeues_the_run() -> None:
     memory = Memory(written_at=NOW + timedelta(seconds=1))
     decision = reconcile(run(archived=True), Absent(snapshot=False), NOW, memory)
     assert (decision.status, decision.requeue_after) == (None, timedelta(seconds=1))

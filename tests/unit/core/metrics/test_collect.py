@@ -32,7 +32,7 @@ def node(kind: str = "Pod", phase: str = "Succeeded", **outputs: Any) -> dict[st
     return {"type": kind, "phase": phase, "outputs": outputs}
 
 
-def test_the_nodes_of_pods_that_have_ended_and_left_metrics() -> None:
+def test_finished_pods_with_metrics_are_found() -> None:
     left = [{"name": "other"}, {"name": "mlpipeline-metrics"}]
     nodes = {
         "artifact": node(artifacts=left),
@@ -48,7 +48,7 @@ def test_the_nodes_of_pods_that_have_ended_and_left_metrics() -> None:
     assert workflow_record(body).metric_nodes == ("artifact", "parameter")
 
 
-def test_they_are_read_once() -> None:
+def test_metrics_are_collected_once() -> None:
     nodes = frozenset({"a"})
     assert reconcile(RUN, WORKFLOW, NOW) == Decision(action=CollectMetrics(WORKFLOW, nodes))
     assert uncollected_nodes(WORKFLOW, READ) == frozenset()
@@ -77,15 +77,15 @@ def test_the_end_of_a_run_waits_for_them_and_what_goes_on_does_not() -> None:
         ),
     ],
 )
-def test_what_cannot_be_taken_is_told_by_a_condition_and_an_event(collected: Collected, said: str) -> None:
+def test_refused_metrics_set_a_condition_and_cause_an_event(collected: Collected, said: str) -> None:
     decision = reconcile(RUN, WORKFLOW, NOW, Memory(collected=collected))
-    told = find_condition(decision.status.conditions if decision.status else (), METRICS_COLLECTED)
-    assert told is not None and (told.status, told.reason) == ("False", "MetricsRefused")
-    assert said in told.message
+    reported = find_condition(decision.status.conditions if decision.status else (), METRICS_COLLECTED)
+    assert reported is not None and (reported.status, reported.reason) == ("False", "MetricsRefused")
+    assert said in reported.message
     assert [notice.reason for notice in decision.notices] == ["MetricsRefused"]
 
 
-def test_what_was_reported_before_holds_and_reading_it_again_is_no_problem() -> None:
+def test_a_metric_that_is_collected_again_keeps_its_value() -> None:
     held = Metric(name="loss", node_id="a", value=0.7)
     run = replace(RUN, status=STATUS.model_copy(update={"metrics": [held]}))
     decision = reconcile(run, replace(WORKFLOW, phase="Succeeded"), NOW, Memory(collected=READ))

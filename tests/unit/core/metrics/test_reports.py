@@ -37,7 +37,7 @@ def test_names_that_kfps_server_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-", "a_", "-a", "a b", "é", "A" * 65, None, 7, ["a"]])
-def test_other_names_are_refused_and_told(name: object) -> None:
+def test_other_names_are_refused(name: object) -> None:
     _, (result,) = add_reports((), [Report("node", name)])
     assert result.status is INVALID
     assert result.message.startswith("name: expected")
@@ -51,7 +51,7 @@ def test_a_node_id_has_at_most_128_bytes(node: str, status: ReportStatus) -> Non
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "NaN", "Infinity", "-inf", 10**400])
-def test_what_is_not_finite_is_refused_by_name(value: object) -> None:
+def test_a_value_that_is_not_finite_is_refused_with_its_name(value: object) -> None:
     _, (result,) = add_reports((), [Report("node", "loss", value)])
     assert result.status is INVALID
     assert result.message.startswith("number_value of loss:") and "finite" in result.message
@@ -82,7 +82,7 @@ def test_other_formats_are_refused(given_format: object) -> None:
     assert status_of(Report("node", "a", 1, given_format)) == [INVALID]
 
 
-def test_the_first_report_holds_for_good_and_results_keep_their_order() -> None:
+def test_the_first_report_counts_and_results_keep_their_order() -> None:
     held = (Metric(name="a", node_id="n1", value=1),)
     reports = [
         Report("n1", "a", 2),
@@ -101,7 +101,7 @@ def test_the_first_report_holds_for_good_and_results_keep_their_order() -> None:
     assert results[0].message == "same metric has been reported before: n1/a"
 
 
-def test_a_run_holds_so_many() -> None:
+def test_metrics_beyond_the_maximum_are_refused() -> None:
     metrics, results = add_reports((), [Report("n", f"m{number}", number) for number in range(MAX_OF_A_RUN + 3)])
     assert len(metrics) == MAX_OF_A_RUN
     assert [result.status for result in results[-4:]] == [OK, INVALID, INVALID, INVALID]
@@ -135,7 +135,7 @@ def file_of(*metrics: Any) -> str:
     return json.dumps({"metrics": list(metrics)})
 
 
-def test_a_file_says_nothing_of_whose_it_is() -> None:
+def test_a_node_id_in_the_file_is_ignored() -> None:
     reports, problem = read_metrics_file(
         file_of({"name": "a", "numberValue": 0.9, "format": "PERCENTAGE", "nodeId": "x"}), "n1"
     )
@@ -143,7 +143,7 @@ def test_a_file_says_nothing_of_whose_it_is() -> None:
     assert reports == [Report("n1", "a", 0.9, "PERCENTAGE")]
 
 
-def test_one_bad_metric_hides_no_other() -> None:
+def test_an_invalid_metric_does_not_affect_others() -> None:
     reports, _ = read_metrics_file(file_of({"name": "a"}, "junk", {"name": "b", "number_value": 2}), "n1")
     assert status_of(*reports) == [OK, INVALID, OK]
 
@@ -160,18 +160,18 @@ def test_nan_is_refused_by_name_and_does_not_spoil_the_file() -> None:
     ("text", "said"),
     [("", "not JSON"), ("{", "not JSON"), ("[]", "no list"), ('{"metrics": {}}', "no list"), ("[" * 9999, "not JSON")],
 )
-def test_what_is_no_metrics_file_is_said(text: str, said: str) -> None:
+def test_an_invalid_metrics_file_gives_a_message(text: str, said: str) -> None:
     reports, problem = read_metrics_file(text, "n")
     assert reports == [] and said in problem
 
 
-def test_what_is_beyond_the_limit_is_left_out_and_said() -> None:
+def test_metrics_beyond_the_limit_of_a_file_are_reported() -> None:
     reports, problem = read_metrics_file(file_of(*({"name": f"m{number}"} for number in range(MAX_OF_A_FILE + 2))), "n")
     assert len(reports) == MAX_OF_A_FILE
     assert problem == f"has {MAX_OF_A_FILE + 2} metrics; the last 2 were left out"
 
 
 @given(JSON.map(json.dumps) | st.text())
-def test_anything_may_stand_in_a_file(text: str) -> None:
+def test_any_metrics_file_gives_reports_or_a_message(text: str) -> None:
     reports, _ = read_metrics_file(text, "n")
     add_reports((), reports)

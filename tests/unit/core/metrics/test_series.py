@@ -43,7 +43,7 @@ def series(labels: tuple[str, ...], limit: int, *runs: dict[str, Any]) -> tuple[
     return select_series(sort_samples({key: one for key, one in found.items() if one is not None}), limit)
 
 
-def test_a_metric_is_told_with_what_tells_it_apart():
+def test_a_sample_has_the_selected_labels():
     assert series(DEFAULT_LABELS, 9, run("a", 0, ("accuracy", 0.9), ("loss", 1))) == (
         {("team", "a", "accuracy", "evaluate"): 0.9, ("team", "a", "loss", "evaluate"): 1.0},
         0,
@@ -72,7 +72,7 @@ def test_each_label_of_a_run(label: str, expected: str):
     assert series((label,), 9, run("a", 0, ("f1", 1), **spec)) == ({(expected, "f1"): 1.0}, 0)
 
 
-def test_a_run_without_a_display_name_or_pipeline_has_what_comes_next():
+def test_labels_fall_back_to_the_next_source():
     one = run("a", 0, ("f1", 1), workflow={"templateRef": {"name": "template"}})
     assert series(("display-name", "pipeline"), 9, one) == ({("a", "template", "f1"): 1.0}, 0)
 
@@ -86,7 +86,7 @@ def test_a_run_without_a_display_name_or_pipeline_has_what_comes_next():
         (("label:a.b", "label:a-b"), "'label_a_b' is given twice"),
     ],
 )
-def test_what_is_no_label_is_refused(words: tuple[str, ...], said: str):
+def test_an_unsupported_label_is_refused(words: tuple[str, ...], said: str):
     with pytest.raises(LabelError, match=said):
         parse_labels(words)
 
@@ -96,14 +96,14 @@ def test_of_runs_with_the_same_labels_the_newest_counts():
     assert series(("namespace",), 1, *runs) == ({("team", "f1"): 9.0}, 0)
 
 
-def test_what_is_beyond_the_limit_is_of_the_oldest_and_counted():
+def test_the_oldest_series_are_left_out_and_counted():
     runs = [run(name, at, ("f1", at), ("loss", 1)) for name, at in (("old", 1), ("new", 9), ("mid", 5))]
-    told, beyond = series(("run",), 3, *runs)
-    assert told == {("new", "f1"): 9.0, ("new", "loss"): 1.0, ("mid", "f1"): 5.0}
+    exposed, beyond = series(("run",), 3, *runs)
+    assert exposed == {("new", "f1"): 9.0, ("new", "loss"): 1.0, ("mid", "f1"): 5.0}
     assert beyond == 3
 
 
-def test_a_long_or_odd_text_is_a_label_all_the_same():
+def test_a_long_or_invalid_text_is_a_valid_label_value():
     ((label, name),) = series(("display-name",), 9, run("a", 0, ("f1", 1), displayName="\ud800" + "x" * 500))[0]
     assert len(label) == MAX_LABEL and name == "f1"
     label.encode()
@@ -121,7 +121,7 @@ anything = st.recursive(
 @given(
     st.fixed_dictionaries({}, optional={key: anything for key in ("metadata", "spec", "status")}), anything, anything
 )
-def test_no_object_is_too_odd(body: dict[str, Any], metrics: object, nodes: object):
+def test_any_object_gives_a_sample_or_none(body: dict[str, Any], metrics: object, nodes: object):
     labels = parse_labels(("node", "run", "namespace", "display-name", "pipeline", "experiment", "label:x"))
     sample_metrics(body, labels)
     sample_metrics({**body, "status": {"metrics": metrics, "nodes": nodes}}, labels)
@@ -135,14 +135,12 @@ def test_no_object_is_too_odd(body: dict[str, Any], metrics: object, nodes: obje
     st.integers(0, 8),
     st.sampled_from([("run",), ("namespace",), ("run", "node"), ()]),
 )
-def test_never_more_than_the_limit_and_none_uncounted(
-    runs: list[tuple[int, int, int]], limit: int, labels: tuple[str, ...]
-):
+def test_series_beyond_the_limit_are_counted(runs: list[tuple[int, int, int]], limit: int, labels: tuple[str, ...]):
     objects = [run(f"r{name}", at, *((f"m{n}", n) for n in range(count))) for name, at, count in runs]
-    told, beyond = series(labels, limit, *objects)
+    exposed, beyond = series(labels, limit, *objects)
     all_of_them, none = series(labels, 1000, *objects)
     assert none == 0
-    assert len(told) == min(limit, len(all_of_them))
-    assert len(told) + beyond == len(all_of_them)
-    assert told.items() <= all_of_them.items()
-    assert series(labels, limit, *reversed(objects)) == (told, beyond), "whatever order they were told in"
+    assert len(exposed) == min(limit, len(all_of_them))
+    assert len(exposed) + beyond == len(all_of_them)
+    assert exposed.items() <= all_of_them.items()
+    assert series(labels, limit, *reversed(objects)) == (exposed, beyond), "in any order"

@@ -41,20 +41,20 @@ def finished(phase: Phase = Phase.FAILED, **fields: object) -> RunRecord:
 
 
 class TestTerms:
-    def test_without_own_words_the_policy_holds(self) -> None:
+    def test_without_own_periods_the_policy_applies(self) -> None:
         assert retention_terms(finished(), POLICY, surplus=True) == RetentionTerms(
             HOUR, DAY, timedelta(seconds=90), surplus=True
         )
 
-    def test_own_words_go_first_field_by_field(self) -> None:
+    def test_the_runs_own_periods_win_field_by_field(self) -> None:
         run = finished(periods=Periods(archive_after=timedelta(0)))
         assert retention_terms(run, POLICY, surplus=False) == RetentionTerms(timedelta(0), DAY, timedelta(seconds=90))
 
-    def test_a_run_that_says_itself_when_it_is_deleted_is_not_counted(self) -> None:
+    def test_a_run_with_its_own_delete_after_is_not_counted(self) -> None:
         run = finished(periods=Periods(delete_after=9 * DAY))
         assert retention_terms(run, POLICY, surplus=True) == RetentionTerms(HOUR, 9 * DAY, timedelta(seconds=90))
 
-    def test_what_a_gitops_tool_keeps_is_archived_and_not_deleted_by_a_default(self) -> None:
+    def test_a_run_of_a_gitops_tool_is_archived_instead_of_deleted(self) -> None:
         run = finished(owned_elsewhere=True)
         assert retention_terms(run, RetentionPolicySpec(delete_after="1d"), surplus=False) == RetentionTerms(
             archive_after=DAY
@@ -62,14 +62,14 @@ class TestTerms:
         assert retention_terms(run, POLICY, surplus=False) == RetentionTerms(HOUR, None, timedelta(seconds=90))
         assert retention_terms(run, RetentionPolicySpec(), surplus=True) == RetentionTerms(archive_after=timedelta(0))
 
-    def test_its_own_word_deletes_it(self) -> None:
+    def test_a_run_with_its_own_delete_after_is_deleted(self) -> None:
         run = finished(owned_elsewhere=True, periods=Periods(delete_after=HOUR))
         assert retention_terms(run, POLICY, surplus=True).delete_after == HOUR
 
-    def test_a_namespace_has_the_operators_words_where_it_has_none(self) -> None:
+    def test_absent_fields_of_a_policy_have_the_operators_defaults(self) -> None:
         assert fill_policy(None, POLICY) == POLICY
-        told = fill_policy(RetentionPolicySpec(delete_after="7d", keep_failed=0), POLICY)
-        assert (told.archive_after, told.delete_after, told.keep_failed) == ("1h", "7d", 0)
+        filled = fill_policy(RetentionPolicySpec(delete_after="7d", keep_failed=0), POLICY)
+        assert (filled.archive_after, filled.delete_after, filled.keep_failed) == ("1h", "7d", 0)
 
 
 class TestTimes:
@@ -78,10 +78,10 @@ class TestTimes:
         assert (times.archive_at, times.delete_at, times.drop_at) == (NOW + HOUR, NOW + DAY, NOW)
 
     @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING])
-    def test_a_run_that_has_not_ended_has_none(self, phase: Phase) -> None:
+    def test_an_unfinished_run_has_no_due_times(self, phase: Phase) -> None:
         assert due_times(finished(phase), RetentionTerms(HOUR, DAY, HOUR, surplus=True)) == NEVER
 
-    def test_one_that_was_brought_back_is_not_archived_by_a_period(self) -> None:
+    def test_an_unarchived_run_is_not_archived_by_a_period(self) -> None:
         brought_back = Condition(type=ARCHIVED, status="False", reason="Unarchived", last_transition_time=NOW)
         run = finished(status=PipelineRunStatus(phase=Phase.FAILED, finished_at=NOW, conditions=[brought_back]))
         assert due_times(run, RetentionTerms(HOUR, DAY)).archive_at is None
@@ -92,7 +92,7 @@ class TestTimes:
         assert due_times(finished(archived=True), RetentionTerms(keep_workflow=DAY)).drop_at == NOW + DAY
         assert due_times(finished(), RetentionTerms()).drop_at is None
 
-    def test_what_is_superfluous_goes_now_but_not_when_it_is_archived(self) -> None:
+    def test_a_surplus_run_is_deleted_at_once_unless_it_is_archived(self) -> None:
         assert due_times(finished(), RetentionTerms(surplus=True)).delete_at == NOW
         assert due_times(finished(archived=True), RetentionTerms(surplus=True)).delete_at is None
 
@@ -108,7 +108,7 @@ class TestTimes:
             assert moment is None or (run.finished and run.status.finished_at and moment >= run.status.finished_at)
 
     @given(RUNS, TERMS, TIMES, st.integers(0, 10**6))
-    def test_a_clock_that_steps_back_only_makes_it_later(
+    def test_a_clock_that_is_set_back_delays_a_due_time(
         self, run: RunRecord, terms: RetentionTerms, now: datetime, back: int
     ) -> None:
         times = due_times(run, terms)
@@ -129,10 +129,10 @@ def run_of(number: int, phase: Phase, **fields: Any) -> RunRecord:
 def gone(runs: Iterable[RunRecord], policy: RetentionPolicySpec) -> set[str]:
     """The runs beyond the last ones, once all of them are known."""
     last = LastRuns()
-    told = list(runs)
-    for run in told:
+    filled = list(runs)
+    for run in filled:
         last.put(run)
-    return {run.key.name for run in told if last.beyond(run.key, policy)[0]}
+    return {run.key.name for run in filled if last.beyond(run.key, policy)[0]}
 
 
 ENDINGS = st.lists(
@@ -150,7 +150,7 @@ POLICIES = st.builds(
 
 
 class TestLastRuns:
-    def test_the_oldest_go(self) -> None:
+    def test_the_oldest_runs_are_surplus(self) -> None:
         runs = [run_of(number, Phase.SUCCEEDED) for number in (6, 1, 4)]
         assert gone(runs, RetentionPolicySpec(keep_succeeded=2)) == {"run-001"}
 
@@ -159,19 +159,19 @@ class TestLastRuns:
         runs = [run_of(number, phase) for number, phase in enumerate(phases)]
         assert gone(runs, RetentionPolicySpec(keep_succeeded=1, keep_failed=1)) == {"run-000", "run-002"}
 
-    def test_without_a_count_all_stay(self) -> None:
+    def test_without_a_limit_no_run_is_surplus(self) -> None:
         assert gone([run_of(1, Phase.FAILED)], RetentionPolicySpec(keep_succeeded=0)) == set()
 
-    def test_one_that_does_not_say_when_it_ended_is_not_counted(self) -> None:
+    def test_a_run_without_a_finish_time_is_not_counted(self) -> None:
         unknown = finished(status=PipelineRunStatus(phase=Phase.FAILED))
         assert gone([unknown], RetentionPolicySpec(keep_failed=0)) == set()
 
-    def test_one_whose_phase_cannot_be_read_counts_as_failed(self) -> None:
+    def test_a_run_with_an_unknown_phase_counts_as_failed(self) -> None:
         odd = finished(status=PipelineRunStatus(finished_at=NOW))
         assert gone([odd], RetentionPolicySpec(keep_failed=0)) == {"train"}
         assert gone([odd], RetentionPolicySpec(keep_succeeded=0)) == set()
 
-    def test_one_that_ends_again_after_a_retry_has_its_new_place(self) -> None:
+    def test_a_run_that_ends_again_after_a_retry_moves(self) -> None:
         last, policy = LastRuns(), RetentionPolicySpec(keep_failed=1, keep_succeeded=1)
         for run in (run_of(1, Phase.FAILED), run_of(5, Phase.FAILED)):
             last.put(run)
@@ -194,14 +194,14 @@ class TestLastRuns:
         assert not removed & {run.key.name for run in runs if run.periods.delete_after is not None}
 
     @given(ENDINGS, POLICIES, st.data())
-    def test_with_some_unknown_it_names_fewer_and_no_other_ones(
+    def test_with_unknown_runs_fewer_are_surplus(
         self, runs: list[RunRecord], policy: RetentionPolicySpec, data: st.DataObject
     ) -> None:
         known = [run for run in runs if data.draw(st.booleans())]
         assert gone(known, policy) <= gone(runs, policy)
 
     @given(ENDINGS, POLICIES)
-    def test_each_one_that_goes_is_named_as_it_becomes_so(
+    def test_each_surplus_run_is_named_when_it_becomes_surplus(
         self, runs: list[RunRecord], policy: RetentionPolicySpec
     ) -> None:
         last, named = LastRuns(), set[str]()
@@ -212,7 +212,7 @@ class TestLastRuns:
         assert named == gone(runs, policy)
 
     @given(ENDINGS, POLICIES)
-    def test_what_is_left_out_leaves_no_trace(self, runs: list[RunRecord], policy: RetentionPolicySpec) -> None:
+    def test_removed_runs_are_not_counted(self, runs: list[RunRecord], policy: RetentionPolicySpec) -> None:
         last = LastRuns()
         for run in runs:
             last.put(run)

@@ -24,7 +24,7 @@ WORKFLOW = WorkflowRecord(KEY, "wf-1", "9", owner_uid="run-uid", owner_name="tra
 
 
 def failed(asked: int = 1, **status: Any) -> RunRecord:
-    told = Condition(type=SUCCEEDED, status="False", reason="Failed", last_transition_time=NOW)
+    reported = Condition(type=SUCCEEDED, status="False", reason="Failed", last_transition_time=NOW)
     fields: dict[str, Any] = {
         "observed_generation": 1,
         "phase": Phase.FAILED,
@@ -33,13 +33,13 @@ def failed(asked: int = 1, **status: Any) -> RunRecord:
         "duration": "5s",
         "retries": 0,
         "workflow": WorkflowReference(name="train", uid="wf-1"),
-        "conditions": [told],
+        "conditions": [reported],
     }
     return RunRecord(KEY, "run-uid", "7", 2, NOW, PipelineRunStatus(**(fields | status)), retries=asked)
 
 
 @pytest.mark.parametrize(
-    ("phase", "told", "asked", "due"),
+    ("phase", "done", "asked", "due"),
     [
         (Phase.FAILED, 0, 1, True),
         (Phase.ERROR, None, 1, True),
@@ -50,24 +50,24 @@ def failed(asked: int = 1, **status: Any) -> RunRecord:
     ],
 )
 def test_it_is_due_when_the_counter_is_ahead_of_what_has_failed(
-    phase: Phase, told: int | None, asked: int, *, due: bool
+    phase: Phase, done: int | None, asked: int, *, due: bool
 ) -> None:
-    assert is_retry_due(failed(asked, phase=phase, retries=told)) is due
+    assert is_retry_due(failed(asked, phase=phase, retries=done)) is due
 
 
-def test_the_run_tells_of_the_attempt_as_soon_as_its_workflow_is_there() -> None:
+def test_an_attempt_is_mirrored_as_soon_as_its_workflow_exists() -> None:
     unarchived = Condition(type=ARCHIVED, status="False", reason="Unarchived", last_transition_time=NOW)
     stalled = Condition(type=STALLED, status="True", reason="Forbidden", last_transition_time=NOW)
     before = failed(conditions=[unarchived, stalled], storage_state=StorageState.AVAILABLE)
     status = reconcile(before, replace(WORKFLOW, attempt=1, phase="Running", started_at=NOW), NOW).status
     assert status is not None
     assert (status.phase, status.retries, status.finished_at, status.duration) == (Phase.RUNNING, 1, None, None)
-    assert find_condition(status.conditions, ARCHIVED) is None, "its retention counts anew"
-    told = find_condition(status.conditions, STALLED)
-    assert told is not None and told.status == "False"
+    assert find_condition(status.conditions, ARCHIVED) is None, "its retention starts again"
+    reported = find_condition(status.conditions, STALLED)
+    assert reported is not None and reported.status == "False"
 
 
-def test_a_counter_that_has_jumped_is_one_attempt() -> None:
+def test_a_counter_raised_by_several_requests_one_attempt() -> None:
     status = reconcile(failed(7), replace(WORKFLOW, attempt=7, phase="Running"), NOW).status
     assert status is not None and status.retries == 7
     assert not is_retry_due(replace(failed(7), status=status))
@@ -80,20 +80,24 @@ def test_a_first_attempt_has_the_number_that_the_run_was_created_with() -> None:
     assert not is_retry_due(replace(new, status=status))
 
 
-def test_what_cannot_begin_is_said_and_the_run_stays_failed() -> None:
+def test_a_refused_retry_is_reported_and_the_run_stays_failed() -> None:
     decision = reconcile(failed(), Refusal("Forbidden", "exceeded quota", heals=True), NOW)
     assert decision.status is not None and decision.requeue_after == MIN_RETRY
     assert decision.status.phase is Phase.FAILED and decision.status.finished_at == NOW
-    told = find_condition(decision.status.conditions, STALLED)
-    assert told is not None and (told.status, told.reason, told.message) == ("True", "Forbidden", "exceeded quota")
+    reported = find_condition(decision.status.conditions, STALLED)
+    assert reported is not None and (reported.status, reported.reason, reported.message) == (
+        "True",
+        "Forbidden",
+        "exceeded quota",
+    )
     assert [notice.reason for notice in decision.notices] == ["Forbidden"]
 
 
-def test_it_is_tried_again_when_it_may_heal_and_else_only_after_an_edit() -> None:
+def test_a_refused_retry_is_tried_again_if_it_heals_or_after_an_edit() -> None:
     run = failed()
-    told = reconcile(run, Refusal("RetryImpossible", "nodes are offloaded"), NOW)
-    assert told.status is not None and told.requeue_after is None
-    run = replace(run, status=told.status)
+    reported = reconcile(run, Refusal("RetryImpossible", "nodes are offloaded"), NOW)
+    assert reported.status is not None and reported.requeue_after is None
+    run = replace(run, status=reported.status)
     refused = Memory(refused_at=NOW, refused_generation=2, refusal_heals=False)
     assert reconcile(run, WORKFLOW, NOW, refused) == NOTHING
     assert reconcile(replace(run, generation=3), WORKFLOW, NOW, refused) == Decision(action=RetryWorkflow(WORKFLOW))
@@ -102,16 +106,16 @@ def test_it_is_tried_again_when_it_may_heal_and_else_only_after_an_edit() -> Non
     assert reconcile(run, Absent(), NOW + MIN_RETRY, heals) == Decision(action=RecreateWorkflow())
 
 
-def test_a_workflow_that_is_going_is_waited_for() -> None:
+def test_a_running_workflow_is_waited_for() -> None:
     decision = reconcile(failed(), replace(WORKFLOW, deleting=True), NOW)
     assert decision.action is None and decision.requeue_after == timedelta(seconds=1)
 
 
-def test_a_run_whose_retry_is_in_vain_is_still_retained() -> None:
+def test_a_run_with_a_refused_retry_is_still_retained() -> None:
     refused = Memory(refused_at=NOW, refused_generation=2, refusal_heals=False)
-    told = reconcile(failed(), Refusal("RetryImpossible", "nodes are offloaded"), NOW)
-    assert told.status is not None
-    run = replace(failed(), status=told.status)
+    reported = reconcile(failed(), Refusal("RetryImpossible", "nodes are offloaded"), NOW)
+    assert reported.status is not None
+    run = replace(failed(), status=reported.status)
     assert reconcile(run, WORKFLOW, NOW, refused, RetentionTerms(delete_after=timedelta(0))) == Decision(
         action=DeleteRun()
     )

@@ -36,7 +36,8 @@ STEPS = graph_of(
 def test_any_nodes_give_a_graph(nodes: Any) -> None:
     graph = NodeGraph.of(nodes if isinstance(nodes, dict) else {})
     for node in graph.nodes:
-        graph.children(node), graph.attempts(node), list(graph.enclosers(node)), graph.after([node])
+        assert set(graph.children(node)) | set(graph.attempts(node)) <= set(graph.nodes)
+        assert set(graph.enclosers(node)) | graph.after([node]) <= set(graph.nodes)
 
 
 def test_a_node_is_inside_the_groups_that_its_name_starts_with() -> None:

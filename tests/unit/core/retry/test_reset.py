@@ -72,7 +72,7 @@ def phases(result: WorkflowReset) -> dict[str, str]:
 
 # ------------------------------------------------------------------------------------------------- as `argo retry` has it
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_a_recorded_workflow_is_set_back_as_argo_does(path: Path) -> None:
+def test_a_recorded_workflow_is_reset_as_argo_does(path: Path) -> None:
     """The same nodes stay, and the same are gone; but where it is known, and tested on a cluster, that Argo is wrong."""
     recorded = json.loads(path.read_text())
     result = done(recorded["failed"])
@@ -80,8 +80,12 @@ def test_a_recorded_workflow_is_set_back_as_argo_does(path: Path) -> None:
     after, argos = result.workflow["status"]["nodes"], recorded["argo"]
     assert result.removed >= set(before) - set(after)
     # Argo also opens groups that have succeeded, upstream of the failure; to no effect.
-    told = {key: node["phase"] for key, node in after.items() if before[key]["phase"] != "Succeeded"}
-    same = set(after) == set(argos) and told == {key: argos[key] for key in told} and not result.removed & set(after)
+    kept_phases = {key: node["phase"] for key, node in after.items() if before[key]["phase"] != "Succeeded"}
+    same = (
+        set(after) == set(argos)
+        and kept_phases == {key: argos[key] for key in kept_phases}
+        and not result.removed & set(after)
+    )
     assert same is not recorded["differs"]
     for key, node in after.items():
         if node["phase"] == before[key]["phase"] == "Succeeded":
@@ -94,7 +98,7 @@ def test_the_recorded_workflows_are_many_and_small() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- the Workflow
-def test_what_said_that_it_has_ended_is_gone() -> None:
+def test_fields_of_the_finished_attempt_are_removed() -> None:
     conditions = [{"type": "PodRunning", "status": "False"}, {"type": "Completed", "status": "True"}]
     body = failed(made(("run", "Pod", "Failed", "")), message="child failed", conditions=conditions)
     workflow = done(body).workflow
@@ -110,7 +114,7 @@ def test_what_said_that_it_has_ended_is_gone() -> None:
     }
 
 
-def test_a_shutdown_is_cleared_where_the_template_had_it_too() -> None:
+def test_a_shutdown_is_removed_from_workflow_and_template() -> None:
     body = failed(
         made(("run", "Pod", "Failed", "")), storedWorkflowTemplateSpec={"shutdown": "Stop", "entrypoint": "m"}
     )
@@ -120,7 +124,7 @@ def test_a_shutdown_is_cleared_where_the_template_had_it_too() -> None:
     assert workflow["status"]["storedWorkflowTemplateSpec"] == {"entrypoint": "m"}
 
 
-def test_a_real_deadline_counts_anew() -> None:
+def test_a_deadline_is_kept_and_the_start_time_reset() -> None:
     body = failed(made(("run", "Pod", "Failed", "")))
     body["spec"]["activeDeadlineSeconds"] = 60
     workflow = done(body).workflow
@@ -128,7 +132,7 @@ def test_a_real_deadline_counts_anew() -> None:
     assert workflow["status"]["startedAt"] == STARTED
 
 
-def test_claims_and_locks_are_forgotten_and_outputs_kept() -> None:
+def test_claims_and_locks_are_removed_and_outputs_kept() -> None:
     body = failed(
         made(("run", "Pod", "Failed", "")),
         persistentVolumeClaims=[{"name": "work"}],
@@ -143,7 +147,7 @@ def test_claims_and_locks_are_forgotten_and_outputs_kept() -> None:
     assert status["artifactRepositoryRef"] == {"default": True}
 
 
-def test_claims_of_its_own_are_those_of_the_spec_and_of_the_template() -> None:
+def test_volume_claims_are_found_in_spec_and_template() -> None:
     claims = {"volumeClaimTemplates": [{"metadata": {"name": "work"}}]}
     assert not has_claims(failed())
     assert has_claims({**failed(), "spec": claims})
@@ -163,7 +167,7 @@ def test_only_results_of_nodes_that_stay_are_known_as_complete() -> None:
     )
 
 
-def test_a_workflow_that_failed_before_its_first_step_is_looked_at_anew() -> None:
+def test_a_workflow_without_nodes_is_validated_again() -> None:
     body = failed(message="failed to resolve artifact repository")
     workflow = done(body).workflow
     assert "phase" not in workflow["status"]
@@ -194,7 +198,7 @@ def test_nodes_are_packed_where_argo_would_pack_them() -> None:
 
 
 @pytest.mark.parametrize("phase", ["", "Pending", "Running", "Succeeded", None, 3])
-def test_only_what_has_failed_is_retried(phase: Any) -> None:
+def test_only_a_failed_workflow_is_reset(phase: Any) -> None:
     refusal = reset_workflow({**failed(), "status": {"phase": phase}}, NOW)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == RETRY_IMPOSSIBLE
@@ -216,7 +220,7 @@ def test_nodes_that_cannot_be_read_are_refused(status: Object, words: str) -> No
 
 
 # ------------------------------------------------------------------------------------------------------- which nodes
-def test_a_group_runs_again_under_its_old_name_and_without_what_it_had_said() -> None:
+def test_a_reopened_group_keeps_its_name_and_loses_message_and_outputs() -> None:
     nodes = made(
         ("run", "Steps", "Failed", "run[0]"),
         ("run[0]", "StepGroup", "Failed", "run[0].a run[0].b"),
@@ -289,7 +293,7 @@ def test_earlier_attempts_of_a_group_are_history_and_end_where_they_had_not() ->
     }
 
 
-def test_what_had_not_finished_runs_again() -> None:
+def test_an_unfinished_node_runs_again() -> None:
     """As steps with failFast and parallelism leave it."""
     nodes = made(
         ("run", "Steps", "Failed", "run[0]"),
@@ -300,7 +304,7 @@ def test_what_had_not_finished_runs_again() -> None:
     assert done(failed(nodes)).removed == {"id:run[0].a", "id:run[0].b"}
 
 
-def test_a_group_that_failed_by_itself_goes_on_and_what_it_kept_from_running_gets_its_turn() -> None:
+def test_a_group_that_failed_by_itself_continues_with_its_omitted_nodes() -> None:
     nodes = made(
         ("run", "DAG", "Failed", "run.x"),
         ("run.x", "Steps", "Error", "run.x[0]"),
@@ -316,8 +320,8 @@ def test_a_group_that_failed_by_itself_goes_on_and_what_it_kept_from_running_get
     }
 
 
-def test_a_failure_that_was_put_up_with_stays_but_not_where_it_stopped_something() -> None:
-    """Then what has dealt with it is decided anew: the step may fail again, or not."""
+def test_a_tolerated_failure_stays_unless_it_omitted_a_node() -> None:
+    """Then the tolerance is decided again: the step may fail again, or not."""
     nodes = made(
         ("run", "DAG", "Failed", "run.a run.b"),
         ("run.a", "Pod", "Failed", "run.tidy run.d"),
@@ -336,7 +340,7 @@ def test_a_failure_that_was_put_up_with_stays_but_not_where_it_stopped_something
     }
 
 
-def test_what_was_omitted_for_another_reason_is_no_consequence() -> None:
+def test_a_node_omitted_for_another_reason_does_not_count() -> None:
     nodes = made(
         ("run", "DAG", "Failed", "run.a run.c"),
         ("run.a", "Pod", "Failed", "run.tidy run.e"),
@@ -348,7 +352,7 @@ def test_what_was_omitted_for_another_reason_is_no_consequence() -> None:
 
 
 @pytest.mark.parametrize("where", ["spec", "stored", "reference"])
-def test_a_daemon_is_restarted_for_what_comes_after_it(where: str) -> None:
+def test_a_daemon_is_restarted_for_a_successor_that_runs_again(where: str) -> None:
     reference = (
         {"templateRef": {"name": "lib", "template": "serve"}} if where == "reference" else {"templateName": "serve"}
     )
@@ -374,7 +378,7 @@ def test_a_daemon_is_restarted_for_what_comes_after_it(where: str) -> None:
     assert "podIP" not in result.workflow["status"]["nodes"]["id:run[0].d"]
 
 
-def test_a_daemon_that_nothing_needs_any_more_stays_ended() -> None:
+def test_a_daemon_without_such_a_successor_stays_ended() -> None:
     nodes = made(
         ("run", "DAG", "Failed", "run.d run.b"),
         ("run.d", "Pod", "Succeeded", "run.c"),
@@ -448,13 +452,13 @@ def retried_to_the_end(argo: SmallArgo, template: Template) -> None:
 
 @GRAPHS
 @given(templates(), SEEDS)
-def test_argo_goes_on_from_it_to_the_end_and_runs_nothing_twice(template: Template, seed: int) -> None:
+def test_argo_finishes_the_reset_workflow_and_runs_nothing_twice(template: Template, seed: int) -> None:
     retried_to_the_end(ended_badly(template, seed), template)
 
 
 @GRAPHS
 @given(templates(), SEEDS)
-def test_the_graph_that_is_left_is_whole(template: Template, seed: int) -> None:
+def test_the_remaining_graph_has_no_missing_links(template: Template, seed: int) -> None:
     argo = ended_badly(template, seed)
     body = failed(argo.nodes)
     before = deepcopy(body)
@@ -485,7 +489,7 @@ def test_a_retry_that_fails_again_can_be_retried_again(template: Template, seed:
 
 @GRAPHS
 @given(templates(), SEEDS)
-def test_what_is_set_back_twice_is_as_what_is_set_back_once(template: Template, seed: int) -> None:
+def test_a_second_reset_changes_nothing(template: Template, seed: int) -> None:
     """So it is when a retry is ended before anything of it has run."""
     once = done(failed(ended_badly(template, seed).nodes)).workflow["status"]["nodes"]
     assert done(failed(once)).workflow["status"]["nodes"] == once
@@ -520,7 +524,7 @@ ODD_NODES = st.dictionaries(
         JSON,
     ),
 )
-def test_an_odd_workflow_is_no_error(body: Object, status: Object) -> None:
+def test_any_failed_workflow_is_reset_without_missing_links(body: Object, status: Object) -> None:
     body["status"].update(status)
     before = deepcopy(body)
     result = done(body)
@@ -536,7 +540,7 @@ def test_anything_is_a_workflow_or_a_refusal(body: Any) -> None:
     reset_workflow(body if isinstance(body, dict) else {"status": body}, NOW)
 
 
-def test_what_is_nested_too_deeply_is_refused() -> None:
+def test_a_spec_that_is_nested_too_deeply_is_refused() -> None:
     deep: Any = "x"
     for _ in range(600):
         deep = [deep]

@@ -29,7 +29,7 @@ def test_the_time_moves_only_with_the_status() -> None:
     assert other.last_transition_time == NOW.replace(microsecond=0)
 
 
-def test_the_others_and_their_order_stay() -> None:
+def test_other_conditions_keep_their_order() -> None:
     others = [OLD.model_copy(update={"type": name}) for name in ("A", SUCCEEDED, "B")]
     found = set_condition(others, SUCCEEDED, "True", "Succeeded", "", now=NOW, generation=1)
     assert [c.type for c in found] == ["A", SUCCEEDED, "B"]
@@ -42,7 +42,7 @@ def test_a_long_message_is_cut() -> None:
     assert len(condition.message.encode()) == MESSAGE_LIMIT
 
 
-def test_find() -> None:
+def test_find_condition_returns_the_condition_of_the_type() -> None:
     assert find_condition([OLD], SUCCEEDED) is OLD
     assert find_condition([OLD], STALLED) is None
     assert find_condition(None, STALLED) is None

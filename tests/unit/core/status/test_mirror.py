@@ -38,7 +38,7 @@ def workflow(phase: str = "Running", **fields: Any) -> WorkflowRecord:
 
 
 def observed(status: Any) -> WorkflowRecord:
-    """A Workflow of the run with this status, as the API server would tell of it."""
+    """A Workflow of the run with this status, as the API server returns it."""
     owner = {"kind": "PipelineRun", "controller": True, "uid": RUN_UID, "name": KEY.name}
     metadata = {"namespace": KEY.namespace, "name": KEY.name, "uid": "u" * 36, "ownerReferences": [owner]}
     return workflow_record({"metadata": metadata, "status": status})
@@ -66,7 +66,7 @@ class TestWhateverAWorkflowSays:
         check(mirror_workflow(NEW, observed(status), NOW))
 
     @given(SEEN, st.booleans())
-    def test_so_is_every_status_that_is_decided(self, seen: Seen, has_workflow: bool) -> None:
+    def test_every_decided_status_is_valid_and_small(self, seen: Seen, has_workflow: bool) -> None:
         run = (
             RunRecord(KEY, RUN_UID, "7", 1, NOW, status=mirror_workflow(NEW, workflow(), NOW)) if has_workflow else NEW
         )
@@ -75,7 +75,7 @@ class TestWhateverAWorkflowSays:
             check(decision.status)
 
     @pytest.mark.parametrize("text", ["x" * 5000, "<" * 5000, "é😀" * 5000, '"\\' * 5000, "\n\t\x01" * 5000])
-    def test_the_largest_of_all_is_small_too(self, text: str) -> None:
+    def test_the_largest_status_is_small(self, text: str) -> None:
         nodes = {
             f"train-{n}": {
                 "displayName": text,
@@ -109,7 +109,7 @@ class TestWhateverAWorkflowSays:
 
 
 class TestMirror:
-    def test_says_what_was_seen(self) -> None:
+    def test_the_status_reports_what_was_observed(self) -> None:
         start, end = NOW - timedelta(seconds=72), NOW
         seen = workflow(
             "Succeeded",
@@ -129,7 +129,7 @@ class TestMirror:
     def test_an_end_without_a_time_ends_now(self) -> None:
         assert mirror_workflow(NEW, workflow("Failed"), NOW).finished_at == NOW
 
-    def test_what_runs_has_no_end(self) -> None:
+    def test_a_running_workflow_has_no_finish_time(self) -> None:
         status = mirror_workflow(NEW, workflow("Running", finished_at=NOW), NOW)
         assert status.finished_at is None and status.duration is None
 
@@ -140,7 +140,7 @@ class TestMirror:
         assert (condition.status, condition.reason) == ("False", "Failed")
         assert condition.message == "node b (train-b): OOMKilled (exit code 137)"
 
-    def test_what_argo_says_already_is_not_said_twice(self) -> None:
+    def test_a_node_message_in_argos_message_is_not_repeated(self) -> None:
         seen = workflow("Error", message="b: boom", nodes=(node("b", "Error", message="boom"),))
         condition = find_condition(mirror_workflow(NEW, seen, NOW).conditions, SUCCEEDED)
         assert condition is not None and condition.message == "b: boom"
@@ -165,7 +165,7 @@ def test_the_pod_that_failed_is_before_its_group(nodes: tuple[NodeStatus, ...], 
     ("argo", "phase"),
     [("", Phase.PENDING), ("Pending", Phase.PENDING), ("Running", Phase.RUNNING), ("Unheard", Phase.PENDING)],
 )
-def test_phase_of_what_argo_has_not_looked_at(argo: str, phase: Phase) -> None:
+def test_an_empty_or_unknown_phase_is_pending(argo: str, phase: Phase) -> None:
     assert mirrored_phase(workflow(argo)) is phase
 
 
@@ -215,10 +215,10 @@ class TestUrgency:
     def test_how_soon_a_change_is_written(self, change: dict[str, Any], expected: Urgency) -> None:
         assert write_urgency(self.OLD, self.OLD.model_copy(update=change)) is expected
 
-    def test_a_new_message_of_a_condition_is_no_verdict(self) -> None:
+    def test_a_new_message_of_a_condition_is_not_urgent(self) -> None:
         conditions = [c.model_copy(update={"message": "other"}) for c in self.OLD.conditions or ()]
         assert write_urgency(self.OLD, self.OLD.model_copy(update={"conditions": conditions})) is Urgency.DETAIL
 
 
-def test_not_seen_makes_no_status() -> None:
+def test_without_a_cached_workflow_no_status_is_written() -> None:
     assert reconcile(NEW, NotSeen(), NOW).status is None

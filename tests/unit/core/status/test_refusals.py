@@ -18,7 +18,7 @@ from runwright.core.workflow.build import ObjectRef
         (500, "InternalError", "etcdserver: request is too large", (), "WorkflowTooLarge", False),
     ],
 )
-def test_what_stands_in_the_way_is_told(
+def test_an_error_of_the_api_server_is_mapped_to_a_refusal(
     code: int, reason: str, message: str, causes: tuple[str, ...], expected: str, heals: bool
 ) -> None:
     refusal = refusal_from_error(code, reason, message, causes)
@@ -28,11 +28,11 @@ def test_what_stands_in_the_way_is_told(
 
 
 @pytest.mark.parametrize("code", [0, 401, 408, 409, 429, 500, 503, 504])
-def test_a_passing_fault_is_no_refusal(code: int) -> None:
+def test_a_temporary_error_is_not_a_refusal(code: int) -> None:
     assert refusal_from_error(code, "Whatever", "try again", ()) is None
 
 
-def test_an_invalid_run_is_told_by_its_field() -> None:
+def test_an_invalid_run_is_refused_with_its_field() -> None:
     with pytest.raises(ValueError) as error:
         PipelineRun.model_validate({"spec": {"workflow": {"manifest": 7}}})
     refusal = invalid_run(error.value)  # pyright: ignore[reportArgumentType]
@@ -41,7 +41,7 @@ def test_an_invalid_run_is_told_by_its_field() -> None:
     assert not refusal.heals
 
 
-def test_what_may_not_be_read_is_named() -> None:
+def test_a_forbidden_object_is_named() -> None:
     refusal = read_forbidden(ObjectRef("ConfigMap", "pipeline", "team"), "no")
     assert (refusal.reason, refusal.heals) == ("Forbidden", True)
     assert 'ConfigMap "pipeline" in namespace "team"' in refusal.message

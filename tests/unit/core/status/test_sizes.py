@@ -19,7 +19,7 @@ def test_size_is_never_less_than_what_the_api_server_writes(text: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from('ab"é<…😀\n'), max_size=40), st.integers(3, 30))
-def test_what_is_cut_fits_and_is_marked(text: str, limit: int) -> None:
+def test_a_cut_text_fits_and_ends_with_an_ellipsis(text: str, limit: int) -> None:
     cut = shorten(text, limit)
     assert json_bytes(cut) <= limit
     assert cut == text or (cut.endswith("…") and text.startswith(cut[:-1]))

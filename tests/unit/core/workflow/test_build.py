@@ -89,7 +89,7 @@ class TestMetadata:
         text = json.dumps(json.loads(manifest()) | {"status": {"phase": "Succeeded"}})
         assert "status" not in built(run_of({"manifest": text}))
 
-    def test_nothing_goes_along_from_the_runs_labels_and_annotations(self) -> None:
+    def test_labels_and_annotations_of_the_run_are_not_copied(self) -> None:
         own = {
             "labels": {"app.kubernetes.io/instance": "app", "x": "y"},
             "annotations": {"argocd.argoproj.io/tracking-id": "z"},
@@ -109,7 +109,7 @@ class TestMetadata:
             "runwright.dev/storage-state",
         ],
     )
-    def test_what_would_make_another_controller_act_is_not_carried(self, key: str) -> None:
+    def test_labels_of_other_controllers_are_not_copied(self, key: str) -> None:
         text = manifest(labels={key: "x", "kept": "y"}, annotations={key: "x"})
         metadata = built(run_of({"manifest": text}))["metadata"]
         assert metadata["labels"] == {"kept": "y", RUN_LABEL: "train"}
@@ -122,7 +122,7 @@ class TestMetadata:
         assert built(run_of({"spec": spec}))["spec"]["workflowMetadata"] == {"labels": {"a": "b"}, "labelsFrom": {}}
 
     @pytest.mark.parametrize("metadata", [{"labels": {"a": 1}}, {"annotations": {"a": None}}, {"labels": ["a"]}])
-    def test_labels_that_are_not_strings(self, metadata: dict[str, Any]) -> None:
+    def test_labels_that_are_not_strings_are_refused(self, metadata: dict[str, Any]) -> None:
         assert refused(run_of({"manifest": manifest(**metadata)})).reason == "MetadataInvalid"
 
 
@@ -206,12 +206,12 @@ class TestManifestFrom:
             ({"data": {"train.yaml": manifest({})}}, "TemplatesMissing"),
         ],
     )
-    def test_what_is_wrong_with_it_can_be_put_right_there(self, config_map: Any, reason: str) -> None:
+    def test_an_error_in_a_config_map_heals(self, config_map: Any, reason: str) -> None:
         refusal = refused(self.run(), {self.REF: config_map})
         assert (refusal.reason, refusal.heals) == (reason, True)
         assert "spec.templates" in refusal.message or '"pipelines"' in refusal.message
 
-    def test_digest(self) -> None:
+    def test_a_digest_of_another_manifest_is_refused(self) -> None:
         text = manifest()
         run = self.run(digest=digest_of(text))
         assert built(run, {self.REF: {"data": {"train.yaml": text}}})["spec"] == SPEC
@@ -219,11 +219,11 @@ class TestManifestFrom:
         assert (refusal.reason, refusal.heals) == ("DigestMismatch", True)
         assert digest_of(text) in refusal.message and digest_of(text + " ") in refusal.message
 
-    def test_what_has_the_digest_and_is_wrong_stays_wrong(self) -> None:
+    def test_an_invalid_manifest_with_the_right_digest_does_not_heal(self) -> None:
         refusal = refused(self.run(digest=digest_of("kind: Pod")), {self.REF: {"data": {"train.yaml": "kind: Pod"}}})
         assert (refusal.reason, refusal.heals) == ("NotAWorkflow", False)
 
-    def test_a_name_that_no_config_map_can_have_is_not_asked_for(self) -> None:
+    def test_an_invalid_config_map_name_is_refused_without_a_request(self) -> None:
         run = run_of({"manifestFrom": {"configMapKeyRef": {"name": "../secrets/x", "key": "k"}}})
         assert refused(run).reason == "NameInvalid"
 
@@ -271,9 +271,7 @@ class TestTemplateRef:
             (TEMPLATE, {"day": "mon", "x": "y"}, "ParameterUnknown"),
         ],
     )
-    def test_what_is_wrong_can_be_put_right_in_the_template(
-        self, template: Any, given: dict[str, str], reason: str
-    ) -> None:
+    def test_an_error_in_a_template_heals(self, template: Any, given: dict[str, str], reason: str) -> None:
         run = self.run(parameters=[{"name": name, "value": value} for name, value in given.items()])
         refusal = refused(run, {self.REF: template})
         assert (refusal.reason, refusal.heals) == (reason, True)
@@ -306,7 +304,9 @@ class TestServiceAccount:
             (None, "pipeline-runner", "installation", "pipeline-runner"),
         ],
     )
-    def test_whose_wins(self, own: str | None, manifests: str | None, default: str, expected: str | None) -> None:
+    def test_the_service_account_is_the_runs_or_the_manifests_or_the_default(
+        self, own: str | None, manifests: str | None, default: str, expected: str | None
+    ) -> None:
         spec = SPEC | ({"serviceAccountName": manifests} if manifests else {})
         run, options = run_of({"spec": spec}, serviceAccountName=own), BuildOptions(default)
         refs = {account(expected): {}} if expected else {}
@@ -314,12 +314,12 @@ class TestServiceAccount:
             assert needs(run, {}, options) == {account(expected)}
         assert built(run, refs, options)["spec"].get("serviceAccountName") == expected
 
-    def test_kfps_own_gives_way_to_the_installations(self) -> None:
+    def test_kfps_service_account_is_replaced_by_the_default(self) -> None:
         run = run_of({"manifest": manifest(SPEC | {"serviceAccountName": "pipeline-runner"}, **self.KFP)})
         assert built(run, {account("x"): {}}, BuildOptions("x"))["spec"]["serviceAccountName"] == "x"
         assert needs(run) == {account("pipeline-runner")}
 
-    def test_absent(self) -> None:
+    def test_a_missing_service_account_is_refused(self) -> None:
         refusal = refused(run_of({"spec": SPEC}, serviceAccountName="x"), {account("x"): None})
         assert (refusal.reason, refusal.heals) == ("ServiceAccountNotFound", True)
         assert 'spec.serviceAccountName: there is no ServiceAccount "x" in namespace "team"' in refusal.message
@@ -328,7 +328,7 @@ class TestServiceAccount:
         assert built(run_of({"spec": SPEC}, serviceAccountName="default"))["spec"]["serviceAccountName"] == "default"
         built(run_of({"spec": SPEC | {"serviceAccountName": "{{workflow.parameters.sa}}"}}))
 
-    def test_what_the_run_names_is_asked_for_at_once(self) -> None:
+    def test_the_objects_that_the_run_names_are_read_together(self) -> None:
         run = run_of({"templateRef": {"name": "etl"}}, serviceAccountName="x")
         assert needs(run) == {ObjectRef("WorkflowTemplate", "etl", "team"), account("x")}
 
@@ -340,7 +340,7 @@ class TestKfp:
         annotations={"pipelines.kubeflow.org/kfp_sdk_version": "1.8.22"},
     )
 
-    def test_gets_what_kfps_server_writes(self) -> None:
+    def test_a_kfp_workflow_gets_the_fields_of_kfps_server(self) -> None:
         workflow = built(run_of({"manifest": self.TEXT}, displayName="My run"))
         assert workflow["metadata"]["labels"] == {RUN_LABEL: "train", "pipeline/runid": "0-1-2"}
         assert workflow["metadata"]["annotations"]["pipelines.kubeflow.org/run_name"] == "My run"
@@ -350,7 +350,7 @@ class TestKfp:
         run = run_of({"manifest": self.TEXT}, parameters=[{"name": "out", "value": "[[CurrentTime.2006]]"}])
         assert built(run)["spec"]["arguments"]["parameters"] == [{"name": "out", "value": "2026"}]
 
-    def test_others_get_none_of_it(self) -> None:
+    def test_another_workflow_is_not_changed(self) -> None:
         spec = SPEC | {"arguments": {"parameters": [{"name": "out", "value": "[[RunUUID]]"}]}}
         assert built(run_of({"manifest": manifest(spec)}))["spec"] == spec
 

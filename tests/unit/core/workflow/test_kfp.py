@@ -49,7 +49,7 @@ def test_every_template_is_labelled_and_kept_out_of_istio_unless_it_says_otherwi
     assert second == {"annotations": {"sidecar.istio.io/inject": "true"}, "labels": {kfp.CACHE_ENABLED_LABEL: "true"}}
 
 
-def test_the_artifacts_that_components_may_leave_out_are_optional() -> None:
+def test_the_artifacts_of_ui_and_metrics_are_optional() -> None:
     artifacts = [{"name": name} for name in ("mlpipeline-ui-metadata", "mlpipeline-metrics", "data")]
     (template,) = complete({"templates": [{"name": "a", "outputs": {"artifacts": artifacts}}]})["spec"]["templates"]
     assert [artifact.get("optional") for artifact in template["outputs"]["artifacts"]] == [True, True, None]

@@ -68,10 +68,10 @@ def test_empty_documents_are_left_out() -> None:
         ("[" * 900, "nest"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(UnreadableTextError) as told:
+def test_an_invalid_text_is_refused_with_line_and_column(text: str, said: str) -> None:
+    with pytest.raises(UnreadableTextError) as raised:
         load_yaml(text)
-    assert said in str(told.value)
+    assert said in str(raised.value)
 
 
 def test_block_nesting_is_bounded() -> None:
@@ -103,7 +103,7 @@ def test_aliases_cannot_nest_without_bound(levels: int) -> None:
         ("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "nests deeper than"),
     ],
 )
-def test_json_that_kubernetes_would_not_take(text: str, said: str) -> None:
+def test_json_that_kubernetes_refuses_is_refused(text: str, said: str) -> None:
     with pytest.raises(UnreadableTextError, match=said):
         load_json(text)
 
@@ -112,7 +112,7 @@ def test_json_numbers_beyond_64_bits_become_floats() -> None:
     assert load_json('{"a": 18446744073709551615, "b": ' + "9" * 30 + "}") == {"a": 18446744073709551615, "b": 1e30}
 
 
-def test_the_deepest_that_is_allowed() -> None:
+def test_the_maximum_nesting_is_accepted() -> None:
     value: object = 1
     for _ in range(MAX_DEPTH):
         value = [value]
@@ -138,7 +138,7 @@ def test_json_is_read_back(value: object) -> None:
 
 
 @given(st.text(alphabet=" \n-:?[]{}&*!|>'\"#%@`,ab01.<~\t"))
-def test_any_text_is_read_or_told(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         documents = load_yaml(text)
     except UnreadableTextError as error:

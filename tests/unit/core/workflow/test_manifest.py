@@ -29,7 +29,7 @@ def test_yaml_and_json_give_the_same() -> None:
     assert read_manifest("\n  " + json.dumps(workflow, indent=2), "here") == workflow
 
 
-def test_empty_documents_beside_it_do_no_harm() -> None:
+def test_empty_documents_are_ignored() -> None:
     assert read_manifest(f"---\n{HELLO}\n---\n# end\n", "here") == read_manifest(HELLO, "here")
 
 
@@ -38,7 +38,7 @@ def test_yaml_flow_style_is_not_taken_for_broken_json() -> None:
     assert read_manifest(text, "here")["spec"] == {"entrypoint": "a"}
 
 
-def test_each_call_gives_a_copy_of_its_own() -> None:
+def test_each_call_returns_a_new_copy() -> None:
     read_manifest(HELLO, "here")["spec"]["entrypoint"] = "other"
     assert read_manifest(HELLO, "here")["spec"]["entrypoint"] == "main"
 
@@ -87,7 +87,7 @@ def test_refused(text: str, reason: str, said: str) -> None:
     assert said in message
 
 
-def test_the_place_is_told_anew_for_a_text_that_was_seen_before() -> None:
+def test_a_cached_text_is_refused_with_its_own_place() -> None:
     for where in ("one", "two"):
         with pytest.raises(Refused, match=f"^{where}: "):
             read_manifest("kind: Pod", where)

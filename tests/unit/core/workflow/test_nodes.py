@@ -55,7 +55,7 @@ def test_the_estimate_is_not_below_the_truth(nodes: list[NodeStatus]) -> None:
 
 
 @pytest.mark.parametrize(("bad", "where"), [("Failed", 777), ("Error", 999), ("Running", 500)])
-def test_what_failed_or_runs_is_kept_before_the_rest(bad: str, where: int) -> None:
+def test_failed_and_running_nodes_are_kept_before_others(bad: str, where: int) -> None:
     nodes = [pod(number, bad if number == where else "Succeeded", after=number) for number in range(1000)]
     kept, omitted = bounded_nodes(nodes)
     assert nodes[where] in kept
@@ -63,7 +63,7 @@ def test_what_failed_or_runs_is_kept_before_the_rest(bad: str, where: int) -> No
     assert [node.id for node in kept] == sorted(node.id for node in kept), "oldest first"
 
 
-def test_what_failed_is_kept_before_what_runs() -> None:
+def test_failed_nodes_are_kept_before_running_ones() -> None:
     nodes = [pod(number, "Running") for number in range(100)] + [pod(number, "Failed") for number in range(100, 200)]
     kept, _ = bounded_nodes(nodes)
     assert {node.phase for node in kept} == {"Failed"}

@@ -21,7 +21,7 @@ NAMED = st.lists(
 
 
 @given(st.fixed_dictionaries({}, optional={"parameters": JSON | NAMED, "artifacts": JSON | NAMED}))
-def test_whatever_there_is_comes_out_bounded(outputs: dict[str, Any]) -> None:
+def test_any_outputs_are_bounded(outputs: dict[str, Any]) -> None:
     found = bounded_outputs(outputs)
     if found is None:
         return
@@ -65,12 +65,12 @@ def test_a_long_value_is_left_out_and_its_name_kept() -> None:
     assert [(p.name, p.value) for p in found.parameters] == [("a", None)]
 
 
-def test_what_does_not_fit_is_counted() -> None:
+def test_outputs_beyond_the_budget_are_counted() -> None:
     found = bounded_outputs({"parameters": [{"name": f"p{n}", "value": "x" * 100} for n in range(100)]})
     assert found is not None and found.parameters is not None
     assert found.omitted == 100 - len(found.parameters)
 
 
-def test_none_at_all() -> None:
+def test_no_outputs_give_none() -> None:
     assert bounded_outputs({}, {"parameters": []}) is None
     assert bounded_outputs({"artifacts": [{"name": "main-logs"}]}) is None

@@ -61,7 +61,7 @@ def test_nothing_declared_and_nothing_given() -> None:
 @pytest.mark.parametrize(
     "entry", [{"name": "a"}, {"name": "a", "value": None}, {"name": "a", "valueFrom": {"supplied": {}}}]
 )
-def test_missing(entry: dict[str, Any]) -> None:
+def test_a_parameter_without_a_value_is_refused(entry: dict[str, Any]) -> None:
     reason, message = refused(spec_of({"name": "b", "value": 1}, entry, {"name": "c"}))
     assert reason == "ParameterMissing"
     assert '"a", "c" must be given' in message
@@ -77,7 +77,7 @@ def test_unknown_lists_the_known_and_guesses() -> None:
     assert 'It declares "learning-rate", "epochs".' in message
 
 
-def test_unknown_where_none_is_declared() -> None:
+def test_an_unknown_name_is_refused_without_declarations() -> None:
     assert "It declares none." in refused({}, x="1")[1]
 
 
@@ -159,5 +159,5 @@ class TestOfATemplate:
         (1e22, "1" + "0" * 22),
     ],
 )
-def test_any_string_is_argos(value: Any, string: str) -> None:
+def test_a_scalar_becomes_the_string_that_argo_makes_of_it(value: Any, string: str) -> None:
     assert any_string(value) == string
