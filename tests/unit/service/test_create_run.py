@@ -20,6 +20,7 @@ from runwright.service.contract.run_pb2 import (
     ListRunsRequest,
     Run,
 )
+from runwright.service.create_run import check_create_request, choose_run_name, run_parameters, slug
 from runwright.service.errors import Code, ServiceError
 from tests.unit.service.bench import MANIFEST, MANIFEST_TEXT, Bench
 from tests.unit.service.requests import (
@@ -188,3 +189,30 @@ async def test_any_request_is_carried_out_or_an_error_of_the_client(request_: Cr
         assert not it.all(PIPELINE_RUNS)
     else:
         assert detail.run.name == request_.run.name
+
+
+# ------------------------------------------------------------------------------------------------------------------ parts
+def test_names_are_random_without_a_key_and_fixed_with_one():
+    assert choose_run_name("Train it!", "team", "ann", "") != choose_run_name("Train it!", "team", "ann", "")
+    assert choose_run_name("Train it!", "team", "ann", "").startswith("train-it-")
+    keyed = {choose_run_name(name, "team", "ann", "k") for name in ("a", "b")}
+    assert len(keyed) == 1
+    assert len({choose_run_name("a", *who, "k") for who in (("team", "ann"), ("team", "bob"), ("other", "ann"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("Train it!", "train-it"), ("…", "run"), ("x" * 100, "x" * 40), ("-a_b-", "a-b")]
+)
+def test_a_slug_is_valid_in_an_object_name(name: str, expected: str):
+    assert slug(name) == expected
+
+
+def test_of_two_parameters_with_one_name_the_last_is_taken():
+    spec = PipelineSpec(parameters=[{"name": "a", "value": "1"}, {"name": "b"}, {"name": "a", "value": "2"}])  # type: ignore[list-item]
+    assert run_parameters(spec) == [{"name": "a", "value": "2"}, {"name": "b", "value": ""}]
+
+
+def test_the_digest_of_a_request_changes_with_each_field():
+    requests = (create_request(), create_request("other"), create_request(description="d"))
+    assert len({check_create_request(request.run).digest for request in requests}) == 3
+    assert check_create_request(create_request().run).digest == check_create_request(create_request().run).digest

@@ -54,11 +54,11 @@ def holds(*predicates: dict[str, Any]) -> bool:
         ({"op": "EQUALS", "key": "experiment_id", "string_value": "e-1"}, True),
     ],
 )
-def test_each_op(predicate: dict[str, Any], expected: bool):
+def test_an_op_compares_the_field_with_its_value(predicate: dict[str, Any], expected: bool):
     assert holds(predicate) is expected
 
 
-def test_all_predicates_must_hold():
+def test_a_row_must_match_every_predicate():
     name = {"op": "IS_SUBSTRING", "key": "name", "string_value": "train"}
     assert holds(name, {"op": "EQUALS", "key": "status", "string_value": "Failed"})
     assert not holds(name, {"op": "EQUALS", "key": "status", "string_value": "Succeeded"})
@@ -85,19 +85,19 @@ def test_all_predicates_must_hold():
         ("[" * 3000, "failed to parse"),
     ],
 )
-def test_what_is_refused(filter: str, said: str):
+def test_an_invalid_filter_is_refused(filter: str, said: str):
     with pytest.raises(ServiceError, match=said) as caught:
         parse_filter(filter, FIELDS)
     assert caught.value.code == Code.INVALID_ARGUMENT
 
 
-def test_a_filter_that_was_escaped_twice_is_read():
+def test_a_filter_that_was_escaped_twice_is_decoded():
     filter = '{"predicates": [{"op": 1, "key": "name", "stringValue": "Train 50%_x"}]}'
     test = parse_filter(quote(filter), FIELDS)
     assert test is not None and test(ROW)
 
 
-def test_a_plus_and_a_percent_sign_are_what_they_are():
+def test_plus_and_percent_signs_in_a_plain_filter_are_kept():
     """KFP 1.8.22 unescapes once more than it should."""
     plus = RowFactory().row(run_body(spec={"displayName": "a+b 100%"}))
     test = parse_filter('{"predicates": [{"op": 1, "key": "name", "string_value": "a+b 100%"}]}', FIELDS)
@@ -105,7 +105,7 @@ def test_a_plus_and_a_percent_sign_are_what_they_are():
 
 
 @given(st.text(max_size=60))
-def test_no_text_does_harm(filter: str):
+def test_any_text_is_a_filter_or_an_invalid_argument(filter: str):
     try:
         test = parse_filter(filter, FIELDS)
     except ServiceError as error:

@@ -1,4 +1,4 @@
-"""The index: against a plain list that is sorted and searched anew each time, whatever comes in whatever order."""
+"""The index, compared with a plain list that is sorted and searched at each request."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ changes = st.lists(
 
 
 @given(changes, st.sampled_from(SCOPES), st.sampled_from(ORDERS), st.integers(1, 4))
-def test_it_gives_what_a_plain_list_gives(steps: list[Any], scope: Scope, order: Order, size: int):
+def test_pages_equal_those_of_a_plain_list(steps: list[Any], scope: Scope, order: Order, size: int):
     async def play() -> None:
         index, model, gone, version = Index[Thing](), dict[str, Thing](), dict[str, int](), 100
         for what, number, name, group, score, back in steps:
@@ -104,7 +104,7 @@ def test_it_gives_what_a_plain_list_gives(steps: list[Any], scope: Scope, order:
     st.booleans(),
     st.booleans(),
 )
-def test_a_page_skips_and_doubles_nothing_that_was_there_all_the_time(
+def test_pages_skip_and_repeat_no_row_that_existed_all_the_time(
     first: list[int], between: list[tuple[bool, int]], descending: bool, filtered: bool
 ):
     async def play() -> None:
@@ -136,7 +136,7 @@ def test_a_page_skips_and_doubles_nothing_that_was_there_all_the_time(
     asyncio.run(play())
 
 
-async def test_what_changes_while_a_list_is_sorted_is_in_it(monkeypatch: pytest.MonkeyPatch):
+async def test_changes_during_the_build_of_a_list_are_in_the_list(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(index_module, "SLICE", 3)
     index = Index[Thing]()
     things = {f"id-{number:02}": Thing(f"id-{number:02}", 1, f"n{number}", "a") for number in range(40)}
@@ -161,7 +161,7 @@ async def test_what_changes_while_a_list_is_sorted_is_in_it(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("becomes", ["n30x", "", None])
-async def test_a_row_that_changes_during_a_search_takes_none_with_it(
+async def test_a_row_that_changes_during_a_search_is_found_as_it_was(
     monkeypatch: pytest.MonkeyPatch, becomes: str | None
 ):
     monkeypatch.setattr(index_module, "SLICE", 4)
@@ -187,7 +187,7 @@ async def test_a_row_that_changes_during_a_search_takes_none_with_it(
     assert set(told) == ids and total == 40 - (becomes is None)
 
 
-async def test_an_id_is_waited_for():
+async def test_waiting_for_an_id_ends_when_its_row_arrives():
     index = Index[Thing]()
     waiting = asyncio.create_task(index.wait_for("id-1", 5))
     await asyncio.sleep(0)
@@ -198,7 +198,7 @@ async def test_an_id_is_waited_for():
     assert await index.wait_for("id-2", 0.01) is None
 
 
-def test_late_news_bring_nothing_back():
+def test_late_events_do_not_bring_a_deleted_row_back():
     index, thing = Index[Thing](), Thing("id", 5, "n", "a")
     index.apply(thing)
     index.apply(replace(thing, version=4, name="old"))
@@ -208,7 +208,7 @@ def test_late_news_bring_nothing_back():
     assert index.row("id") is None and index.count(("GROUP", "a")) == 0
 
 
-async def test_lists_that_nobody_asks_for_go(monkeypatch: pytest.MonkeyPatch):
+async def test_the_least_recently_used_list_is_dropped(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(index_module, "MAX_ORDERS", 3)
     index = Index[Thing]()
     index.apply(Thing("id", 1, "n", "a", 1.0))
@@ -219,7 +219,7 @@ async def test_lists_that_nobody_asks_for_go(monkeypatch: pytest.MonkeyPatch):
 
 @settings(max_examples=20)
 @given(st.integers(0, 50))
-async def test_counts_of_scopes_follow(number: int):
+async def test_the_count_of_a_scope_follows_its_rows(number: int):
     index = Index[Thing]()
     for one in range(number):
         index.apply(Thing(f"id-{one}", 1, "n", "ab"[one % 2]))

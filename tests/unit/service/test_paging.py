@@ -1,4 +1,4 @@
-"""Orders, page sizes and tokens: what clients may say, and that no token can be made by anybody else."""
+"""Orders, page sizes and page tokens, which nobody can forge."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def row() -> RunRow:
         ("metric:Acc desc", Order("metric:Acc", True)),
     ],
 )
-def test_orders(words: str, order: Order):
+def test_an_order_is_a_field_and_a_direction(words: str, order: Order):
     assert PAGES.order(words) == order
 
 
 @pytest.mark.parametrize("words", ["name up", "name asc now", "nothing", "metric:", "metric: desc"])
-def test_what_is_no_order(words: str):
+def test_an_invalid_order_is_refused(words: str):
     with pytest.raises(ServiceError) as caught:
         PAGES.order(words)
     assert caught.value.code == Code.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 20), (1, 1), (200, 200), (201, 200), (10**9, 200)])
-def test_page_sizes(asked: int, given: int):
+def test_a_page_size_has_a_default_and_a_limit(asked: int, given: int):
     assert effective_page_size(asked) == given
 
 
@@ -54,7 +54,7 @@ def test_a_negative_page_size_is_refused():
 
 
 @pytest.mark.parametrize("sort_by", ["", "name desc", "metric:Acc", "metric:none desc"])
-def test_a_token_carries_its_query(sort_by: str):
+def test_a_token_holds_its_query_and_position(sort_by: str):
     listing = PAGES.read(ALL, "", 5, sort_by, '{"predicates": []}')
     token = PAGES.token(listing, row())
     for sort, filter in (("", ""), (sort_by, '{"predicates": []}')):
@@ -90,7 +90,7 @@ def test_a_token_that_was_changed_is_refused(data: st.DataObject):
 
 
 @given(st.text(max_size=80))
-def test_no_text_is_a_token(token: str):
+def test_any_other_text_is_refused_as_a_token(token: str):
     if token:
         with pytest.raises(ServiceError):
             PAGES.read(ALL, token, 5, "", "")

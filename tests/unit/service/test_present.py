@@ -14,7 +14,7 @@ from runwright.service.rows import RowFactory
 from tests.unit.service.bodies import run_body
 
 
-def test_every_field():
+def test_a_run_has_every_field_of_the_contract():
     body = run_body(
         metadata={"labels": {"runwright.dev/storage-state": "Archived"}},
         spec={
@@ -56,17 +56,17 @@ def test_every_field():
         ({"phase": "Failed"}, {"shutdown": "Stop"}, "Failed"),
     ],
 )
-def test_the_status_words(status: dict[str, Any], spec: dict[str, Any], expected: str):
+def test_the_status_is_the_phase_in_kfps_words(status: dict[str, Any], spec: dict[str, Any], expected: str):
     assert run_message(run_body(status=status, spec=spec)).status == expected
 
 
-def test_what_a_person_must_do_is_the_error_until_the_run_has_ended():
+def test_the_error_is_the_stalled_condition_of_an_unfinished_run():
     stalled = [{"type": "Stalled", "status": "True", "message": "make the template"}]
     assert run_message(run_body(status={"conditions": stalled})).error == "make the template"
     assert run_message(run_body(status={"phase": "Failed", "conditions": stalled})).error == ""
 
 
-def test_where_the_manifest_is():
+def test_a_manifest_is_inline_or_in_a_config_map():
     assert inline_manifest(run_body(spec={"workflow": {"manifest": "kind: Workflow"}})) == "kind: Workflow"
     assert '"spec":{"a":1}' in inline_manifest(run_body(spec={"workflow": {"spec": {"a": 1}}}))
     source = {"manifestFrom": {"configMapKeyRef": {"name": "c", "key": "k"}, "digest": "d"}}
@@ -93,7 +93,7 @@ parts = st.dictionaries(
 
 
 @given(parts, parts, parts)
-def test_no_object_is_too_odd(metadata: Any, spec: Any, status: Any):
+def test_any_object_is_converted_without_an_error(metadata: Any, spec: Any, status: Any):
     body = {"metadata": metadata, "spec": spec, "status": status}
     message = run_message(body)
     assert Run.FromString(message.SerializeToString()) == message

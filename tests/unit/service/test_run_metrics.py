@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from runwright.core.metrics.reports import MAX_OF_A_RUN
+from runwright.kube import edit
 from runwright.kube.errors import ApiError
 from runwright.service.contract.run_pb2 import (
     ReportRunMetricsRequest,
     RunMetric,
 )
+from runwright.service.errors import Code
+from runwright.service.runs import EDIT_ATTEMPTS
 from tests.unit.service.bench import Bench
 from tests.unit.service.requests import (
     create_run,
@@ -73,3 +78,39 @@ async def test_metrics_beyond_the_limit_of_a_run_are_refused():
     id = await create_run(it)
     results = await report(it, id, *metrics(*(f"m{n}" for n in range(MAX_OF_A_RUN + 2))))
     assert results == [OK] * MAX_OF_A_RUN + [INVALID] * 2
+
+
+async def test_a_conflict_is_decided_again_from_the_run_as_it_is_then():
+    it = Bench()
+    id = await create_run(it)
+
+    def report_first(call: str) -> None:
+        if call == "patch pipelineruns/status":
+            it.client.before = lambda call: None
+            it.set_status(metrics=[{"name": "a", "nodeID": "n", "value": 5.0}])
+
+    it.client.before = report_first
+    assert await report(it, id, *metrics("a", "b")) == [DUPLICATE, OK]
+    assert [(one["name"], one["value"]) for one in it.run()["status"]["metrics"]] == [("a", 5.0), ("b", 1.0)]
+
+
+async def test_conflicts_without_end_are_an_internal_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(edit, "PAUSE_SECONDS", 0.0)
+    it = Bench()
+    id = await create_run(it)
+    it.client.fail("patch pipelineruns/status", *[ApiError(409, "Conflict", "")] * 100)
+    assert await report(it, id, *metrics("a")) == [INTERNAL]
+    assert it.writes.count("patch pipelineruns/status") == EDIT_ATTEMPTS
+
+
+async def test_a_run_that_is_deleted_meanwhile_is_not_found():
+    it = Bench()
+    id = await create_run(it)
+
+    def delete(call: str) -> None:
+        if call == "patch pipelineruns/status":
+            it.server.delete("PipelineRun", "team", it.run()["metadata"]["name"])
+
+    it.client.before = delete
+    request = ReportRunMetricsRequest(run_id=id, metrics=metrics("a"))
+    assert (await it.refused("RunService/ReportRunMetrics", request)).code == Code.NOT_FOUND

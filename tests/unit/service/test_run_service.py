@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
+from runwright.kube import edit
+from runwright.kube.errors import ApiError
 from runwright.service.contract.run_pb2 import (
     ArchiveRunRequest,
     DeleteRunRequest,
@@ -22,8 +24,10 @@ from runwright.service.contract.run_pb2 import (
     UnarchiveRunRequest,
 )
 from runwright.service.errors import Code
+from runwright.service.runs import EDIT_ATTEMPTS
 from tests.unit.service.bench import MANIFEST_TEXT, Bench
 from tests.unit.service.requests import (
+    create_request,
     create_run,
 )
 
@@ -184,3 +188,19 @@ async def test_get_run_returns_the_workflow_of_the_run_only():
     it.put(WORKFLOWS, workflow)
     detail = await it.call("RunService/GetRun", GetRunRequest(run_id=id))
     assert not detail.pipeline_runtime.workflow_manifest
+
+
+async def test_an_edit_with_conflicts_without_end_is_aborted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(edit, "PAUSE_SECONDS", 0.0)
+    it = Bench()
+    id = await create_run(it)
+    it.client.fail("patch pipelineruns", *[ApiError(409, "Conflict", "")] * 100)
+    error = await it.refused("RunService/ArchiveRun", ArchiveRunRequest(id=id))
+    assert error.code == Code.ABORTED and it.writes.count("patch pipelineruns") == EDIT_ATTEMPTS
+
+
+async def test_a_template_of_a_cluster_without_argo_is_not_found():
+    it = Bench()
+    it.server.argo_installed = False
+    error = await it.refused("RunService/CreateRun", create_request(manifest="", spec={"pipeline_id": "nightly"}))
+    assert error.code == Code.NOT_FOUND
