@@ -24,7 +24,7 @@ from tests.e2e.helm import Helm
 from tests.e2e.manifests import executor_rights, pipeline_run
 from tests.e2e.processes import Operator
 from tests.e2e.runs import Run
-from tests.e2e.schedule import REPLACES, arrange, uses
+from tests.e2e.schedule import REPLACES, arrange, name_groups, uses
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -81,13 +81,15 @@ def said(error: Exception) -> str:
     return " ".join(str(getattr(error, "stderr", None) or error).split())
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Arrange the tests of this folder before `-m` selects among them."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Arrange the tests of this folder before `-m` selects among them, and name their groups after that."""
     mine = [item for item in items if HERE in item.path.parents]
     others = [item for item in items if HERE not in item.path.parents]
     arrange(mine)
     items[:] = others + mine
+    yield
+    name_groups(mine)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pytest
+from _pytest.nodeid import NodeId
 
 PLANES = frozenset({"bare", "plane", "small"})
 """Fixtures that are an API server of the test's own."""
@@ -73,10 +74,20 @@ def unit_of(item: pytest.Item) -> str:
     return str(marker.args[0]) if marker else item.nodeid
 
 
+def name_groups(items: list[pytest.Item]) -> None:
+    """Put the group that pytest-xdist has added to a test's id where pytest reads it.
+
+    xdist 3.8 informs its scheduler by a suffix of `_nodeid`; pytest 9.2 has the id in `_id`.
+    """
+    for item in items:
+        named = vars(item).get("_nodeid")
+        if named:
+            item._id = NodeId.parse(named)
+
+
 def usual_seconds(item: pytest.Item) -> float:
     """Estimated time of a test."""
-    name = item.nodeid.rpartition("/")[2]
-    found = [seconds for seconds, files in USUAL_SECONDS.items() if name.startswith(files)]
+    found = [seconds for seconds, files in USUAL_SECONDS.items() if item.path.name.startswith(files)]
     return found[0] if found else DEFAULT_SECONDS
 
 
