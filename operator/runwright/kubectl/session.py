@@ -134,11 +134,13 @@ def run_command(command: Coroutine[Any, Any, None]) -> None:
 
 
 def command_error_line(error: Exception) -> str:
-    """The error on one line; a CommandError speaks for itself."""
-    from runwright.artifacts.places import ArtifactError
-
+    """The error on one line. A CommandError is its message; others begin with their reason or type."""
     if isinstance(error, CommandError):
         return " ".join(str(error).split())
+    if isinstance(error, ApiError):
+        return error_line(error)
+    from runwright.artifacts.places import ArtifactError
+
     if isinstance(error, ArtifactError):
         return f"{error.reason}: {' '.join(str(error).split())}"
     return error_line(error)
