@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import ssl
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
-from runwright.adapters.login import configure
+from runwright.kube.login import log_in
 from tests.e2e.cluster import Object, finished
 from tests.e2e.manifests import executor_rights
 
@@ -92,14 +90,12 @@ class Bench:
 @asynccontextmanager
 async def session_for(path: Path, connections: int = 100) -> AsyncGenerator[aiohttp.ClientSession]:
     """A session with the API server of a kubeconfig, with at most this many connections."""
-    configuration: Any = await configure(str(path), None)
-    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    if configuration.cert_file:
-        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+    login = await log_in(str(path))
+    token = await login.token()
     async with aiohttp.ClientSession(
-        configuration.host,
-        connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
-        headers={"User-Agent": "bench"} | authorization(configuration),
+        login.server,
+        connector=aiohttp.TCPConnector(ssl=login.ssl_context(), limit=connections),
+        headers={"User-Agent": "bench"} | ({"Authorization": f"Bearer {token}"} if token else {}),
         timeout=aiohttp.ClientTimeout(total=60),
         read_bufsize=2**22,
     ) as session:
@@ -153,12 +149,6 @@ def kubeconfig() -> Path:
     if not path.exists():
         raise RuntimeError(f"no cluster: {path} does not exist. Set KUBECONFIG or run `make deploy`")
     return path
-
-
-def authorization(configuration: Any) -> dict[str, str]:
-    """Headers that authenticate the kubeconfig's user; empty if a certificate does."""
-    token = configuration.api_key.get("BearerToken")
-    return {"Authorization": token} if token else {}
 
 
 async def argo_version(bench: Bench) -> str:

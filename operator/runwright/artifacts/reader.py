@@ -19,10 +19,10 @@ from runwright.artifacts.places import ArtifactError, RawPlace, SecretKey, quote
 from runwright.artifacts.unpacker import PackingError
 from runwright.artifacts.untar import MAX_PADDING, TAR_END, tar_header, tar_padding
 from runwright.core.workflow.build import ObjectRef
+from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of
 from runwright.kube.resource import SECRETS
-from runwright.ports import ObjectReader
 
 __all__ = ["ArtifactError", "Artifacts"]
 
@@ -33,13 +33,13 @@ class Artifacts:
     Its methods raise ArtifactError, also in the middle of a stream, if an artifact is missing, refused or damaged.
     """
 
-    def __init__(self, objects: ObjectReader, own_identity_for: Collection[str] | None = None) -> None:
+    def __init__(self, client: Client, own_identity_for: Collection[str] | None = None) -> None:
         """`own_identity_for` are the buckets (HOST/BUCKET) that may be read with the identity of this process.
 
         None: all buckets, for a process that runs as the user. A service must restrict them: a Workflow can name any
         bucket, and the service would return objects that its user may not read.
         """
-        self._objects = objects
+        self._client = client
         self._own_identity_for = own_identity_for
 
     async def read(self, workflow: Json, node_id: str, name: str, *, raw: bool = False) -> AsyncGenerator[bytes]:
@@ -120,7 +120,7 @@ class Artifacts:
 
     async def _config_map(self, ref: ObjectRef) -> Json | None:
         try:
-            return await self._objects.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
+            return await self._client.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
         except ApiError as error:
             raise api_refusal(f"{ref}, which names the bucket", error) from error
 
@@ -130,7 +130,7 @@ class Artifacts:
         for field, wanted in place.secrets.items():
             if wanted.name not in secrets:
                 try:
-                    secrets[wanted.name] = await self._objects.get(SECRETS, Key(namespace, wanted.name))
+                    secrets[wanted.name] = await self._client.get(SECRETS, Key(namespace, wanted.name))
                 except ApiError as error:
                     raise api_refusal(f"Secret {quote_name(wanted.name)}, which {field} names", error) from error
             values[field] = secret_value(field, wanted, namespace, secrets[wanted.name])

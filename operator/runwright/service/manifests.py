@@ -20,6 +20,7 @@ from runwright.api.labels import MANIFEST_LABEL
 from runwright.api.resources import GROUP, PIPELINE_RUNS
 from runwright.core.workflow.manifest import digest_of
 from runwright.kube.client import Client, Form, list_objects
+from runwright.kube.clock import Clock
 from runwright.kube.edit import edit_until_accepted, get_or_create
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import (
@@ -35,7 +36,6 @@ from runwright.kube.objects import (
     version_of,
 )
 from runwright.kube.resource import CONFIG_MAPS, Selection
-from runwright.ports import Clock
 from runwright.service.errors import Code, ServiceError
 from runwright.service.present import ManifestRef
 from runwright.service.single_flight import SingleFlight

@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 
 from runwright.artifacts import blobs
 from runwright.artifacts.reader import ArtifactError, Artifacts
+from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key
 from runwright.kube.resource import Resource
@@ -47,7 +48,7 @@ class Api:
 
 
 def reader(api: Api) -> Artifacts:
-    return Artifacts(api)
+    return Artifacts(cast(Client, api))
 
 
 class Store:
@@ -242,7 +243,7 @@ async def test_the_own_identity_is_for_the_buckets_that_are_named(
     body = workflow(store, accessKeySecret=None, useSDKCreds=True)
 
     async def read(buckets: set[str] | None, of: Json = body) -> bytes:
-        return await Artifacts(api, buckets).read_small(of, "train", "out", 100)
+        return await Artifacts(cast(Client, api), buckets).read_small(of, "train", "out", 100)
 
     assert await read(None) == b"hello"
     assert await read({f"{store.host}/artifacts"}) == b"hello"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from runwright.api.resources import WORKFLOW_SNAPSHOTS, WORKFLOWS
 from runwright.artifacts.workflow import kept_workflow, owner_uid
 from runwright.core.retry.reset import pack_json
+from runwright.kube.client import Client
 from runwright.kube.objects import Json, Key
 from runwright.kube.resource import Resource
 
@@ -48,7 +49,7 @@ class Objects:
     ],
 )
 async def test_the_workflow_of_the_run_is_found(workflow: Json | None, kept: Json | None, name: str | None):
-    found = await kept_workflow(Objects(workflow, kept), KEY, "u")
+    found = await kept_workflow(cast(Client, Objects(workflow, kept)), KEY, "u")
     assert (found["metadata"]["name"] if found else None) == name
 
 

@@ -1,1 +1,0 @@
-"""What the ports are in a real cluster: the Kubernetes API by `kubernetes.aio`."""
