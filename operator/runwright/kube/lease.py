@@ -51,7 +51,7 @@ def lease_record(body: Mapping[str, Any]) -> LeaseRecord:
 
 
 def claimed(body: Mapping[str, Any] | None, key: Key, holder: str, seconds: float, now: datetime) -> dict[str, Any]:
-    """The Lease as its new holder writes it; `body` is what is there, at whose version it must still be."""
+    """The Lease as a new holder writes it over `body`, the present one, with its resourceVersion as the precondition."""
     known = spec_of(body or {})
     transitions = int(known.get("leaseTransitions") or 0) + (1 if body is not None else 0)
     return written(
@@ -68,17 +68,17 @@ def claimed(body: Mapping[str, Any] | None, key: Key, holder: str, seconds: floa
 
 
 def renewed(body: Mapping[str, Any], key: Key, now: datetime) -> dict[str, Any]:
-    """The Lease as its holder writes it again."""
+    """The Lease with a new renew time."""
     return written(body, key, {"renewTime": micro_time(now)})
 
 
 def released(body: Mapping[str, Any], key: Key, now: datetime) -> dict[str, Any]:
-    """The Lease as it is given back: whoever waits takes it at once."""
+    """The Lease without a holder, so that the next candidate takes it at once."""
     return written(body, key, {"holderIdentity": "", "renewTime": micro_time(now)})
 
 
 def written(body: Mapping[str, Any] | None, key: Key, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The Lease with these fields of its spec; labels and whatever else is there stay."""
+    """The Lease with these fields in its spec; all other fields and labels stay."""
     known = body or {}
     return {
         "apiVersion": "coordination.k8s.io/v1",

@@ -122,7 +122,7 @@ async def test_a_new_list_reports_only_what_changed_and_what_was_deleted_unseen(
     ]
 
 
-async def test_an_object_that_was_made_anew_unseen_is_deleted_and_added() -> None:
+async def test_an_object_that_was_recreated_between_lists_is_deleted_and_added() -> None:
     again = {"metadata": {**thing("a", 9)["metadata"], "uid": "uid-other"}}
     script = Script([("7", [thing("a", 3)])], [OPENED, EXPIRED], [("9", [again])], [OPENED])
     assert await reported(script) == ["ADDED a", SYNCED, "ADDED a", "DELETED a", SYNCED]

@@ -111,13 +111,13 @@ def test_pages_skip_and_repeat_no_row_that_existed_all_the_time(
         index, pages = Index[Thing](), Pages(b"k" * 32, "Thing", ["name"])
         for number in first:
             index.apply(Thing(f"id-{number:02}", 1, f"n{number % 5}", "a"))
-        changed, told, token, version = set[str](), list[str](), "", 2
+        changed, listed, token, version = set[str](), list[str](), "", 2
         matches: Callable[[Thing], bool] | None = (lambda one: True) if filtered else None
         steps = iter(between)
         while True:
             listing = pages.read(("", ""), token, 3, f"name {'desc' if descending else 'asc'}", "")
             page, _, more = await index.page(listing.scope, listing.order, listing.after, listing.size, matches)
-            told += [one.id for one in page]
+            listed += [one.id for one in page]
             if not more:
                 break
             token = pages.token(listing, page[-1])
@@ -129,9 +129,9 @@ def test_pages_skip_and_repeat_no_row_that_existed_all_the_time(
                     index.apply(Thing(id, version, f"n{number % 5}", "a"))
                 else:
                     index.remove(id, version)
-        assert len(told) == len(set(told)), "nothing twice"
+        assert len(listed) == len(set(listed)), "nothing twice"
         always = {f"id-{number:02}" for number in first} - changed
-        assert always <= set(told), "nothing is missing"
+        assert always <= set(listed), "nothing is missing"
 
     asyncio.run(play())
 
@@ -170,21 +170,21 @@ async def test_a_row_that_changes_during_a_search_is_found_as_it_was(
     for id in ids:
         index.apply(Thing(id, 1, f"n{id[3:]}", "a"))
     await index.page(("", ""), order, None, 1, None)
-    told, total, token, more = list[str](), 0, "", True
+    listed, total, token, more = list[str](), 0, "", True
     while more:
         listing = pages.read(("", ""), token, 6, "name", "")
         reading = asyncio.create_task(
             index.page(listing.scope, listing.order, listing.after, listing.size, lambda _: True)
         )
         await asyncio.sleep(0)
-        if not told:
+        if not listed:
             # The last of the first page, before it is looked at.
             index.apply(Thing("id-05", 2, becomes, "a")) if becomes is not None else index.remove("id-05", 2)
         page, total, more = await reading
-        assert told or total == 40, "all that there were at one moment"
-        told += [one.id for one in page]
+        assert listed or total == 40, "all that there were at one moment"
+        listed += [one.id for one in page]
         token = pages.token(listing, page[-1]) if more else ""
-    assert set(told) == ids and total == 40 - (becomes is None)
+    assert set(listed) == ids and total == 40 - (becomes is None)
 
 
 async def test_waiting_for_an_id_ends_when_its_row_arrives():
