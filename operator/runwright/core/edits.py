@@ -21,7 +21,7 @@ ENDED_PHASES = tuple(phase for phase in Phase if phase.finished)
 class Edit:
     """The edit of one run."""
 
-    said: str
+    message: str
     """Message for the user."""
     patch: Json | None = None
     """Merge patch; None if nothing has to change or the edit is refused."""
@@ -82,13 +82,13 @@ def retry_edit(run: Json) -> Edit:
     number = retry_counter(run, "status") + 1
     spec: dict[str, Any] = {"retries": number}
     patch: dict[str, Any] = {"spec": spec}
-    said = f"retried (retry {number})"
+    message = f"retried (retry {number})"
     if spec_of(run).get("shutdown"):
         spec["shutdown"] = None
     if is_labeled_archived(run):
         patch["metadata"] = {"labels": {STORAGE_STATE_LABEL: None}}
-        said = f"unarchived and {said}"
-    return Edit(said, patch)
+        message = f"unarchived and {message}"
+    return Edit(message, patch)
 
 
 def archive_edit(run: Json) -> Edit:

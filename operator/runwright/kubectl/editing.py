@@ -128,11 +128,11 @@ async def edit_run(here: Session, key: Key, decide: Editor) -> str:
     async def write(run: Json) -> str:
         edit = decide(run)
         if edit.refused:
-            raise CommandError(f"{run_reference(key.name)}: {edit.said}")
+            raise CommandError(f"{run_reference(key.name)}: {edit.message}")
         if edit.patch is not None:
             metadata = {**metadata_of(edit.patch), "resourceVersion": version_of(run)}
             if await here.client.patch(PIPELINE_RUNS, key, {**edit.patch, "metadata": metadata}) is None:
                 raise no_run(key)
-        return edit.said
+        return edit.message
 
     return await edit_until_accepted(lambda: here.read_run(key), write)

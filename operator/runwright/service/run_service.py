@@ -285,7 +285,7 @@ class RunService:
         async def write(run: StoredRun) -> Empty:
             edit = decide(run.body)
             if edit.refused:
-                raise ServiceError(code, f"{failed}: {edit.said}")
+                raise ServiceError(code, f"{failed}: {edit.message}")
             if edit.patch is not None:
                 metadata = {**metadata_of(edit.patch), "resourceVersion": version_of(run.body)}
                 await self._runs.edit(run, {**edit.patch, "metadata": metadata})

@@ -54,7 +54,7 @@ def runs(draw: st.DrawFn) -> Run:
 @given(runs(), st.sampled_from(sorted(EDITS)))
 def test_the_api_server_takes_each_edit_and_a_second_one_does_nothing(run: Run, name: str):
     edit = EDITS[name](run)
-    assert edit.said
+    assert edit.message
     if edit.patch is None:
         return
     assert not edit.refused
@@ -62,7 +62,7 @@ def test_the_api_server_takes_each_edit_and_a_second_one_does_nothing(run: Run, 
     assert after != run
     check_rules(run, after)
     again = EDITS[name](after)
-    assert (again.patch, again.refused) == (None, False), again.said
+    assert (again.patch, again.refused) == (None, False), again.message
 
 
 @given(runs())
@@ -87,7 +87,7 @@ def test_a_retry_is_one_more_attempt_in_which_nothing_is_shut_down_or_archived(r
 )
 def test_an_impossible_edit_is_refused(name: str, run: Run, said: str):
     edit = EDITS[name](run)
-    assert (edit.said, edit.patch, edit.refused) == (said, None, True)
+    assert (edit.message, edit.patch, edit.refused) == (said, None, True)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_an_impossible_edit_is_refused(name: str, run: Run, said: str):
 )
 def test_an_edit_without_effect_is_unchanged(name: str, run: Run, said: str):
     edit = EDITS[name](run)
-    assert (edit.said, edit.patch, edit.refused) == (said, None, False)
+    assert (edit.message, edit.patch, edit.refused) == (said, None, False)
 
 
 def test_stop_can_become_terminate():
@@ -120,9 +120,9 @@ def test_a_retry_also_unarchives_and_removes_the_shutdown():
         "spec": {"retries": 2, "shutdown": None},
         "metadata": {"labels": {STORAGE_STATE_LABEL: None}},
     }
-    assert edit.said == "unarchived and retried (retry 2)"
+    assert edit.message == "unarchived and retried (retry 2)"
 
 
 def test_a_running_run_is_archived_once_it_has_ended():
-    assert archive_edit(a_run("Running")).said == "will be archived when it has ended"
-    assert archive_edit(a_run("Error")).said == "archived"
+    assert archive_edit(a_run("Running")).message == "will be archived when it has ended"
+    assert archive_edit(a_run("Error")).message == "archived"
