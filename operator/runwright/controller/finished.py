@@ -40,7 +40,7 @@ class FinishedRuns:
         state.available, state.finished_phase = True, run.status.phase
         last = self._last[run.key.namespace]
         last.put(run)
-        return last.beyond(run.key, policy)
+        return last.find_surplus(run.key, policy)
 
     def drop(self, key: Key) -> None:
         """Drop a run that is gone, archived, or runs again."""

@@ -54,8 +54,8 @@ def operator_settings(namespaced: bool, shard: Shard = EVERYTHING) -> kopf.Opera
     settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
-    settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = shard.workflows
-    settings.watching.label_selectors[GROUP, PLURAL] = shard.runs(AVAILABLE_RUNS)
+    settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = shard.workflow_selector
+    settings.watching.label_selectors[GROUP, PLURAL] = shard.run_selector(AVAILABLE_RUNS)
     # A worker of Kopf's holds its place for idle_timeout: a limit on them would be one on objects a second.
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5

@@ -23,16 +23,16 @@ class Scope:
 
     def runs(self, labels: str = "", fields: str = "", namespace: str = "") -> list[Selection]:
         """Select its runs with these labels and fields; in one namespace, where that is given."""
-        return self._selections(self.shard.runs(labels), fields, namespace)
+        return self._selections(self.shard.run_selector(labels), fields, namespace)
 
     def workflows(self) -> list[Selection]:
         """Select the Workflows of its runs."""
-        return self._selections(self.shard.workflows)
+        return self._selections(self.shard.workflow_selector)
 
     async def get_run(self, client: Client, key: Key) -> Json | None:
         """Get a PipelineRun; None where it does not exist or belongs to another shard."""
         run = await get_if_served(client, PIPELINE_RUNS, key)
-        return run if run is not None and self.shard.mine(labels_of(run)) else None
+        return run if run is not None and self.shard.includes(labels_of(run)) else None
 
     def _selections(self, labels: str, fields: str = "", namespace: str = "") -> list[Selection]:
         namespaces = (namespace,) if namespace else self.namespaces or ("",)

@@ -51,16 +51,16 @@ class Shard:
     selector: str = ""
     requirements: tuple[Requirement, ...] = ()
 
-    def runs(self, selector: str = "") -> str:
+    def run_selector(self, selector: str = "") -> str:
         """Label selector of the shard's runs that also match `selector`."""
         return ",".join(part for part in (selector, self.selector) if part)
 
     @property
-    def workflows(self) -> str:
+    def workflow_selector(self) -> str:
         """Label selector of the Workflows of the shard's runs."""
         return f"{RUN_LABEL},{SHARD_LABEL}={self.name}" if self.name else RUN_LABEL
 
-    def mine(self, labels: Mapping[str, object]) -> bool:
+    def includes(self, labels: Mapping[str, object]) -> bool:
         """Whether a run with these labels is in the shard."""
         return all(requirement.holds(labels) for requirement in self.requirements)
 

@@ -32,7 +32,7 @@ SELECTORS = [
 @pytest.mark.parametrize(("selector", "expected"), SELECTORS)
 def test_a_selector_selects_by_the_rules_of_kubernetes(selector: str, expected: list[bool]):
     shard = parse_shard("one", selector)
-    assert [shard.mine(labels) for labels in LABELS] == expected
+    assert [shard.includes(labels) for labels in LABELS] == expected
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_an_invalid_shard_is_refused(name: str, selector: str):
 
 def test_without_a_shard_every_run_matches():
     assert parse_shard("", "") == EVERYTHING
-    assert EVERYTHING.mine({"a": "b"})
-    assert EVERYTHING.runs() == ""
-    assert EVERYTHING.workflows == "runwright.dev/run"
+    assert EVERYTHING.includes({"a": "b"})
+    assert EVERYTHING.run_selector() == ""
+    assert EVERYTHING.workflow_selector == "runwright.dev/run"
 
 
 def test_what_is_asked_of_the_api_server():
     shard = parse_shard("one", "team in (a,b)")
-    assert shard.runs() == "team in (a,b)"
-    assert shard.runs("x=y") == "x=y,team in (a,b)"
-    assert shard.workflows == "runwright.dev/run,runwright.dev/shard=one"
+    assert shard.run_selector() == "team in (a,b)"
+    assert shard.run_selector("x=y") == "x=y,team in (a,b)"
+    assert shard.workflow_selector == "runwright.dev/run,runwright.dev/shard=one"
 
 
 WORDS = st.sampled_from(["a", "b", "c"])
@@ -88,17 +88,17 @@ PARTS = st.one_of(
 def test_a_selector_selects_runs_that_meet_all_requirements(parts: list[str], labels: dict[str, str]):
     whole = parse_shard("one", ",".join(parts))
     assert len(whole.requirements) == len(parts)
-    assert whole.mine(labels) == all(parse_selector(part)[0].holds(labels) for part in parts)
+    assert whole.includes(labels) == all(parse_selector(part)[0].holds(labels) for part in parts)
     # What the tests' own API server makes of it, which was written before and apart.
     if all("in" not in part for part in parts):
-        assert whole.mine(labels) == selects(whole.selector, labels)
+        assert whole.includes(labels) == selects(whole.selector, labels)
 
 
 @given(st.lists(WORDS, min_size=1, max_size=3, unique=True), st.dictionaries(st.just("team"), WORDS))
 def test_each_run_is_in_exactly_one_of_two_complementary_shards(values: list[str], labels: dict[str, str]):
     some = parse_shard("some", f"team in ({','.join(values)})")
     rest = parse_shard("rest", f"team notin ({','.join(values)})")
-    assert some.mine(labels) != rest.mine(labels)
+    assert some.includes(labels) != rest.includes(labels)
 
 
 def test_the_label_on_a_workflow():

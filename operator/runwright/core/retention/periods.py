@@ -149,7 +149,7 @@ class LastRuns:
             order = self._order[place[0]]
             del order[bisect_left(order, (place[1], key))]
 
-    def beyond(self, key: Key, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
+    def find_surplus(self, key: Key, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
         """Whether a run is surplus; if it is not, also the newest run that is, because this one is kept."""
         place = self._ends.get(key)
         if place is None:

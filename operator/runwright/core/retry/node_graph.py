@@ -46,10 +46,10 @@ class NodeGraph:
         by_name = {as_text(node.get("name")): key for key, node in graph.nodes.items() if as_text(node.get("name"))}
         lengths = sorted({len(name) for name in by_name}, reverse=True)
         for name in sorted(by_name, key=len):
-            graph.place(by_name[name], name, by_name, lengths)
+            graph.place_node(by_name[name], name, by_name, lengths)
         return graph
 
-    def place(self, node: str, name: str, by_name: dict[str, str], lengths: list[int]) -> None:
+    def place_node(self, node: str, name: str, by_name: dict[str, str], lengths: list[int]) -> None:
         """Finds the group or owner of a node: the node with the longest name that is a prefix of this node's name."""
         for length in lengths:
             above = by_name.get(name[:length]) if length < len(name) and name[length] in ".([" else None

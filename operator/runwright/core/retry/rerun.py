@@ -33,9 +33,9 @@ class Rerun:
 def plan_rerun(graph: NodeGraph, workflow: str, daemons: Collection[str]) -> Rerun:
     """Plans which nodes run again in the Workflow named `workflow`; `daemons` are its daemon nodes."""
     handlers = [key for key, node in graph.nodes.items() if node.get("name") == workflow + EXIT_HOOK]
-    plan = Plan(graph, settled=settled_attempts(graph), aside=graph.with_hooks(handlers))
+    plan = Plan(graph, settled=settled_attempts(graph), handlers=graph.with_hooks(handlers))
     plan.find_causes()
-    plan.bring_back(daemons)
+    plan.restart_daemons(daemons)
     return plan.result()
 
 
@@ -55,14 +55,14 @@ def settled_attempts(graph: NodeGraph) -> set[str]:
     return settled
 
 
-def broken_leaves(graph: NodeGraph, aside: Collection[str]) -> Iterable[tuple[str, set[str]]]:
-    """The broken nodes that are not groups, each with the unit of nodes that runs again together with it.
+def broken_leaves(graph: NodeGraph, ignored: Collection[str]) -> Iterable[tuple[str, set[str]]]:
+    """The broken nodes that are neither groups nor ignored, each with the unit of nodes that runs again together with it.
 
     A unit is a pod with its containers, or all attempts of a step with a retryStrategy.
     """
     for node in graph.nodes:
         kind, encloser = graph.type_of(node), graph.encloser.get(node)
-        if node in aside or kind in GROUPS or (kind == "Container" and encloser and graph.type_of(encloser) == "Pod"):
+        if node in ignored or kind in GROUPS or (kind == "Container" and encloser and graph.type_of(encloser) == "Pod"):
             continue
         unit = graph.inside(node)
         if not any(is_broken(graph, one) for one in unit):
@@ -85,11 +85,11 @@ def broken_groups(graph: NodeGraph) -> Iterable[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Beyond:
+class Successors:
     """The successors of a unit of nodes."""
 
     nodes: set[str]
-    put_up_with: bool
+    tolerated: bool
     """Whether the Workflow tolerated the unit's failure."""
 
 
@@ -99,14 +99,14 @@ class Plan:
 
     graph: NodeGraph
     settled: set[str]
-    aside: set[str]
+    handlers: set[str]
     """The workflow's exit handlers: they run after every attempt."""
     removed: set[str] = field(default_factory=set[str])
     restarted: set[str] = field(default_factory=set[str])
     reopened: set[str] = field(default_factory=set[str])
     parents: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    excuses: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict[str, tuple[set[str], set[str]]])
-    levels: dict[str, Beyond] = field(default_factory=dict[str, Beyond])
+    blockers: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict[str, tuple[set[str], set[str]]])
+    levels: dict[str, Successors] = field(default_factory=dict[str, Successors])
 
     def __post_init__(self) -> None:
         """Records the parents of each node."""
@@ -114,9 +114,9 @@ class Plan:
             for child in self.graph.children(node):
                 self.parents.setdefault(child, set()).add(node)
 
-    def explained(self, group: str) -> bool:
+    def has_cause(self, group: str) -> bool:
         """Whether a group needs no cause of its own: it contains one, or it is ignored."""
-        return group in self.reopened or group in self.removed or group in self.settled or group in self.aside
+        return group in self.reopened or group in self.removed or group in self.settled or group in self.handlers
 
     def find_causes(self) -> None:
         """Finds all causes. Repeats the search if a cause removes a success because of which a failure was tolerated."""
@@ -124,18 +124,21 @@ class Plan:
         while (undone := sum(self.graph.phase(one) == "Succeeded" for one in self.removed)) > seen:
             seen = undone
             self.levels.clear()
-            for start, unit in broken_leaves(self.graph, self.settled | self.aside | self.removed):
-                self.consider(start, unit)
+            for start, unit in broken_leaves(self.graph, self.settled | self.handlers | self.removed):
+                self.add_cause(start, unit)
             for group in sorted(
                 broken_groups(self.graph), key=lambda one: -len(str(self.graph.nodes[one].get("name")))
             ):
-                if not self.explained(group):
-                    self.consider(group, self.graph.inside(group))
+                if not self.has_cause(group):
+                    self.add_cause(group, self.graph.inside(group))
 
-    def consider(self, start: str, unit: set[str]) -> None:
+    def add_cause(self, start: str, unit: set[str]) -> None:
         """Plans that `unit` runs again (the leaf or group `start` with its nodes), unless its failure was tolerated."""
-        levels = [self.beyond(start, unit), *(self.beyond_group(group) for group in self.graph.enclosers(start))]
-        if any(level.put_up_with for level in levels):
+        levels = [
+            self.find_successors(start, unit),
+            *(self.group_successors(group) for group in self.graph.enclosers(start)),
+        ]
+        if any(level.tolerated for level in levels):
             return
         if self.graph.type_of(start) in GROUPS:
             self.reopened.add(start)
@@ -144,13 +147,13 @@ class Plan:
         self.removed.update(*(level.nodes for level in levels))
         self.reopened.update(self.graph.enclosers(start))
 
-    def beyond_group(self, group: str) -> Beyond:
+    def group_successors(self, group: str) -> Successors:
         """The successors of a group; computed once."""
         if group not in self.levels:
-            self.levels[group] = self.beyond(group, self.graph.inside(group))
+            self.levels[group] = self.find_successors(group, self.graph.inside(group))
         return self.levels[group]
 
-    def beyond(self, start: str, unit: set[str]) -> Beyond:
+    def find_successors(self, start: str, unit: set[str]) -> Successors:
         """The successors of a unit, and whether the DAG or Steps node around it tolerated its failure.
 
         It did if one of the successors in it succeeded, unless the failure also omitted another node and so failed the
@@ -166,33 +169,33 @@ class Plan:
             and scope
             and is_broken(graph, scope)
             and is_broken(graph, start)
-            and self.omits(unit, near - kept, kept)
+            and self.omits_successor(unit, near - kept, kept)
         )
-        return Beyond(ahead, put_up_with=bool(kept) and not fatal)
+        return Successors(ahead, tolerated=bool(kept) and not fatal)
 
-    def omits(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
+    def omits_successor(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
         """Whether one of `lost` is a direct successor of `unit` that was omitted because of `unit` alone."""
         return any(
             self.graph.phase(one) == "Omitted"
             and not unit.isdisjoint(self.parents[one])
-            and self.fruitless(one, kept) <= unit
+            and self.blocking_parents(one, kept) <= unit
             for one in lost
         )
 
-    def fruitless(self, omitted: str, kept: set[str]) -> set[str]:
+    def blocking_parents(self, omitted: str, kept: set[str]) -> set[str]:
         """The broken parents of an omitted node that have no child in `kept`."""
-        known, found = self.excuses.get(omitted, (None, set[str]()))
+        known, found = self.blockers.get(omitted, (None, set[str]()))
         if known != kept:
             children = self.graph.children
             found = {
                 one for one in self.parents[omitted] if is_broken(self.graph, one) and kept.isdisjoint(children(one))
             }
-            self.excuses[omitted] = (kept, found)
+            self.blockers[omitted] = (kept, found)
         return found
 
-    def bring_back(self, daemons: Collection[str]) -> None:
+    def restart_daemons(self, daemons: Collection[str]) -> None:
         """Restarts the daemons with a successor that runs again: they ended with the previous attempt."""
-        waiting = [one for one in daemons if one in self.graph.nodes and one not in self.settled | self.aside]
+        waiting = [one for one in daemons if one in self.graph.nodes and one not in self.settled | self.handlers]
         found = True
         while found:
             found = False
@@ -208,7 +211,7 @@ class Plan:
         """The plan, with no node in two sets. Hooks of nodes that run again run again too."""
         graph = self.graph
         hooks = [hook for node in self.reopened | self.restarted for hook in graph.hooks.get(node, [])]
-        removed = graph.with_hooks([*self.removed, *hooks]) | self.aside
+        removed = graph.with_hooks([*self.removed, *hooks]) | self.handlers
         return Rerun(removed, self.restarted - removed, self.reopened - removed, self.settled - removed)
 
 

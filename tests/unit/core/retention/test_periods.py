@@ -132,7 +132,7 @@ def gone(runs: Iterable[RunRecord], policy: RetentionPolicySpec) -> set[str]:
     filled = list(runs)
     for run in filled:
         last.put(run)
-    return {run.key.name for run in filled if last.beyond(run.key, policy)[0]}
+    return {run.key.name for run in filled if last.find_surplus(run.key, policy)[0]}
 
 
 ENDINGS = st.lists(
@@ -176,7 +176,7 @@ class TestLastRuns:
         for run in (run_of(1, Phase.FAILED), run_of(5, Phase.FAILED)):
             last.put(run)
         last.put(replace(run_of(1, Phase.SUCCEEDED), status=run_of(9, Phase.SUCCEEDED).status))
-        assert last.beyond(Key("team", "run-005"), policy) == (False, None)
+        assert last.find_surplus(Key("team", "run-005"), policy) == (False, None)
         assert len(last) == 2
 
     @given(ENDINGS, POLICIES)
@@ -207,7 +207,7 @@ class TestLastRuns:
         last, named = LastRuns(), set[str]()
         for run in runs:
             last.put(run)
-            beyond, other = last.beyond(run.key, policy)
+            beyond, other = last.find_surplus(run.key, policy)
             named |= {run.key.name} if beyond else {other.name} if other else set()
         assert named == gone(runs, policy)
 
@@ -218,5 +218,5 @@ class TestLastRuns:
             last.put(run)
         for run in runs:
             last.drop(run.key)
-            assert last.beyond(run.key, policy) == (False, None)
+            assert last.find_surplus(run.key, policy) == (False, None)
         assert len(last) == 0
