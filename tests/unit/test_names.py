@@ -8,9 +8,6 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "operator" / "runwright"
 
-# Names that are still being renamed; remove each as soon as it is unique.
-PENDING = frozenset({"bearer_token", "in_cluster", "unreachable", "written"})
-
 
 def definitions() -> dict[str, set[str]]:
     """The modules that define each top-level function or class, by its name; generated modules are left out."""
@@ -25,5 +22,5 @@ def definitions() -> dict[str, set[str]]:
 
 
 def test_top_level_names_are_unique_in_the_package() -> None:
-    twice = {name: sorted(paths) for name, paths in definitions().items() if len(paths) > 1 and name not in PENDING}
+    twice = {name: sorted(paths) for name, paths in definitions().items() if len(paths) > 1}
     assert not twice, f"give each of these definitions a name of its own: {twice}"

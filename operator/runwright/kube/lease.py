@@ -54,7 +54,7 @@ def claimed(body: Mapping[str, Any] | None, key: Key, holder: str, seconds: floa
     """The Lease as a new holder writes it over `body`, the present one, with its resourceVersion as the precondition."""
     known = spec_of(body or {})
     transitions = int(known.get("leaseTransitions") or 0) + (1 if body is not None else 0)
-    return written(
+    return lease_with_spec(
         body,
         key,
         {
@@ -69,15 +69,15 @@ def claimed(body: Mapping[str, Any] | None, key: Key, holder: str, seconds: floa
 
 def renewed(body: Mapping[str, Any], key: Key, now: datetime) -> dict[str, Any]:
     """The Lease with a new renew time."""
-    return written(body, key, {"renewTime": micro_time(now)})
+    return lease_with_spec(body, key, {"renewTime": micro_time(now)})
 
 
 def released(body: Mapping[str, Any], key: Key, now: datetime) -> dict[str, Any]:
     """The Lease without a holder, so that the next candidate takes it at once."""
-    return written(body, key, {"holderIdentity": "", "renewTime": micro_time(now)})
+    return lease_with_spec(body, key, {"holderIdentity": "", "renewTime": micro_time(now)})
 
 
-def written(body: Mapping[str, Any] | None, key: Key, spec: Mapping[str, Any]) -> dict[str, Any]:
+def lease_with_spec(body: Mapping[str, Any] | None, key: Key, spec: Mapping[str, Any]) -> dict[str, Any]:
     """The Lease with these fields in its spec; all other fields and labels stay."""
     known = body or {}
     return {

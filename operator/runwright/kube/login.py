@@ -61,16 +61,16 @@ class Login:
         """Make the TLS context. Raises OSError, ssl.SSLError."""
         context = ssl.create_default_context(cafile=self.ca_file or None, cadata=self.ca_data or None)
         with ExitStack() as files:
-            certificate = self.certificate_file or written(files, self.certificate_data)
+            certificate = self.certificate_file or write_secret_file(files, self.certificate_data)
             if certificate:
-                context.load_cert_chain(certificate, self.key_file or written(files, self.key_data) or None)
+                context.load_cert_chain(certificate, self.key_file or write_secret_file(files, self.key_data) or None)
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
 
 
-def written(files: ExitStack, text: str) -> str:
+def write_secret_file(files: ExitStack, text: str) -> str:
     """Write a secret to a temporary file, since `ssl` reads certificates only from files; empty for an empty text."""
     if not text:
         return ""
