@@ -73,6 +73,7 @@ generate: venv ## Generate crds/, docs/reference/, the contract's modules, the p
 	@$(BIN)/python deploy/monitoring/monitoring.py
 	@$(BIN)/python charts/readme.py
 	@$(BIN)/python -m docs.images.live_tree
+	@$(BIN)/python docs/modules.py
 
 .PHONY: lint
 lint: venv ## ruff, pyright, import-linter

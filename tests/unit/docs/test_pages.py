@@ -40,16 +40,6 @@ def test_the_index_lists_every_page(folder: str):
     assert {page for page in index.parent.glob("*.md") if page != index} <= listed
 
 
-def test_the_architecture_page_has_every_module():
-    package = REPOSITORY / "operator" / "runwright"
-    written = (path for path in package.rglob("*.py") if not path.name.startswith("__"))
-    modules = {str(path.relative_to(package)) for path in written if not path.name.endswith("_pb2.py")}
-    table = (REPOSITORY / "docs" / "architecture.md").read_text()
-    named = set(re.findall(r"`([a-z_/]+\.py)`", table))
-    assert modules <= named, "put it into the table: what idea does it hold?"
-    assert {name for name in named if "/" in name} <= modules | {"deploy/image.py"}
-
-
 def test_links_in_code_are_none(tmp_path: Path):
     page = tmp_path / "page.md"
     page.write_text("# A page, of sorts\n[one](two.md)\n```\n[not](a-link.md)\n```\n[out](https://example.org)\n")
