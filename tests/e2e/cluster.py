@@ -160,6 +160,23 @@ class Kubectl:
             seen.append(f"{event.get('type')} {event.get('reason')}: {event.get('message')}")
         raise WaitError(f"no such Event about {namespace}/{name} in {timeout:.0f} s; seen: {seen or 'none'}")
 
+    def wait_established(self, *arguments: str, timeout: float = 60) -> None:
+        """Wait until CRDs, given as to `kubectl wait`, are served.
+
+        `kubectl wait` fails for a CRD that the API server has not given any condition yet, so it is started again.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(1.0, deadline - time.monotonic())
+            try:
+                self("wait", "--for=condition=Established", *arguments, f"--timeout={left:.0f}s", timeout=left + 10)
+            except subprocess.CalledProcessError as error:
+                if "accessor error" not in error.stderr or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
     def wait_gone(self, namespace: str, kind: str, *names: str, timeout: float = WAIT_SECONDS) -> None:
         """Return once there is no object of these names."""
         gone = [f"{kind}/{name}" for name in names]

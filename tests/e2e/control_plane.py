@@ -137,7 +137,7 @@ class ControlPlane:
         Until then the API server refuses a watch with 429 (1.34: its cache of the kind is being initialized).
         """
         names = self.kubectl("apply", "--server-side", "-o", "name", *arguments, input=input).split()
-        self.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+        self.kubectl.wait_established(*names)
         found = json.loads(self.kubectl("get", *names, "-o", "json"))
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(self._until_watchable, found.get("items", [found])))

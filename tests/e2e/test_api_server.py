@@ -27,13 +27,13 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         pytest.skip("etcd and kube-apiserver are not built on this machine: the cluster under test is another's")
     with ControlPlane(tmp_path_factory.mktemp("control-plane"), built) as started:
         started.kubectl("apply", "--server-side", "-f", str(CRD))
-        started.kubectl("wait", "--for=condition=Established", f"-f={CRD}", "--timeout=30s")
+        started.kubectl.wait_established(f"-f={CRD}")
         yield started
 
 
 def install_argo(plane: ControlPlane, argo_kind: str) -> None:
     plane.kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
-    plane.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=30s")
+    plane.kubectl.wait_established("crd/workflows.argoproj.io")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_argo_cd_takes_the_applications(bare: ControlPlane):
     crds = binaries.module_source("argocd", pins.ARGOCD_MODULE) / "manifests" / "crds"
     for name in ("application-crd.yaml", "appproject-crd.yaml"):
         kubectl("apply", "--server-side", "-f", str(crds / name))
-    kubectl("wait", "--for=condition=Established", "crd/applications.argoproj.io", "crd/appprojects.argoproj.io")
+    kubectl.wait_established("crd/applications.argoproj.io", "crd/appprojects.argoproj.io")
     kubectl("create", "namespace", "argocd")
     strict = ("apply", "--server-side", "--validate=strict", "--force-conflicts")
     kubectl(*strict, "-f", str(ARGOCD / "root.yaml"))

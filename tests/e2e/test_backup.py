@@ -115,7 +115,7 @@ def test_an_etcd_that_goes_back_in_time(bare: ControlPlane, argo_kind: str, tmp_
     kubectl = bare.kubectl
     kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
     kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
-    kubectl("wait", "--for=condition=Established", "crd/pipelineruns.runwright.dev", "--timeout=30s")
+    kubectl.wait_established("crd/pipelineruns.runwright.dev")
     with Operator(bare.kubeconfig, "--resync", "3") as operator:
         operator.start()
         for name in ("ends", "goes-on"):

@@ -233,7 +233,7 @@ def test_the_crds_of_a_release_come_go_and_stay(helm: Helm, bare: ControlPlane):
     kubectl, here = bare.kubectl, Helm(helm.program, bare.kubeconfig)
     here("install", "runwright", str(PREVIOUS), "-n", SYSTEM, "--create-namespace")
     crds = ("crd", "-l", "app.kubernetes.io/part-of=runwright")
-    kubectl("wait", "--for=condition=Established", *crds, "--timeout=60s")
+    kubectl.wait_established(*crds)
     run = pipeline_run({"spec": instant()}, "kept")
     kubectl("create", "-n", "default", "-f", "-", input=json.dumps(run))
     status = {"status": {"phase": "Succeeded", "finishedAt": "2026-11-26T12:00:00Z"}}

@@ -51,7 +51,7 @@ def test_it_is_applied_and_applying_it_again_changes_nothing(bare: ControlPlane,
     if overlay in ("with-argo", "demo"):
         assert kubectl.get("argo", "deployment", "workflow-controller")
         assert not kubectl.find("argo", "deployment", "argo-server")
-        kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=30s")
+        kubectl.wait_established("crd/workflows.argoproj.io")
     if overlay == "demo":
         kubectl("create", "-n", "runwright-demo", "-f", str(REPOSITORY / "deploy" / "examples" / "hello.yaml"))
         assert kubectl.get("runwright-demo", "rolebinding", "runwright-visitor")["roleRef"]["name"] == "edit"

@@ -105,14 +105,14 @@ def before(page: str, plane: ControlPlane) -> None:
     kubectl = plane.kubectl
     if page in ("upgrade", "backup", "troubleshooting"):
         kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
-        kubectl("wait", "--for=condition=Established", "crd/pipelineruns.runwright.dev", "--timeout=30s")
+        kubectl.wait_established("crd/pipelineruns.runwright.dev")
         kubectl("create", "-n", "default", "-f", "-", input=json.dumps(pipeline_run({"spec": instant()}, "kept")))
     if page == "install-with-argocd":
         kubectl("create", "namespace", "argocd")
         kubectl("create", "configmap", "argocd-cm", "-n", "argocd")
         for kind in ("application", "appproject"):
             kubectl("apply", "--server-side", "-f", str(argocd_crds() / f"{kind}-crd.yaml"))
-        kubectl("wait", "--for=condition=Established", "crd/applications.argoproj.io", "--timeout=30s")
+        kubectl.wait_established("crd/applications.argoproj.io")
 
 
 def argocd_crds() -> Path:

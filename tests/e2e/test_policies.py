@@ -166,7 +166,7 @@ def test_the_component_as_it_is_shipped(bare: ControlPlane, tmp_path: Path):
     overlay: Object = {"resources": [f"{deploy}/base"], "components": [f"{deploy}/policies"]}
     (tmp_path / "kustomization.yaml").write_text(json.dumps(overlay))
     plane("apply", "--server-side", "-k", str(tmp_path))
-    plane("wait", "--for=condition=Established", "crd/pipelineruns.runwright.dev", "--timeout=30s")
+    plane.wait_established("crd/pipelineruns.runwright.dev")
     run = pipeline_run({"spec": suspended()})
     admin = run | {"spec": run["spec"] | {"serviceAccountName": "admin"}}
     for namespace, label in (("held", "a=b"), ("free", "runwright.dev/limits=none")):

@@ -51,7 +51,7 @@ def apply_crds(kubectl: Kubectl, *versions: str) -> None:
     documents = [custom_resource_definition(kind, versions) for kind in KINDS]
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=yaml.safe_dump_all(documents))
     names = [f"crd/{one['metadata']['name']}" for one in documents]
-    kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    kubectl.wait_established(*names)
 
 
 def known(kubectl: Kubectl, version: str = "v1alpha1") -> dict[str, Object]:
@@ -83,7 +83,7 @@ def test_from_the_first_crd_to_v1beta1(bare: ControlPlane, argo_kind: str):
     kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
     crd = without_rules(yaml.safe_load(FIRST.read_text()))
     kubectl("apply", "--server-side", "-f", "-", input=json.dumps(crd))
-    kubectl("wait", "--for=condition=Established", "crd/pipelineruns.runwright.dev", "--timeout=30s")
+    kubectl.wait_established("crd/pipelineruns.runwright.dev")
     kubectl("create", "-n", "default", "-f", "-", input=json.dumps(pipeline_run({"spec": instant()}, "ended")))
     kubectl.patch_status("default", "prun", "ended", OLD_STATUS)
     kubectl("create", "-n", "default", "-f", "-", input=json.dumps(pipeline_run({"spec": suspended()}, "waits")))
