@@ -131,7 +131,7 @@ async def open_bench() -> AsyncGenerator[Bench]:
         version = await bench.call("GET", "/version")
         bench.version = f"Kubernetes {version['gitVersion']}"
         bench.argo = await argo_version(bench)
-        space, role, binding = executor_rights(bench.namespace)["items"]
+        space, _, role, binding = executor_rights(bench.namespace)["items"]
         await bench.call("POST", "/api/v1/namespaces", space)
         rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{bench.namespace}"
         await bench.call("POST", f"{rbac}/roles", role)

@@ -250,8 +250,8 @@ class fresh_namespace:  # noqa: N801 - a context manager, used like a function
         self._name = f"test-{uuid.uuid4().hex[:10]}"
 
     def __enter__(self) -> str:
-        self._kubectl("create", "-f", "-", input=json.dumps(executor_rights(self._name)))
-        self._kubectl("wait", "-n", self._name, "--for=create", "serviceaccount/default", "--timeout=60s", timeout=70)
+        # Not `create`: Kubernetes may be the first to create the service account.
+        self._kubectl("apply", "--server-side", "-f", "-", input=json.dumps(executor_rights(self._name)))
         return self._name
 
     def __exit__(self, *_: object) -> None:

@@ -60,7 +60,10 @@ def instant(**spec: Any) -> Object:
 
 
 def executor_rights(namespace: str) -> Object:
-    """A namespace, and what the pods of any Workflow need in it: Argo's executor reports by WorkflowTaskResults."""
+    """A namespace and what the pods of a Workflow need in it: Argo's executor reports by WorkflowTaskResults.
+
+    The service account `default` is among it, so that a test need not wait until Kubernetes creates it.
+    """
     rbac = "rbac.authorization.k8s.io"
     role = {
         "apiVersion": f"{rbac}/v1",
@@ -80,4 +83,5 @@ def executor_rights(namespace: str) -> Object:
         "kind": "Namespace",
         "metadata": {"name": namespace, "labels": {"runwright.dev/e2e": "test"}},
     }
-    return {"apiVersion": "v1", "kind": "List", "items": [space, role, binding]}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
+    return {"apiVersion": "v1", "kind": "List", "items": [space, account, role, binding]}
