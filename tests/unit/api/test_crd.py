@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition: a structural schema that says all that the models say, and what Kubernetes adds."""
+"""The CustomResourceDefinition is a structural schema with everything that the models and `kinds` specify."""
 
 from __future__ import annotations
 

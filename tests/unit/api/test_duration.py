@@ -1,4 +1,4 @@
-"""Durations, as people write them."""
+"""Durations are parsed as documented, and everything else is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m runwright.api.generate`: the files in the checkout are what the models give."""
+"""`python -m runwright.api.generate`: the files in the checkout are up to date."""
 
 from __future__ import annotations
 

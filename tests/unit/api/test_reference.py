@@ -1,4 +1,4 @@
-"""The reference page: every field, rule, column, selector and label stands on it."""
+"""The reference page has every field, rule, column, selector and label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives as Argo writes them, and what an unpacker makes of them."""
+"""Archives as Argo writes them, and a function that unpacks them."""
 
 from __future__ import annotations
 

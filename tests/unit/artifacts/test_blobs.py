@@ -1,4 +1,4 @@
-"""What goes over the wire to each object store, and how each kind of reply is mapped."""
+"""The requests to each object store, and how each kind of reply is mapped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an artifact is, by what Argo wrote into a Workflow and by nothing else."""
+"""An artifact is located by the fields that Argo wrote into the Workflow, and by nothing else."""
 
 from __future__ import annotations
 

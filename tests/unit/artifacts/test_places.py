@@ -1,4 +1,4 @@
-"""The fields of a place: taken as Argo takes them, and refused where they would lead somewhere else."""
+"""The fields of a place are read as Argo reads them, and refused if they lead to another place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading artifacts: from a Workflow, the API server and an object store to bytes, or to one error that says which."""
+"""Artifacts are read as bytes, or refused with one error that names run, node and artifact."""
 
 from __future__ import annotations
 

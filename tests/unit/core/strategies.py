@@ -1,4 +1,4 @@
-"""Arbitrary records, for the properties of the pure core."""
+"""Hypothesis strategies for records, for properties of the pure core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions carried out one after the other, in a world where nothing else happens, end with nothing to do."""
+"""Repeated decisions without other events end with nothing to do."""
 
 from __future__ import annotations
 

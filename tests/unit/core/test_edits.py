@@ -1,4 +1,4 @@
-"""What each command edits: never what the API server would refuse, once is enough, and what cannot be is said."""
+"""The API server accepts every edit, a second one changes nothing, and an impossible one is refused with a reason."""
 
 from __future__ import annotations
 

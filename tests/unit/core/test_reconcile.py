@@ -1,4 +1,4 @@
-"""Every row of the decision as an example, and what holds of it for any records."""
+"""Each row of the decision by example, and properties that hold for any records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs a shard has, by the rules of Kubernetes' label selectors."""
+"""A shard selects runs by the rules of Kubernetes' label selectors."""
 
 from __future__ import annotations
 

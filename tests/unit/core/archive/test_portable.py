@@ -1,4 +1,4 @@
-"""What of a run is taken along, and that an imported run waits for its status."""
+"""Export and import of runs and snapshots; an imported run waits for its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Workflow into a snapshot and out of it."""
+"""A Workflow is packed into a snapshot and restored from it."""
 
 from __future__ import annotations
 

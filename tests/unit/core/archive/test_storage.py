@@ -1,4 +1,4 @@
-"""What the status of a run says when it is archived and when it is brought back. What is decided when: test_lifecycle.py."""
+"""The status of an archived and of an unarchived run. test_lifecycle.py tests when each step is decided."""
 
 from __future__ import annotations
 

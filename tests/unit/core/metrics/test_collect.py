@@ -1,4 +1,4 @@
-"""From metrics that were read to the run's status, and when they are read."""
+"""Collected metrics are added to the run's status, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of ReportRunMetrics, and what is read of a metrics file."""
+"""The rules of ReportRunMetrics, and reading a metrics file."""
 
 from __future__ import annotations
 

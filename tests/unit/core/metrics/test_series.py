@@ -1,4 +1,4 @@
-"""Which metrics of runs become series: bounded, the newest first, and no two with the same labels."""
+"""Metrics become series with unique labels, newest run first, up to a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When what is due for a finished run."""
+"""Due times of a finished run's retention steps."""
 
 from __future__ import annotations
 

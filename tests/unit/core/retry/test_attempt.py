@@ -1,4 +1,4 @@
-"""What a run says of its next attempt. What is decided when: test_lifecycle.py."""
+"""The run's status at a retry. test_lifecycle.py tests when each step is decided."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""A failed Workflow is reset to where it failed, as `argo retry` does, with the documented exceptions."""
+
 import base64
 import gzip
 import json

@@ -1,3 +1,5 @@
+"""Conditions are set by the Kubernetes API conventions."""
+
 from datetime import UTC, datetime, timedelta
 
 from runwright.api.pipelinerun import Condition

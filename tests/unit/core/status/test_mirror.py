@@ -1,3 +1,5 @@
+"""The run's status mirrors its Workflow, and says how soon it must be written."""
+
 from __future__ import annotations
 
 import json

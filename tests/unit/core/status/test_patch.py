@@ -1,3 +1,5 @@
+"""The merge patch of two objects is minimal and turns one into the other."""
+
 from typing import Any
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Errors of the API server and invalid runs become refusals with a reason and a message."""
+
 import pytest
 
 from runwright.api.pipelinerun import PipelineRun

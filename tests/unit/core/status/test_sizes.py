@@ -1,3 +1,5 @@
+"""A text's size in etcd is never underestimated, and a long text is cut."""
+
 import json
 
 from hypothesis import given

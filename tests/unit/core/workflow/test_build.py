@@ -1,3 +1,5 @@
+"""The Workflow of a run is built from each source, or refused with the field and the reason."""
+
 import json
 from typing import Any, ClassVar
 

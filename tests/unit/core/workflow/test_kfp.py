@@ -1,3 +1,5 @@
+"""A Workflow of the KFP SDK is completed as KFP's server does; another one is not changed."""
+
 from datetime import UTC, datetime
 from typing import Any
 

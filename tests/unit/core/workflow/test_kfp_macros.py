@@ -1,3 +1,5 @@
+"""Macros in parameter values are replaced as in KFP 1.8.22."""
+
 from datetime import UTC, datetime
 
 import pytest

@@ -1,3 +1,5 @@
+"""YAML and JSON are parsed as kubectl does, within bounds."""
+
 import json
 
 import pytest

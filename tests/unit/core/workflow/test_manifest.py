@@ -1,3 +1,5 @@
+"""A manifest with one Workflow is read; any other text is refused with a hint."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""The nodes in a run's status fit a byte budget; failed ones are kept first."""
+
 import random
 from datetime import UTC, datetime, timedelta
 

@@ -1,3 +1,5 @@
+"""The outputs in a run's status fit a byte budget."""
+
 import json
 from typing import Any
 

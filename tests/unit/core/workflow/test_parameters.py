@@ -1,3 +1,5 @@
+"""The run's parameters are set in the Workflow's arguments, or refused."""
+
 from typing import Any
 
 import pytest
