@@ -23,6 +23,9 @@ from tests.e2e.process_usage import Usage, read_process
 from tests.e2e.processes import Operator
 from tests.ports import free_port
 
+PROBE_SECONDS = 5.0
+"""`timeoutSeconds` of the probes in deploy/base: the kubelet counts a later answer as a failure."""
+
 REQUESTS = "runwright_api_request_duration_seconds_count"
 SELECTOR = re.compile(r"(runwright_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
@@ -150,7 +153,7 @@ class Probed:
         """CPU time and memory of the operator so far."""
         return read_process(self.pid)
 
-    def check(self, seconds: float = 2.0) -> None:
+    def check(self, seconds: float = PROBE_SECONDS) -> None:
         """Fails where the operator took harm: it died, said an error, or did not answer its probes at any time."""
         assert self.operator.alive, self.operator.log()[-5:]
         assert self.operator.pid == self.pid
