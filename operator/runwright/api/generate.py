@@ -31,7 +31,7 @@ def reference_file(kind: Kind) -> Path:
     return Path("docs/reference") / f"{kind.name.lower()}.md"
 
 
-def generated() -> dict[Path, str]:
+def generate_files() -> dict[Path, str]:
     """Texts of the generated files, by path in the checkout."""
     files: dict[Path, str] = {}
     for kind in KINDS:
@@ -41,10 +41,10 @@ def generated() -> dict[Path, str]:
     return files
 
 
-def drift(root: Path) -> str:
+def find_drift(root: Path) -> str:
     """A unified diff from the files under `root` to the generated texts; empty if they are the same."""
     lines: list[str] = []
-    for path, wanted in generated().items():
+    for path, wanted in generate_files().items():
         file = root / path
         found = file.read_text(encoding="utf-8") if file.exists() else ""
         lines += difflib.unified_diff(
@@ -61,13 +61,13 @@ def write_or_check(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout to write into (default: %(default)s)")
     options = parser.parse_args(arguments)
-    difference = drift(options.root)
+    difference = find_drift(options.root)
     if options.check and difference:
         sys.stdout.write(difference)
         sys.stderr.write("generated files differ from the models: run `make generate`\n")
         return 1
     if difference:
-        for path, text in generated().items():
+        for path, text in generate_files().items():
             (options.root / path).parent.mkdir(parents=True, exist_ok=True)
             (options.root / path).write_text(text, encoding="utf-8")
     return 0

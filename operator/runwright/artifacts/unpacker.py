@@ -35,7 +35,7 @@ class Passthrough(Unpacker):
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The same bytes."""
-        yield from pieces(data)
+        yield from split_pieces(data)
 
     def end(self) -> Iterator[bytes]:
         """Nothing."""
@@ -95,7 +95,7 @@ class Gunzip(Unpacker):
             raise PackingError("expected gzip, but the object is empty or truncated")
 
 
-def pieces(data: bytes) -> Iterator[bytes]:
+def split_pieces(data: bytes) -> Iterator[bytes]:
     """Splits data into pieces of at most `PIECE` bytes."""
     for start in range(0, len(data), PIECE):
         yield data[start : start + PIECE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 
-from runwright.artifacts.unpacker import PackingError, Unpacker, pieces
+from runwright.artifacts.unpacker import PackingError, Unpacker, split_pieces
 
 MAX_NOTE = 64 * 1024
 """Maximum bytes of an extended header of a tar (a long name, a size); Go writes a few hundred."""
@@ -40,7 +40,7 @@ class Untar(Unpacker):
         """The bytes of the file or of the tar."""
         self._buffer += data
         while (out := self._state()) is not None:
-            yield from pieces(out)
+            yield from split_pieces(out)
 
     def end(self) -> Iterator[bytes]:
         """Yields nothing; raises if the tar is empty or truncated."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 
-from runwright.artifacts.unpacker import PackingError, Unpacker, inflate, pieces
+from runwright.artifacts.unpacker import PackingError, Unpacker, inflate, split_pieces
 
 
 class Unzip(Unpacker):
@@ -28,7 +28,7 @@ class Unzip(Unpacker):
         """The bytes of the file or of the zip."""
         self._buffer += data
         while (out := self._state()) is not None:
-            yield from pieces(out)
+            yield from split_pieces(out)
 
     def end(self) -> Iterator[bytes]:
         """Yields nothing; raises if the zip is empty or truncated."""

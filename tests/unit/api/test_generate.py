@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from runwright.api.crd import custom_resource_definition
-from runwright.api.generate import CHECKOUT, crd_file, drift, generated, reference_file, write_or_check
+from runwright.api.generate import CHECKOUT, crd_file, find_drift, generate_files, reference_file, write_or_check
 from runwright.api.kinds import KINDS, PIPELINE_RUN, Kind
 
 
 def test_nothing_has_drifted():
-    assert drift(CHECKOUT) == "", "run `make generate`"
+    assert find_drift(CHECKOUT) == "", "run `make generate`"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -22,7 +22,7 @@ def test_the_file_is_the_document(kind: Kind):
 
 
 def test_every_kind_has_its_files_and_there_are_no_others():
-    assert set(generated()) == {file for kind in KINDS for file in (crd_file(kind), reference_file(kind))}
+    assert set(generate_files()) == {file for kind in KINDS for file in (crd_file(kind), reference_file(kind))}
     assert {file.name for file in (CHECKOUT / "docs/reference").iterdir()} == {reference_file(k).name for k in KINDS}
 
 
@@ -57,4 +57,4 @@ def test_a_missing_file_is_drift_and_is_written(tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr().out
     assert all(str(reference_file(kind)) in shown for kind in KINDS)
     assert write_or_check(["--root", str(tmp_path)]) == 0
-    assert drift(tmp_path) == ""
+    assert find_drift(tmp_path) == ""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.artifacts.packing import Packing
-from runwright.artifacts.unpacker import PIECE, Chain, Gunzip, PackingError, Passthrough, inflate, pieces
+from runwright.artifacts.unpacker import PIECE, Chain, Gunzip, PackingError, Passthrough, inflate, split_pieces
 from tests.unit.artifacts.archives import cuts, tar_of, unpacked
 
 
@@ -43,8 +43,8 @@ def test_another_gzip_is_refused(packing: Packing, data: bytes, message: str):
 
 
 def test_data_is_split_into_bounded_pieces():
-    assert [len(piece) for piece in pieces(b"x" * (2 * PIECE + 1))] == [PIECE, PIECE, 1]
-    assert list(pieces(b"")) == []
+    assert [len(piece) for piece in split_pieces(b"x" * (2 * PIECE + 1))] == [PIECE, PIECE, 1]
+    assert list(split_pieces(b"")) == []
 
 
 def test_a_chain_feeds_the_output_of_the_first_to_the_second():

@@ -176,11 +176,11 @@ def copy_without(node: Json, fields: tuple[str, ...]) -> dict[str, Any]:
 def put_nodes(workflow: dict[str, Any], nodes: dict[str, Any], packed: bool) -> None:
     """Puts the nodes into a Workflow's status: compressed if they were, or if the Workflow would be too large."""
     workflow["status"]["nodes"] = nodes
-    if packed or size_of(workflow) > MAX_UNPACKED:
+    if packed or json_size(workflow) > MAX_UNPACKED:
         workflow["status"]["compressedNodes"] = pack_json(workflow["status"].pop("nodes"))
 
 
-def size_of(workflow: Json) -> int:
+def json_size(workflow: Json) -> int:
     """Bytes of a Workflow's JSON."""
     return len(json.dumps(workflow, separators=(",", ":"), default=str).encode("utf-8", "replace"))
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from runwright.core.workflow.expect import expect_list, expect_mapping
 from runwright.core.workflow.kfp_macros import replace_macros
-from runwright.core.workflow.parameters import declared
+from runwright.core.workflow.parameters import declared_parameters
 
 RUN_ID_LABEL = "pipeline/runid"
 RUN_NAME_ANNOTATION = "pipelines.kubeflow.org/run_name"
@@ -49,7 +49,7 @@ def complete_kfp_workflow(
         Refused: a field that must be written has an unexpected type.
     """
     spec = expect_mapping(workflow.get("spec"), "spec")
-    for parameter in declared(spec, "spec").values():
+    for parameter in declared_parameters(spec, "spec").values():
         if isinstance(parameter.get("value"), str):
             parameter["value"] = replace_macros(parameter["value"], run_id, created_at)
     for index, item in enumerate(expect_list(spec.get("templates"), "spec.templates")):

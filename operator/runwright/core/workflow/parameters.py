@@ -35,8 +35,8 @@ def set_parameters(
     Raises:
         Refused: an undeclared name, a missing value, a value that `enum` does not list, or an unexpected type.
     """
-    own = declared(spec, "spec")
-    inherited = declared(template_spec or {}, "the template's spec")
+    own = declared_parameters(spec, "spec")
+    inherited = declared_parameters(template_spec or {}, "the template's spec")
     values = {parameter.name: parameter.value for parameter in given}
     _check_known(values, [*own, *(name for name in inherited if name not in own)])
 
@@ -72,7 +72,7 @@ def set_parameters(
         spec["arguments"] = arguments
 
 
-def declared(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
+def declared_parameters(spec: Mapping[str, Any], path: str) -> dict[str, dict[str, Any]]:
     """The parameters in `spec.arguments`, by name, in order. Returns the entries themselves, not copies.
 
     Raises:
