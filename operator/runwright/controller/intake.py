@@ -10,7 +10,7 @@ from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
 from runwright.core.run_record import run_record
 from runwright.core.workflow.record import workflow_record
-from runwright.kube.objects import Json, Key, key_of
+from runwright.kube.objects import Json, Key, key_of, uid_of, version_of
 
 DELETED = "DELETED"
 
@@ -30,8 +30,14 @@ class Intake:
 
         A run whose label leaves the watch's selection arrives as DELETED, as it was before (Kubernetes 1.34).
         """
-        run = run_record(body)
-        self.lists.remove(run.uid)
+        key, uid = key_of(body), uid_of(body)
+        self.lists.remove(uid)
+        held = self._cache.run(key)
+        if held is not None and event != DELETED and (held.uid, held.resource_version) == (uid, version_of(body)):
+            # The operator wrote this version, and holds it since the reply.
+            run = held
+        else:
+            run = run_record(body)
         if event == DELETED:
             self._cache.leave_watch(run.key, run.uid)
             self._series.drop(run.key)
@@ -44,13 +50,18 @@ class Intake:
 
     def workflow(self, event: str | None, body: Json) -> None:
         """Take in an event of a Workflow with the run label."""
-        workflow = workflow_record(body)
-        self.lists.remove(workflow.uid)
-        if event == DELETED:
-            self._cache.mark_workflow_deleted(workflow)
-        else:
-            self._cache.put_workflow(workflow)
-        self._enqueue(event, workflow.key, alone=not workflow.finished and self._cache.run(workflow.key) is None)
+        key, uid = key_of(body), uid_of(body)
+        self.lists.remove(uid)
+        state = self._cache.find(key)
+        workflow = state.workflow if state is not None else None
+        held = workflow is not None and (workflow.uid, workflow.resource_version) == (uid, version_of(body))
+        if workflow is None or not held or event == DELETED:
+            workflow = workflow_record(body)
+            if event == DELETED:
+                self._cache.mark_workflow_deleted(workflow)
+            else:
+                self._cache.put_workflow(workflow)
+        self._enqueue(event, key, alone=not workflow.finished and self._cache.run(key) is None)
 
     def policy(self, event: str | None, body: Json) -> None:
         """Take in an event of a RetentionPolicy."""

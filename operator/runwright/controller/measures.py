@@ -118,6 +118,7 @@ class Measures:
             buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
+        self._request_series: dict[tuple[str, str, int], Histogram] = {}
         self.watch_restarts = Counter(
             "runwright_watch_restarts", "Times that the watches ended and were begun anew.", registry=self.registry
         )
@@ -165,10 +166,16 @@ class Measures:
 
     def request(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """A request to the API server has ended."""
-        self._requests.labels(verb, resource, str(code)).observe(seconds)
+        kind = verb, resource, code
+        series = self._request_series.get(kind)
+        if series is None:
+            series = self._request_series[kind] = self._requests.labels(verb, resource, str(code))
+        series.observe(seconds)
 
     def timed(self, reconcile: Reconcile) -> Reconcile:
         """The same, with its time and its errors counted."""
+
+        series = {result: self._reconciles.labels(result) for result in ("success", "error")}
 
         async def measured(key: Key) -> float | None:
             began, result = time.perf_counter(), "error"
@@ -179,7 +186,7 @@ class Measures:
                 self._errors.labels(reason_of(error)).inc()
                 raise
             finally:
-                self._reconciles.labels(result).observe(time.perf_counter() - began)
+                series[result].observe(time.perf_counter() - began)
             return again
 
         return measured

@@ -16,7 +16,7 @@ from runwright.api.duration import duration_of
 from runwright.api.labels import DELETE_ON_LABEL, IMPORTED_ANNOTATION, STORAGE_STATE_LABEL
 from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.states import Shutdown, StorageState
-from runwright.core.records import Periods, RunRecord, SourceField
+from runwright.core.records import NO_PERIODS, Periods, RunRecord, SourceField
 from runwright.kube.objects import Json, as_mapping, as_text, as_time, key_of, metadata_of, spec_of
 
 SOURCE_FIELDS = ("workflow", "parameters", "serviceAccountName")
@@ -53,6 +53,8 @@ def run_record(body: Json) -> RunRecord:
 
 def read_periods(retention: Json) -> Periods:
     """Reads `spec.retention`; ignores values that are not durations."""
+    if not retention:
+        return NO_PERIODS
     known: dict[str, timedelta] = {}
     for name in ("archiveAfter", "deleteAfter", "keepWorkflow"):
         with contextlib.suppress(ValueError):
