@@ -1,4 +1,4 @@
-"""Carries out one action of a decision, and tells what came of it. What is decided stands in `core`."""
+"""Carries out one action of a decision and returns the observation after it. `core` decides."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ from runwright.kube.objects import Json, Key, as_mapping
 logger = logging.getLogger(__name__)
 
 MAX_READS = 8
-"""Rounds of reading what a Workflow is made from at most."""
+"""Maximum rounds of reads of the objects that a Workflow is built from."""
 
 LONG_MANIFEST = 20_000
-"""Characters of a manifest that is read in a thread: YAML takes a second for each million, and the event loop waits."""
+"""A longer manifest, in characters, is read in a thread: YAML takes a second for each million, and blocks the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A run and its Workflow as they are known now; no run where it is gone."""
+    """A run and its Workflow as last seen; no run where it does not exist."""
 
     run: RunRecord | None
     seen: Seen
@@ -68,7 +68,7 @@ GONE = Observation(None, Absent())
 
 
 class Actions:
-    """The writes that a decision can ask for, and the reads that go before them."""
+    """The writes of a decision's actions, with the reads before them."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Actions:
         self._collector = collector
 
     async def carry_out(self, run: RunRecord, seen: Seen, action: Action) -> Observation:
-        """Do it. Raises ApiError where the API server refuses or cannot be reached: the caller tries again later."""
+        """Carry an action out. Raises ApiError if the API server refuses or does not reply: the caller retries."""
         match action:
             case ReadAgain():
                 return await self.look(run.key)
@@ -119,7 +119,7 @@ class Actions:
     # --------------------------------------------------------------------------------------------------------- reads
 
     async def look(self, key: Key) -> Observation:
-        """The run and its Workflow as the API server has them now."""
+        """Read the run and its Workflow from the API server."""
         # First the run, then the Workflow: the other way round, a Workflow that is created and recorded between the
         # two reads would look like one that was deleted.
         run = await self.read_run(key)
@@ -129,7 +129,7 @@ class Actions:
         workflow = self._kept(body)
         shard = self._options.shard
         if shard and workflow.shard != shard and workflow.owner_uid == run.uid and not workflow.finished:
-            # The run came from another shard, and this one's watch does not tell of its Workflow yet.
+            # The run moved here from another shard: without the label, this shard's watch does not report its Workflow.
             patch = {"metadata": {"uid": workflow.uid, "labels": {SHARD_LABEL: shard}}}
             body = await self._client.patch(WORKFLOWS, key, patch)
             if body is None:
@@ -139,12 +139,12 @@ class Actions:
         return Observation(run, workflow)
 
     async def read_run(self, key: Key) -> RunRecord | None:
-        """The run as the API server has it now."""
+        """Read the run from the API server."""
         body = await self._scope.get_run(self._client, key)
         return self.keep_run(body) if body is not None else None
 
     def keep_run(self, body: Json) -> RunRecord:
-        """The run's record, which is then in the store too."""
+        """Put the run into the cache; returns its record."""
         run = run_record(body)
         self._cache.put_run(run)
         return run
@@ -157,7 +157,7 @@ class Actions:
     # ----------------------------------------------------------------------------------------------------- a Workflow
 
     async def _create(self, known: RunRecord) -> Observation:
-        """Create the run's first Workflow from the run as etcd has it now, not as the watch told."""
+        """Create the run's first Workflow, from the run as etcd has it now: the cache may be behind."""
         body = await self._scope.get_run(self._client, known.key)
         if body is None:
             return GONE
@@ -172,7 +172,7 @@ class Actions:
             created = await self._client.create(WORKFLOWS, in_shard(workflow, self._options.shard))
         except ApiError as error:
             if error.reason == "AlreadyExists":
-                # Ours from before a crash, or somebody else's: its owner tells.
+                # Created before a crash, or by others: its owner reference shows which.
                 return await self.look(run.key)
             refusal = refusal_from_error(error.code, error.reason, error.message, error.causes)
             if refusal is None:
@@ -185,7 +185,7 @@ class Actions:
         workflow = action.workflow
         logger.info("deleting Workflow %s (uid %s): %s", workflow.key, workflow.uid, action.why)
         if run.finished:
-            # Before the request: its last event may be here before the reply.
+            # Before the request: the DELETED event may arrive before the reply.
             self._cache.expect_deletion(workflow)
         try:
             await self._client.delete(WORKFLOWS, workflow.key, uid=workflow.uid, version=workflow.resource_version)
@@ -253,7 +253,7 @@ class Actions:
     # ------------------------------------------------------------------------------------------------ a further attempt
 
     async def _if_allowed(self, run: RunRecord, attempt: Awaitable[Observation]) -> Observation:
-        """What came of the attempt; a refusal where the operator lacks a right for it."""
+        """Await the attempt; returns a refusal if the operator lacks a right."""
         try:
             return await attempt
         except ApiError as error:
@@ -262,7 +262,7 @@ class Actions:
             return self._refused(run, retry_forbidden(error.message))
 
     async def _retry(self, run: RunRecord, known: WorkflowRecord) -> Observation:
-        """Set the Workflow back and number the attempt, in one write that fails if anybody else wrote it meanwhile."""
+        """Reset the Workflow and number the attempt, in one write that conflicts if others wrote the Workflow meanwhile."""
         body = await self._client.get(WORKFLOWS, run.key)
         if body is None:
             self._cache.drop_workflow(known.key, known.uid)
@@ -278,11 +278,11 @@ class Actions:
         written = await self._client.replace(WORKFLOWS, renewed)
         if written is None:
             return Observation(run, Absent())
-        logger.info("retrying Workflow %s: attempt %d, %d nodes anew", run.key, run.retries, len(reset.removed))
+        logger.info("retrying Workflow %s: attempt %d, %d nodes run again", run.key, run.retries, len(reset.removed))
         return Observation(run, self._kept(written))
 
     async def _restart(self, known: RunRecord) -> Observation:
-        """The Workflow has gone: begin the attempt with what was kept of it, else from the beginning."""
+        """Start the attempt without a Workflow: from its snapshot, or else from the run's spec."""
         body = await self._scope.get_run(self._client, known.key)
         if body is None:
             return GONE
@@ -292,7 +292,7 @@ class Actions:
         removed: frozenset[str] | None = None
         workflow: Json | Refusal | None = await self._snapshots.last_workflow(run)
         if workflow is not None and has_claims(workflow):
-            logger.info("the volumes of Workflow %s went with it: beginning anew", run.key)
+            logger.info("the volumes of Workflow %s were deleted with it: starting from the beginning", run.key)
             workflow = None
         if workflow is not None:
             reset = await asyncio.to_thread(reset_workflow, workflow, self._clock.now())
@@ -339,7 +339,7 @@ class Actions:
 
     async def _change_run(self, run: RunRecord, seen: Seen, action: SetLabels | DeleteRun) -> Observation:
         if isinstance(action, DeleteRun):
-            logger.info("deleting the run: its retention says so")
+            logger.info("deleting the run: its retention period has ended")
             await self._client.delete(PIPELINE_RUNS, run.key, uid=run.uid, version=run.resource_version)
             return GONE
         labels = dict(action.labels)
@@ -350,7 +350,7 @@ class Actions:
 
 
 def numbered(workflow: Json, run: RunRecord) -> dict[str, Any]:
-    """The Workflow as that of the attempt which the run asks for."""
+    """Annotate the Workflow with the number of the requested attempt."""
     metadata: dict[str, Any] = dict(workflow["metadata"])
     annotations = {**as_mapping(metadata.get("annotations")), ATTEMPT_ANNOTATION: str(run.retries)}
     return {**workflow, "metadata": {**metadata, "annotations": annotations}}

@@ -1,4 +1,4 @@
-"""Reads the metrics that nodes have left, beside the workers: a slow object store holds up no other run."""
+"""Reads the metrics files of nodes beside the workers: a slow object store delays no other run."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from runwright.log import run_context
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 16
-"""Artifacts that are read at a time, of all runs together: each may hold MAX_FILE bytes, packed and unpacked."""
+"""Artifacts read at a time, of all runs together: each may take MAX_FILE bytes of memory, packed and unpacked."""
 
 PATIENCE = 30.0
-"""Seconds after which the metrics of a node are given up: a run's end waits for them."""
+"""Longest time, in seconds, to read a node's metrics: the run's final status waits for it."""
 
 TRY_AGAIN = 1.0
-"""Seconds between two tries of what could not be reached."""
+"""Seconds between two attempts while the object store does not reply."""
 
 
 class Reader(Protocol):
     """Reads small artifacts. Raises ArtifactError."""
 
     async def read_small(self, workflow: Json, node_id: str, name: str, limit: int) -> bytes:
-        """The artifact's bytes, unpacked; an error beyond the limit."""
+        """Read the artifact, unpacked. Raises an error for more than `limit` bytes."""
         ...
 
 
 class Collector:
-    """One task for each run whose nodes have left metrics."""
+    """Reads metrics in one task for each run."""
 
     def __init__(self, client: Client, reader: Reader, cache: RunCache, wake: Callable[[Key], None]) -> None:
-        """What was read goes into the run's memory, and `wake` puts the run into the queue then."""
+        """The result goes into the run's memory; then `wake` enqueues the run."""
         self._client = client
         self._reader = reader
         self._cache = cache
@@ -52,7 +52,7 @@ class Collector:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, workflow: WorkflowRecord, nodes: frozenset[str]) -> None:
-        """Read what these nodes have left. Nobody waits for it here."""
+        """Start to read the metrics of these nodes; returns at once."""
         key = workflow.key
         self._cache.remember(key, replace(self._cache.recall(key), collecting=True))
         task = asyncio.create_task(self._collect(workflow, nodes), name=f"metrics of {key}")
@@ -60,7 +60,7 @@ class Collector:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Stop reading: the process ends."""
+        """Cancel all reads."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -75,7 +75,7 @@ class Collector:
                 for problem in found.problems:
                     logger.warning("metrics: %s", problem)
         finally:
-            # Where the run was forgotten or replaced meanwhile, nobody asks for them any more.
+            # A run that was dropped or replaced meanwhile has no memory, and needs no metrics.
             state = self._cache.find(key)
             if state is not None and state.memory is not None:
                 collected = joined(state.memory.collected, found)
@@ -90,9 +90,9 @@ class Collector:
             await asyncio.sleep(TRY_AGAIN)
             return Collected()
         if body is None or uid_of(body) != workflow.uid:
-            return Collected(nodes, problems=("the Workflow is gone, and its metrics with it",))
-        there = workflow_nodes(status_of(body))
-        outputs = {node: as_mapping(as_mapping(there.get(node)).get("outputs")) for node in sorted(nodes)}
+            return Collected(nodes, problems=("the Workflow was deleted before its metrics were read",))
+        found = workflow_nodes(status_of(body))
+        outputs = {node: as_mapping(as_mapping(found.get(node)).get("outputs")) for node in sorted(nodes)}
         read = await asyncio.gather(*(self._read_node(body, node, left) for node, left in outputs.items()))
         return Collected(
             nodes,
@@ -104,8 +104,8 @@ class Collector:
         reports: list[Report] = []
         problems: list[str] = []
         if (parameter := find_output(outputs, "parameters")) is not None:
-            told, problem = read_metrics_file(as_text(parameter.get("value")), node)
-            reports += told
+            more, problem = read_metrics_file(as_text(parameter.get("value")), node)
+            reports += more
             if problem:
                 problems.append(f"node {node}: the output parameter {METRICS_OUTPUT} {problem}")
         if find_output(outputs, "artifacts") is not None:
@@ -117,8 +117,8 @@ class Collector:
             except Exception as error:
                 problems.append(f"node {node}: the artifact {METRICS_OUTPUT} cannot be read: {error}")
             else:
-                told, problem = read_metrics_file(data.decode("utf-8", "replace"), node)
-                reports += told
+                more, problem = read_metrics_file(data.decode("utf-8", "replace"), node)
+                reports += more
                 if problem:
                     problems.append(f"node {node}: the artifact {METRICS_OUTPUT} {problem}")
         return reports, problems
@@ -134,5 +134,5 @@ class Collector:
 
 
 def joined(before: Collected, more: Collected) -> Collected:
-    """What was read before, and what was read now."""
+    """Join two results."""
     return Collected(before.nodes | more.nodes, before.reports + more.reports, before.problems + more.problems)

@@ -1,4 +1,4 @@
-"""Has at most one of several operators act: the one that holds the Lease. How a Lease is read is in `core.lease`."""
+"""Leader election: of several operators, only the holder of the Lease acts. `kube.lease` reads and writes Leases."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from runwright.kube.resource import LEASES, Selection
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 12.0
-"""How long after the death of the leader another one takes over, at most; a second or two of starting come on top."""
+"""Longest time, in seconds, until another operator holds the Lease of a dead one. It starts within two more seconds."""
 
 POLL_SECONDS = 1.0
-"""Between two attempts while the API server does not answer."""
+"""Seconds between two attempts while the API server does not reply."""
 
 
 class Election:
-    """One candidate. What it has won it must `hold`, and may `release`."""
+    """One candidate. After `win`, the caller must `hold`, and may `release`."""
 
     def __init__(
         self, client: Client, key: Key, identity: str, clock: Clock, fence: Fence, seconds: float = LEASE_SECONDS
     ) -> None:
-        """`identity` is of this process alone: one that comes back under the same name is another candidate."""
+        """`identity` is unique to this process: a restarted one is another candidate."""
         self._client = client
         self._key = key
         self._identity = identity
@@ -41,10 +41,10 @@ class Election:
         self._seconds = seconds
         self._body: Json = {}
         self._seen: tuple[str, float] = ("", 0.0)
-        self._told = ""
+        self._logged = ""
 
     async def win(self) -> None:
-        """Return once the Lease is ours."""
+        """Return once this candidate holds the Lease."""
         while True:
             try:
                 async with asyncio.timeout(self._patience):
@@ -53,22 +53,22 @@ class Election:
                     await self._claim(None)
                     return
                 record = lease_record(body)
-                # Ours where the reply to the claim was lost.
+                # Held already if the reply to the claim was lost.
                 wait = 0.0 if record.holder == self._identity else self._wait(record)
                 if wait <= 0:
                     await self._claim(body)
                     return
-                self._tell(f"stands by: {record.holder} holds Lease {self._key}")
+                self._log_once(f"stands by: {record.holder} holds Lease {self._key}")
                 await self._watch(record, wait)
             except ApiError as error:
-                if error.code != 409:  # another one was faster
-                    self._tell(f"waiting for Lease {self._key}: {error}", logging.WARNING)
+                if error.code != 409:  # another candidate was faster
+                    self._log_once(f"waiting for Lease {self._key}: {error}", logging.WARNING)
                     await asyncio.sleep(POLL_SECONDS)
             except TimeoutError:
-                self._tell(f"waiting for Lease {self._key}: no reply from the API server", logging.WARNING)
+                self._log_once(f"waiting for Lease {self._key}: no reply from the API server", logging.WARNING)
 
     async def hold(self, lost: asyncio.Event) -> None:
-        """Renew until it is another's; then sets `lost`. Until it can be renewed again, the fence is closed."""
+        """Renew the Lease until another candidate holds it; then set `lost`. While a renewal fails, the fence closes."""
         failing = False
         pause = self._seconds * RENEW_SHARE
         while True:
@@ -88,17 +88,19 @@ class Election:
             except (ApiError, TimeoutError) as error:
                 if not failing:
                     why = str(error) or "no reply in time"
-                    logger.warning("Lease %s was not renewed: %s; soon nothing is written until it is", self._key, why)
+                    logger.warning(
+                        "Lease %s was not renewed: %s; writes stop soon, until a renewal succeeds", self._key, why
+                    )
                 failing, pause = True, POLL_SECONDS
         self._fence.close()
-        logger.warning("Lease %s was lost: another operator has taken it, or somebody deleted it", self._key)
+        logger.warning("Lease %s was lost: another operator holds it, or it was deleted", self._key)
         lost.set()
 
     async def release(self) -> None:
-        """Give it back, where it is still ours: a candidate that waits takes it at once."""
+        """Release the Lease if it is still held: a waiting candidate takes it at once."""
         self._fence.close()
         if not self._body:
-            # Without a version, the API server would write it over whoever holds it.
+            # Without a resourceVersion, the write would overwrite another holder.
             return
         with suppress(ApiError, TimeoutError):
             async with asyncio.timeout(self._patience):
@@ -107,11 +109,11 @@ class Election:
 
     @property
     def _patience(self) -> float:
-        """Seconds that one request about the Lease may take."""
+        """Longest time, in seconds, of one request for the Lease."""
         return self._seconds * RENEW_SHARE * 1.5
 
     def _wait(self, record: LeaseRecord) -> float:
-        """Seconds after which the Lease is free, if nobody writes it until then."""
+        """Seconds until the Lease expires, if it is not written until then."""
         if record.released:
             return 0.0
         if self._seen[0] != record.resource_version:
@@ -119,7 +121,7 @@ class Election:
         return self._seen[1] + record.seconds - self._fence.now()
 
     async def _watch(self, record: LeaseRecord, wait: float) -> None:
-        """Return when the Lease may be free; it is then read anew."""
+        """Return when the Lease may be free; the caller reads it again."""
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with (
@@ -142,17 +144,17 @@ class Election:
             self._body = await (self._client.create(LEASES, claim) if body is None else self._replace(claim))
         self._open(sent)
         logger.info("holds Lease %s as %s", self._key, self._identity)
-        self._told = ""
+        self._logged = ""
 
     async def _renew(self) -> bool:
-        """Whether the Lease is still ours."""
+        """Renew the Lease; returns whether it is still held."""
         sent = await self._write(renewed)
         if sent is not None:
             self._open(sent)
         return sent is not None
 
     async def _write(self, change: Callable[[Json, Key, datetime], Json]) -> float | None:
-        """Write the Lease; when that was sent, or None where it is not ours any more."""
+        """Write the Lease; returns when that was sent, or None if it is not held any more."""
         sent = self._fence.now()
         try:
             self._body = await self._replace(change(self._body, self._key, self._clock.now()))
@@ -162,7 +164,7 @@ class Election:
             body = await self._client.get(LEASES, self._key)
             if body is None or self._term(body) != self._term(self._body):
                 return None
-            # Ours still: the reply to a renewal was lost, or somebody else edited it.
+            # Still held: the reply to a renewal was lost, or others edited the Lease.
             sent = self._fence.now()
             self._body = await self._replace(change(body, self._key, self._clock.now()))
         return sent
@@ -175,15 +177,15 @@ class Election:
         return replaced
 
     def _open(self, sent: float) -> None:
-        # From when it was sent: the API server may have written it then, and others count from what they see.
+        # From the time of sending: the API server may have written it then, and other candidates count from their event.
         self._fence.open_until(sent + self._seconds * FENCE_SHARE)
 
     def _term(self, body: Json) -> tuple[str, int]:
         record = lease_record(body)
         return record.holder, record.transitions
 
-    def _tell(self, message: str, level: int = logging.INFO) -> None:
-        """Log it, unless it was the last that was logged."""
-        if message != self._told:
+    def _log_once(self, message: str, level: int = logging.INFO) -> None:
+        """Log a message, unless it equals the last one."""
+        if message != self._logged:
             logger.log(level, "%s", message)
-            self._told = message
+            self._logged = message

@@ -1,6 +1,6 @@
-"""Kopf's part: the watch streams, and nothing else. What comes of an event stands in `runwright.controller.intake`.
+"""Kopf's part: the watch streams. `controller.intake` handles the events.
 
-Only handlers without state are used, so Kopf (1.45.2) writes nothing to any object: no annotation, no finalizer.
+Only event handlers are registered, so Kopf (1.45.2) writes to no object: no annotation, no finalizer.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 def operator_settings(namespaced: bool, shard: Shard = EVERYTHING) -> kopf.OperatorSettings:
-    """How Kopf is to watch. Reasons for each figure: docs/decisions."""
+    """Kopf's settings. docs/decisions has the reasons for the figures."""
     settings = kopf.OperatorSettings()
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.posting.enabled = False

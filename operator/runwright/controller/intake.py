@@ -41,7 +41,7 @@ class Intake:
         if event == DELETED:
             self._cache.leave_watch(run.key, run.uid)
             self._series.drop(run.key)
-            self._queue.add(run.key, patient=True)
+            self._queue.add(run.key, low_priority=True)
             return
         self._cache.put_run(run)
         self._series.put(run.key, body)
@@ -67,7 +67,7 @@ class Intake:
         """Take in an event of a RetentionPolicy."""
         key = key_of(body)
         if key.name == POLICY_NAME:
-            self._policies.told(key.namespace, None if event == DELETED else body)
+            self._policies.update(key.namespace, None if event == DELETED else body)
 
     def finish_lists(self) -> None:
         """Enqueue the runs that waited for the initial lists."""

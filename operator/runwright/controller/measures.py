@@ -1,4 +1,4 @@
-"""What an admin watches: the operator's own metrics, in Prometheus' words and units. docs/metrics.md lists them.
+"""The operator's metrics, with Prometheus' naming and units. docs/metrics.md lists them.
 
 No label names a run: the number of series is bounded by namespaces, phases, reasons, and the kinds of request.
 """
@@ -49,9 +49,9 @@ REASONS = frozenset({
     "Unreachable", "TooManyReads",
 })
 # fmt: on
-"""The reasons of an ApiError that have a series of their own: Kubernetes' (1.34, `StatusReason`), and the operator's.
+"""Reasons of ApiErrors that get a series: those of Kubernetes (1.34, `StatusReason`), and the operator's own.
 
-An admission webhook may put any text in their place.
+Others are counted as Other: an admission webhook may set any text.
 """
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
@@ -61,14 +61,14 @@ class Measures:
     """The metrics of one operator process, in a registry of its own."""
 
     def __init__(self, shard: str = "", leads: Callable[[], bool] = lambda: True) -> None:
-        """`leads` tells whether this process is the one that looks after the runs."""
-        # When a series began would be a second one beside each; Prometheus 2 makes nothing of it.
+        """`leads` returns whether this process is the leader."""
+        # Series of creation times would double the number of series, and Prometheus 2 does not use them.
         disable_created_metrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._finished = Counter(
             "runwright_runs_finished",
-            "Runs that have ended, once for each attempt.",
+            "Finished runs, one for each attempt.",
             ("namespace", "phase", "reason"),
             registry=self.registry,
         )
@@ -87,44 +87,44 @@ class Measures:
         )
         self._lag = Histogram(
             "runwright_mirror_lag_seconds",
-            "From being told of a Workflow's new phase to having written it to its run.",
+            "From the watch event of a Workflow's new phase to the write of that phase to its run.",
             buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self._reconciles = Histogram(
             "runwright_reconcile_duration_seconds",
-            "Time that reconciling a run once took.",
+            "Duration of one reconcile of a run.",
             ("result",),
             buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self._errors = Counter(
             "runwright_reconcile_errors",
-            "Reconciles that failed and are tried again; conflicts are a matter of course.",
+            "Failed reconciles, which are retried; conflicts are normal.",
             ("reason",),
             registry=self.registry,
         )
         leader = Gauge(
             "runwright_leader",
-            "1 while this process is the one that looks after the runs: it holds the Lease, or has none to hold.",
+            "1 while this process reconciles the runs: it holds the Lease, or runs without leader election.",
             ("shard",),
             registry=self.registry,
         )
         leader.labels(shard).set_function(lambda: int(leads()))
         self._requests = Histogram(
             "runwright_api_request_duration_seconds",
-            "Requests to the API server, without the watches, until the reply begins; code 0 where there was none.",
+            "Requests to the API server, without watches, until the reply begins; code 0 without a reply.",
             ("verb", "resource", "code"),
             buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
         self._request_series: dict[tuple[str, str, int], Histogram] = {}
         self.watch_restarts = Counter(
-            "runwright_watch_restarts", "Times that the watches ended and were begun anew.", registry=self.registry
+            "runwright_watch_restarts", "Restarts of the watches after an unexpected end.", registry=self.registry
         )
         self.snapshot_size = Histogram(
             "runwright_snapshot_size_bytes",
-            "Size of the compressed Workflows that were put into a WorkflowSnapshot.",
+            "Size of the compressed Workflow in a new WorkflowSnapshot.",
             buckets=SIZES,
             registry=self.registry,
         )
@@ -146,11 +146,11 @@ class Measures:
         return unregister
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Format all metrics as Prometheus text."""
         return generate_latest(self.registry)
 
     def written(self, before: RunRecord, after: RunRecord, lag: float | None) -> None:
-        """The status of a run was written; `lag` in seconds where that told of a Workflow's new phase."""
+        """Count a write of a run's status; `lag` is its delay in seconds after the Workflow's phase change, if it has one."""
         if lag is not None:
             self._lag.observe(lag)
         status = after.status
@@ -165,7 +165,7 @@ class Measures:
             self._duration.labels(status.phase.value).observe(max(0.0, seconds))
 
     def request(self, verb: str, resource: str, code: int, seconds: float) -> None:
-        """A request to the API server has ended."""
+        """Count a request to the API server."""
         kind = verb, resource, code
         series = self._request_series.get(kind)
         if series is None:
@@ -173,9 +173,7 @@ class Measures:
         series.observe(seconds)
 
     def timed(self, reconcile: Reconcile) -> Reconcile:
-        """The same, with its time and its errors counted."""
-
-        series = {result: self._reconciles.labels(result) for result in ("success", "error")}
+        """Wrap a function to count its time and errors."""
 
         async def measured(key: Key) -> float | None:
             began, result = time.perf_counter(), "error"
@@ -186,14 +184,14 @@ class Measures:
                 self._errors.labels(reason_of(error)).inc()
                 raise
             finally:
-                series[result].observe(time.perf_counter() - began)
+                self._reconciles.labels(result).observe(time.perf_counter() - began)
             return again
 
         return measured
 
 
 def reason_of(error: BaseException) -> str:
-    """A word for the error, out of finitely many."""
+    """Reason of an error as a label value, from a finite set."""
     if not isinstance(error, ApiError):
         return type(error).__name__
     return error.reason if error.reason in REASONS else "Other"
@@ -211,7 +209,7 @@ class StateCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         runs = GaugeMetricFamily("runwright_runs", "Runs that are not archived.", labels=("namespace", "phase"))
         live = [(run.key.namespace, run.status.phase) for run in self._cache.runs() if not run.finished]
-        # A run that nobody has written to yet is Pending too, and one series has one sample.
+        # A run without a status counts as Pending: one series has one sample.
         phases = ((namespace, (phase or Phase.PENDING).value) for namespace, phase in (*live, *self._finished.phases()))
         for labels, count in Tally(phases).items():
             runs.add_metric(labels, count)
@@ -219,18 +217,18 @@ class StateCollector(Collector):
         yield GaugeMetricFamily("runwright_workqueue_depth", "Runs that wait for a worker.", value=len(self._queue))
         yield GaugeMetricFamily(
             "runwright_workqueue_oldest_seconds",
-            "How long the run that waits longest for a worker has waited.",
+            "Time that the oldest waiting run has waited for a worker.",
             value=self._queue.oldest,
         )
         since = self._cache.oldest_unstarted()
         yield GaugeMetricFamily(
             "runwright_argo_oldest_seconds",
-            "How long the Workflow that waits longest for Argo to look at it has waited.",
+            "Age of the oldest Workflow that Argo has not processed yet.",
             value=max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else 0.0,
         )
         yield GaugeMetricFamily(
-            "runwright_workqueue_delayed", "Runs that are to be looked at later.", value=self._queue.delayed
+            "runwright_workqueue_delayed", "Runs that are enqueued after a delay.", value=self._queue.delayed
         )
         yield CounterMetricFamily(
-            "runwright_workqueue_retries", "Failures that are tried again.", value=self._queue.retries
+            "runwright_workqueue_retries", "Retries of failed reconciles.", value=self._queue.retries
         )

@@ -1,4 +1,4 @@
-"""The retention policy of each namespace: read when it is first asked for, and kept up by its watch."""
+"""The retention policy of each namespace: read at its first use, then updated by its watch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from runwright.kube.objects import Json, Key, spec_of
 logger = logging.getLogger(__name__)
 
 REREAD_SECONDS = 600.0
-"""How long a policy is believed without having been told of: a watch event may be lost."""
+"""Age, in seconds, after which a policy is read again: a watch event may be lost."""
 
 
 class Policies:
-    """What holds in each namespace where a finished run was seen."""
+    """The policies of namespaces with finished runs."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class Policies:
         changed: Callable[[str], None],
         begins: Callable[[str], None],
     ) -> None:
-        """`changed` is told of each namespace where something else holds now than runs may have been settled by.
+        """`changed` is called with each namespace that has another policy now than its runs may have been settled under.
 
-        `begins` is told of each whose policy, known for the first time, deletes runs: it may be new. An empty name
-        stands for all, where the default deletes runs.
+        `begins` is called with each namespace that has a policy, seen for the first time, that deletes runs: it may be new.
+        An empty name stands for all namespaces, if the operator's default deletes runs.
         """
         self._client = client
         self._default = default
@@ -46,18 +46,18 @@ class Policies:
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, namespace: str) -> RetentionPolicySpec:
-        """The namespace's policy with the operator's defaults filled in. Raises ApiError where it cannot be read.
+        """The namespace's policy, with the operator's defaults filled in. Raises ApiError if it cannot be read.
 
-        Never a guess: what is deleted under the wrong policy is gone.
+        There is no fallback: runs deleted under a wrong policy are lost.
         """
-        if self._believed(namespace) is None:
-            # One read for all who ask at the same time, such as every worker at the start.
+        if self._fresh(namespace) is None:
+            # One read for all concurrent callers, such as all workers at the start.
             async with self._reading[namespace]:
-                if self._believed(namespace) is None:
+                if self._fresh(namespace) is None:
                     await self._read(namespace)
         return self._known[namespace][0]
 
-    def _believed(self, namespace: str) -> RetentionPolicySpec | None:
+    def _fresh(self, namespace: str) -> RetentionPolicySpec | None:
         known = self._known.get(namespace)
         fresh = known is not None and asyncio.get_running_loop().time() - known[1] <= REREAD_SECONDS
         return known[0] if known is not None and fresh else None
@@ -65,12 +65,12 @@ class Policies:
     async def _read(self, namespace: str) -> None:
         known = self._known.get(namespace)
         body = await get_if_served(self._client, RETENTION_POLICIES, Key(namespace, POLICY_NAME))
-        # Else its watch has told of it meanwhile, and goes on telling: what was read may be from before that.
+        # Otherwise the watch has reported the policy meanwhile, and the read may be older.
         if self._known.get(namespace) is known:
-            self.told(namespace, body)
+            self.update(namespace, body)
 
-    def told(self, namespace: str, body: Json | None) -> None:
-        """Take in the namespace's policy, or that it has none."""
+    def update(self, namespace: str, body: Json | None) -> None:
+        """Update the namespace's policy; None for a namespace without one."""
         policy = policy_in(namespace, body, self._default) if body is not None else self._default
         before = self._known.get(namespace)
         self._known[namespace] = policy, asyncio.get_running_loop().time()
@@ -81,14 +81,14 @@ class Policies:
 
 
 def policy_in(namespace: str, body: Json, default: RetentionPolicySpec) -> RetentionPolicySpec:
-    """What holds by the policy in an object. Where a field of it cannot be read, nothing does: no default is meant there."""
+    """Read a policy from an object. A field that cannot be read is unset: the default does not apply to it."""
     spec = dict(spec_of(body))
     try:
         return fill_policy(RetentionPolicySpec.model_validate(spec), default)
     except ValidationError as error:
         bad = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
         logger.warning(
-            "RetentionPolicy of namespace %s: left out, since they cannot be read: %s", namespace, sorted(bad)
+            "RetentionPolicy of namespace %s: ignored fields that cannot be read: %s", namespace, sorted(bad)
         )
     readable = RetentionPolicySpec.model_validate({name: value for name, value in spec.items() if name not in bad})
     unread = [name for name, field in RetentionPolicySpec.model_fields.items() if field.alias in bad]

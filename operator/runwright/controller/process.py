@@ -1,4 +1,4 @@
-"""The operator's process: what runs in it, in which order it starts, and when it ends."""
+"""The operator's process: start, leader election and end."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ logger = logging.getLogger(__name__)
 
 
 START_SECONDS = 10.0
-"""How long the API server may be away when the operator starts."""
+"""Seconds to wait for the API server at the start."""
 
 START_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorOptions:
-    """What an admin can choose."""
+    """Command-line options of the operator."""
 
     term: TermOptions = field(default_factory=TermOptions)
     kubeconfig: str | None = None
     context: str | None = None
     lease: Key | None = None
-    """The Lease that this operator competes for with others; None: there is no other."""
+    """The Lease for leader election; None for a single operator."""
     lease_seconds: float = LEASE_SECONDS
     probe_address: str = ""
     """HOST:PORT of the probes and the metrics; empty for none."""
@@ -79,25 +79,25 @@ async def run_operator(options: OperatorOptions) -> None:
             else:
                 election = Election(client, options.lease, identity, SystemClock(), fence, options.lease_seconds)
                 await operator.compete(election, stop)
-        logger.info("stopped; what was under way is found again at the next start")
+        logger.info("stopped; the next start continues unfinished work")
 
 
 class Operator:
-    """A process that acts, or stands by until it may."""
+    """A process that acts as the leader, or waits to become it."""
 
     def __init__(self, new_term: Callable[[], Term], title: str) -> None:
         self._new_term = new_term
         self._title = title
         self._term: Term | None = None
-        self._stands_by = False
+        self._standby = False
 
     @property
     def ready(self) -> bool:
-        """Whether the watches run, or another operator's do and this one would follow it."""
-        return self._term.watching if self._term else self._stands_by
+        """Whether the watches run, or this process waits for the Lease."""
+        return self._term.watching if self._term else self._standby
 
     def report(self) -> dict[str, object]:
-        """What the probes tell."""
+        """The body of the probes' replies."""
         term = self._term
         return {
             "version": __version__,
@@ -107,7 +107,7 @@ class Operator:
         }
 
     async def act(self, end: asyncio.Event, signalled: asyncio.Event) -> None:
-        """Look after the runs until `end` is set; a signal sets `signalled`."""
+        """Run one term until `end` is set; a signal sets `signalled`."""
         logger.info("%s", self._title)
         self._term = self._new_term()
         try:
@@ -117,9 +117,9 @@ class Operator:
             self._term = None
 
     async def compete(self, election: Election, stop: asyncio.Event) -> None:
-        """Act while the Lease is held, and stand by while it is another's, until `stop` is set."""
+        """Act while the Lease is held, and wait for it otherwise, until `stop` is set."""
         while not stop.is_set():
-            self._stands_by = True
+            self._standby = True
             if not await unless(stop, election.win()):
                 break
             lost, end = asyncio.Event(), asyncio.Event()
@@ -139,7 +139,7 @@ class Operator:
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Whether the work was done before `stop` was set; it is cancelled then."""
+    """Do the work; returns False, and cancels it, if `stop` is set before."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
 """A queue of keys with delays and back-off: between the watch streams and the reconciling workers.
 
-Kopf logs and drops what an event handler raises (1.45.2), so trying again is this queue's business.
+Kopf (1.45.2) logs and drops the error of an event handler, so this queue retries.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 BASE_BACKOFF = 0.1
-"""Seconds before the first repetition of a key that failed; doubles with each further failure."""
+"""Back-off, in seconds, after a key's first failure; doubles with each further failure."""
 
 MAX_BACKOFF = 60.0
-"""Seconds that a failing key waits at most."""
+"""Longest back-off, in seconds."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -23,13 +23,13 @@ K = TypeVar("K", bound=Hashable)
 class WorkQueue(Generic[K]):
     """Each key is in the queue once, and with at most one worker at a time.
 
-    A key that is added while a worker has it is handed out again when that worker is done. What is patient, such as
-    archiving, is handed out when nothing else waits: a run that starts does not queue behind a thousand that ended.
+    A key that is added while a worker has it is handed out again when that worker is done. Low-priority keys, such as
+    runs to archive, are handed out when no other key waits: a new run does not wait for a thousand finished ones.
     """
 
     def __init__(self) -> None:
         self._urgent: dict[K, float] = {}
-        self._patient: dict[K, float] = {}
+        self._low: dict[K, float] = {}
         self._handout = asyncio.Semaphore(0)
         self._working: set[K] = set()
         self._again: set[K] = set()
@@ -38,7 +38,7 @@ class WorkQueue(Generic[K]):
         self._closed = False
         self._idle = asyncio.Event()
         self.retries = 0
-        """How many failures were tried again so far."""
+        """Number of retries so far."""
 
     @property
     def delayed(self) -> int:
@@ -47,27 +47,27 @@ class WorkQueue(Generic[K]):
 
     @property
     def oldest(self) -> float:
-        """Seconds that the key which came first has waited for a worker; 0.0 where none waits."""
-        first = [next(iter(lane.values())) for lane in (self._urgent, self._patient) if lane]
+        """Seconds that the oldest key has waited for a worker; 0.0 if none waits."""
+        first = [next(iter(lane.values())) for lane in (self._urgent, self._low) if lane]
         return asyncio.get_running_loop().time() - min(first) if first else 0.0
 
     def __len__(self) -> int:
         """Keys that wait for a worker."""
-        return len(self._urgent) + len(self._patient) + len(self._again)
+        return len(self._urgent) + len(self._low) + len(self._again)
 
-    def add(self, key: K, *, patient: bool = False) -> None:
-        """Hand out the key as soon as a worker is free; where it is patient, and nothing else waits."""
+    def add(self, key: K, *, low_priority: bool = False) -> None:
+        """Hand out the key to the next free worker; with `low_priority`, when no other key waits."""
         if self._closed:
             return
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._working:
             self._again.add(key)
-        elif patient and key not in self._patient and key not in self._urgent:
-            self._patient[key] = asyncio.get_running_loop().time()
+        elif low_priority and key not in self._low and key not in self._urgent:
+            self._low[key] = asyncio.get_running_loop().time()
             self._handout.release()
-        elif not patient and key not in self._urgent:
-            since = self._patient.pop(key, None)
+        elif not low_priority and key not in self._urgent:
+            since = self._low.pop(key, None)
             if since is None:
                 self._handout.release()
             self._urgent[key] = asyncio.get_running_loop().time() if since is None else since
@@ -86,7 +86,7 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_at(at, self.add, key)
 
     def retry(self, key: K) -> float:
-        """Hand out the key after its back-off; gives the seconds."""
+        """Hand out the key after its back-off; returns it in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self.retries += 1
@@ -95,13 +95,13 @@ class WorkQueue(Generic[K]):
         return seconds
 
     def succeeded(self, key: K) -> None:
-        """The key's next failure is its first again."""
+        """Reset the key's back-off."""
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """The next key; the caller must say `done` of it."""
+        """Wait for the next key; the caller must call `done` with it."""
         await self._handout.acquire()
-        lane = self._urgent or self._patient
+        lane = self._urgent or self._low
         key = next(iter(lane))
         del lane[key]
         self._working.add(key)
@@ -117,7 +117,7 @@ class WorkQueue(Generic[K]):
             self.add(key)
 
     async def drain(self, seconds: float) -> bool:
-        """Hand out nothing more, and wait until the workers are done with what they have; false where they are not in time."""
+        """Hand out no more keys and wait for the workers; returns False if they are not done in time."""
         self.close()
         self._idle.clear()
         if self._working:
@@ -127,10 +127,10 @@ class WorkQueue(Generic[K]):
         return not self._working
 
     def close(self) -> None:
-        """Drop the keys that wait, and take no more: somebody else will look after them."""
+        """Drop all waiting keys and accept no more: the operator's term ends."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
-        for lane in (self._timers, self._urgent, self._patient, self._again):
+        for lane in (self._timers, self._urgent, self._low, self._again):
             lane.clear()
         self._handout = asyncio.Semaphore(0)

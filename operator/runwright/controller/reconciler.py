@@ -1,4 +1,4 @@
-"""Carries decisions out: read, decide, act, write the status, post the Events. What is decided stands in `core`."""
+"""The reconcile loop: observe, decide, act, write the status, post Events. `core` decides."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from runwright.kube.resource import EVENTS
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 8
-"""Decisions in one go at most. A run that needs more is being changed faster than it is read: the queue tries later."""
+"""Maximum decisions in one reconcile. A run that needs more changes faster than it is read: the queue retries later."""
 
 RUN_LAG = 10.0
-"""Seconds in which the run of a finished Workflow is told of, where it is watched at all."""
+"""How long, in seconds, to wait for the watch event of a finished Workflow's run. An archived run has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Observed:
 
 
 class Reconciler:
-    """Brings one run at a time to where its decision points. Holds no state that a restart would miss."""
+    """Reconciles runs. Everything that a restart needs is in etcd."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Reconciler:
         measures: Measures,
         reader: Reader,
     ) -> None:
-        """`wake` puts a run into the queue: one that another's end has made superfluous, or whose metrics were read."""
+        """`wake` enqueues a run that became surplus, or has its metrics read."""
         self._client = client
         self._cache = cache
         self._clock = clock
@@ -75,9 +75,9 @@ class Reconciler:
         self.finished = FinishedRuns(cache)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Do what there is to do for the run; gives the seconds after which to come back, or None.
+        """Reconcile a run; returns the requeue delay in seconds, or None.
 
-        Raises ApiError where the API server refuses or cannot be reached: the caller tries again later.
+        Raises ApiError if the API server refuses or does not reply: the caller retries.
         """
         found = await self._observe(key)
         observed = found.observation
@@ -98,14 +98,14 @@ class Reconciler:
                 if written is None:
                     return None
                 if decision.requeue_after != AT_ONCE and not written.archived:
-                    # The watch tells of the write, and the next decision is made then.
+                    # The watch reports the write, which enqueues the run for the next decision.
                     return seconds(decision)
                 observed = Observation(written, observed.seen)
             elif run.deleting or (run.finished and is_settled(run)):
                 return self._settle(run, observed.seen, terms, decision)
             else:
                 if decision == NOTHING:
-                    # The status says already what was told of the Workflow: the lag of what comes next is its own.
+                    # The status has the phase already: the next phase change has a lag of its own.
                     self._cache.pop_phase_lag(key)
                 return self._poll_archived(run, seconds(decision))
         raise ApiError(409, "Conflict", f"PipelineRun {key} changes faster than it can be read")
@@ -117,7 +117,7 @@ class Reconciler:
         if run is not None and not run.archived:
             return Observed(Observation(run, self._cache.workflow(run) or NotSeen()))
         if run is not None or left or self._cache.has_unfinished_workflow(key):
-            # It is not watched; or it was not told of yet, or has ended and should have no Workflow that runs.
+            # The run is not watched, or was not reported yet, or has finished while its Workflow runs.
             return Observed(await self._look(key, left))
         workflow = self._cache.has_workflow(key)
         wait = self.finished.seconds_until_due(key, workflow, self._clock.now())
@@ -137,19 +137,19 @@ class Reconciler:
         try:
             return await self._actions.look(key)
         except BaseException:
-            # Be it an error, or a request that was cut off: nothing else would lead back to the run.
+            # Also after a cancelled request: nothing else would enqueue the run to be read.
             if left:
                 self._cache.mark_unwatched(key)
             raise
 
     def _poll_archived(self, run: RunRecord, wait: float | None) -> float | None:
-        """An archived run that has not ended is not watched: come back to look for edits of it."""
+        """The requeue delay of an unfinished run. An archived one is not watched: poll for edits."""
         if not run.archived:
             return wait
         return min(wait, POLL.total_seconds()) if wait is not None else POLL.total_seconds()
 
     async def _terms(self, run: RunRecord) -> RetentionTerms:
-        """How long the run is kept. Whoever is superfluous now that it has ended is looked at in its turn."""
+        """The retention terms of the run. Enqueues the run that its end made surplus."""
         if not run.finished or run.deleting:
             self.finished.drop(run.key)
             return NO_TERMS
@@ -162,10 +162,10 @@ class Reconciler:
         return retention_terms(run, policy, surplus)
 
     def _settle(self, run: RunRecord, seen: Seen, terms: RetentionTerms, decision: Decision) -> float | None:
-        """Nothing is to be done for a run that has ended: let go of it, but for when to come back."""
-        told = self._cache.run(run.key)
-        if told is not None and (told.uid != run.uid or is_later(told.resource_version, run.resource_version)):
-            # It was edited, or made anew, while this was decided: that is in the queue, and must not be forgotten.
+        """Drop a finished run for which nothing is due now; returns the requeue delay in seconds, or None."""
+        cached = self._cache.run(run.key)
+        if cached is not None and (cached.uid != run.uid or is_later(cached.resource_version, run.resource_version)):
+            # The run was edited or replaced during the decision: it is in the queue, and must stay in the cache.
             return None
         self._cache.forget(run.key)
         if run.deleting:
@@ -175,7 +175,7 @@ class Reconciler:
         self.finished.schedule(run, due_times(run, terms), known, now)
         wait = self.finished.seconds_until_due(run.key, False, now)
         if wait == 0.0 and known is not None:
-            # Something is due and cannot be done now.
+            # A step is due and cannot be taken now.
             wait = (decision.requeue_after or LONGEST_WAIT).total_seconds()
         return min(wait, LONGEST_WAIT.total_seconds()) if wait not in (None, float("inf")) else None
 
@@ -212,10 +212,10 @@ class Reconciler:
 
 
 def seconds(decision: Decision) -> float | None:
-    """When to come back, as the queue takes it: within the hour, since the clock may have been set."""
+    """The requeue delay of a decision, at most LONGEST_WAIT: the clock may have been set."""
     return min(decision.requeue_after, LONGEST_WAIT).total_seconds() if decision.requeue_after else None
 
 
 def status_json(status: PipelineRunStatus) -> dict[str, object]:
-    """The status as it stands in etcd."""
+    """The status as JSON."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)

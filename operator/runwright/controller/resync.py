@@ -1,7 +1,7 @@
 """Finds what the watches missed, by metadata-only lists.
 
-Kopf (1.45.2) never says DELETED of an object that vanished while its watch was disconnected, and an event may be lost
-between an API server and us. What is listed here is names and versions; only what differs is read.
+Kopf (1.45.2) sends no DELETED for an object that was deleted while its watch was disconnected, and an event may be lost
+on the way. The lists have names and versions; only objects that differ from the cache are read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runwright.kube.objects import Key, key_of, version_of
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
-"""Mean time between two looks."""
+"""Mean time between two resyncs."""
 
 UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
 NOT_YET_ARCHIVED = f"status.storageState!={StorageState.ARCHIVED.value}"
@@ -33,7 +33,7 @@ STILL_ARCHIVED = f"status.storageState={StorageState.ARCHIVED.value}"
 
 
 class Resync:
-    """Compares the store with the API server, and puts what differs back into the queue."""
+    """Compares the cache with the API server, and enqueues the runs that differ."""
 
     def __init__(self, client: Client, scope: Scope, cache: RunCache, queue: WorkQueue[Key]) -> None:
         self._client = client
@@ -42,9 +42,9 @@ class Resync:
         self._queue = queue
 
     async def forever(self, seconds: float) -> None:
-        """Look every so many seconds, with jitter, so that many operators do not list at once.
+        """Resync every so many seconds, with jitter, so that many operators do not list at once.
 
-        At the start, what the watches tell needs no look; what they leave out does.
+        The first one lists only what the watches leave out: they list the rest at the start.
         """
         look = self.half_archived
         while True:
@@ -62,11 +62,11 @@ class Resync:
             await asyncio.sleep(seconds * random.uniform(0.9, 1.1))
 
     async def once(self) -> set[Key]:
-        """Look once; gives the runs that were put into the queue."""
+        """Resync once; returns the runs that were enqueued."""
         return await self._workflows() | await self._runs() | await self.half_archived()
 
     async def half_archived(self) -> set[Key]:
-        """Look for runs whose storage state is not yet what their label asks for: archived ones are in no watch."""
+        """Enqueue runs with a storage state that differs from their label. The watch leaves out archived runs."""
         selections = [
             *self._scope.runs(ARCHIVED_RUNS, NOT_YET_ARCHIVED),
             *self._scope.runs(AVAILABLE_RUNS, STILL_ARCHIVED),
@@ -74,7 +74,7 @@ class Resync:
         listed = {key_of(run) async for run in list_each_metadata(self._client, PIPELINE_RUNS, selections)}
         for key in listed:
             self._cache.mark_unwatched(key)
-            self._queue.add(key, patient=True)
+            self._queue.add(key, low_priority=True)
         return listed
 
     async def _workflows(self) -> set[Key]:
@@ -88,7 +88,7 @@ class Resync:
         }
         unseen = {run.key for run in self._cache.runs() if run.key in listed and run.key not in kept}
         for key in stale:
-            # Without a record, the run's decision is to look at the API server itself.
+            # Without a record, the decision reads the Workflow from the API server.
             self._cache.drop_workflow(key)
         for key in stale | unseen:
             self._queue.add(key)

@@ -63,7 +63,7 @@ class RunSeries(Collector):
         of_metric = [METRIC, *(label.name for label in self._labels if label.of_run is None)]
         exposed = GaugeMetricFamily(
             "runwright_run_metric",
-            "What a run reported by the name in the label metric; of runs with the same labels, the newest.",
+            "Value that a run reported under the name in the label metric; of runs with equal labels, the newest.",
             labels=[*of_run, *of_metric],
         )
         for labels, value in series.items():
@@ -71,6 +71,6 @@ class RunSeries(Collector):
         yield exposed
         yield GaugeMetricFamily(
             "runwright_run_metrics_left_out",
-            "Series of runwright_run_metric that are beyond the limit, of the oldest runs.",
+            "Series of runwright_run_metric of the oldest runs, left out because of the limit.",
             value=beyond,
         )

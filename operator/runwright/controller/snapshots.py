@@ -1,4 +1,4 @@
-"""Snapshots of finished Workflows: made before a Workflow goes, read when it is wanted back."""
+"""Snapshots of finished Workflows: created before a Workflow is deleted, read to restore it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from runwright.kube.objects import Json, Key, key_of, uid_of
 
 
 class Snapshots:
-    """The WorkflowSnapshots of the runs, one each."""
+    """The WorkflowSnapshots of runs: at most one for each run."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def keep(self, run: RunRecord, workflow: Json) -> int:
-        """See to it that there is a snapshot of this Workflow; gives its size in bytes, 0 where it would be too large.
+        """Ensure a snapshot of this Workflow; returns its size in bytes, 0 if it would be too large.
 
-        Raises ApiError where the API server refuses or cannot be reached, and where another one is at it (Conflict).
+        Raises ApiError if the API server refuses or does not reply, and Conflict if another operator writes it too.
         """
         snapshot = await asyncio.to_thread(pack_snapshot, run, workflow)
         if snapshot is None:
@@ -52,19 +52,19 @@ class Snapshots:
         return size
 
     async def there(self, run: RunRecord) -> bool:
-        """Whether there is a snapshot of the attempt that the run's status tells of."""
+        """Whether the attempt in the run's status has a snapshot."""
         snapshot = await self._get(run.key)
         return snapshot is not None and is_of_current_attempt(snapshot, run)
 
     async def finished_workflow(self, run: RunRecord) -> dict[str, Any] | None:
-        """The Workflow of the run's last attempt as it is to be put back; None where no snapshot has it."""
+        """The Workflow of the run's last attempt, ready to be created again; None without a snapshot."""
         snapshot = await self._get(run.key)
         if snapshot is None or not is_of_current_attempt(snapshot, run):
             return None
         return await asyncio.to_thread(restore_workflow, snapshot, run)
 
     async def last_workflow(self, run: RunRecord) -> dict[str, Any] | None:
-        """The Workflow of the last attempt of which something was kept, which may be an earlier one."""
+        """The Workflow of the latest attempt that has a snapshot; it may be an earlier attempt."""
         snapshot = await self._get(run.key)
         if snapshot is None or not belongs_to_run(snapshot, run):
             return None

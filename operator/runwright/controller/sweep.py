@@ -1,6 +1,6 @@
-"""Finds the archived runs for which something is to be done: they are in no watch, and nothing remembers them.
+"""Finds archived runs that are due: they are not watched and not in the cache.
 
-By metadata-only lists with selectors that the API server evaluates, so what is not due costs nothing.
+It lists metadata only, with selectors that the API server evaluates: runs that are not due cost nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from runwright.kube.resource import Selection
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 6 * 3600.0
-"""Time between two looks for archived runs that will be deleted today or tomorrow."""
+"""Time between two lists of the archived runs that are deleted today or tomorrow."""
 
 ONE_DAY = timedelta(days=1)
 
@@ -35,7 +35,7 @@ RETRY_SECONDS = 30.0
 
 
 class Sweep:
-    """Puts archived runs into the queue when they are due, and all runs of a namespace whose policy has changed."""
+    """Enqueues archived runs that are due, and all runs of a namespace after a change of its policy."""
 
     def __init__(self, client: Client, scope: Scope, cache: RunCache, queue: WorkQueue[Key], clock: Clock) -> None:
         self._client = client
@@ -49,20 +49,20 @@ class Sweep:
         self._wake = asyncio.Event()
 
     def policy_changed(self, namespace: str) -> None:
-        """Look at the finished runs of the namespace again, archived ones too."""
+        """Enqueue the runs of the namespace, archived ones too."""
         self._changed.add(namespace)
         self._wake.set()
 
     def policy_begins(self, namespace: str) -> None:
-        """Look at the archived runs of the namespace that have no day of deletion, of all namespaces where it is empty.
+        """Enqueue the archived runs of the namespace without a day of deletion; of all namespaces for an empty name.
 
-        Their policy may have come while no operator was there. Those that have been looked at have their day then.
+        Their policy may have been created while no operator ran. A reconcile sets their day.
         """
         self._begun.add(namespace)
         self._wake.set()
 
     async def forever(self) -> None:
-        """Sweep at the start, and whenever it is time. What fails is tried again."""
+        """Sweep at the start, every SWEEP_SECONDS, and after a change of a policy. A failed sweep is retried."""
         loop = asyncio.get_running_loop()
         at = loop.time()
         while True:
@@ -87,9 +87,9 @@ class Sweep:
             self._wake.clear()
 
     async def expiring(self) -> int:
-        """Look for archived runs that will be deleted by tomorrow; gives how many.
+        """Enqueue archived runs that are deleted by tomorrow; returns their number.
 
-        At the start those of any day before too, and where the last look was long ago: nobody has come back for them.
+        The first list, and one after a long pause, has all earlier days too.
         """
         now = self._clock.now()
         days = tuple(utc_day(now + timedelta(days=away)) for away in (-1, 0, 1))
@@ -101,7 +101,7 @@ class Sweep:
         return found
 
     async def changed(self) -> None:
-        """Look at the runs of the namespaces whose policy has changed."""
+        """Enqueue the runs of namespaces with a changed policy."""
         while self._begun:
             namespace = self._begun.pop()
             try:
@@ -113,14 +113,14 @@ class Sweep:
                 raise
             logger.debug("%d archived runs of %s had no day of deletion", found, namespace or "all namespaces")
         while self._changed:
-            # Taken out first: it may change again while its runs are listed.
+            # Removed first: the policy may change again while the runs are listed.
             namespace = self._changed.pop()
             try:
                 found = await self._look_at(self._scope.runs(namespace=namespace))
             except BaseException:
                 self._changed.add(namespace)
                 raise
-            logger.info("the retention policy of namespace %s has changed: looking at its %d runs", namespace, found)
+            logger.info("the retention policy of namespace %s has changed: enqueued its %d runs", namespace, found)
 
     async def _look_at(self, selections: list[Selection], wanted: Callable[[Json], bool] = lambda _: True) -> int:
         found = 0
@@ -128,5 +128,5 @@ class Sweep:
             if wanted(run):
                 found += 1
                 self._cache.mark_unwatched(key_of(run))
-                self._queue.add(key_of(run), patient=True)
+                self._queue.add(key_of(run), low_priority=True)
         return found

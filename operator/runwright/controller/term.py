@@ -1,6 +1,6 @@
-"""One term of an operator: what it builds when it begins to act, what runs meanwhile, and how it ends.
+"""One term of an operator, from the moment it holds the Lease: its parts, its tasks and its end.
 
-Nothing is kept from one term to the next: somebody else may have written everything in between.
+A new term starts with an empty cache: other operators may have written every object in between.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ from runwright.kube.objects import Key
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 5.0
-"""How long the runs that are being reconciled may take to be done when the operator is asked to stop."""
+"""Seconds to wait for running reconciles after a signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class TermOptions:
-    """What an admin can choose about how runs are looked after."""
+    """Options of how runs are reconciled."""
 
     namespaces: tuple[str, ...] = ()
-    """Namespaces to look after; none means all."""
+    """Namespaces of the runs; empty for all."""
     shard: Shard = EVERYTHING
-    """Which runs of these namespaces."""
+    """Runs of these namespaces."""
     default_service_account: str = ""
     default_retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
-    """What holds where neither a run nor its namespace's policy says anything."""
+    """Retention of runs without a period of their own, in namespaces without a policy."""
     artifact_buckets: tuple[str, ...] = ()
-    """Buckets, as HOST/BUCKET, that may be read with the operator's own identity: for the metrics in them."""
+    """Buckets, as HOST/BUCKET, from which metrics are read with the operator's own identity."""
     run_metrics_limit: int = 0
-    """Series that Prometheus is told of the metrics of runs at most; 0 for none."""
+    """Maximum number of run-metric series; 0 for none."""
     run_metrics_labels: tuple[str, ...] = DEFAULT_LABELS
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
 
 
 class Term:
-    """One term. `run` it once."""
+    """One term. Call `run` once."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Term:
         login: Login,
         user_agent: str,
     ) -> None:
-        """Raises ValueError for labels of run metrics that there are not."""
+        """Raises ValueError for unknown labels of run metrics."""
         self._options = options
         scope = Scope(options.namespaces, options.shard)
         cache, self._queue, clock = RunCache(), WorkQueue[Key](), SystemClock()
@@ -117,7 +117,7 @@ class Term:
         return len(self._queue)
 
     async def run(self, end: asyncio.Event, signalled: asyncio.Event) -> None:
-        """Look after the runs until `end` is set; a signal sets `signalled`, and then what is under way is finished."""
+        """Reconcile runs until `end` is set. A signal sets `signalled`; then running reconciles are finished."""
         background = [
             asyncio.create_task(work(self._queue, self._reconcile, self._options.workers), name="workers"),
             asyncio.create_task(self._resync.forever(self._options.resync_seconds), name="resync"),
@@ -147,5 +147,5 @@ class Term:
         return [resource.collection_path(namespace) for resource in kinds for namespace in namespaces]
 
     def close(self) -> None:
-        """The runs of this term are measured no longer."""
+        """Unregister the metrics of this term."""
         self._unregister()

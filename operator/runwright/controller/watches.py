@@ -1,4 +1,4 @@
-"""Keeps Kopf and with it the watch streams running for as long as the process lives."""
+"""Keeps Kopf, and with it the watch streams, running."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from runwright.kube.signals import pass_on, stop_on_signals
 logger = logging.getLogger(__name__)
 
 MAX_BACKOFF = 10.0
-"""Seconds between two starts of Kopf at most, while it keeps failing."""
+"""Longest time, in seconds, between two starts of Kopf."""
 
 POLL_SECONDS = 5.0
-"""Seconds between two looks whether a missing kind is served by now."""
+"""Seconds between two checks whether a missing kind is served."""
 
 
 class Watches:
     """Kopf, started again when it ends.
 
-    Kopf (1.45.2) gives up on a reply that it takes for final, such as a 5xx in a list while the API server starts.
-    Started anew, it lists all objects again, which is all that a restart of the process would do. Without the right
-    to watch CRDs (a namespaced operator) it also never learns of a kind that is installed later; so it is started
-    again when that kind comes.
+    Kopf (1.45.2) ends after some errors, such as a 5xx reply to a list while the API server starts. A restart lists all
+    objects again. Without the right to watch CRDs, as in a namespaced operator, Kopf does not detect a kind that is
+    installed later: it is restarted then.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Watches:
         missing_kinds: Callable[[], Awaitable[tuple[str, ...]]],
         restarted: Callable[[], object] = lambda: None,
     ) -> None:
-        """`restarted` is called whenever they are begun anew after they ended by themselves."""
+        """`restarted` is called before each restart after an unexpected end."""
         self._registry = registry
         self._namespaces = namespaces
         self._shard = shard
@@ -97,12 +96,12 @@ class Watches:
             stop_flag=end,
             ready_flag=self._ready,
         )
-        # Kopf takes the signals for itself, and would end alone.
+        # Kopf replaces the signal handlers, and would end alone.
         stop_on_signals(signalled)
         await kopf.run_tasks(tasks, ignored=others)
 
     async def _await_kinds(self, end: asyncio.Event) -> None:
-        """Set `end` when other kinds are missing than at first; come back at once when none is."""
+        """Set `end` when the set of missing kinds changes; return at once if none is missing."""
         first: tuple[str, ...] | None = None
         while first != ():
             with suppress(ApiError):
@@ -112,7 +111,7 @@ class Watches:
                     if missing:
                         logger.warning("waiting for %s to be installed in the cluster", ", ".join(missing))
                 elif missing != first:
-                    logger.info("the cluster serves other kinds now; watching anew")
+                    logger.info("the cluster serves other kinds now; restarting the watches")
                     end.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(end.wait(), POLL_SECONDS)

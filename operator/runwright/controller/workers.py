@@ -14,18 +14,18 @@ from runwright.log import run_context
 logger = logging.getLogger(__name__)
 
 WORKERS = 16
-"""Runs that are reconciled at a time: enough to fill one core with waiting on the API server."""
+"""Runs reconciled at a time: enough to keep one core busy while requests wait for the API server."""
 
 
 async def work(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[float | None]], workers: int) -> None:
-    """Reconcile keys of the queue until cancelled. An error never ends a worker: it is logged and tried again."""
+    """Reconcile keys of the queue until cancelled. An error is logged and retried; it does not end a worker."""
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
             group.create_task(work_one(queue, reconcile), name=f"worker-{number}")
 
 
 async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[float | None]]) -> None:
-    """One worker."""
+    """Reconcile one key after the other."""
     while True:
         key = await queue.get()
         with run_context(key):
@@ -51,7 +51,7 @@ async def work_one(queue: WorkQueue[Key], reconcile: Callable[[Key], Awaitable[f
 
 
 def again_after(queue: WorkQueue[Key], key: Key, wait: float | None) -> float:
-    """Hand out the key after that time, or after its back-off where there is none; gives the seconds."""
+    """Requeue the key after `wait` seconds, or after its back-off if that is None; returns the delay."""
     if wait is None:
         return queue.retry(key)
     queue.add_after(key, wait)
@@ -59,9 +59,9 @@ def again_after(queue: WorkQueue[Key], key: Key, wait: float | None) -> float:
 
 
 def cut_off() -> bool:
-    """Whether a CancelledError comes from a task that this one waited for, and is not the end of this one.
+    """Whether a CancelledError comes from an awaited task, while the current task itself is not cancelled.
 
-    Kopf (1.45.2) cancels every task it does not know when it ends, so maybe one that a request is made of.
+    Kopf (1.45.2) cancels all tasks that it does not know when it ends, among them those of requests.
     """
     task = asyncio.current_task()
     return task is not None and not task.cancelling()

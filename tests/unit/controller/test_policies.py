@@ -72,7 +72,7 @@ def test_it_is_believed_for_a_while_and_then_read_again() -> None:
 def test_what_is_told_is_believed_for_a_while_too() -> None:
     async def test(bench: Bench) -> None:
         for _ in range(3):
-            bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+            bench.policies.update(NAMESPACE, body(deleteAfter="1h"))
             await bench.wait(REREAD_SECONDS - 1)
             assert (await bench.policies.of(NAMESPACE)).delete_after == "1h"
         assert bench.calls() == {}
@@ -100,10 +100,10 @@ def test_what_is_told_while_it_is_read_holds() -> None:
     async def test(bench: Bench) -> None:
         bench.world.policy(deleteAfter="1h")
         bench.client.handlers["get retentionpolicies"] = after(
-            lambda: bench.policies.told(NAMESPACE, body(deleteAfter="30d"))
+            lambda: bench.policies.update(NAMESPACE, body(deleteAfter="30d"))
         )
         assert (await bench.policies.of(NAMESPACE)).delete_after == "30d", "the read was overtaken by the watch"
-        bench.client.handlers["get retentionpolicies"] = first(lambda: bench.policies.told(NAMESPACE, None))
+        bench.client.handlers["get retentionpolicies"] = first(lambda: bench.policies.update(NAMESPACE, None))
         await bench.wait(REREAD_SECONDS + 1)
         assert await bench.policies.of(NAMESPACE) == RetentionPolicySpec()
 
@@ -115,7 +115,7 @@ def test_the_runs_of_a_namespace_are_looked_at_when_something_else_holds(told: b
     async def test(bench: Bench) -> None:
         async def holds(**spec: Any) -> set[str]:
             if told:
-                bench.policies.told(NAMESPACE, body(**spec))
+                bench.policies.update(NAMESPACE, body(**spec))
             else:
                 bench.world.policy(**spec)
                 await bench.wait(REREAD_SECONDS + 1)
@@ -138,7 +138,7 @@ def test_an_event_that_comes_after_its_policy_was_read_has_been_acted_on() -> No
         await bench.wait(REREAD_SECONDS + 1)
         bench.world.policy(deleteAfter="1h")
         await bench.policies.of(NAMESPACE)
-        bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+        bench.policies.update(NAMESPACE, body(deleteAfter="1h"))
         assert bench.sweep._changed == {NAMESPACE}
 
     virtually(test)
@@ -169,7 +169,7 @@ def test_a_policy_that_deletes_begins_where_it_is_first_known(
     async def test(bench: Bench) -> None:
         for _ in range(2):
             if told:
-                bench.policies.told(NAMESPACE, body(**spec) if spec is not None else None)
+                bench.policies.update(NAMESPACE, body(**spec) if spec is not None else None)
             elif spec is not None:
                 bench.world.policy(**spec)
             await bench.policies.of(NAMESPACE)
@@ -180,8 +180,8 @@ def test_a_policy_that_deletes_begins_where_it_is_first_known(
 
 def test_a_policy_that_comes_to_delete_is_a_change() -> None:
     async def test(bench: Bench) -> None:
-        bench.policies.told(NAMESPACE, None)
-        bench.policies.told(NAMESPACE, body(deleteAfter="1h"))
+        bench.policies.update(NAMESPACE, None)
+        bench.policies.update(NAMESPACE, body(deleteAfter="1h"))
         assert bench.sweep._begun == set() and bench.sweep._changed == {NAMESPACE}
 
     virtually(test)

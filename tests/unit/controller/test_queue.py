@@ -180,7 +180,7 @@ def test_drained_when_the_workers_are_done_with_what_they_have(work: float) -> N
 
         workers = [asyncio.create_task(worker()) for _ in range(2)]
         for key in "abcd":
-            queue.add(key, patient=key == "d")
+            queue.add(key, low_priority=key == "d")
         queue.add_after("e", 1)
         await asyncio.sleep(1)
         queue.add("a")  # again, while it is worked on
@@ -231,7 +231,7 @@ def test_every_key_is_worked_on_after_it_was_added_and_never_twice_at_a_time(
                 case "add":
                     queue.add(key)
                 case "patient":
-                    queue.add(key, patient=True)
+                    queue.add(key, low_priority=True)
                 case "later":
                     queue.add_after(key, number)
                 case "retry":
@@ -253,11 +253,11 @@ def test_what_is_patient_comes_when_nothing_else_waits() -> None:
     async def main() -> list[str]:
         queue = WorkQueue[str]()
         for number in range(3):
-            queue.add(f"archived-{number}", patient=True)
+            queue.add(f"archived-{number}", low_priority=True)
         queue.add("new")
         queue.add("archived-2")
-        queue.add("archived-1", patient=True)
-        queue.add("new", patient=True)
+        queue.add("archived-1", low_priority=True)
+        queue.add("new", low_priority=True)
         assert len(queue) == 4
         return [await queue.get() for _ in range(4)]
 
@@ -267,7 +267,7 @@ def test_what_is_patient_comes_when_nothing_else_waits() -> None:
 def test_how_long_the_first_one_waits_counts_what_is_patient_too() -> None:
     async def main() -> None:
         queue = WorkQueue[str]()
-        queue.add("a", patient=True)
+        queue.add("a", low_priority=True)
         await asyncio.sleep(2)
         queue.add("b")
         assert round(queue.oldest) == 2

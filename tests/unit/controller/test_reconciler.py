@@ -342,7 +342,10 @@ def test_a_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
         await bench.reconcile()
         bench.tell_workflow()
         body = bench.world.run() or {}
-        going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
+        going = {
+            **body,
+            "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z", "resourceVersion": "99"},
+        }
         bench.intake.pipelinerun("MODIFIED", going)
         bench.forget_calls()
         assert await bench.reconcile() is None

@@ -136,7 +136,7 @@ def test_what_was_carried_out_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     told = [record.getMessage() for record in caplog.records]
     assert "labelling the run: runwright.dev/storage-state=Archived, runwright.dev/delete-on=2026-12-04" in told
     assert told.count("phase Failed") == 1 and told.count("storage state Archived") == 1
-    assert "deleting the run: its retention says so" in told
+    assert "deleting the run: its retention period has ended" in told
 
 
 # ----------------------------------------------------------------------------------------------------------- the last ones

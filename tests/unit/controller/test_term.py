@@ -1,0 +1,79 @@
+"""One term: its parts start together, and its metrics end with it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from runwright.controller.measures import Measures
+from runwright.controller.term import Term, TermOptions
+from runwright.kube.errors import ApiError
+from runwright.kube.login import Login
+from tests.unit.fake.apiserver import ApiServer
+from tests.unit.fake.client import FakeClient
+
+RUNS, WORKFLOWS = "/apis/runwright.dev/v1alpha1", "/apis/argoproj.io/v1alpha1"
+
+
+def term(client: FakeClient, measures: Measures | None = None, **options: Any) -> Term:
+    login = Login("http://127.0.0.1:1")
+    return Term(cast(Any, client), TermOptions(**options), measures or Measures(), login, "runwright/1")
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    return FakeClient(ApiServer(lambda: datetime(2026, 11, 24, 12, tzinfo=UTC)))
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "argo", "expected"),
+    [
+        ((), True, [f"{RUNS}/pipelineruns", f"{WORKFLOWS}/workflows"]),
+        ((), False, [f"{RUNS}/pipelineruns"]),
+        (("a", "b"), False, [f"{RUNS}/namespaces/a/pipelineruns", f"{RUNS}/namespaces/b/pipelineruns"]),
+    ],
+)
+async def test_initial_lists_are_those_of_the_served_kinds_in_each_namespace(
+    client: FakeClient, namespaces: tuple[str, ...], argo: bool, expected: list[str]
+):
+    client.server.argo_installed = argo
+    assert await term(client, namespaces=namespaces)._initial_lists() == expected
+
+
+async def test_without_discovery_all_lists_are_expected(client: FakeClient):
+    client.fail("get discovery", ApiError(500, "InternalError", "no"))
+    assert len(await term(client)._initial_lists()) == 2
+
+
+async def test_the_metrics_of_a_closed_term_are_gone(client: FakeClient):
+    measures = Measures()
+    first = term(client, measures)
+    assert b"runwright_workqueue_depth" in measures.exposition()
+    first.close()
+    assert b"runwright_workqueue_depth" not in measures.exposition()
+    term(client, measures).close()
+
+
+async def test_a_term_ends_with_its_event_and_stops_its_tasks(client: FakeClient, monkeypatch: pytest.MonkeyPatch):
+    it = term(client)
+
+    async def watch(end: asyncio.Event, signalled: asyncio.Event) -> None:
+        await end.wait()
+
+    monkeypatch.setattr(it._watches, "run", watch)
+    end = asyncio.Event()
+    running = asyncio.create_task(it.run(end, end))
+    await asyncio.sleep(0.05)
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert {"workers", "resync", "sweep"} <= names
+    end.set()
+    await asyncio.wait_for(running, 10)
+    assert not {"workers", "resync", "sweep"} & {task.get_name() for task in asyncio.all_tasks()}
+
+
+def test_unknown_labels_of_run_metrics_are_refused(client: FakeClient):
+    with pytest.raises(ValueError, match="colour"):
+        term(client, run_metrics_labels=("colour",))
