@@ -1,1 +1,1 @@
-"""The run service: KFP's v1beta1 RPCs over PipelineRuns, for clients that exist."""
+"""The run service: the RPCs of KFP v1beta1 over PipelineRuns, for existing KFP clients."""

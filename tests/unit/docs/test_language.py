@@ -47,7 +47,6 @@ SIGN = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 PENDING: tuple[str, ...] = (
     "docs/architecture.md",
     "docs/metrics.md",
-    "operator/runwright/adapters/",
     "operator/runwright/controller/",
     "tests/unit/controller/",
     "tests/unit/fake/",

@@ -56,7 +56,7 @@ class Clock:
 
 
 class Rights:
-    """Lets users in by their name, and has them do what the set says, or all."""
+    """An Authorizer whose tokens are user names; it grants every right that is not in `refuse`."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Access]] = []
@@ -65,13 +65,13 @@ class Rights:
 
     async def identify(self, authorization: str) -> Caller:
         if not authorization.startswith("Bearer "):
-            raise ServiceError(Code.UNAUTHENTICATED, "who?")
+            raise ServiceError(Code.UNAUTHENTICATED, "expected a bearer token")
         return Caller(authorization.removeprefix("Bearer "))
 
     async def require(self, caller: Caller, access: Access) -> None:
         self.asked.append((caller.user, access))
         if (access.verb, access.namespace) in self.refuse:
-            raise ServiceError(Code.PERMISSION_DENIED, "not you")
+            raise ServiceError(Code.PERMISSION_DENIED, "refused by the test")
 
 
 class Bench:
@@ -120,7 +120,7 @@ class Bench:
         return [body for (found, _, _), body in self.server.objects.items() if found == kind]
 
     def put(self, resource: Resource, body: Json) -> None:
-        """Store an object that somebody else wrote, exactly as it is."""
+        """Store an object exactly as it is, without a new version."""
         kind, key = kind_of(resource), key_of(body)
         self.server.objects[kind, key.namespace, key.name] = {"kind": kind, **body}
 

@@ -40,7 +40,7 @@ async def test_a_right_is_required_with_all_its_attributes():
         "artifacts",
     )
     rights.refuse = {("get", "team")}
-    with pytest.raises(ServiceError, match="not you"):
+    with pytest.raises(ServiceError, match="refused by the test"):
         await it.require(CALL, "get", "team")
 
 

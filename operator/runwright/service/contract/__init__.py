@@ -1,4 +1,4 @@
 """The wire contract of KFP v1beta1: packages, names, field numbers and HTTP paths that clients depend on.
 
-The `.proto` files are written from the contract's facts; the modules are made from them by `make generate`.
+The `.proto` files state the facts of the contract; `make generate` makes the modules from them.
 """

@@ -21,16 +21,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Error(_message.Message):
-    """What a failed call carries in the details of its status."""
+    """Details in the status of a failed call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     ERROR_DETAILS_FIELD_NUMBER: _builtins.int
     error_message: _builtins.str
-    """What went wrong, for people."""
+    """The innermost part of the message."""
     error_details: _builtins.str
-    """The same with what it happened in, outermost first."""
+    """The whole message, outermost context first."""
     def __init__(
         self,
         *,
@@ -47,7 +47,7 @@ Global___Error: _TypeAlias = Error  # noqa: Y015
 
 @_typing.final
 class Status(_message.Message):
-    """The body of a failed REST call, as the OpenAPI document names it."""
+    """Body of a failed REST call, under its name in the OpenAPI document."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -82,7 +82,7 @@ Global___LongValues: _TypeAlias = LongValues  # noqa: Y015
 
 @_typing.final
 class Predicate(_message.Message):
-    """One statement about a field; those of a filter hold all together."""
+    """A condition on a field. A filter selects what meets all of its predicates."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PipelineSpec(_message.Message):
-    """What to run, and where it came from."""
+    """The Workflow to run, and its pipeline."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -37,7 +37,7 @@ class PipelineSpec(_message.Message):
     workflow_manifest: _builtins.str
     """An Argo Workflow, as JSON or YAML text."""
     pipeline_manifest: _builtins.str
-    """The pipeline's own manifest; kept, and nothing acts on it."""
+    """The pipeline's own manifest. It is stored and returned; nothing reads it."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[_parameter_pb2.Parameter]: ...
     def __init__(

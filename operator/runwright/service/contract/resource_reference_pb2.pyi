@@ -48,17 +48,17 @@ class _RelationshipEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Relation
     DESCRIPTOR: _descriptor.EnumDescriptor
     UNKNOWN_RELATIONSHIP: _Relationship.ValueType  # 0
     OWNER: _Relationship.ValueType  # 1
-    """The resource belongs to what it refers to."""
+    """The resource belongs to the referenced one."""
     CREATOR: _Relationship.ValueType  # 2
-    """The resource was made by, or from, what it refers to."""
+    """The resource was created by, or from, the referenced one."""
 
 class Relationship(_Relationship, metaclass=_RelationshipEnumTypeWrapper): ...
 
 UNKNOWN_RELATIONSHIP: Relationship.ValueType  # 0
 OWNER: Relationship.ValueType  # 1
-"""The resource belongs to what it refers to."""
+"""The resource belongs to the referenced one."""
 CREATOR: Relationship.ValueType  # 2
-"""The resource was made by, or from, what it refers to."""
+"""The resource was created by, or from, the referenced one."""
 Global___Relationship: _TypeAlias = Relationship  # noqa: Y015
 
 @_typing.final
@@ -91,7 +91,7 @@ class ResourceReference(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RELATIONSHIP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Output. The name of what is referred to."""
+    """Output. The name of the referenced resource."""
     relationship: Global___Relationship.ValueType
     @_builtins.property
     def key(self) -> Global___ResourceKey: ...

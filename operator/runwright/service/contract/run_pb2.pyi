@@ -71,16 +71,16 @@ class ListRunsRequest(_message.Message):
     RESOURCE_REFERENCE_KEY_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     page_token: _builtins.str
-    """Of the reply before; empty for the first page."""
+    """Token from the previous reply; empty for the first page."""
     page_size: _builtins.int
-    """0 is 20, and more than 200 is 200."""
+    """Default 20, at most 200."""
     sort_by: _builtins.str
     """"FIELD", "FIELD asc" or "FIELD desc"."""
     filter: _builtins.str
     """A filter as JSON."""
     @_builtins.property
     def resource_reference_key(self) -> _resource_reference_pb2.ResourceKey:
-        """Whose runs: of an experiment, a namespace, a job or a pipeline version."""
+        """Lists only the runs of this experiment, namespace, job or pipeline version."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class ListRunsResponse(_message.Message):
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     total_size: _builtins.int
-    """Of all pages."""
+    """Number of runs on all pages."""
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
@@ -260,18 +260,18 @@ class Run(_message.Message):
     """Output."""
     description: _builtins.str
     service_account: _builtins.str
-    """Who its pods run as."""
+    """Service account of its pods."""
     status: _builtins.str
     """Output. Pending, Running, Terminating, Succeeded, Skipped, Failed or Error."""
     error: _builtins.str
-    """Output. What is wrong with the run, where it has not ended and a person must act."""
+    """Output. Why an unfinished run is stalled: what a person must do."""
     @_builtins.property
     def pipeline_spec(self) -> _pipeline_spec_pb2.PipelineSpec:
         """Required."""
 
     @_builtins.property
     def resource_references(self) -> _containers.RepeatedCompositeFieldContainer[_resource_reference_pb2.ResourceReference]:
-        """What the run belongs to, and what made it."""
+        """Owners and creators of the run."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
@@ -322,7 +322,7 @@ class PipelineRuntime(_message.Message):
     WORKFLOW_MANIFEST_FIELD_NUMBER: _builtins.int
     pipeline_manifest: _builtins.str
     workflow_manifest: _builtins.str
-    """Output. The Workflow as it is, or as it was kept, as JSON."""
+    """Output. The Workflow as JSON, from the cluster or from the WorkflowSnapshot."""
     def __init__(
         self,
         *,
