@@ -1,7 +1,7 @@
 """Every scenario with every fault at every place ends as it does without faults.
 
 Faults: the operator dies before or after each single API call, each call fails or gets no reply, each watch event is
-lost, late or told twice, and a second operator is there. What must hold besides is in `tests.unit.fake.rules`.
+lost, late or delivered twice, and a second operator is there. What must hold besides is in `tests.unit.fake.rules`.
 """
 
 from __future__ import annotations
@@ -59,9 +59,15 @@ WRITE_FAULTS = (
     "second operator",
 )
 """What makes no difference to a read is done to writes only."""
-EVENT_FAULTS = ("event lost", "event told twice", "event told late", "event told very late", "three events lost")
-STREAM_FAULTS = ("PipelineRuns are told late", "Workflows are told late")
-ALIKE = ("429", "no reply before", "long crash before", "paused before", "event told very late")
+EVENT_FAULTS = (
+    "event lost",
+    "event delivered twice",
+    "event delivered late",
+    "event delivered very late",
+    "three events lost",
+)
+STREAM_FAULTS = ("PipelineRuns are delivered late", "Workflows are delivered late")
+ALIKE = ("429", "no reply before", "long crash before", "paused before", "event delivered very late")
 """What differs little from another kind: left to SWEEP=everything."""
 SHIFTS = 6
 """Two operators from the start, the second one so many times 0.7 ms later: their calls lie differently in between."""
@@ -73,7 +79,7 @@ MAKES_STRAYS = (*TWO_OPERATORS, *WRITE_FAULTS, "long crash before", "long crash 
 
 @dataclass
 class Played:
-    """What came of one play."""
+    """The outcome of one play."""
 
     calls: list[str]
     deliveries: int

@@ -41,7 +41,7 @@ RETENTIONS: tuple[dict[str, str], ...] = (
 )
 POLICIES: tuple[dict[str, Any], ...] = ({}, {"keepFailed": 0}, {"deleteAfter": "30s"}, {"keepWorkflow": "0s"})
 CALL_FAULTS = ("crash before", "crash after", "500", "409", "no reply after", "committed late", "paused after")
-EVENT_FAULTS = ("event lost", "event told late", "event told twice", "three events lost")
+EVENT_FAULTS = ("event lost", "event delivered late", "event delivered twice", "three events lost")
 MOMENTS = st.sampled_from((8.0, 0.0, 0.003, 0.012, 0.4, 2.0, 30.0, 400.0))
 """Seconds until the next thing happens: in the middle of what the operator does, or after it."""
 
@@ -206,7 +206,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.loop.close()
 
     async def settle(self) -> None:
-        """An operator starts anew, and its clock is right: what it missed, it learns."""
+        """An operator starts, with a right clock: it finds what it missed."""
         world = self.world
         world.fault = Fault()
         world.stop_operators()

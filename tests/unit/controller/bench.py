@@ -51,7 +51,7 @@ class ByHand:
 
 
 class Bench:
-    """The parts of an operator, each to be called by hand; nothing is told to it that the test does not tell."""
+    """The parts of an operator, each to be called by hand. Only the test delivers events."""
 
     def __init__(self, world: World | None = None, default: RetentionPolicySpec | None = None) -> None:
         self.world = world or World(collect_after=None)
@@ -107,7 +107,7 @@ class Bench:
     # ------------------------------------------------------------------------------------------------------ the watches
 
     def tell(self, name: str = RUN) -> RunRecord:
-        """Tell of the run as it is now, as its watch would: one that is archived leaves that."""
+        """Deliver the run as it is now, as its watch would: an archived one leaves the watch."""
         body = self.world.run(name)
         assert body is not None
         archived = not selects("runwright.dev/storage-state!=Archived", body["metadata"].get("labels") or {})
@@ -144,7 +144,7 @@ class Bench:
     def finished(
         self, name: str = RUN, phase: str = "Succeeded", *, ago: timedelta = timedelta(0), **parts: Any
     ) -> RunRecord:
-        """A run that ended without a Workflow some time ago; nobody is told of it."""
+        """A run that ended without a Workflow some time ago; no event is delivered."""
         at = timestamp(self.world.clock.now() - ago)
         status = {"phase": phase, "finishedAt": at, "observedGeneration": 1, "retries": 0, **parts.pop("status", {})}
         spec = manifest() | parts.pop("spec", {})

@@ -35,7 +35,7 @@ ARCHIVED = "runwright.dev/storage-state"
 # ----------------------------------------------------------------------------------------------------------- Look, Create
 
 
-def test_look_tells_of_both_as_they_are_now() -> None:
+def test_look_reads_both_as_they_are_now() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         look = bench.actions.carry_out(run, NotSeen(), ReadAgain())
@@ -141,7 +141,7 @@ def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_
     virtually(test)
 
 
-def test_a_workflow_that_is_to_be_made_anew_is_forgotten_when_it_is_deleted() -> None:
+def test_a_workflow_that_is_to_be_replaced_is_forgotten_when_it_is_deleted() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
         run = bench.tell()
@@ -174,7 +174,7 @@ def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_repl
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_deletion_of_which_nothing_is_known_is_not_expected(done: bool) -> None:
+def test_a_deletion_with_an_unknown_outcome_is_not_expected(done: bool) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
@@ -209,7 +209,7 @@ def test_a_workflow_is_deleted_only_as_it_was_seen() -> None:
     virtually(test)
 
 
-def test_a_workflow_is_shut_down_and_told_as_it_is_then() -> None:
+def test_a_workflow_is_shut_down_and_returned_as_it_is_then() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
         run = bench.tell()

@@ -168,7 +168,7 @@ def test_a_workflow_that_somebody_else_has_put_back_meanwhile_is_looked_at() -> 
     virtually(test)
 
 
-def test_why_a_workflow_may_not_be_put_back_is_told() -> None:
+def test_why_a_workflow_may_not_be_restored_is_in_the_refusal() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
         bench.server.terminating.add(NAMESPACE)

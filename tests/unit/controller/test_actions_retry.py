@@ -138,7 +138,7 @@ def test_one_that_has_gone_is_looked_for_no_more() -> None:
     virtually(test)
 
 
-def test_one_that_goes_just_before_it_is_written_is_not_made_anew_here() -> None:
+def test_one_that_goes_just_before_it_is_written_is_not_created_here() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await asked(bench)
         bench.client.handlers["update workflows"] = first(lambda: bench.world.delete("Workflow"))
@@ -359,7 +359,7 @@ def test_one_that_somebody_else_has_created_meanwhile_is_looked_at() -> None:
     virtually(test)
 
 
-def test_a_snapshot_that_cannot_be_set_back_is_told() -> None:
+def test_a_snapshot_that_cannot_be_reset_is_a_refusal() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=False)
         good = {"metadata": {"annotations": {"runwright.dev/attempt": "0"}}, "status": {"phase": "Succeeded"}}
@@ -371,7 +371,7 @@ def test_a_snapshot_that_cannot_be_set_back_is_told() -> None:
     virtually(test)
 
 
-def test_a_spec_that_has_become_invalid_is_told() -> None:
+def test_a_spec_that_has_become_invalid_is_a_refusal() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=False)
         bench.server.objects["PipelineRun", NAMESPACE, RUN] = {
@@ -384,7 +384,7 @@ def test_a_spec_that_has_become_invalid_is_told() -> None:
     virtually(test)
 
 
-def test_a_creation_that_is_refused_is_told_and_may_heal() -> None:
+def test_a_creation_that_is_refused_may_heal() -> None:
     async def test(bench: Bench) -> None:
         run = await gone(bench, snapshot=True)
         bench.client.handlers["list workflowtaskresults"] = after(

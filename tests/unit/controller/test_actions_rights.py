@@ -1,4 +1,4 @@
-"""What the operator may not do is told by the run; and a Workflow of another shard becomes one of this."""
+"""A missing right becomes a refusal, and a Workflow of another shard gets the label of this one."""
 
 from __future__ import annotations
 

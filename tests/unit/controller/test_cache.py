@@ -59,7 +59,7 @@ def test_the_end_of_a_workflow_tells_nothing_about_a_run_that_has_ended_before()
     cache.put_workflow(workflow("1", phase="Failed"))
     cache.mark_workflow_deleted(workflow("2", phase="Failed"))
     assert cache.workflow(run()) is None
-    # But that of a further attempt does, of which the run does not tell yet.
+    # The end of a further attempt counts: the run does not have it yet.
     further = replace(workflow("4", phase="Failed"), attempt=1)
     cache.mark_workflow_deleted(further)
     assert cache.workflow(run()) == further
@@ -93,7 +93,7 @@ def test_resource_versions_are_compared_as_numbers(version: str, other: str, exp
 # ---------------------------------------------------------------------------------------------------- what is not watched
 
 
-def test_a_run_that_has_left_the_watch_is_forgotten_and_that_is_told_once() -> None:
+def test_a_run_that_has_left_the_watch_is_dropped_and_read_once() -> None:
     cache = RunCache()
     cache.put_run(run())
     cache.leave_watch(KEY, "run-uid")
@@ -119,7 +119,7 @@ def test_a_run_that_is_to_be_looked_at_again_stays_as_it_is_known() -> None:
 # -------------------------------------------------------------------------------------------------- what we have deleted
 
 
-def test_the_end_of_a_workflow_that_we_deleted_tells_nothing_and_is_told_once() -> None:
+def test_the_end_of_a_workflow_that_we_deleted_is_ignored_once() -> None:
     cache = RunCache()
     ours = workflow(phase="Succeeded")
     cache.put_workflow(ours)
@@ -164,13 +164,13 @@ def test_what_is_not_known_can_be_dropped() -> None:
     assert cache.runs() == [] and cache.workflows() == []
 
 
-def test_the_time_since_a_phase_was_told_is_given_once() -> None:
+def test_the_lag_of_a_phase_is_popped_once() -> None:
     cache = RunCache()
     assert cache.pop_phase_lag(KEY) is None
     cache.put_workflow(workflow("1"))
     cache.put_workflow(workflow("2"))
-    told = cache.pop_phase_lag(KEY)
-    assert told is not None and 0 <= told < 10
+    lag = cache.pop_phase_lag(KEY)
+    assert lag is not None and 0 <= lag < 10
     assert cache.pop_phase_lag(KEY) is None
     cache.put_workflow(workflow("3"))
     assert cache.pop_phase_lag(KEY) is None, "the same phase"
@@ -181,7 +181,7 @@ def test_the_time_since_a_phase_was_told_is_given_once() -> None:
     assert cache.pop_phase_lag(KEY) is None
 
 
-def test_the_end_of_a_workflow_that_is_told_twice_does_not_make_it_be_there_for_a_run_that_has_ended() -> None:
+def test_the_end_of_a_workflow_that_is_delivered_twice_is_not_held_for_a_finished_run() -> None:
     cache = RunCache()
     ours = workflow("1", phase="Succeeded")
     cache.put_workflow(ours)
@@ -193,9 +193,7 @@ def test_the_end_of_a_workflow_that_is_told_twice_does_not_make_it_be_there_for_
     assert cache.workflow(run()) is not None, "that is how the run ended"
 
 
-def test_a_workflow_that_we_deleted_is_not_there_any_more_for_a_run_that_is_brought_back_before_its_end_is_told() -> (
-    None
-):
+def test_a_workflow_that_we_deleted_is_not_given_to_a_run_that_is_unarchived_before_its_event() -> None:
     cache = RunCache()
     ours = workflow("1", phase="Succeeded")
     cache.put_workflow(ours)

@@ -1,4 +1,4 @@
-"""Of several candidates one acts: whoever dies, sleeps, or cannot reach the API server, and however late replies come."""
+"""Of several candidates one acts, also if some die, sleep or cannot reach the API server, and if replies are late."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Clock:
 
 
 class Candidate:
-    """A process: it wins, holds, and begins anew when it has lost."""
+    """A process: it wins, holds, and competes again after a loss."""
 
     def __init__(
         self, name: str, shared: Shared, chance: random.Random | None = None, fence: Fence | None = None
@@ -342,7 +342,7 @@ class Turmoil:
             self.candidates[number] = self.newcomer()
 
     async def over(self) -> bool:
-        """Let it be over; whether one of them acts then."""
+        """End the disturbances; returns whether one of them acts then."""
         for one in self.candidates:
             one.door.frozen.set()
             one.door.shut = False
@@ -366,7 +366,7 @@ class Turmoil:
 )
 @settings(max_examples=100, deadline=None)
 def test_never_two_at_once_and_at_last_one(seed: int, steps: list[tuple[int, str, float]]):
-    """Whatever befalls three candidates, at most one may write; and when it is over, one does."""
+    """Whatever befalls three candidates, at most one may write; and one does afterwards."""
 
     async def scene() -> None:
         turmoil = Turmoil(seed)

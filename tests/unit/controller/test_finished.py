@@ -67,7 +67,7 @@ def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
     finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), False, NOW)
     assert finished.seconds_until_due(KEY, False, NOW) == NEVER_SECONDS
     assert finished.seconds_until_due(KEY, True, NOW) == 3600
-    assert finished.seconds_until_due(KEY, False, NOW) == 3600, "it was told of, and nothing has told that it went"
+    assert finished.seconds_until_due(KEY, False, NOW) == 3600, "it was reported, and its deletion was not"
 
 
 def test_where_nobody_looked_what_was_known_of_the_workflow_holds() -> None:
@@ -176,7 +176,7 @@ def test_namespaces_do_not_count_together() -> None:
     assert finished.put(elsewhere, KEEP_ONE) == (False, None)
 
 
-def test_what_is_there_is_told_by_namespace_and_phase() -> None:
+def test_runs_are_counted_by_namespace_and_phase() -> None:
     finished = FinishedRuns(RunCache())
     finished.put(ended("a"), KEEP_ONE)
     finished.put(ended("b", Phase.FAILED), KEEP_ONE)

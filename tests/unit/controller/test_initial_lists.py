@@ -68,7 +68,7 @@ def test_every_expected_list_is_needed_and_no_other() -> None:
     tracked(test, A, B)
 
 
-def test_a_list_that_begins_again_is_counted_anew() -> None:
+def test_a_list_that_begins_again_is_counted_again() -> None:
     def test(it: Recorder) -> None:
         it.lists.add_page(A, page("1", "deleted-meanwhile", more="token"), first=True)
         it.lists.add_page(A, page("1"), first=True)

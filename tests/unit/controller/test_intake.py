@@ -1,4 +1,4 @@
-"""What comes of a watch event: a record, a key, and word of a policy."""
+"""A watch event updates the cache or a policy, and enqueues a run."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ async def test_an_event_becomes_a_record_and_a_key(event: str | None) -> None:
     assert await it.queue.get() == KEY
 
 
-TOLD = {"phase": "Running", "workflow": {"name": KEY.name, "uid": "workflow-uid"}}
+UNDER_WAY = {"phase": "Running", "workflow": {"name": KEY.name, "uid": "workflow-uid"}}
 
 
 RUNS, WORKFLOWS = "/runs", "/workflows"
-BODIES = {"pipelinerun": run_body(status=TOLD), "workflow": workflow_body()}
+BODIES = {"pipelinerun": run_body(status=UNDER_WAY), "workflow": workflow_body()}
 OTHER = {"metadata": run_body()["metadata"] | {"name": "other", "uid": "other"}}
 
 
@@ -77,7 +77,7 @@ async def test_a_workflow_that_has_ended_waits_for_no_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "status"), [("MODIFIED", TOLD), (None, {}), (None, {**TOLD, "phase": "Succeeded"})], ids=str
+    ("event", "status"), [("MODIFIED", UNDER_WAY), (None, {}), (None, {**UNDER_WAY, "phase": "Succeeded"})], ids=str
 )
 async def test_no_other_run_waits_for_it(event: str | None, status: dict[str, object]) -> None:
     it = Bench()
@@ -90,7 +90,7 @@ async def test_a_run_whose_workflow_is_known_waits_for_nothing() -> None:
     it.intake.pipelinerun(None, {"metadata": run_body()["metadata"] | {"name": "other"}})
     it.intake.workflow("ADDED", workflow_body())
     await it.take()
-    it.intake.pipelinerun(None, run_body(status=TOLD))
+    it.intake.pipelinerun(None, run_body(status=UNDER_WAY))
     assert (len(it.queue), it.queue.delayed) == (1, 0)
 
 
@@ -154,7 +154,7 @@ def changed(it: Bench) -> set[str]:
     return set(it.sweep._changed)
 
 
-async def test_a_policy_that_is_first_told_of_holds_and_changes_nothing() -> None:
+async def test_a_policy_that_is_first_reported_holds_and_changes_nothing() -> None:
     it = Bench(default=RetentionPolicySpec(keep_failed=3))
     it.intake.policy(None, policy(archiveAfter="1h"))
     assert await it.policies.of("team") == RetentionPolicySpec(archive_after="1h", keep_failed=3)

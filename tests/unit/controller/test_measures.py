@@ -120,7 +120,7 @@ def test_the_lag_is_observed_where_there_is_one():
     assert value(measures, "runwright_mirror_lag_seconds_sum") == 0.25
 
 
-async def test_what_is_there_now_is_counted_when_somebody_asks():
+async def test_present_runs_are_counted_at_each_scrape():
     measures, cache, queue = Measures(), RunCache(), WorkQueue[Key]()
     ended = FinishedRuns(RunCache())
     measures.register(cache, ended, queue, RunSeries(RunCache(), (), 0))
@@ -162,11 +162,11 @@ def test_how_long_argo_lets_a_workflow_wait():
         made = replace(workflow(uid=name, phase=phase), created_at=now - timedelta(seconds=seconds))
         cache.put_workflow(replace(made, key=Key("team", name)))
     cache.put_workflow(replace(workflow(uid="e", phase=""), key=Key("team", "e")))
-    told = value(measures, "runwright_argo_oldest_seconds")
-    assert told is not None and 600 <= told < 610
+    seconds_waited = value(measures, "runwright_argo_oldest_seconds")
+    assert seconds_waited is not None and 600 <= seconds_waited < 610
     cache.put_workflow(replace(workflow("2", uid="b"), key=Key("team", "b")))
-    told = value(measures, "runwright_argo_oldest_seconds")
-    assert told is not None and 60 <= told < 70
+    seconds_waited = value(measures, "runwright_argo_oldest_seconds")
+    assert seconds_waited is not None and 60 <= seconds_waited < 70
     for name in ("a", "d"):
         cache.drop_workflow(Key("team", name))
     assert value(measures, "runwright_argo_oldest_seconds") == 0
@@ -237,7 +237,7 @@ def test_what_others_count(tell: Callable[[Measures], None], name: str, expected
     assert value(measures, name) == expected
 
 
-def test_the_version_and_the_process_are_told():
+def test_the_version_and_the_process_have_series():
     measures = Measures()
     assert value(measures, "runwright_build_info", version=__version__) == 1
     resident = value(measures, "process_resident_memory_bytes")

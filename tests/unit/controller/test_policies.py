@@ -69,7 +69,7 @@ def test_it_is_believed_for_a_while_and_then_read_again() -> None:
     virtually(test, default=DEFAULT)
 
 
-def test_what_is_told_is_believed_for_a_while_too() -> None:
+def test_a_reported_policy_is_used_for_a_while_too() -> None:
     async def test(bench: Bench) -> None:
         for _ in range(3):
             bench.policies.update(NAMESPACE, body(deleteAfter="1h"))
@@ -96,7 +96,7 @@ def test_it_is_not_guessed_where_it_cannot_be_read() -> None:
     virtually(test, default=DEFAULT)
 
 
-def test_what_is_told_while_it_is_read_holds() -> None:
+def test_a_policy_that_is_reported_during_a_read_holds() -> None:
     async def test(bench: Bench) -> None:
         bench.world.policy(deleteAfter="1h")
         bench.client.handlers["get retentionpolicies"] = after(
@@ -110,11 +110,11 @@ def test_what_is_told_while_it_is_read_holds() -> None:
     virtually(test)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_the_runs_of_a_namespace_are_looked_at_when_something_else_holds(told: bool) -> None:
+@pytest.mark.parametrize("reported", [True, False])
+def test_the_runs_of_a_namespace_are_looked_at_when_something_else_holds(reported: bool) -> None:
     async def test(bench: Bench) -> None:
         async def holds(**spec: Any) -> set[str]:
-            if told:
+            if reported:
                 bench.policies.update(NAMESPACE, body(**spec))
             else:
                 bench.world.policy(**spec)
@@ -162,13 +162,13 @@ NO_DEFAULT, DELETES = RetentionPolicySpec(), RetentionPolicySpec(delete_after="7
         (DELETES, {"deleteAfter": "8d"}, {"", NAMESPACE}),
     ],
 )
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("reported", [True, False])
 def test_a_policy_that_deletes_begins_where_it_is_first_known(
-    default: RetentionPolicySpec, spec: dict[str, Any] | None, begun: set[str], told: bool
+    default: RetentionPolicySpec, spec: dict[str, Any] | None, begun: set[str], reported: bool
 ) -> None:
     async def test(bench: Bench) -> None:
         for _ in range(2):
-            if told:
+            if reported:
                 bench.policies.update(NAMESPACE, body(**spec) if spec is not None else None)
             elif spec is not None:
                 bench.world.policy(**spec)

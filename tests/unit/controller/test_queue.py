@@ -120,7 +120,7 @@ def test_a_negative_delay_is_none() -> None:
     virtually(test)
 
 
-def test_the_back_off_doubles_up_to_its_bound_and_starts_anew_after_a_success() -> None:
+def test_the_back_off_doubles_up_to_its_bound_and_starts_again_after_a_success() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         waits: list[float] = []
         for _ in range(14):

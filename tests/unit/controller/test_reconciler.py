@@ -63,7 +63,7 @@ def test_a_run_that_is_gone_by_now_gets_none() -> None:
     virtually(test)
 
 
-def test_it_is_created_from_what_etcd_has_and_not_from_what_was_told() -> None:
+def test_it_is_created_from_what_etcd_has_and_not_from_the_cache() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("slow"))
         bench.tell()
@@ -97,7 +97,7 @@ def ref(world: World) -> Json:
     return {"name": metadata["name"], "uid": metadata["uid"]}
 
 
-def test_a_run_that_somebody_else_wrote_is_read_anew_and_decided_later() -> None:
+def test_a_run_that_somebody_else_wrote_is_read_again_and_decided_later() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
         bench.tell()
@@ -144,7 +144,7 @@ def test_an_event_is_posted_after_the_status_and_its_failure_is_only_logged(capl
     assert "events are not for you" in caplog.text
 
 
-def test_a_stored_run_that_is_not_valid_is_told_by_its_field() -> None:
+def test_a_stored_run_that_is_not_valid_stalls_with_the_field() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": 7}})
         bench.tell()
@@ -156,7 +156,7 @@ def test_a_stored_run_that_is_not_valid_is_told_by_its_field() -> None:
     virtually(test)
 
 
-def test_what_the_operator_may_not_read_is_told_and_tried_again() -> None:
+def test_what_the_operator_may_not_read_is_in_the_status_and_retried() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "pipeline", "key": "wf"}}}})
         bench.tell()
@@ -195,8 +195,8 @@ def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
     virtually(test)
 
 
-def test_the_lag_of_a_phase_counts_from_when_that_phase_was_told() -> None:
-    """Also behind a restart, whose first look tells of phases that were mirrored long ago."""
+def test_the_lag_of_a_phase_counts_from_its_event() -> None:
+    """Also behind a restart, which first lists phases that were mirrored long ago."""
 
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
@@ -328,7 +328,7 @@ def test_what_is_written_is_measured() -> None:
         samples = bench.reconciler._measures.registry.get_sample_value
         labels = {"namespace": NAMESPACE, "phase": "Failed", "reason": "Failed"}
         assert samples("runwright_runs_finished_total", labels) == 1
-        assert samples("runwright_mirror_lag_seconds_count") == 1, "told once, and written with it"
+        assert samples("runwright_mirror_lag_seconds_count") == 1, "one event, one write"
 
     virtually(test)
 

@@ -30,7 +30,7 @@ def archived(bench: Bench) -> tuple[str, str]:
 
 
 async def archive(bench: Bench) -> float | None:
-    """Label the run, tell of it, and have it archived."""
+    """Label the run, deliver its event, and reconcile it."""
     bench.world.archive()
     bench.tell()
     bench.forget_calls()
@@ -41,7 +41,7 @@ async def archive(bench: Bench) -> float | None:
 
 
 def test_the_workflow_of_a_run_that_is_not_known_is_looked_at_after_a_while() -> None:
-    """Its run is told of soon, where it is watched; or it is archived, and was left with its Workflow by a crash."""
+    """Its run is reported soon, if it is watched; or it is archived, and a crash left its Workflow."""
 
     async def test(bench: Bench) -> None:
         await settled(bench)
@@ -57,7 +57,7 @@ def test_the_workflow_of_a_run_that_is_not_known_is_looked_at_after_a_while() ->
     virtually(test)
 
 
-def test_the_workflow_of_a_run_that_is_told_of_in_time_costs_no_look() -> None:
+def test_the_workflow_of_a_run_that_is_reported_in_time_costs_no_read() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         after_crash = Bench(bench.world)
@@ -88,7 +88,7 @@ def test_the_workflow_of_a_run_that_is_gone_is_forgotten() -> None:
     virtually(test)
 
 
-def test_what_is_told_of_a_known_runs_workflow_costs_nothing() -> None:
+def test_an_event_of_a_known_runs_workflow_costs_nothing() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         for _ in range(3):
@@ -168,7 +168,7 @@ def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -
     virtually(test, default=RetentionPolicySpec(delete_after="1h"))
 
 
-def test_an_edit_that_is_told_of_while_its_end_is_settled_is_not_forgotten() -> None:
+def test_an_edit_that_is_reported_while_its_end_is_settled_is_not_forgotten() -> None:
     """The first run of a namespace that ends waits for the policy to be read, and may be retried in that moment."""
 
     async def test(bench: Bench) -> None:
@@ -265,7 +265,7 @@ def test_a_run_that_is_archived_before_it_has_ended_is_followed_and_then_archive
             bench.forget_calls()
             again = await bench.reconcile()
             looks += 1
-            assert bench.calls().get("get pipelineruns") == 1, "its edits are told by no watch"
+            assert bench.calls().get("get pipelineruns") == 1, "no watch reports its edits"
             if bench.world.archived():
                 break
             assert again is not None and 0 < again <= POLL.total_seconds()

@@ -133,10 +133,10 @@ def test_a_due_run_that_is_gone_by_then_is_forgotten(due: str) -> None:
 def test_what_was_carried_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and_forgotten()
-    told = [record.getMessage() for record in caplog.records]
-    assert "labelling the run: runwright.dev/storage-state=Archived, runwright.dev/delete-on=2026-12-04" in told
-    assert told.count("phase Failed") == 1 and told.count("storage state Archived") == 1
-    assert "deleting the run: its retention period has ended" in told
+    logged = [record.getMessage() for record in caplog.records]
+    assert "labelling the run: runwright.dev/storage-state=Archived, runwright.dev/delete-on=2026-12-04" in logged
+    assert logged.count("phase Failed") == 1 and logged.count("storage state Archived") == 1
+    assert "deleting the run: its retention period has ended" in logged
 
 
 # ----------------------------------------------------------------------------------------------------------- the last ones
@@ -165,8 +165,8 @@ def test_the_end_of_a_run_wakes_those_that_it_makes_superfluous() -> None:
     virtually(test, default=KEEP_ONE)
 
 
-def test_a_run_that_is_superfluous_when_it_is_told_of_goes_at_once() -> None:
-    """As at the start of the operator: in whatever order they are told, it is the older ones that go."""
+def test_a_run_that_is_surplus_when_it_is_reported_goes_at_once() -> None:
+    """As at the start of the operator: whatever the order of their events, the older ones go."""
 
     async def test(bench: Bench) -> None:
         await ends(bench, "last")

@@ -90,7 +90,7 @@ def test_a_deleted_run_leaves_the_memory() -> None:
     virtually(test)
 
 
-def test_a_workflow_that_was_never_told_of_is_found() -> None:
+def test_a_workflow_that_was_never_reported_is_found() -> None:
     async def test(world: World, operator: Operator) -> None:
         operator.cache.drop_workflow(KEY)
         assert await operator.resync.once() == {KEY}
@@ -164,7 +164,7 @@ def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
     bench.virtually(test)
 
 
-# ------------------------------------------------------------------------------------------------- what no watch tells of
+# ------------------------------------------------------------------------------------------------- what no watch reports
 
 
 def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for() -> None:
@@ -203,13 +203,13 @@ def test_what_is_archived_late_waits_for_those_that_run() -> None:
 def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
     async def test(it: Bench) -> None:
         it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
-        it.world.apply(manifest(), "told-by-the-watch")
+        it.world.apply(manifest(), "reported-by-the-watch")
         task = asyncio.create_task(it.resync.forever(300))
         await it.wait(1)
         assert {key.name for key in await it.take()} == {"asked-while-away"}
         assert it.calls() == {"list pipelineruns": 2}
         await it.wait(331)
-        assert it.calls()["list workflows"] == 1 and Key(NAMESPACE, "told-by-the-watch") in await it.take()
+        assert it.calls()["list workflows"] == 1 and Key(NAMESPACE, "reported-by-the-watch") in await it.take()
         assert not task.done()
 
     bench.virtually(test)

@@ -13,8 +13,8 @@ from tests.unit.controller.records import KEY, run_body
 
 def reporting(version: str = "1", **metrics: float):
     body = run_body(version)
-    told = [{"name": name, "nodeID": "n", "value": value} for name, value in metrics.items()]
-    return body | {"status": {**body.get("status", {}), "metrics": told}}
+    reported = [{"name": name, "nodeID": "n", "value": value} for name, value in metrics.items()]
+    return body | {"status": {**body.get("status", {}), "metrics": reported}}
 
 
 def exposition(series: RunSeries) -> list[str]:

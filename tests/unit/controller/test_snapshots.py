@@ -133,7 +133,7 @@ def test_one_that_has_gone_by_the_time_it_is_read_is_made() -> None:
     virtually(test)
 
 
-def test_of_two_that_make_it_at_a_time_one_is_told_to_come_back() -> None:
+def test_of_two_that_make_it_at_a_time_one_comes_back() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())

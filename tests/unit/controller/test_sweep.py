@@ -36,7 +36,7 @@ def archived(bench: Bench, *names: str, days: int | None = None) -> None:
 
 
 async def take(bench: Bench) -> set[str]:
-    """The runs that were put into the queue since this was last asked; each is one that is to be read anew."""
+    """The runs that were enqueued since the last call; each is to be read from the API server."""
     keys = await bench.take()
     assert all([bench.cache.pop_unwatched(key) for key in keys])
     return {key.name for key in keys}
@@ -261,7 +261,7 @@ def test_a_policy_that_changes_again_while_its_runs_are_listed_has_them_looked_a
 
 
 def undated(bench: Bench) -> None:
-    """Archived runs of which two have no day of deletion, and one that is available."""
+    """Archived runs, two of them without a day of deletion, and one that is available."""
     archived(bench, "undated", "too")
     archived(bench, "dated", days=9)
     bench.finished("available")

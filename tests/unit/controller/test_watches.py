@@ -70,7 +70,7 @@ async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.Mo
     stop.set()
     await asyncio.wait_for(task, 5)
     assert starts.count == 4
-    assert restarts == [1, 2, 3], "each start but the first is told of, and the end is none"
+    assert restarts == [1, 2, 3], "each start but the first is counted, and the end is not"
     assert not running.running
 
 
@@ -85,7 +85,7 @@ async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_namespaced_operator_watches_anew_when_a_kind_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_namespaced_operator_restarts_its_watches_when_a_kind_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[tuple[str, ...] | None] = [("workflows.argoproj.io",), None, ("workflows.argoproj.io",), ()]
 
     async def missing() -> tuple[str, ...]:
@@ -115,7 +115,7 @@ async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatc
 
 
 def test_what_runs_beside_kopf_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When it ends, Kopf (1.45.2) cancels every task that is not one of those it was told of."""
+    """When it ends, Kopf (1.45.2) cancels every task that is not in its list."""
 
     async def spawn(*, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
         ready_flag.set()

@@ -17,7 +17,7 @@ A, B = Key("team", "a"), Key("team", "b")
 
 
 class Recorder:
-    """What the workers were given, when; answers what it is told to."""
+    """What the workers were given, when; answers as scripted."""
 
     def __init__(self, *answers: float | Exception | None) -> None:
         self.answers = list(answers)
@@ -54,7 +54,7 @@ def test_what_has_nothing_to_come_back_for_is_done_once() -> None:
     assert worked(Recorder(None), A) == [0]
 
 
-def test_it_comes_back_when_it_is_told_to() -> None:
+def test_it_comes_back_after_the_requested_delay() -> None:
     assert worked(Recorder(30.0, 5.0, None), A) == [0, 31, 37]
 
 

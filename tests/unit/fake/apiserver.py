@@ -298,9 +298,9 @@ def selects_fields(selector: str, body: Json) -> bool:
 
 
 def select(change: Change, labels: str = "") -> Change | None:
-    """The change as a watch with a label selector tells it: what enters the selection is ADDED, what leaves DELETED.
+    """The change as a watch with a label selector reports it: what enters the selection is ADDED, what leaves DELETED.
 
-    What leaves is told as it was before, with the version of the change (Kubernetes 1.34).
+    The object that leaves is as it was before, with the version of the change (Kubernetes 1.34).
     """
     was = change.old is not None and selects(labels, labels_of(change.old))
     now = change.type != "DELETED" and selects(labels, labels_of(change.body))

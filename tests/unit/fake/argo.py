@@ -32,7 +32,7 @@ class Argo:
     """The controller: takes up every Workflow that is not labelled as completed, and goes through its script.
 
     A Workflow that has nodes when it is taken up goes on from them, as one does that was set back by a retry: what has
-    succeeded stays as it is. Where a node's pod is there already, it is taken for the node's result, as Argo 3.7 does.
+    succeeded stays as it is. If a node's pod exists already, its result is the node's result, as with Argo 3.7.
     """
 
     def __init__(self, server: ApiServer, now: Callable[[], datetime]) -> None:
@@ -66,8 +66,8 @@ class Argo:
         done = {key: node for key, node in nodes_of(workflow).items() if node["type"] == "Pod"}
         done = {key: node for key, node in done.items() if node["phase"] == "Succeeded"}
         entrypoint, name = workflow["spec"].get("entrypoint", ""), workflow["metadata"]["name"]
-        for after, told in script_of(entrypoint, name, attempt_of(workflow) or 0):
-            loop.call_later(after, self._tell, workflow, self._starts, timed(told, now), done)
+        for after, status in script_of(entrypoint, name, attempt_of(workflow) or 0):
+            loop.call_later(after, self._tell, workflow, self._starts, timed(status, now), done)
 
     def _present(self, workflow: Json, start: int | None) -> Json | None:
         """The Workflow as it is now, where that start of it still counts."""
@@ -77,30 +77,30 @@ class Argo:
             return None
         return there
 
-    def _tell(self, workflow: Json, start: int, told: dict[str, Any], done: Json) -> None:
+    def _tell(self, workflow: Json, start: int, status: dict[str, Any], done: Json) -> None:
         there = self._present(workflow, start)
         if there is None or there["spec"].get("shutdown"):
             return
-        if told.get("nodes"):
-            told = {**told, "nodes": {**told["nodes"], **done}}
-            told = self._with_pods(there, start, told, done)
-        self._write(there, packed(there["spec"]["entrypoint"], told))
-        if told["phase"] in ENDED:
+        if status.get("nodes"):
+            status = {**status, "nodes": {**status["nodes"], **done}}
+            status = self._with_pods(there, start, status, done)
+        self._write(there, packed(there["spec"]["entrypoint"], status))
+        if status["phase"] in ENDED:
             self._started.pop(there["metadata"]["uid"])
 
-    def _with_pods(self, workflow: Json, start: int, told: dict[str, Any], done: Json) -> dict[str, Any]:
+    def _with_pods(self, workflow: Json, start: int, status: dict[str, Any], done: Json) -> dict[str, Any]:
         """Make the pods and task results of the nodes; a pod of another start ends the Workflow with its old failure."""
-        pods = [node for key, node in told["nodes"].items() if node["type"] == "Pod" and key not in done]
+        pods = [node for key, node in status["nodes"].items() if node["type"] == "Pod" and key not in done]
         for node in pods if len(pods) <= MOST_PODS else ():
             pod = self._server.objects.get(("Pod", workflow["metadata"]["namespace"], node["id"]))
             if pod is None:
                 self._create("Pod", workflow, node["id"], {NODE_ANNOTATION: node["id"]}, start=start)
             elif pod["start"] != start and attempt_of(workflow):
                 # At a first attempt it is one that is being deleted: Argo 3.7.3 waits until it is gone, and makes another.
-                told = ended(told, "Failed", f"{node['id']} found its pod of the last attempt", self._now())
+                status = ended(status, "Failed", f"{node['id']} found its pod of the last attempt", self._now())
             if node.get("finishedAt"):
                 self._create("WorkflowTaskResult", workflow, node["id"], {})
-        return told
+        return status
 
     def _create(self, kind: str, workflow: Json, name: str, annotations: Json, **parts: Any) -> None:
         metadata = workflow["metadata"]
@@ -120,22 +120,22 @@ class Argo:
         except ApiError:  # there already, or nothing may be created in the namespace any more
             return
 
-    def _write(self, there: Json, told: dict[str, Any]) -> None:
-        labels = {**labels_of(there), PHASE_LABEL: told["phase"]}
-        if told["phase"] in ENDED:
+    def _write(self, there: Json, status: dict[str, Any]) -> None:
+        labels = {**labels_of(there), PHASE_LABEL: status["phase"]}
+        if status["phase"] in ENDED:
             labels[COMPLETED_LABEL] = "true"
         metadata = there["metadata"]
-        self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=told, labels=labels)
+        self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=status, labels=labels)
 
     def _end(self, workflow: Json, start: int | None, how: str) -> None:
         """What runs has been killed: the Workflow ends as Failed, as it does with Argo 3.7."""
         there = self._present(workflow, start)
         if there is None or there.get("status", {}).get("phase") in ENDED:
             return
-        told = {**there.get("status", {}), "nodes": nodes_of(there)}
-        told.pop("compressedNodes", None)
-        told = ended(told, "Failed", f"Stopped with strategy '{how}'", self._now())
-        self._write(there, packed(there["spec"].get("entrypoint", ""), told))
+        status = {**there.get("status", {}), "nodes": nodes_of(there)}
+        status.pop("compressedNodes", None)
+        status = ended(status, "Failed", f"Stopped with strategy '{how}'", self._now())
+        self._write(there, packed(there["spec"].get("entrypoint", ""), status))
 
     def _remove_pod(self, pod: Json) -> None:
         metadata = pod["metadata"]
@@ -156,11 +156,11 @@ def nodes_of(workflow: Json) -> dict[str, Any]:
     return dict(workflow_nodes(workflow.get("status", {})))
 
 
-def ended(told: dict[str, Any], phase: str, message: str, at: datetime) -> dict[str, Any]:
+def ended(status: dict[str, Any], phase: str, message: str, at: datetime) -> dict[str, Any]:
     """The status with all that has not succeeded ended in this phase."""
     end = {"phase": phase, "message": message, "finishedAt": timestamp(at)}
-    nodes = {key: n if n["phase"] == "Succeeded" else {**n, **end} for key, n in told.get("nodes", {}).items()}
-    return {**told, **end, "nodes": nodes}
+    nodes = {key: n if n["phase"] == "Succeeded" else {**n, **end} for key, n in status.get("nodes", {}).items()}
+    return {**status, **end, "nodes": nodes}
 
 
 def pods_of(server: ApiServer, workflow: str) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from tests.unit.fake.apiserver import ApiServer
 from tests.unit.fake.artifacts import FakeArtifacts
 
 LATE_SECONDS = 3.0
-"""How much later than told a late write is committed, or a late event delivered: later than what comes next."""
+"""Delay, in seconds, of a late write or a late event: it comes after the next ones."""
 
 
 @dataclass(frozen=True, slots=True)

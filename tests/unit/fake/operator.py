@@ -115,7 +115,7 @@ class Stream:
         self._under_way: deque[tuple[str | None, Json]] = deque()
         self._held = 0
         self._server = operator.world.server
-        lag = operator.faulty and operator.world.fault.kind == f"{kind}s are told late"
+        lag = operator.faulty and operator.world.fault.kind == f"{kind}s are delivered late"
         self._seconds = LATE_SECONDS if lag else WATCH_SECONDS
 
     def start(self) -> None:
@@ -165,12 +165,12 @@ class Stream:
         match fault.kind if number == fault.at else "":
             case "event lost":
                 pass
-            case "event told twice":
+            case "event delivered twice":
                 self._take(event, body)
                 loop.call_later(LATE_SECONDS, self._take_late, event, body)
-            case "event told late":
+            case "event delivered late":
                 loop.call_later(LATE_SECONDS, self._take_late, event, body)
-            case "event told very late":
+            case "event delivered very late":
                 loop.call_later(100, self._take_late, event, body)
             case _:
                 if not (fault.kind == "three events lost" and fault.at <= number < fault.at + 3):

@@ -123,11 +123,11 @@ class Rules:
         if not self.operator_acts:
             return
         if run is not None:
-            told, asked = run.get("status", {}), run["spec"].get("retries", 0)
-            if change.type == "ADDED" and attempt <= told.get("retries", 0):
+            status, asked = run.get("status", {}), run["spec"].get("retries", 0)
+            if change.type == "ADDED" and attempt <= status.get("retries", 0):
                 return  # made by somebody who stood still while the attempt went by: the sweep counts these
-            if not told.get("retries", 0) < attempt <= asked:
-                self.problems.append(f"attempt {attempt} of {name} began, {asked} was asked for by {told}")
+            if not status.get("retries", 0) < attempt <= asked:
+                self.problems.append(f"attempt {attempt} of {name} began, {asked} was asked for by {status}")
         if change.type == "MODIFIED":
             if (run_uid, attempt) in self._begun:
                 self.problems.append(f"attempt {attempt} of {name} began a second time")

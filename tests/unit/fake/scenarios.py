@@ -140,7 +140,7 @@ async def namespace_is_deleted(w: World) -> None:
 
 
 @scenario(SUCCEEDED, writes=9)
-async def run_is_made_anew_while_old_workflow_is_collected(w: World) -> None:
+async def run_is_created_again_while_old_workflow_is_collected(w: World) -> None:
     w.apply(manifest("endless"))
     await w.until(lambda: w.argo_phase() == "Running")
     await w.sleep(5)

@@ -41,7 +41,7 @@ def status(phase: str, progress: str, *nodes: dict[str, Any], end: int | None = 
 
 
 def two_steps(name: str, start: float = 0.05) -> list[Step]:
-    """A DAG of two steps, a and b, as Argo tells of it."""
+    """A DAG of two steps, a and b, as Argo reports it."""
     a, b = f"{name}.a", f"{name}.b"
     out = {"parameters": [{"name": "accuracy", "value": "0.93"}]}
     return [
@@ -79,10 +79,10 @@ def measured(name: str) -> list[Step]:
         "parameters": [{"name": "mlpipeline-metrics", "value": '{"metrics": [{"name": "f1", "numberValue": 0.5}]}'}]
     }
     steps = two_steps(name)
-    for _, told in steps:
+    for _, found in steps:
         for key, outputs in ((a, left), (b, said)):
-            if told["nodes"].get(key, {}).get("phase") == "Succeeded":
-                told["nodes"][key]["outputs"] = outputs
+            if found["nodes"].get(key, {}).get("phase") == "Succeeded":
+                found["nodes"][key]["outputs"] = outputs
     return steps
 
 
@@ -120,7 +120,7 @@ def endless(name: str) -> list[Step]:
 
 
 def many(name: str) -> list[Step]:
-    """A thousand pods, of which one fails."""
+    """A thousand pods; one of them fails."""
     pods = [node(f"{name}.{n}", "Pod", "Succeeded", 0, 3) for n in range(1000)]
     pods[777] = node(f"{name}.777", "Pod", "Failed", 0, 3, message="OOMKilled (exit code 137)")
     return [
@@ -171,12 +171,12 @@ def script_of(entrypoint: str, name: str, attempt: int) -> list[Step]:
     return scripts[min(attempt, len(scripts) - 1)](name)
 
 
-def packed(entrypoint: str, told: dict[str, Any]) -> dict[str, Any]:
+def packed(entrypoint: str, found: dict[str, Any]) -> dict[str, Any]:
     """The status as Argo writes it: nodes in `compressedNodes`, as it keeps those of a large run, for some entrypoints."""
-    if not entrypoint.startswith("compressed") or not told.get("nodes"):
-        return told
-    nodes = base64.b64encode(gzip.compress(json.dumps(told["nodes"]).encode(), mtime=0)).decode()
-    return {**{key: value for key, value in told.items() if key != "nodes"}, "compressedNodes": nodes}
+    if not entrypoint.startswith("compressed") or not found.get("nodes"):
+        return found
+    nodes = base64.b64encode(gzip.compress(json.dumps(found["nodes"]).encode(), mtime=0)).decode()
+    return {**{key: value for key, value in found.items() if key != "nodes"}, "compressedNodes": nodes}
 
 
 def timed(value: Any, started: datetime) -> Any:

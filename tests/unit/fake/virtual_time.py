@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps: what waits for minutes is over in microseconds, in the same order every time."""
+"""An event loop with a clock that jumps: waits of minutes take microseconds, in the same order every time."""
 
 from __future__ import annotations
 

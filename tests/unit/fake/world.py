@@ -213,7 +213,7 @@ class World:
         return ((self.run(name) or {}).get("status") or {}).get("storageState") == "Archived"
 
     async def check_quiet(self) -> None:
-        """Whatever is told again, and to whom, nothing is written any more."""
+        """Check that nothing is written any more, whichever events are delivered again to whichever operator."""
         self.fault = Fault()
         before, log = self.rules.writes(), len(self.server.changes)
         for operator in self.operators:
