@@ -44,9 +44,7 @@ PHRASES = (
 )
 SIGN = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 
-PENDING: tuple[str, ...] = (
-    "docs/architecture.md",
-)
+PENDING: tuple[str, ...] = ("docs/architecture.md",)
 """Files, and folders with a slash at the end, that are still to be brought to the rules."""
 
 
