@@ -36,7 +36,7 @@ KEY = Key(NAMESPACE, RUN)
 
 
 class ByHand:
-    """A process that never crashes, and that the world's fault is not for."""
+    """An operator process without faults."""
 
     faulty = False
 
@@ -51,7 +51,7 @@ class ByHand:
 
 
 class Bench:
-    """The parts of an operator, each to be called by hand. Only the test delivers events."""
+    """The parts of an operator. The test calls each one and delivers each watch event."""
 
     def __init__(self, world: World | None = None, default: RetentionPolicySpec | None = None) -> None:
         self.world = world or World(collect_after=None)
@@ -106,37 +106,37 @@ class Bench:
 
     # ------------------------------------------------------------------------------------------------------ the watches
 
-    def tell(self, name: str = RUN) -> RunRecord:
-        """Deliver the run as it is now, as its watch would: an archived one leaves the watch."""
+    def deliver_run(self, name: str = RUN) -> RunRecord:
+        """Deliver the watch event of the run's stored state; DELETED for an archived run, which leaves the selection."""
         body = self.world.run(name)
         assert body is not None
         archived = not selects("runwright.dev/storage-state!=Archived", body["metadata"].get("labels") or {})
         self.intake.pipelinerun("DELETED" if archived else "MODIFIED", body)
         return run_record(body)
 
-    def tell_workflow(self, name: str = RUN) -> WorkflowRecord:
+    def deliver_workflow(self, name: str = RUN) -> WorkflowRecord:
         body = self.world.workflow(name)
         assert body is not None
         self.intake.workflow("MODIFIED", body)
         return workflow_record(body)
 
     def run(self, name: str = RUN) -> RunRecord:
-        """The run as etcd has it."""
+        """The stored run."""
         body = self.world.run(name)
         assert body is not None
         return run_record(body)
 
-    # -------------------------------------------------------------------------------------------------------- the plot
+    # -------------------------------------------------------------------------------------------------------- runs
 
     async def run_to_end(self, entrypoint: str = "flaky", name: str = RUN, **spec: Any) -> RunRecord:
-        """A run that has ended with its Workflow, and with which the operator is through."""
+        """Create a run and reconcile it until it has ended and needs no more calls."""
         self.world.apply(manifest(entrypoint) | spec, name)
-        self.tell(name)
+        self.deliver_run(name)
         await self.reconcile(name)
         await self.world.until(lambda: self.world.argo_phase(name) in ("Succeeded", "Failed", "Error"))
-        self.tell_workflow(name)
+        self.deliver_workflow(name)
         await self.reconcile(name)
-        self.tell(name)
+        self.deliver_run(name)
         await self.reconcile(name)
         assert self.run(name).finished
         return self.run(name)
@@ -144,7 +144,7 @@ class Bench:
     def finished(
         self, name: str = RUN, phase: str = "Succeeded", *, ago: timedelta = timedelta(0), **parts: Any
     ) -> RunRecord:
-        """A run that ended without a Workflow some time ago; no event is delivered."""
+        """Store a run that ended without a Workflow some time ago; no watch event is delivered."""
         at = timestamp(self.world.clock.now() - ago)
         status = {"phase": phase, "finishedAt": at, "observedGeneration": 1, "retries": 0, **parts.pop("status", {})}
         spec = manifest() | parts.pop("spec", {})
@@ -155,13 +155,13 @@ class Bench:
         return self.run(name)
 
     async def wait(self, wait: timedelta | float) -> datetime:
-        """Let time pass; gives what it is then."""
+        """Let time pass. Returns the time after it."""
         await self.world.sleep(wait.total_seconds() if isinstance(wait, timedelta) else wait)
         return self.world.clock.now()
 
 
 def virtually(test: Callable[[Bench], Awaitable[None]], **options: Any) -> None:
-    """Run the test on a bench of its own; no rule of the world may be broken by it."""
+    """Run the test on its own bench and check that it breaks no rule of the world."""
 
     async def main() -> None:
         bench = Bench(**options)
@@ -176,7 +176,7 @@ def status(bench: Bench) -> dict[str, Any]:
 
 
 def remembered(bench: Bench) -> dict[str, Any]:
-    """What the operator holds in memory about runs, without deletions that it expects, by field and run."""
+    """The contents of the cache by field and run, without expected deletions."""
     found: dict[str, Any] = {"last": bench.reconciler.finished._last}
     for field in ("run", "workflow", "memory", "unwatched", "unclaimed", "awaited", "retention", "available", "sample"):
         found[field] = {key: value for key, state in bench.cache.states() if (value := getattr(state, field))}
@@ -188,7 +188,7 @@ def deletion_expected(bench: Bench) -> bool:
 
 
 async def settled(bench: Bench, entrypoint: str = "flaky", **spec: Any) -> None:
-    """A run that has ended, and for which there is nothing to be done now."""
+    """Create a run that has ended and needs no more work."""
     await bench.run_to_end(entrypoint, **spec)
     assert bench.cache.runs() == [] and bench.cache.workflows() == []
     bench.forget_calls()
@@ -201,12 +201,12 @@ async def ended(bench: Bench, entrypoint: str = "flaky") -> tuple[RunRecord, Wor
     return run, workflow_record(bench.world.workflow() or {})
 
 
-def there(bench: Bench) -> WorkflowRecord:
+def stored_workflow(bench: Bench) -> WorkflowRecord:
     return workflow_record(bench.world.workflow() or {})
 
 
-def fails(error: BaseException) -> Handler:
-    """Handle a call of the client by failing."""
+def failing(error: BaseException) -> Handler:
+    """Handler that raises the error."""
 
     async def fail(_: Commit) -> Any:
         raise error
@@ -214,8 +214,8 @@ def fails(error: BaseException) -> Handler:
     return fail
 
 
-def first(before: Callable[[], object]) -> Handler:
-    """Handle a call of the client; before the first one, something happens."""
+def before_first_call(before: Callable[[], object]) -> Handler:
+    """Handler that calls `before` before the first call of the client."""
     done: list[object] = []
 
     async def handle(commit: Commit) -> Any:
@@ -226,8 +226,8 @@ def first(before: Callable[[], object]) -> Handler:
     return handle
 
 
-def after(then: Callable[[], object]) -> Handler:
-    """Handle a call of the client; after the first one, something happens."""
+def after_first_call(then: Callable[[], object]) -> Handler:
+    """Handler that calls `then` after the first call of the client."""
     done: list[object] = []
 
     async def handle(commit: Commit) -> Any:

@@ -1,4 +1,4 @@
-"""Short ways to records and bodies, for the tests of the runtime."""
+"""Builders of records and bodies for the controller's tests."""
 
 from __future__ import annotations
 

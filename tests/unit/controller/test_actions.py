@@ -1,6 +1,6 @@
-"""What each action does and what it tells, also where somebody else was faster.
+"""Actions: writes and results, also under concurrent writes.
 
-Those of a retry are in test_actions_retry.py, those of archiving in test_actions_archive.py.
+Actions of retries are in test_actions_retry.py, actions of archiving in test_actions_archive.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ from runwright.core.decision import (
 from runwright.core.records import Absent, NotSeen
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
-from tests.unit.controller.bench import KEY, Bench, after, deletion_expected, ended, there, virtually
+from tests.unit.controller.bench import (
+    KEY,
+    Bench,
+    after_first_call,
+    deletion_expected,
+    ended,
+    stored_workflow,
+    virtually,
+)
 from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN, manifest
 
@@ -35,7 +43,7 @@ ARCHIVED = "runwright.dev/storage-state"
 # ----------------------------------------------------------------------------------------------------------- Look, Create
 
 
-def test_look_reads_both_as_they_are_now() -> None:
+def test_read_again_returns_the_stored_run_and_workflow() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         look = bench.actions.carry_out(run, NotSeen(), ReadAgain())
@@ -52,10 +60,10 @@ def test_look_reads_both_as_they_are_now() -> None:
 
 
 @pytest.mark.parametrize("edit", [{"shutdown": "Stop"}, {}])
-def test_a_run_that_is_to_be_shut_down_or_is_another_by_now_gets_no_workflow(edit: dict[str, str]) -> None:
+def test_create_skips_a_run_that_was_shut_down_or_replaced(edit: dict[str, str]) -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        known = bench.tell()
+        known = bench.deliver_run()
         if not edit:
             bench.world.delete("PipelineRun")
         bench.world.apply(manifest() | edit)
@@ -65,10 +73,10 @@ def test_a_run_that_is_to_be_shut_down_or_is_another_by_now_gets_no_workflow(edi
     virtually(test)
 
 
-def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
+def test_create_skips_a_run_that_is_being_deleted() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        known, body = bench.tell(), bench.world.run() or {}
+        known, body = bench.deliver_run(), bench.world.run() or {}
         going = {**body, "metadata": body["metadata"] | {"deletionTimestamp": "2026-11-24T12:00:00Z"}}
 
         async def get_run(_: Commit) -> Json:
@@ -83,7 +91,7 @@ def test_a_run_that_is_being_deleted_gets_no_workflow() -> None:
 
 
 @pytest.mark.parametrize("characters", [100, LONG_MANIFEST + 1])
-def test_a_long_manifest_is_read_in_a_thread(characters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_parses_a_long_manifest_in_a_thread(characters: int, monkeypatch: pytest.MonkeyPatch) -> None:
     in_threads: list[object] = []
 
     async def to_thread(function: Callable[..., object], *arguments: object) -> object:
@@ -95,28 +103,28 @@ def test_a_long_manifest_is_read_in_a_thread(characters: int, monkeypatch: pytes
     async def test(bench: Bench) -> None:
         manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}\n#"
         bench.world.apply({"workflow": {"manifest": manifest.ljust(characters, "#")}})
-        await bench.actions.carry_out(bench.tell(), NotSeen(), CreateWorkflow())
+        await bench.actions.carry_out(bench.deliver_run(), NotSeen(), CreateWorkflow())
         assert len(in_threads) == (characters > LONG_MANIFEST) and bench.world.workflow() is not None
 
     virtually(test)
 
 
-def test_a_run_that_is_archived_before_it_has_begun_gets_its_workflow_all_the_same() -> None:
+def test_create_makes_the_workflow_of_a_run_archived_before_its_start() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        known = bench.tell()
+        known = bench.deliver_run()
         bench.world.archive()
         observed = await bench.actions.carry_out(known, NotSeen(), CreateWorkflow())
-        assert observed == Observation(bench.run(), there(bench))
+        assert observed == Observation(bench.run(), stored_workflow(bench))
 
     virtually(test)
 
 
-def test_the_first_attempt_has_the_number_that_the_run_was_created_with() -> None:
+def test_create_numbers_the_first_attempt_by_spec_retries() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest() | {"retries": 3})
-        await bench.actions.carry_out(bench.tell(), NotSeen(), CreateWorkflow())
-        assert there(bench).attempt == 3
+        await bench.actions.carry_out(bench.deliver_run(), NotSeen(), CreateWorkflow())
+        assert stored_workflow(bench).attempt == 3
 
     virtually(test)
 
@@ -124,7 +132,7 @@ def test_the_first_attempt_has_the_number_that_the_run_was_created_with() -> Non
 # ------------------------------------------------------------------------------------------------------ Delete, ShutDown
 
 
-def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_end() -> None:
+def test_delete_of_a_finished_workflow_ignores_its_deleted_event() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
@@ -136,19 +144,19 @@ def test_a_workflow_that_we_delete_after_its_run_has_ended_tells_nothing_by_its_
         bench.intake.workflow("DELETED", body)
         assert bench.cache.workflows() == []
         bench.intake.workflow("DELETED", {**body, "metadata": body["metadata"] | {"uid": "somebody-elses"}})
-        assert len(bench.cache.workflows()) == 1, "the end of any other one tells how its run ended"
+        assert len(bench.cache.workflows()) == 1, "the DELETED event of another Workflow is stored"
 
     virtually(test)
 
 
-def test_a_workflow_that_is_to_be_replaced_is_forgotten_when_it_is_deleted() -> None:
+def test_delete_of_a_running_workflow_clears_the_cache() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        run = bench.tell()
+        run = bench.deliver_run()
         bench.world.rules.operator_acts = False
         await bench.reconcile()
         bench.cache.remember(KEY, Memory(written_at=bench.world.clock.now()))
-        workflow = bench.tell_workflow()
+        workflow = bench.deliver_workflow()
         observed = await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         assert observed == Observation(run, NotSeen()) and bench.world.workflow() is None
         assert bench.cache.workflows() == [] and bench.cache.recall(KEY) == Memory()
@@ -158,13 +166,13 @@ def test_a_workflow_that_is_to_be_replaced_is_forgotten_when_it_is_deleted() -> 
 
 
 @pytest.mark.parametrize("faster", ["the event", "the reply"])
-def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_reply(faster: str) -> None:
+def test_delete_accepts_the_event_before_and_after_the_reply(faster: str) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         body = bench.world.workflow() or {}
         if faster == "the event":
-            bench.client.handlers["delete workflows"] = after(lambda: bench.intake.workflow("DELETED", body))
+            bench.client.handlers["delete workflows"] = after_first_call(lambda: bench.intake.workflow("DELETED", body))
         await bench.actions.carry_out(run, workflow, DeleteWorkflow(workflow, "why"))
         if faster == "the reply":
             bench.intake.workflow("DELETED", body)
@@ -174,11 +182,11 @@ def test_the_last_event_of_a_workflow_that_we_delete_may_be_here_before_the_repl
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_deletion_with_an_unknown_outcome_is_not_expected(done: bool) -> None:
+def test_delete_without_a_reply_leaves_the_cache_unchanged(done: bool) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
-        bench.tell_workflow()
+        bench.deliver_workflow()
 
         async def unreachable(commit: Commit) -> None:
             if done:
@@ -193,7 +201,7 @@ def test_a_deletion_with_an_unknown_outcome_is_not_expected(done: bool) -> None:
     virtually(test)
 
 
-def test_a_workflow_is_deleted_only_as_it_was_seen() -> None:
+def test_delete_of_a_changed_workflow_is_a_conflict() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
@@ -209,14 +217,14 @@ def test_a_workflow_is_deleted_only_as_it_was_seen() -> None:
     virtually(test)
 
 
-def test_a_workflow_is_shut_down_and_returned_as_it_is_then() -> None:
+def test_shut_down_returns_the_stopped_workflow() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        run = bench.tell()
+        run = bench.deliver_run()
         await bench.reconcile()
-        workflow = there(bench)
+        workflow = stored_workflow(bench)
         observed = await bench.actions.carry_out(run, workflow, ShutDownWorkflow(workflow, Shutdown.STOP))
-        assert observed == Observation(run, there(bench)) and there(bench).shutdown == "Stop"
+        assert observed == Observation(run, stored_workflow(bench)) and stored_workflow(bench).shutdown == "Stop"
         bench.world.delete("Workflow")
         observed = await bench.actions.carry_out(run, workflow, ShutDownWorkflow(workflow, Shutdown.TERMINATE))
         assert observed == Observation(run, NotSeen()) and bench.cache.workflows() == []
@@ -227,11 +235,11 @@ def test_a_workflow_is_shut_down_and_returned_as_it_is_then() -> None:
 # ------------------------------------------------------------------------------------------------------ Label, DeleteRun
 
 
-def test_labels_are_set_and_taken_away_and_the_run_is_known_as_it_is_then() -> None:
+def test_set_labels_adds_and_removes_labels_and_caches_the_run() -> None:
     async def test(bench: Bench) -> None:
         bench.finished(labels={"team": "a", "runwright.dev/delete-on": "2026-12-01"})
         action = SetLabels(((ARCHIVED, "Archived"), ("runwright.dev/delete-on", None)))
-        run, seen = bench.tell(), Absent()
+        run, seen = bench.deliver_run(), Absent()
         observed = await bench.actions.carry_out(run, seen, action)
         assert observed == Observation(bench.run(), seen) and observed.run and observed.run.archived
         assert (bench.world.run() or {})["metadata"]["labels"] == {"team": "a", ARCHIVED: "Archived"}
@@ -240,7 +248,7 @@ def test_labels_are_set_and_taken_away_and_the_run_is_known_as_it_is_then() -> N
     virtually(test)
 
 
-def test_a_run_that_was_written_meanwhile_is_not_labelled() -> None:
+def test_set_labels_on_a_changed_run_is_a_conflict() -> None:
     async def test(bench: Bench) -> None:
         run = bench.finished()
         bench.world.label(team="a")
@@ -253,7 +261,7 @@ def test_a_run_that_was_written_meanwhile_is_not_labelled() -> None:
     virtually(test)
 
 
-def test_a_run_is_deleted_with_what_it_owns() -> None:
+def test_delete_run_deletes_the_owned_objects_too() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
@@ -268,13 +276,13 @@ def test_a_run_is_deleted_with_what_it_owns() -> None:
     virtually(test)
 
 
-def another(bench: Bench) -> None:
+def replace_run(bench: Bench) -> None:
     bench.world.delete("PipelineRun")
     bench.finished()
 
 
-@pytest.mark.parametrize("meanwhile", [another, lambda bench: bench.world.label(keep="me")])
-def test_a_run_that_is_another_or_was_written_meanwhile_is_not_deleted(meanwhile: Callable[[Bench], object]) -> None:
+@pytest.mark.parametrize("meanwhile", [replace_run, lambda bench: bench.world.label(keep="me")])
+def test_delete_run_of_a_changed_or_replaced_run_is_a_conflict(meanwhile: Callable[[Bench], object]) -> None:
     async def test(bench: Bench) -> None:
         run = bench.finished()
         meanwhile(bench)

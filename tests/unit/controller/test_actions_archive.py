@@ -1,4 +1,4 @@
-"""How a Workflow is kept before it goes, and put back, also where somebody else was faster."""
+"""Saving and restoring Workflow snapshots, also under concurrent writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runwright.core.archive.snapshot import unpack_snapshot
 from runwright.core.decision import FindSnapshot, RestoreWorkflow, SaveSnapshot
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, WorkflowRecord
 from runwright.kube.objects import Json
-from tests.unit.controller.bench import KEY, Bench, ended, first, there, uid_of, virtually
+from tests.unit.controller.bench import KEY, Bench, before_first_call, ended, stored_workflow, uid_of, virtually
 from tests.unit.fake.world import NAMESPACE, RUN
 
 
@@ -24,13 +24,13 @@ def snapshot(bench: Bench) -> Json | None:
 
 
 def replaced(bench: Bench) -> None:
-    """Somebody deletes the Workflow and creates one of that name, which has ended."""
+    """Replace the Workflow with an ended one of the same name."""
     body = dict(bench.world.workflow() or {})
     bench.world.delete("Workflow")
     bench.server.create("Workflow", body)
 
 
-def test_a_workflow_is_kept_before_it_goes() -> None:
+def test_save_snapshot_stores_the_nodes_and_measures_the_size() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, Kept(workflow))
@@ -45,7 +45,7 @@ def test_a_workflow_is_kept_before_it_goes() -> None:
     virtually(test)
 
 
-def test_the_nodes_of_a_large_workflow_are_kept_too() -> None:
+def test_save_snapshot_stores_compressed_nodes() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench, "compressed-flaky")
         await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
@@ -54,32 +54,34 @@ def test_the_nodes_of_a_large_workflow_are_kept_too() -> None:
     virtually(test)
 
 
-def test_what_is_written_since_it_was_seen_is_kept_as_it_is_now() -> None:
+def test_save_snapshot_stores_the_latest_version() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         bench.server.patch_labels("Workflow", NAMESPACE, RUN, {"team": "a"})
         observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
-        assert observed == Observation(run, Kept(there(bench))), "of the version that may be deleted"
+        assert observed == Observation(run, Kept(stored_workflow(bench))), "the version for the delete's precondition"
         assert (unpack_snapshot(snapshot(bench) or {}) or {})["metadata"]["labels"]["team"] == "a"
 
     virtually(test)
 
 
 @pytest.mark.parametrize("meanwhile", [replaced, lambda bench: bench.world.argo_retry()])
-def test_a_workflow_that_is_another_by_now_or_runs_again_is_not_kept(meanwhile: Callable[[Bench], object]) -> None:
+def test_save_snapshot_skips_a_replaced_or_restarted_workflow(meanwhile: Callable[[Bench], object]) -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         meanwhile(bench)
-        assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, there(bench))
-        assert snapshot(bench) is None and bench.cache.workflow(run) == there(bench)
+        assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(
+            run, stored_workflow(bench)
+        )
+        assert snapshot(bench) is None and bench.cache.workflow(run) == stored_workflow(bench)
 
     virtually(test)
 
 
-def test_a_workflow_that_has_gone_cannot_be_kept() -> None:
+def test_save_snapshot_of_a_deleted_workflow_reports_it_absent() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
-        bench.tell_workflow()
+        bench.deliver_workflow()
         bench.world.delete("Workflow")
         assert await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow)) == Observation(run, Absent())
         assert snapshot(bench) is None and bench.cache.workflows() == []
@@ -87,7 +89,7 @@ def test_a_workflow_that_has_gone_cannot_be_kept() -> None:
     virtually(test)
 
 
-def test_a_workflow_that_is_too_large_says_so_and_stays(
+def test_save_snapshot_of_a_too_large_workflow_reports_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(packing, "MAX_SNAPSHOT", 100)
@@ -103,7 +105,7 @@ def test_a_workflow_that_is_too_large_says_so_and_stays(
     assert f"Workflow {KEY} is too large for a snapshot, and stays" in caplog.text
 
 
-def test_a_snapshot_of_the_last_attempt_is_found_and_no_other_one() -> None:
+def test_find_snapshot_finds_the_last_attempt_only() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await ended(bench)
         assert (await bench.actions.carry_out(run, Absent(), FindSnapshot())).seen == Absent(snapshot=False)
@@ -119,7 +121,7 @@ def test_a_snapshot_of_the_last_attempt_is_found_and_no_other_one() -> None:
 
 
 async def archived(bench: Bench) -> tuple[RunRecord, WorkflowRecord]:
-    """A run whose Workflow was kept, and has gone."""
+    """A run with a snapshot and without its Workflow."""
     run, workflow = await ended(bench)
     await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
     bench.world.delete("Workflow")
@@ -127,12 +129,14 @@ async def archived(bench: Bench) -> tuple[RunRecord, WorkflowRecord]:
     return run, workflow
 
 
-def test_a_workflow_is_put_back_finished_as_it_was() -> None:
+def test_restore_creates_the_finished_workflow() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await archived(bench)
-        assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(run, there(bench))
-        assert there(bench).restored_from == workflow.uid
-        back, was = there(bench), workflow
+        assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(
+            run, stored_workflow(bench)
+        )
+        assert stored_workflow(bench).restored_from == workflow.uid
+        back, was = stored_workflow(bench), workflow
         assert (back.phase, back.nodes, back.finished_at, back.attempt, back.owner_uid) == (
             was.phase,
             was.nodes,
@@ -141,12 +145,12 @@ def test_a_workflow_is_put_back_finished_as_it_was() -> None:
             run.uid,
         )
         await bench.wait(60)
-        assert there(bench) == back, "Argo leaves it alone"
+        assert stored_workflow(bench) == back, "Argo does not change it"
 
     virtually(test)
 
 
-def test_without_a_snapshot_there_is_nothing_to_put_back() -> None:
+def test_restore_without_a_snapshot_reports_it_absent() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await ended(bench)
         bench.world.delete("Workflow")
@@ -157,18 +161,20 @@ def test_without_a_snapshot_there_is_nothing_to_put_back() -> None:
     virtually(test)
 
 
-def test_a_workflow_that_somebody_else_has_put_back_meanwhile_is_looked_at() -> None:
+def test_restore_reads_a_workflow_that_exists_already() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
         put_back = await Snapshots(bench.client).finished_workflow(run) or {}
-        bench.client.handlers["create workflows"] = first(lambda: bench.server.create("Workflow", put_back))
-        assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(run, there(bench))
-        assert uid_of(bench.world.workflow()) == there(bench).uid
+        bench.client.handlers["create workflows"] = before_first_call(lambda: bench.server.create("Workflow", put_back))
+        assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(
+            run, stored_workflow(bench)
+        )
+        assert uid_of(bench.world.workflow()) == stored_workflow(bench).uid
 
     virtually(test)
 
 
-def test_why_a_workflow_may_not_be_restored_is_in_the_refusal() -> None:
+def test_restore_returns_the_refusal_of_the_api_server() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
         bench.server.terminating.add(NAMESPACE)

@@ -1,4 +1,4 @@
-"""A missing right becomes a refusal, and a Workflow of another shard gets the label of this one."""
+"""Missing permissions are reported in the run; Workflows get the label of the run's shard."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runwright.core.decision import ReadAgain, RecreateWorkflow, RetryWorkflow, 
 from runwright.core.records import Kept, NotSeen, Refusal
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.errors import ApiError
-from tests.unit.controller.bench import Bench, ended, fails, there, virtually
+from tests.unit.controller.bench import Bench, ended, failing, stored_workflow, virtually
 from tests.unit.fake.world import RUN, manifest
 
 SHARD = "runwright.dev/shard"
@@ -18,9 +18,9 @@ FORBIDDEN = ApiError(403, "Forbidden", "pods is forbidden: the operator cannot l
 
 
 def forbid(bench: Bench, *calls: str) -> None:
-    """Let the API server refuse these calls."""
+    """Make the API server refuse these calls."""
     for call in calls:
-        bench.client.handlers[call] = fails(FORBIDDEN)
+        bench.client.handlers[call] = failing(FORBIDDEN)
 
 
 def in_shard(bench: Bench, name: str) -> None:
@@ -32,13 +32,13 @@ def labels(bench: Bench) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_retry_that_is_not_allowed_is_a_refusal_that_heals(gone: bool) -> None:
+def test_a_forbidden_retry_is_a_refusal_that_can_heal(gone: bool) -> None:
     async def test(bench: Bench) -> None:
         _, workflow = await ended(bench)
         bench.world.retry()
         if gone:
             bench.world.delete("Workflow")
-        run = bench.tell()
+        run = bench.deliver_run()
         forbid(bench, "list pods")
         observed = await bench.actions.carry_out(
             run, NotSeen(), RecreateWorkflow() if gone else RetryWorkflow(workflow)
@@ -51,11 +51,11 @@ def test_a_retry_that_is_not_allowed_is_a_refusal_that_heals(gone: bool) -> None
     virtually(test)
 
 
-def test_other_faults_of_a_retry_are_tried_again() -> None:
+def test_a_server_error_of_a_retry_is_raised() -> None:
     async def test(bench: Bench) -> None:
         _, workflow = await ended(bench)
         bench.world.retry()
-        run = bench.tell()
+        run = bench.deliver_run()
         bench.client.fail("list pods", ApiError(500, "InternalError", "no"))
         with pytest.raises(ApiError, match="500"):
             await bench.actions.carry_out(run, NotSeen(), RetryWorkflow(workflow))
@@ -63,30 +63,30 @@ def test_other_faults_of_a_retry_are_tried_again() -> None:
     virtually(test)
 
 
-def test_a_workflow_that_may_not_be_kept_stays() -> None:
+def test_a_forbidden_snapshot_keeps_the_workflow() -> None:
     async def test(bench: Bench) -> None:
         run, workflow = await ended(bench)
         forbid(bench, "create workflowsnapshots")
         observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
         assert observed.seen == Kept(
-            there(bench), f"the Workflow stays: the operator may not keep it ({FORBIDDEN.message})"
+            stored_workflow(bench), f"the Workflow stays: the operator may not keep it ({FORBIDDEN.message})"
         )
 
     virtually(test)
 
 
-def test_a_run_from_another_shard_brings_its_workflow_along() -> None:
+def test_a_run_from_another_shard_relabels_its_workflow_once() -> None:
     async def test(bench: Bench) -> None:
         in_shard(bench, "gold")
         bench.world.apply(manifest())
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert labels(bench)[SHARD] == "gold"
         in_shard(bench, "rest")
         bench.forget_calls()
         observed = await bench.actions.carry_out(bench.run(), NotSeen(), ReadAgain())
         assert labels(bench)[SHARD] == "rest"
-        assert observed.seen == there(bench)
+        assert observed.seen == stored_workflow(bench)
         assert bench.calls() == {"get pipelineruns": 1, "get workflows": 1, "patch workflows": 1}
         bench.forget_calls()
         await bench.actions.carry_out(bench.run(), NotSeen(), ReadAgain())
@@ -95,7 +95,7 @@ def test_a_run_from_another_shard_brings_its_workflow_along() -> None:
     virtually(test)
 
 
-def test_what_has_ended_or_is_not_ours_is_not_labelled() -> None:
+def test_a_finished_run_does_not_relabel_its_workflow() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await ended(bench)
         in_shard(bench, "rest")
@@ -107,10 +107,10 @@ def test_what_has_ended_or_is_not_ours_is_not_labelled() -> None:
     virtually(test)
 
 
-def test_without_shards_no_label_is_written_and_an_old_one_is_taken_off() -> None:
+def test_an_operator_without_a_shard_writes_no_shard_label() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert SHARD not in labels(bench)
         assert labels(bench)["runwright.dev/run"] == RUN

@@ -8,7 +8,7 @@ from runwright.controller.cache import RunCache, is_later
 from tests.unit.controller.records import KEY, run, workflow
 
 
-def test_an_older_record_of_the_same_object_is_not_taken() -> None:
+def test_put_ignores_an_older_record_of_the_object() -> None:
     cache = RunCache()
     cache.put_run(run("10"))
     cache.put_run(run("9"))
@@ -18,21 +18,21 @@ def test_an_older_record_of_the_same_object_is_not_taken() -> None:
     assert cache.workflow(run()) == workflow("10")
 
 
-def test_a_record_of_another_object_of_the_name_is_taken() -> None:
+def test_put_replaces_a_record_with_another_uid() -> None:
     cache = RunCache()
     cache.put_run(run("10"))
     cache.put_run(run("9", uid="other"))
     assert cache.run(KEY) == run("9", uid="other")
 
 
-def test_only_the_runs_own_workflow_is_given() -> None:
+def test_workflow_returns_the_runs_own_workflow_only() -> None:
     cache = RunCache()
     cache.put_workflow(workflow(owner="earlier"))
     assert cache.workflow(run()) is None
     assert cache.workflow(run(uid="earlier")) == workflow(owner="earlier")
 
 
-def test_drop_is_of_the_uid_that_is_named() -> None:
+def test_drop_removes_only_the_given_uid() -> None:
     cache = RunCache()
     cache.put_run(run())
     cache.put_workflow(workflow())
@@ -44,7 +44,7 @@ def test_drop_is_of_the_uid_that_is_named() -> None:
     assert cache.runs() == [] and cache.workflows() == []
 
 
-def test_a_workflow_that_was_deleted_is_kept_only_if_it_had_ended() -> None:
+def test_a_deleted_workflow_stays_cached_only_if_it_had_ended() -> None:
     cache = RunCache()
     cache.put_workflow(workflow("1"))
     cache.mark_workflow_deleted(workflow("2", phase="Succeeded"))
@@ -53,19 +53,19 @@ def test_a_workflow_that_was_deleted_is_kept_only_if_it_had_ended() -> None:
     assert cache.workflow(run()) is None
 
 
-def test_the_end_of_a_workflow_tells_nothing_about_a_run_that_has_ended_before() -> None:
+def test_a_deleted_workflow_of_a_finished_run_is_dropped() -> None:
     cache = RunCache()
     cache.put_run(replace(run(), status=PipelineRunStatus(phase=Phase.FAILED)))
     cache.put_workflow(workflow("1", phase="Failed"))
     cache.mark_workflow_deleted(workflow("2", phase="Failed"))
     assert cache.workflow(run()) is None
-    # The end of a further attempt counts: the run does not have it yet.
+    # The Workflow of a later attempt, which the run does not show yet, stays.
     further = replace(workflow("4", phase="Failed"), attempt=1)
     cache.mark_workflow_deleted(further)
     assert cache.workflow(run()) == further
 
 
-def test_a_replaced_workflows_end_does_not_stand_for_its_successors() -> None:
+def test_a_late_deletion_of_a_replaced_workflow_keeps_the_new_one() -> None:
     cache = RunCache()
     cache.put_workflow(workflow("5", uid="successor"))
     cache.mark_workflow_deleted(workflow("4", phase="Error"))
@@ -75,7 +75,7 @@ def test_a_replaced_workflows_end_does_not_stand_for_its_successors() -> None:
 @pytest.mark.parametrize(
     ("phase", "unfinished"), [("", True), ("Running", True), ("Succeeded", False), ("Error", False)]
 )
-def test_has_unfinished_workflow(phase: str, unfinished: bool) -> None:
+def test_has_unfinished_workflow_follows_the_phase(phase: str, unfinished: bool) -> None:
     cache = RunCache()
     assert not cache.has_unfinished_workflow(KEY)
     cache.put_workflow(workflow(phase=phase))
@@ -93,7 +93,7 @@ def test_resource_versions_are_compared_as_numbers(version: str, other: str, exp
 # ---------------------------------------------------------------------------------------------------- what is not watched
 
 
-def test_a_run_that_has_left_the_watch_is_dropped_and_read_once() -> None:
+def test_a_run_that_left_the_watch_is_dropped_and_reported_once() -> None:
     cache = RunCache()
     cache.put_run(run())
     cache.leave_watch(KEY, "run-uid")
@@ -101,14 +101,14 @@ def test_a_run_that_has_left_the_watch_is_dropped_and_read_once() -> None:
     assert cache.pop_unwatched(KEY) and not cache.pop_unwatched(KEY)
 
 
-def test_a_run_of_the_name_that_came_since_stays() -> None:
+def test_leave_watch_keeps_a_run_with_another_uid() -> None:
     cache = RunCache()
     cache.put_run(run(uid="later"))
     cache.leave_watch(KEY, "run-uid")
     assert cache.run(KEY) == run(uid="later")
 
 
-def test_a_run_that_is_to_be_looked_at_again_stays_as_it_is_known() -> None:
+def test_mark_unwatched_keeps_the_cached_run() -> None:
     cache = RunCache()
     cache.put_run(run())
     assert not cache.pop_unwatched(KEY)
@@ -119,7 +119,7 @@ def test_a_run_that_is_to_be_looked_at_again_stays_as_it_is_known() -> None:
 # -------------------------------------------------------------------------------------------------- what we have deleted
 
 
-def test_the_end_of_a_workflow_that_we_deleted_is_ignored_once() -> None:
+def test_an_expected_deletion_drops_the_workflow_once() -> None:
     cache = RunCache()
     ours = workflow(phase="Succeeded")
     cache.put_workflow(ours)
@@ -127,10 +127,10 @@ def test_the_end_of_a_workflow_that_we_deleted_is_ignored_once() -> None:
     cache.mark_workflow_deleted(ours)
     assert not cache.has_workflow(KEY)
     cache.mark_workflow_deleted(ours)
-    assert cache.has_workflow(KEY), "nobody expects it any more"
+    assert cache.has_workflow(KEY), "the second deletion is not expected"
 
 
-def test_the_end_of_a_workflow_that_we_could_not_delete_tells_how_its_run_ended() -> None:
+def test_a_deletion_after_cancel_deletion_keeps_the_ended_workflow() -> None:
     cache = RunCache()
     cache.expect_deletion(workflow(phase="Succeeded"))
     cache.cancel_deletion(workflow(phase="Succeeded"))
@@ -138,7 +138,7 @@ def test_the_end_of_a_workflow_that_we_could_not_delete_tells_how_its_run_ended(
     assert cache.workflow(run()) == workflow(phase="Succeeded")
 
 
-def test_a_workflow_that_was_put_in_the_place_of_one_we_deleted_is_another() -> None:
+def test_an_expected_deletion_does_not_drop_the_restored_workflow() -> None:
     cache = RunCache()
     cache.expect_deletion(workflow(uid="first", phase="Failed"))
     cache.put_workflow(workflow(uid="put-back", phase="Failed"))
@@ -148,14 +148,14 @@ def test_a_workflow_that_was_put_in_the_place_of_one_we_deleted_is_another() -> 
     assert cache.workflow(run()) == workflow("2", uid="put-back", phase="Failed")
 
 
-def test_has_workflow() -> None:
+def test_has_workflow_ignores_the_owner() -> None:
     cache = RunCache()
     assert not cache.has_workflow(KEY)
     cache.put_workflow(workflow(owner="another-run"))
     assert cache.has_workflow(KEY)
 
 
-def test_what_is_not_known_can_be_dropped() -> None:
+def test_drop_of_an_unknown_key_does_nothing() -> None:
     cache = RunCache()
     for uid in (None, "any"):
         cache.drop_run(KEY, uid)
@@ -164,7 +164,7 @@ def test_what_is_not_known_can_be_dropped() -> None:
     assert cache.runs() == [] and cache.workflows() == []
 
 
-def test_the_lag_of_a_phase_is_popped_once() -> None:
+def test_pop_phase_lag_returns_each_phase_change_once() -> None:
     cache = RunCache()
     assert cache.pop_phase_lag(KEY) is None
     cache.put_workflow(workflow("1"))
@@ -181,7 +181,7 @@ def test_the_lag_of_a_phase_is_popped_once() -> None:
     assert cache.pop_phase_lag(KEY) is None
 
 
-def test_the_end_of_a_workflow_that_is_delivered_twice_is_not_held_for_a_finished_run() -> None:
+def test_a_repeated_deletion_event_does_not_restore_the_workflow_of_a_finished_run() -> None:
     cache = RunCache()
     ours = workflow("1", phase="Succeeded")
     cache.put_workflow(ours)
@@ -189,11 +189,11 @@ def test_the_end_of_a_workflow_that_is_delivered_twice_is_not_held_for_a_finishe
     cache.mark_workflow_deleted(ours)
     cache.mark_workflow_deleted(ours)
     ended = replace(run(), status=PipelineRunStatus(phase=Phase.SUCCEEDED))
-    assert cache.workflow(ended) is None, "it is gone: nothing can be archived of it, or found in place"
-    assert cache.workflow(run()) is not None, "that is how the run ended"
+    assert cache.workflow(ended) is None, "the Workflow does not exist any more"
+    assert cache.workflow(run()) is not None, "it holds the run's result"
 
 
-def test_a_workflow_that_we_deleted_is_not_given_to_a_run_that_is_unarchived_before_its_event() -> None:
+def test_an_expected_deletion_hides_the_workflow_of_a_finished_run() -> None:
     cache = RunCache()
     ours = workflow("1", phase="Succeeded")
     cache.put_workflow(ours)

@@ -15,11 +15,11 @@ FILE = b'{"metrics": [{"name": "accuracy", "numberValue": 0.93}]}'
 async def measured(bench: Bench) -> None:
     """A run whose Workflow has ended, and whose nodes have left metrics."""
     bench.world.apply(manifest("measured"))
-    bench.tell()
+    bench.deliver_run()
     await bench.reconcile()
     await bench.world.until(lambda: bench.world.argo_phase() == "Succeeded")
     bench.cache.drop_workflow(KEY)
-    bench.tell()
+    bench.deliver_run()
 
 
 def metrics(bench: Bench) -> list[tuple[str, float]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runwright.controller.leftovers import DELETED_AT_A_TIME, clear_leftovers
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from tests.unit.controller.bench import KEY, Bench, fails, first, uid_of, virtually
+from tests.unit.controller.bench import KEY, Bench, before_first_call, failing, uid_of, virtually
 from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN
 
@@ -104,7 +104,7 @@ def test_another_pod_of_the_name_is_neither_deleted_nor_waited_for() -> None:
             bench.server.remove("Pod", NAMESPACE, "train-a")
             leave(bench, "a")
 
-        bench.client.handlers["delete pods"] = first(replace)
+        bench.client.handlers["delete pods"] = before_first_call(replace)
         await clear_leftovers(bench.client, KEY, frozenset({"a"}))
         await bench.wait(5)
         assert left(bench) == {("Pod", "train-a")}
@@ -116,7 +116,7 @@ def test_another_pod_of_the_name_is_neither_deleted_nor_waited_for() -> None:
 def test_what_has_gone_meanwhile_is_fine() -> None:
     async def test(bench: Bench) -> None:
         leave(bench, "a", "b", kind="WorkflowTaskResult")
-        bench.client.handlers["delete workflowtaskresults"] = first(
+        bench.client.handlers["delete workflowtaskresults"] = before_first_call(
             lambda: bench.server.remove("WorkflowTaskResult", NAMESPACE, "a")
         )
         await clear_leftovers(bench.client, KEY, frozenset({"a", "b"}))
@@ -128,7 +128,7 @@ def test_what_has_gone_meanwhile_is_fine() -> None:
 def test_a_pod_that_cannot_be_deleted_ends_the_attempt() -> None:
     async def test(bench: Bench) -> None:
         leave(bench, *"abc")
-        bench.client.handlers["delete pods"] = fails(ApiError(403, "Forbidden", "pods are not for you"))
+        bench.client.handlers["delete pods"] = failing(ApiError(403, "Forbidden", "pods are not for you"))
         with pytest.raises(ApiError, match="are not for you"):
             await clear_leftovers(bench.client, KEY, None)
 

@@ -1,4 +1,4 @@
-"""What holds in a namespace is read once, kept up by the watch, and never guessed."""
+"""The effective policy of a namespace: cached reads, watch events, errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.controller.policies import REREAD_SECONDS, policy_in
 from runwright.kube.errors import ApiError
-from tests.unit.controller.bench import Bench, after, fails, first, virtually
+from tests.unit.controller.bench import Bench, after_first_call, before_first_call, failing, virtually
 from tests.unit.fake.world import NAMESPACE
 
 DEFAULT = RetentionPolicySpec(delete_after="7d", keep_failed=5)
@@ -24,10 +24,10 @@ def body(**spec: Any) -> dict[str, Any]:
     return {"metadata": {"namespace": NAMESPACE, "name": "default"}, "spec": spec}
 
 
-def test_it_is_read_when_it_is_first_asked_for_and_then_known() -> None:
+def test_policy_is_read_on_first_use_and_cached() -> None:
     async def test(bench: Bench) -> None:
         bench.world.policy(archiveAfter="1h", keepFailed=0)
-        assert bench.calls() == {}, "nobody has asked"
+        assert bench.calls() == {}, "no read before the first use"
         for _ in range(3):
             held = await bench.policies.of(NAMESPACE)
             assert held == RetentionPolicySpec(archive_after="1h", delete_after="7d", keep_failed=0)
@@ -38,7 +38,7 @@ def test_it_is_read_when_it_is_first_asked_for_and_then_known() -> None:
     virtually(test, default=DEFAULT)
 
 
-def test_where_there_is_none_the_operators_default_holds_and_that_is_known_too() -> None:
+def test_namespace_without_a_policy_has_the_default_and_caches_it() -> None:
     async def test(bench: Bench) -> None:
         for _ in range(3):
             assert await bench.policies.of(NAMESPACE) == DEFAULT
@@ -47,7 +47,7 @@ def test_where_there_is_none_the_operators_default_holds_and_that_is_known_too()
     virtually(test, default=DEFAULT)
 
 
-def test_all_who_ask_at_the_same_time_share_one_read() -> None:
+def test_concurrent_calls_share_one_read() -> None:
     async def test(bench: Bench) -> None:
         held = await asyncio.gather(*(bench.policies.of(NAMESPACE) for _ in range(16)))
         assert held == [DEFAULT] * 16
@@ -56,7 +56,7 @@ def test_all_who_ask_at_the_same_time_share_one_read() -> None:
     virtually(test, default=DEFAULT)
 
 
-def test_it_is_believed_for_a_while_and_then_read_again() -> None:
+def test_policy_is_read_again_after_the_reread_interval() -> None:
     async def test(bench: Bench) -> None:
         await bench.policies.of(NAMESPACE)
         bench.world.policy(deleteAfter="1h")
@@ -69,7 +69,7 @@ def test_it_is_believed_for_a_while_and_then_read_again() -> None:
     virtually(test, default=DEFAULT)
 
 
-def test_a_reported_policy_is_used_for_a_while_too() -> None:
+def test_watched_policy_is_cached_for_the_reread_interval() -> None:
     async def test(bench: Bench) -> None:
         for _ in range(3):
             bench.policies.update(NAMESPACE, body(deleteAfter="1h"))
@@ -80,41 +80,43 @@ def test_a_reported_policy_is_used_for_a_while_too() -> None:
     virtually(test)
 
 
-def test_it_is_not_guessed_where_it_cannot_be_read() -> None:
+def test_read_error_is_raised() -> None:
     async def test(bench: Bench) -> None:
-        bench.client.handlers["get retentionpolicies"] = fails(ApiError(500, "InternalError", "no"))
+        bench.client.handlers["get retentionpolicies"] = failing(ApiError(500, "InternalError", "no"))
         for _ in range(2):
             with pytest.raises(ApiError):
                 await bench.policies.of(NAMESPACE)
         bench.client.handlers.clear()
         assert await bench.policies.of(NAMESPACE) == DEFAULT
         await bench.wait(REREAD_SECONDS + 1)
-        bench.client.handlers["get retentionpolicies"] = fails(ApiError(0, "Unreachable", "no"))
+        bench.client.handlers["get retentionpolicies"] = failing(ApiError(0, "Unreachable", "no"))
         with pytest.raises(ApiError):
             await bench.policies.of(NAMESPACE)
 
     virtually(test, default=DEFAULT)
 
 
-def test_a_policy_that_is_reported_during_a_read_holds() -> None:
+def test_watch_event_during_a_read_wins() -> None:
     async def test(bench: Bench) -> None:
         bench.world.policy(deleteAfter="1h")
-        bench.client.handlers["get retentionpolicies"] = after(
+        bench.client.handlers["get retentionpolicies"] = after_first_call(
             lambda: bench.policies.update(NAMESPACE, body(deleteAfter="30d"))
         )
         assert (await bench.policies.of(NAMESPACE)).delete_after == "30d", "the read was overtaken by the watch"
-        bench.client.handlers["get retentionpolicies"] = first(lambda: bench.policies.update(NAMESPACE, None))
+        bench.client.handlers["get retentionpolicies"] = before_first_call(
+            lambda: bench.policies.update(NAMESPACE, None)
+        )
         await bench.wait(REREAD_SECONDS + 1)
         assert await bench.policies.of(NAMESPACE) == RetentionPolicySpec()
 
     virtually(test)
 
 
-@pytest.mark.parametrize("reported", [True, False])
-def test_the_runs_of_a_namespace_are_looked_at_when_something_else_holds(reported: bool) -> None:
+@pytest.mark.parametrize("watched", [True, False])
+def test_policy_change_marks_the_namespace_changed(watched: bool) -> None:
     async def test(bench: Bench) -> None:
         async def holds(**spec: Any) -> set[str]:
-            if reported:
+            if watched:
                 bench.policies.update(NAMESPACE, body(**spec))
             else:
                 bench.world.policy(**spec)
@@ -123,16 +125,16 @@ def test_the_runs_of_a_namespace_are_looked_at_when_something_else_holds(reporte
             changed, bench.sweep._changed = bench.sweep._changed, set()
             return changed
 
-        assert await holds(deleteAfter="1h") == set(), "no run was settled under another one"
+        assert await holds(deleteAfter="1h") == set(), "no run was scheduled under another policy"
         assert await holds(deleteAfter="1h") == set()
         assert await holds(deleteAfter="2h") == {NAMESPACE}
-        assert await holds(deleteAfter="2h", keepFailed=5) == set(), "the operator's default said so already"
+        assert await holds(deleteAfter="2h", keepFailed=5) == set(), "the operator's default has the same value"
         assert await holds() == {NAMESPACE}
 
     virtually(test, default=DEFAULT)
 
 
-def test_an_event_that_comes_after_its_policy_was_read_has_been_acted_on() -> None:
+def test_watch_event_after_the_read_marks_no_second_change() -> None:
     async def test(bench: Bench) -> None:
         await bench.policies.of(NAMESPACE)
         await bench.wait(REREAD_SECONDS + 1)
@@ -152,7 +154,7 @@ NO_DEFAULT, DELETES = RetentionPolicySpec(), RetentionPolicySpec(delete_after="7
 @pytest.mark.parametrize(
     ("default", "spec", "begun"),
     [
-        # What is archived may have no day of deletion under the policy that held when the operator was last there.
+        # Archived runs may have no deletion date from the policy before the operator's restart.
         (NO_DEFAULT, {"deleteAfter": "1h"}, {NAMESPACE}),
         (NO_DEFAULT, {"archiveAfter": "1h"}, set()),
         (NO_DEFAULT, None, set()),
@@ -162,13 +164,13 @@ NO_DEFAULT, DELETES = RetentionPolicySpec(), RetentionPolicySpec(delete_after="7
         (DELETES, {"deleteAfter": "8d"}, {"", NAMESPACE}),
     ],
 )
-@pytest.mark.parametrize("reported", [True, False])
-def test_a_policy_that_deletes_begins_where_it_is_first_known(
-    default: RetentionPolicySpec, spec: dict[str, Any] | None, begun: set[str], reported: bool
+@pytest.mark.parametrize("watched", [True, False])
+def test_first_policy_that_deletes_is_reported_as_begun(
+    default: RetentionPolicySpec, spec: dict[str, Any] | None, begun: set[str], watched: bool
 ) -> None:
     async def test(bench: Bench) -> None:
         for _ in range(2):
-            if reported:
+            if watched:
                 bench.policies.update(NAMESPACE, body(**spec) if spec is not None else None)
             elif spec is not None:
                 bench.world.policy(**spec)
@@ -178,7 +180,7 @@ def test_a_policy_that_deletes_begins_where_it_is_first_known(
     virtually(test, default=default)
 
 
-def test_a_policy_that_comes_to_delete_is_a_change() -> None:
+def test_policy_that_gets_a_delete_time_is_a_change() -> None:
     async def test(bench: Bench) -> None:
         bench.policies.update(NAMESPACE, None)
         bench.policies.update(NAMESPACE, body(deleteAfter="1h"))
@@ -190,8 +192,8 @@ def test_a_policy_that_comes_to_delete_is_a_change() -> None:
 # ------------------------------------------------------------------------------------------------------ what can be read
 
 
-def test_a_field_that_cannot_be_read_removes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """A newer version may know units that this one does not: its policy says no shorter time than the default does."""
+def test_unreadable_field_is_dropped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A newer version may know more units; the default, which may be shorter, must not apply either."""
     with caplog.at_level(logging.WARNING):
         held = policy_in(NAMESPACE, body(archiveAfter="1h", deleteAfter="3 fortnights", keepFailed=-1), DEFAULT)
     assert held == RetentionPolicySpec(archive_after="1h")
@@ -199,11 +201,11 @@ def test_a_field_that_cannot_be_read_removes_nothing(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("spec", [None, 7, [], "1h", {}])
-def test_an_object_without_a_policy_says_nothing(spec: Any) -> None:
+def test_object_without_a_spec_has_the_default(spec: Any) -> None:
     assert policy_in(NAMESPACE, {"metadata": {}, "spec": spec}, DEFAULT) == DEFAULT
 
 
-def test_what_only_a_newer_version_has_is_left_out() -> None:
+def test_unknown_field_is_ignored() -> None:
     assert policy_in(NAMESPACE, body(keepLongest=3, archiveAfter="1h"), RetentionPolicySpec()) == RetentionPolicySpec(
         archive_after="1h"
     )
@@ -226,7 +228,7 @@ DEFAULTS = st.fixed_dictionaries({}, optional=READABLE).map(RetentionPolicySpec.
 
 
 @given(SPECS, DEFAULTS)
-def test_each_field_is_the_policys_or_the_defaults_or_removes_nothing(
+def test_each_field_is_from_the_policy_or_the_default_or_unset(
     spec: dict[str, Any], default: RetentionPolicySpec
 ) -> None:
     held = policy_in(NAMESPACE, body(**spec), default).model_dump(by_alias=True)

@@ -1,4 +1,4 @@
-"""How a decision is carried out, on the in-memory API server; that it survives every fault is in test_crash_sweep.py."""
+"""The reconciler on the in-memory API server. Faults are tested in test_crash_sweep.py."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from runwright.controller.reconciler import MAX_STEPS
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
-from tests.unit.controller.bench import KEY, Bench, after, fails, first, remembered, virtually
+from tests.unit.controller.bench import KEY, Bench, after_first_call, before_first_call, failing, remembered, virtually
 from tests.unit.fake.client import Commit
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 
 
-def test_an_unknown_run_needs_no_call() -> None:
+def test_unknown_run_makes_no_call() -> None:
     async def test(bench: Bench) -> None:
         assert await bench.reconcile() is None
         assert bench.calls() == {}
@@ -23,10 +23,10 @@ def test_an_unknown_run_needs_no_call() -> None:
     virtually(test)
 
 
-def test_a_new_run_takes_two_calls_and_waits_a_moment_with_its_status() -> None:
+def test_new_run_takes_two_calls_and_delays_its_status() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("slow"))
-        bench.tell()
+        bench.deliver_run()
         again = await bench.reconcile()
         assert again is not None and 1 < again <= 2
         assert bench.calls() == {"get pipelineruns": 1, "create workflows": 1}
@@ -34,10 +34,10 @@ def test_a_new_run_takes_two_calls_and_waits_a_moment_with_its_status() -> None:
     virtually(test)
 
 
-def test_the_workflow_tells_which_run_and_which_spec_it_is_of() -> None:
+def test_workflow_records_its_run_attempt_and_source() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("slow"))
-        record = bench.tell()
+        record = bench.deliver_run()
         await bench.reconcile()
         metadata = (bench.world.workflow() or {})["metadata"]
         assert metadata["labels"]["runwright.dev/run"] == RUN
@@ -51,10 +51,10 @@ def test_the_workflow_tells_which_run_and_which_spec_it_is_of() -> None:
     virtually(test)
 
 
-def test_a_run_that_is_gone_by_now_gets_none() -> None:
+def test_run_deleted_before_the_reconcile_gets_no_workflow() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        bench.tell()
+        bench.deliver_run()
         bench.world.delete("PipelineRun")
         assert await bench.reconcile() is None
         assert bench.calls() == {"get pipelineruns": 1}
@@ -63,10 +63,10 @@ def test_a_run_that_is_gone_by_now_gets_none() -> None:
     virtually(test)
 
 
-def test_it_is_created_from_what_etcd_has_and_not_from_the_cache() -> None:
+def test_workflow_is_created_from_the_stored_run_not_the_cached_one() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("slow"))
-        bench.tell()
+        bench.deliver_run()
         bench.world.apply(manifest("failing"))
         await bench.reconcile()
         assert (bench.world.workflow() or {})["spec"]["entrypoint"] == "failing"
@@ -74,15 +74,15 @@ def test_it_is_created_from_what_etcd_has_and_not_from_the_cache() -> None:
     virtually(test)
 
 
-def test_a_finished_run_leaves_no_trace_in_memory() -> None:
+def test_finished_run_is_dropped_from_the_cache() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         await bench.world.until(lambda: bench.world.argo_phase() == "Succeeded")
         bench.cache.drop_workflow(KEY)
         bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": ref(bench.world)})
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert bench.world.phase() == "Succeeded"
         await bench.reconcile()
@@ -97,11 +97,11 @@ def ref(world: World) -> Json:
     return {"name": metadata["name"], "uid": metadata["uid"]}
 
 
-def test_a_run_that_somebody_else_wrote_is_read_again_and_decided_later() -> None:
+def test_status_conflict_rereads_the_run_and_requeues() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
-        bench.tell()
-        bench.client.handlers["get pipelineruns"] = after(lambda: bench.world.label(team="a"))
+        bench.deliver_run()
+        bench.client.handlers["get pipelineruns"] = after_first_call(lambda: bench.world.label(team="a"))
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409
@@ -114,21 +114,23 @@ def test_a_run_that_somebody_else_wrote_is_read_again_and_decided_later() -> Non
     virtually(test)
 
 
-def test_a_run_that_is_gone_when_its_status_is_written_is_forgotten() -> None:
+def test_run_deleted_before_the_status_write_is_dropped() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
-        bench.tell()
-        bench.client.handlers["patch pipelineruns/status"] = first(lambda: bench.world.delete("PipelineRun"))
+        bench.deliver_run()
+        bench.client.handlers["patch pipelineruns/status"] = before_first_call(
+            lambda: bench.world.delete("PipelineRun")
+        )
         assert await bench.reconcile() is None
         assert bench.cache.runs() == []
 
     virtually(test)
 
 
-def test_an_event_is_posted_after_the_status_and_its_failure_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_event_is_posted_after_the_status_and_its_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
-        bench.tell()
+        bench.deliver_run()
         stalled_when_posted: list[str] = []
 
         async def post(_: Commit) -> None:
@@ -144,10 +146,10 @@ def test_an_event_is_posted_after_the_status_and_its_failure_is_only_logged(capl
     assert "events are not for you" in caplog.text
 
 
-def test_a_stored_run_that_is_not_valid_stalls_with_the_field() -> None:
+def test_invalid_stored_run_stalls_with_the_field_path() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": 7}})
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert bench.world.stalled() == "RunInvalid"
         message = condition_of((bench.world.run() or {})["status"], "Stalled")["message"]
@@ -156,11 +158,11 @@ def test_a_stored_run_that_is_not_valid_stalls_with_the_field() -> None:
     virtually(test)
 
 
-def test_what_the_operator_may_not_read_is_in_the_status_and_retried() -> None:
+def test_forbidden_read_stalls_the_run_and_is_retried() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "pipeline", "key": "wf"}}}})
-        bench.tell()
-        bench.client.handlers["get configmaps"] = fails(ApiError(403, "Forbidden", "configmaps are not for you"))
+        bench.deliver_run()
+        bench.client.handlers["get configmaps"] = failing(ApiError(403, "Forbidden", "configmaps are not for you"))
         assert await bench.reconcile() == 1
         assert bench.world.stalled() == "Forbidden"
 
@@ -168,11 +170,11 @@ def test_what_the_operator_may_not_read_is_in_the_status_and_retried() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 429, 500, 503])
-def test_a_passing_fault_is_left_to_the_queue_and_says_nothing_of_the_run(code: int) -> None:
+def test_transient_error_is_raised_without_a_status_write(code: int) -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        bench.tell()
-        bench.client.handlers["create workflows"] = fails(ApiError(code, "Passing", "try again"))
+        bench.deliver_run()
+        bench.client.handlers["create workflows"] = failing(ApiError(code, "Passing", "try again"))
         with pytest.raises(ApiError):
             await bench.reconcile()
         assert (bench.world.run() or {}).get("status") is None
@@ -180,14 +182,14 @@ def test_a_passing_fault_is_left_to_the_queue_and_says_nothing_of_the_run(code: 
     virtually(test)
 
 
-def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
+def test_workflow_created_before_a_crash_is_adopted() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         await bench.world.sleep(5)
         after_crash = Bench(bench.world)
-        after_crash.tell()
+        after_crash.deliver_run()
         await after_crash.reconcile()
         assert bench.world.phase() == "Running"
         assert [change.type for change in bench.server.changes if change.kind == "Workflow"].count("ADDED") == 1
@@ -195,22 +197,22 @@ def test_our_own_workflow_from_before_a_crash_is_taken_over() -> None:
     virtually(test)
 
 
-def test_the_lag_of_a_phase_counts_from_its_event() -> None:
-    """Also behind a restart, which first lists phases that were mirrored long ago."""
+def test_phase_lag_starts_at_the_watch_event_of_the_phase() -> None:
+    """After a restart, the first events have phases that the status shows already; they have no lag."""
 
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         await bench.world.until(lambda: bench.world.argo_phase() == "Running")
-        bench.tell_workflow()
+        bench.deliver_workflow()
         assert bench.cache.state(KEY).phase_changed_at is not None
         await bench.reconcile()
         assert bench.world.phase() == "Running"
         assert bench.cache.state(KEY).phase_changed_at is None, "it was observed when the status was written"
         restarted = Bench(bench.world)
-        restarted.tell()
-        restarted.tell_workflow()
+        restarted.deliver_run()
+        restarted.deliver_workflow()
         assert restarted.cache.state(KEY).phase_changed_at is not None
         await restarted.reconcile()
         assert restarted.cache.pop_phase_lag(KEY) is None
@@ -218,10 +220,10 @@ def test_the_lag_of_a_phase_counts_from_its_event() -> None:
     virtually(test)
 
 
-def test_the_lag_of_a_status_that_may_wait_counts_on() -> None:
+def test_phase_lag_of_a_delayed_status_keeps_counting() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("slow"))
-        bench.tell()
+        bench.deliver_run()
         again = await bench.reconcile()
         assert again is not None
         assert bench.cache.pop_phase_lag(KEY) is not None
@@ -229,11 +231,11 @@ def test_the_lag_of_a_status_that_may_wait_counts_on() -> None:
     virtually(test)
 
 
-def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
+def test_run_that_needs_too_many_steps_is_requeued() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
         bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"workflow": {"name": RUN, "uid": "the-first"}})
-        owner = {"kind": "PipelineRun", "controller": True, "uid": bench.tell().uid, "name": RUN}
+        owner = {"kind": "PipelineRun", "controller": True, "uid": bench.deliver_run().uid, "name": RUN}
         deleted: list[str] = []
 
         async def another(_: Commit) -> Json:
@@ -262,10 +264,10 @@ def test_what_changes_faster_than_it_is_read_is_left_to_the_queue() -> None:
 @pytest.mark.parametrize(
     "status", [{"phase": "Succeeded"}, {"phase": "Running", "workflow": {"name": RUN, "uid": "another"}}]
 )
-def test_a_run_that_somebody_else_has_started_meanwhile_gets_no_second_workflow(status: Json) -> None:
+def test_run_started_concurrently_gets_no_second_workflow(status: Json) -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
-        bench.tell()
+        bench.deliver_run()
         bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, status)
         await bench.reconcile()
         assert "create workflows" not in bench.calls()
@@ -273,25 +275,25 @@ def test_a_run_that_somebody_else_has_started_meanwhile_gets_no_second_workflow(
     virtually(test)
 
 
-def test_a_workflow_that_is_made_and_recorded_between_two_reads_is_not_taken_for_deleted() -> None:
+def test_run_is_read_before_its_workflow() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
         first = {"name": RUN, "uid": "the-first"}
         bench.world.server.patch_status("PipelineRun", NAMESPACE, RUN, {"phase": "Running", "workflow": first})
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert bench.client.calls[:2] == ["get pipelineruns", "get workflows"], (
-            "the other way round, it would look like one that was deleted"
+            "in the other order, a Workflow created between the reads would look deleted"
         )
 
     virtually(test)
 
 
-def test_one_object_is_read_once() -> None:
+def test_referenced_object_is_read_once() -> None:
     async def test(bench: Bench) -> None:
         bench.world.add("ServiceAccount", "trainer")
         bench.world.apply({**manifest(), "serviceAccountName": "trainer"})
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert bench.calls()["get serviceaccounts"] == 1
         assert bench.world.workflow() is not None
@@ -299,18 +301,18 @@ def test_one_object_is_read_once() -> None:
     virtually(test)
 
 
-def test_progress_is_written_no_oftener_than_every_two_seconds() -> None:
+def test_progress_is_written_at_most_every_two_seconds() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("slow"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         await bench.world.until(lambda: bench.world.argo_phase() == "Running")
-        bench.tell_workflow()
+        bench.deliver_workflow()
         assert await bench.reconcile() is None and bench.world.phase() == "Running"
-        bench.tell()
+        bench.deliver_run()
         body = bench.world.workflow() or {}
         bench.server.replace("Workflow", NAMESPACE, RUN, status={**body["status"], "progress": "1/7"})
-        bench.tell_workflow()
+        bench.deliver_workflow()
         bench.forget_calls()
         again = await bench.reconcile()
         assert again is not None and 1.9 < again <= 2 and bench.calls() == {}
@@ -322,25 +324,25 @@ def test_progress_is_written_no_oftener_than_every_two_seconds() -> None:
     virtually(test)
 
 
-def test_what_is_written_is_measured() -> None:
+def test_status_write_is_measured() -> None:
     async def test(bench: Bench) -> None:
         await bench.run_to_end("flaky")
         samples = bench.reconciler._measures.registry.get_sample_value
         labels = {"namespace": NAMESPACE, "phase": "Failed", "reason": "Failed"}
         assert samples("runwright_runs_finished_total", labels) == 1
-        assert samples("runwright_mirror_lag_seconds_count") == 1, "one event, one write"
+        assert samples("runwright_mirror_lag_seconds_count") == 1, "one phase change, one lag"
 
     virtually(test)
 
 
-def test_a_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
-    """With `kubectl delete --cascade=foreground` it is still there until its Workflow is gone."""
+def test_run_that_is_being_deleted_makes_no_call() -> None:
+    """With `kubectl delete --cascade=foreground` the run exists until its Workflow is deleted."""
 
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
-        bench.tell_workflow()
+        bench.deliver_workflow()
         body = bench.world.run() or {}
         going = {
             **body,

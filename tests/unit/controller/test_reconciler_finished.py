@@ -1,4 +1,4 @@
-"""Runs that have ended: when the operator looks at them, how it archives them, what it remembers and what it costs."""
+"""Reconciling finished runs: archiving, restoring, cached state and API calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runwright.controller.reconciler import RUN_LAG
 from runwright.core.archive import snapshot as packing
 from runwright.core.archive.storage import POLL
 from runwright.kube.errors import ApiError
-from tests.unit.controller.bench import KEY, Bench, after, fails, remembered, settled, status, virtually
+from tests.unit.controller.bench import KEY, Bench, after_first_call, failing, remembered, settled, status, virtually
 from tests.unit.fake.client import Commit
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.world import RUN, manifest
@@ -30,23 +30,23 @@ def archived(bench: Bench) -> tuple[str, str]:
 
 
 async def archive(bench: Bench) -> float | None:
-    """Label the run, deliver its event, and reconcile it."""
+    """Label the run, deliver its event and reconcile it."""
     bench.world.archive()
-    bench.tell()
+    bench.deliver_run()
     bench.forget_calls()
     return await bench.reconcile()
 
 
-# ------------------------------------------------------------------------------------------------------ when it is looked
+# ------------------------------------------------------------------------------------------------------ when it is read
 
 
-def test_the_workflow_of_a_run_that_is_not_known_is_looked_at_after_a_while() -> None:
-    """Its run is reported soon, if it is watched; or it is archived, and a crash left its Workflow."""
+def test_workflow_of_an_uncached_run_reads_the_run_after_a_delay() -> None:
+    """The run's event follows soon, or a crash left an archived run with its Workflow."""
 
     async def test(bench: Bench) -> None:
         await settled(bench)
         after_crash = Bench(bench.world)
-        after_crash.tell_workflow()
+        after_crash.deliver_workflow()
         after_crash.forget_calls()
         assert await after_crash.reconcile() == RUN_LAG
         assert after_crash.calls() == {}
@@ -57,13 +57,13 @@ def test_the_workflow_of_a_run_that_is_not_known_is_looked_at_after_a_while() ->
     virtually(test)
 
 
-def test_the_workflow_of_a_run_that_is_reported_in_time_costs_no_read() -> None:
+def test_workflow_of_a_run_that_arrives_in_time_reads_no_run() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         after_crash = Bench(bench.world)
-        after_crash.tell_workflow()
+        after_crash.deliver_workflow()
         assert await after_crash.reconcile() == RUN_LAG
-        after_crash.tell()
+        after_crash.deliver_run()
         after_crash.forget_calls()
         await after_crash.reconcile()
         assert after_crash.calls() == {"get retentionpolicies": 1}
@@ -74,11 +74,11 @@ def test_the_workflow_of_a_run_that_is_reported_in_time_costs_no_read() -> None:
     virtually(test)
 
 
-def test_the_workflow_of_a_run_that_is_gone_is_forgotten() -> None:
+def test_workflow_of_a_deleted_run_is_dropped() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         after_crash = Bench(bench.world)
-        after_crash.tell_workflow()
+        after_crash.deliver_workflow()
         bench.world.delete("PipelineRun")
         after_crash.forget_calls()
         assert [await after_crash.reconcile(), await after_crash.reconcile()] == [RUN_LAG, None]
@@ -88,22 +88,22 @@ def test_the_workflow_of_a_run_that_is_gone_is_forgotten() -> None:
     virtually(test)
 
 
-def test_an_event_of_a_known_runs_workflow_costs_nothing() -> None:
+def test_workflow_event_of_a_finished_run_makes_no_call() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         for _ in range(3):
-            bench.tell_workflow()
+            bench.deliver_workflow()
             assert await bench.reconcile() is None
         assert bench.calls() == {} and bench.cache.workflows() == []
 
     virtually(test)
 
 
-def test_a_workflow_that_somebody_has_set_going_again_is_looked_at() -> None:
+def test_workflow_restarted_by_argo_retry_is_read() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         bench.world.argo_retry()
-        bench.tell_workflow()
+        bench.deliver_workflow()
         bench.forget_calls()
         await bench.reconcile()
         assert bench.calls() == LOOK and bench.world.phase() == "Failed", "a finished run runs again only by a retry"
@@ -111,7 +111,7 @@ def test_a_workflow_that_somebody_has_set_going_again_is_looked_at() -> None:
     virtually(test)
 
 
-def test_a_run_that_is_deleted_is_forgotten() -> None:
+def test_deleted_run_is_dropped() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         body = bench.world.run() or {}
@@ -123,7 +123,7 @@ def test_a_run_that_is_deleted_is_forgotten() -> None:
     virtually(test)
 
 
-def test_a_finished_run_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
+def test_finished_run_that_is_being_deleted_makes_no_call() -> None:
     """With `kubectl delete --cascade=foreground` it is still there until its Workflow is gone."""
 
     async def test(bench: Bench) -> None:
@@ -138,12 +138,12 @@ def test_a_finished_run_that_is_being_deleted_is_left_to_the_garbage_collector()
 
 
 @pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError(), KeyError("odd")])
-def test_a_run_that_has_left_the_watch_is_not_forgotten_where_the_look_at_it_fails(error: BaseException) -> None:
+def test_failed_read_of_an_unwatched_run_is_repeated(error: BaseException) -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         bench.world.archive()
-        bench.tell()
-        bench.client.handlers["get pipelineruns"] = fails(error)
+        bench.deliver_run()
+        bench.client.handlers["get pipelineruns"] = failing(error)
         with pytest.raises(type(error)):
             await bench.reconcile()
         bench.client.handlers.clear()
@@ -153,11 +153,11 @@ def test_a_run_that_has_left_the_watch_is_not_forgotten_where_the_look_at_it_fai
     virtually(test)
 
 
-def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -> None:
+def test_finished_run_with_an_unreadable_policy_stays_cached() -> None:
     async def test(bench: Bench) -> None:
         run = bench.finished(ago=2 * HOUR)
-        bench.tell()
-        bench.client.handlers["get retentionpolicies"] = fails(ApiError(500, "InternalError", "no"))
+        bench.deliver_run()
+        bench.client.handlers["get retentionpolicies"] = failing(ApiError(500, "InternalError", "no"))
         with pytest.raises(ApiError):
             await bench.reconcile()
         assert bench.world.run() is not None and bench.cache.run(KEY) == run
@@ -168,36 +168,36 @@ def test_nothing_is_decided_about_a_finished_run_whose_policy_cannot_be_read() -
     virtually(test, default=RetentionPolicySpec(delete_after="1h"))
 
 
-def test_an_edit_that_is_reported_while_its_end_is_settled_is_not_forgotten() -> None:
-    """The first run of a namespace that ends waits for the policy to be read, and may be retried in that moment."""
+def test_edit_during_the_policy_read_is_kept_and_enqueued() -> None:
+    """The first finished run of a namespace waits for the policy read; a retry can arrive in that time."""
 
     async def test(bench: Bench) -> None:
         bench.finished(phase="Failed")
-        bench.tell()
+        bench.deliver_run()
         await bench.take()
 
         def retry() -> None:
             bench.world.retry()
-            bench.tell()
+            bench.deliver_run()
 
-        bench.client.handlers["get retentionpolicies"] = after(retry)
+        bench.client.handlers["get retentionpolicies"] = after_first_call(retry)
         await bench.reconcile()
         bench.client.handlers.clear()
         kept = bench.cache.run(KEY)
         assert kept is not None and kept.retries == 1
-        assert len(bench.queue) == 1, "and it is looked at again"
+        assert len(bench.queue) == 1, "the run is enqueued again"
         await bench.reconcile()
         assert bench.world.workflow() is not None
 
     virtually(test)
 
 
-def test_a_run_that_has_not_ended_costs_no_read_of_a_policy() -> None:
+def test_unfinished_run_reads_no_policy() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
-        bench.tell_workflow()
+        bench.deliver_workflow()
         await bench.reconcile()
         assert "get retentionpolicies" not in bench.calls()
 
@@ -207,7 +207,7 @@ def test_a_run_that_has_not_ended_costs_no_read_of_a_policy() -> None:
 # --------------------------------------------------------------------------------------------------------------- archive
 
 
-def test_a_run_is_archived_in_one_go_and_costs_nothing_from_then_on() -> None:
+def test_archiving_takes_one_reconcile_and_leaves_nothing_cached() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         workflow = bench.world.workflow() or {}
@@ -233,7 +233,7 @@ def test_a_run_is_archived_in_one_go_and_costs_nothing_from_then_on() -> None:
 
 @pytest.mark.parametrize("at", ["create workflowsnapshots", "patch pipelineruns/status", "delete workflows"])
 @pytest.mark.parametrize("done", [True, False])
-def test_archiving_goes_on_where_it_was_interrupted(at: str, done: bool) -> None:
+def test_interrupted_archiving_is_completed(at: str, done: bool) -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
 
@@ -253,19 +253,19 @@ def test_archiving_goes_on_where_it_was_interrupted(at: str, done: bool) -> None
     virtually(test)
 
 
-def test_a_run_that_is_archived_before_it_has_ended_is_followed_and_then_archived() -> None:
+def test_run_labelled_archived_before_its_end_is_archived_after_it() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("flaky"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         bench.world.archive()
-        bench.tell()
+        bench.deliver_run()
         looks = 0
         while not bench.world.archived():
             bench.forget_calls()
             again = await bench.reconcile()
             looks += 1
-            assert bench.calls().get("get pipelineruns") == 1, "no watch reports its edits"
+            assert bench.calls().get("get pipelineruns") == 1, "no watch event shows its edits"
             if bench.world.archived():
                 break
             assert again is not None and 0 < again <= POLL.total_seconds()
@@ -276,13 +276,13 @@ def test_a_run_that_is_archived_before_it_has_ended_is_followed_and_then_archive
     virtually(test)
 
 
-def test_an_edit_of_a_run_that_is_archived_and_has_not_ended_is_seen() -> None:
+def test_edit_of_an_unfinished_archived_run_takes_effect() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest("endless"))
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         bench.world.archive()
-        bench.tell()
+        bench.deliver_run()
         await bench.wait(3)
         await bench.reconcile()
         assert bench.world.phase() == "Running"
@@ -294,7 +294,7 @@ def test_an_edit_of_a_run_that_is_archived_and_has_not_ended_is_seen() -> None:
     virtually(test)
 
 
-def test_a_workflow_that_is_too_large_stays_and_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workflow_too_large_for_a_snapshot_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "MAX_SNAPSHOT", 100)
 
     async def test(bench: Bench) -> None:
@@ -306,7 +306,7 @@ def test_a_workflow_that_is_too_large_stays_and_is_looked_at_now_and_then(monkey
     virtually(test)
 
 
-def test_a_workflow_that_is_kept_longer_than_its_run_is_available_goes_at_its_time() -> None:
+def test_workflow_kept_longer_than_its_run_is_deleted_when_due() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         assert await archive(bench) == LONGEST_WAIT.total_seconds()
@@ -322,38 +322,38 @@ def test_a_workflow_that_is_kept_longer_than_its_run_is_available_goes_at_its_ti
     virtually(test, default=RetentionPolicySpec(keep_workflow="3d"))
 
 
-def test_a_run_that_is_brought_back_has_its_workflow_and_its_nodes_again() -> None:
+def test_unarchived_run_gets_its_workflow_and_nodes_back() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         before = status(bench)
         await archive(bench)
         bench.world.unarchive()
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert status(bench)["storageState"] == "Available" and archived(bench) == ("False", "Unarchived")
         metadata = (bench.world.workflow() or {})["metadata"]
         changed = {"workflow": {"name": RUN, "uid": metadata["uid"]}, "storageState": "Available"}
         assert status(bench) == before | changed | {"conditions": status(bench)["conditions"]}
-        bench.tell()
-        bench.tell_workflow()
+        bench.deliver_run()
+        bench.deliver_workflow()
         await bench.reconcile()
         assert set(remembered(bench)) == {"retention", "available", "last"}
 
     virtually(test)
 
 
-def test_a_workflow_that_may_not_be_put_back_leaves_the_run_archived_until_it_may() -> None:
+def test_forbidden_restore_keeps_the_run_archived_until_it_is_allowed() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         await archive(bench)
         bench.world.unarchive()
-        bench.tell()
-        bench.client.handlers["create workflows"] = fails(ApiError(403, "Forbidden", "exceeded quota: workflows"))
+        bench.deliver_run()
+        bench.client.handlers["create workflows"] = failing(ApiError(403, "Forbidden", "exceeded quota: workflows"))
         assert await bench.reconcile() == 1
         assert bench.world.archived() and bench.world.stalled() == "Forbidden"
-        bench.tell()
+        bench.deliver_run()
         again = await bench.reconcile()
-        assert again is not None and 0 < again <= 1, "it is known, and comes back"
+        assert again is not None and 0 < again <= 1, "the run is cached and requeued"
         bench.client.handlers.clear()
         await bench.wait(again)
         await bench.reconcile()

@@ -1,4 +1,4 @@
-"""Runs that have ended, under retention: what is done with them at its time, and how the last ones are kept."""
+"""Retention of finished runs: due times, and the newest runs that are kept."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from runwright.controller.finished import LONGEST_WAIT
 from runwright.core.archive.storage import POLL
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from tests.unit.controller.bench import Bench, first, remembered, settled, status, virtually
+from tests.unit.controller.bench import Bench, before_first_call, remembered, settled, status, virtually
 from tests.unit.fake.world import NAMESPACE
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LOOK = {"get pipelineruns": 1, "get workflows": 1}
 
 
-def test_it_comes_back_when_something_is_due_and_looks_at_nothing_before() -> None:
+def test_finished_run_waits_without_calls_until_it_is_due() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"archiveAfter": "150m"})
         waits: list[float | None] = [await bench.reconcile()]
@@ -35,7 +35,7 @@ def test_it_comes_back_when_something_is_due_and_looks_at_nothing_before() -> No
     virtually(test)
 
 
-def test_a_clock_that_was_set_back_makes_it_wait_no_longer_than_an_hour_for_the_next_look() -> None:
+def test_clock_set_back_delays_by_at_most_one_hour() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"deleteAfter": "1h"})
         bench.world.clock.ahead = -2 * DAY
@@ -48,7 +48,7 @@ def test_a_clock_that_was_set_back_makes_it_wait_no_longer_than_an_hour_for_the_
     virtually(test)
 
 
-def test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and_forgotten() -> None:
+def test_archived_run_gets_its_deletion_date_as_a_label() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"archiveAfter": "1h", "deleteAfter": "10d"})
         await bench.wait(HOUR)
@@ -65,7 +65,7 @@ def test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and
     virtually(test)
 
 
-def test_a_run_whose_workflow_runs_again_is_neither_archived_nor_deleted_meanwhile() -> None:
+def test_run_with_a_restarted_workflow_is_deleted_after_its_end() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"deleteAfter": "1h"})
         await bench.wait(HOUR)
@@ -78,21 +78,21 @@ def test_a_run_whose_workflow_runs_again_is_neither_archived_nor_deleted_meanwhi
     virtually(test)
 
 
-def test_a_run_that_was_written_just_before_it_is_deleted_is_looked_at_again() -> None:
+def test_run_changed_before_its_deletion_is_read_again() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"deleteAfter": "1h"})
         await bench.wait(HOUR)
-        bench.client.handlers["delete pipelineruns"] = first(lambda: bench.world.label(keep="me"))
+        bench.client.handlers["delete pipelineruns"] = before_first_call(lambda: bench.world.label(keep="me"))
         with pytest.raises(ApiError) as error:
             await bench.reconcile()
         assert error.value.code == 409 and bench.world.run() is not None
-        bench.tell()
+        bench.deliver_run()
         assert await bench.reconcile() is None and bench.world.run() is None
 
     virtually(test)
 
 
-def test_a_workflow_that_is_kept_no_longer_goes_and_its_run_stays() -> None:
+def test_workflow_past_keep_workflow_is_deleted_and_the_run_stays() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"keepWorkflow": "1h"})
         await bench.wait(HOUR)
@@ -105,14 +105,14 @@ def test_a_workflow_that_is_kept_no_longer_goes_and_its_run_stays() -> None:
     virtually(test)
 
 
-def test_an_edit_of_a_run_whose_workflow_is_due_makes_it_go_now() -> None:
+def test_edit_of_a_run_with_a_due_workflow_deletes_the_workflow() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={"keepWorkflow": "90m"})
         await bench.wait(2 * HOUR)
         bench.world.label(team="a")
-        bench.tell()
+        bench.deliver_run()
         bench.forget_calls()
-        assert await bench.reconcile() == 0, "its Workflow is in no store, and may be there"
+        assert await bench.reconcile() == 0, "its Workflow is not cached and may exist"
         assert bench.calls() == {"get retentionpolicies": 1}
         assert await bench.reconcile() is None and bench.world.workflow() is None
 
@@ -120,7 +120,7 @@ def test_an_edit_of_a_run_whose_workflow_is_due_makes_it_go_now() -> None:
 
 
 @pytest.mark.parametrize("due", ["archive", "delete"])
-def test_a_due_run_that_is_gone_by_then_is_forgotten(due: str) -> None:
+def test_due_run_that_was_deleted_is_dropped(due: str) -> None:
     async def test(bench: Bench) -> None:
         await settled(bench, retention={f"{due}After": "1h"})
         await bench.wait(HOUR)
@@ -130,27 +130,27 @@ def test_a_due_run_that_is_gone_by_then_is_forgotten(due: str) -> None:
     virtually(test)
 
 
-def test_what_was_carried_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_action_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        test_a_run_that_is_archived_and_will_be_deleted_is_labelled_with_the_day_and_forgotten()
-    logged = [record.getMessage() for record in caplog.records]
-    assert "labelling the run: runwright.dev/storage-state=Archived, runwright.dev/delete-on=2026-12-04" in logged
-    assert logged.count("phase Failed") == 1 and logged.count("storage state Archived") == 1
-    assert "deleting the run: its retention period has ended" in logged
+        test_archived_run_gets_its_deletion_date_as_a_label()
+    messages = [record.getMessage() for record in caplog.records]
+    assert "labelling the run: runwright.dev/storage-state=Archived, runwright.dev/delete-on=2026-12-04" in messages
+    assert messages.count("phase Failed") == 1 and messages.count("storage state Archived") == 1
+    assert "deleting the run: its retention period has ended" in messages
 
 
-# ----------------------------------------------------------------------------------------------------------- the last ones
+# ----------------------------------------------------------------------------------------------------------- the newest runs
 
 KEEP_ONE = RetentionPolicySpec(keep_succeeded=1)
 
 
 async def ends(bench: Bench, name: str, **parts: Any) -> float | None:
     bench.finished(name, **parts)
-    bench.tell(name)
+    bench.deliver_run(name)
     return await bench.reconcile(name)
 
 
-def test_the_end_of_a_run_wakes_those_that_it_makes_superfluous() -> None:
+def test_end_of_a_run_enqueues_the_runs_beyond_the_limit() -> None:
     async def test(bench: Bench) -> None:
         assert await ends(bench, "first") is None and bench.woken == []
         await bench.wait(HOUR)
@@ -160,13 +160,13 @@ def test_the_end_of_a_run_wakes_those_that_it_makes_superfluous() -> None:
         assert bench.world.run("first") is None and bench.world.run("second") is not None
         await bench.wait(HOUR)
         await ends(bench, "failed", phase="Failed")
-        assert bench.woken == [Key(NAMESPACE, "first")], "of another kind"
+        assert bench.woken == [Key(NAMESPACE, "first")], "another phase has its own limit"
 
     virtually(test, default=KEEP_ONE)
 
 
-def test_a_run_that_is_surplus_when_it_is_reported_goes_at_once() -> None:
-    """As at the start of the operator: whatever the order of their events, the older ones go."""
+def test_run_beyond_the_limit_is_deleted_at_its_first_event() -> None:
+    """As at the start of the operator: in whatever order they are messages, it is the older ones that go."""
 
     async def test(bench: Bench) -> None:
         await ends(bench, "last")
@@ -177,7 +177,7 @@ def test_a_run_that_is_surplus_when_it_is_reported_goes_at_once() -> None:
     virtually(test, default=KEEP_ONE)
 
 
-def test_a_superfluous_run_of_a_gitops_tool_is_archived() -> None:
+def test_gitops_run_beyond_the_limit_is_archived() -> None:
     async def test(bench: Bench) -> None:
         await ends(bench, "last")
         await ends(bench, "owned", ago=HOUR, annotations={"argocd.argoproj.io/tracking-id": "a"})
@@ -186,7 +186,7 @@ def test_a_superfluous_run_of_a_gitops_tool_is_archived() -> None:
     virtually(test, default=KEEP_ONE)
 
 
-def test_a_run_that_stays_after_all_waits_on() -> None:
+def test_run_within_the_limit_again_stays() -> None:
     async def test(bench: Bench) -> None:
         await ends(bench, "first")
         await bench.wait(HOUR)
@@ -197,7 +197,7 @@ def test_a_run_that_stays_after_all_waits_on() -> None:
         bench.forget_calls()
         assert await bench.reconcile("first") is None and bench.world.run("first") is not None
         assert bench.calls() == LOOK
-        assert await bench.reconcile("first") is None and bench.calls() == LOOK, "it is awake no more"
+        assert await bench.reconcile("first") is None and bench.calls() == LOOK, "it is no longer due"
 
     virtually(test, default=KEEP_ONE)
 
@@ -205,7 +205,7 @@ def test_a_run_that_stays_after_all_waits_on() -> None:
 @pytest.mark.parametrize(
     "leaves", [lambda bench: bench.world.delete("PipelineRun"), lambda bench: bench.world.archive()]
 )
-def test_a_run_that_is_gone_or_archived_counts_no_more(leaves: Callable[[Bench], object]) -> None:
+def test_deleted_or_archived_run_leaves_the_count(leaves: Callable[[Bench], object]) -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         body = bench.world.run() or {}
@@ -217,19 +217,19 @@ def test_a_run_that_is_gone_or_archived_counts_no_more(leaves: Callable[[Bench],
     virtually(test)
 
 
-def test_a_run_that_runs_again_counts_no_more() -> None:
+def test_retried_run_leaves_the_count() -> None:
     async def test(bench: Bench) -> None:
         await settled(bench)
         bench.world.delete("Workflow")
         bench.world.retry()
-        bench.tell()
+        bench.deliver_run()
         while not bench.world.workflow():
             with suppress(ApiError):
                 await bench.reconcile()
             await bench.wait(2)
         await bench.reconcile()
         assert not bench.run().finished
-        bench.tell()
+        bench.deliver_run()
         await bench.reconcile()
         assert not {"retention", "available", "last"} & remembered(bench).keys()
 

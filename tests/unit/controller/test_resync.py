@@ -12,8 +12,7 @@ from runwright.controller.resync import Resync
 from runwright.controller.scope import Scope
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from tests.unit.controller import bench
-from tests.unit.controller.bench import Bench
+from tests.unit.controller.bench import Bench, failing, virtually
 from tests.unit.fake.operator import Operator
 from tests.unit.fake.virtual_time import run_virtually
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
@@ -21,7 +20,7 @@ from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 KEY = Key(NAMESPACE, RUN)
 
 
-def virtually(test: Callable[[World, Operator], Awaitable[None]]) -> None:
+def without_watch_events(test: Callable[[World, Operator], Awaitable[None]]) -> None:
     """An operator that has seen a run to `Running`, and sees nothing more after that."""
 
     async def main() -> None:
@@ -47,7 +46,7 @@ def test_nothing_is_found_where_nothing_was_missed() -> None:
         made = {call: n - before.get(call, 0) for call, n in world.server.calls.items() if n != before.get(call, 0)}
         assert made == {("list", "workflows"): 1, ("list", "pipelineruns"): 3}, "only lists, no object is read"
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_a_change_of_a_workflow_is_found() -> None:
@@ -57,7 +56,7 @@ def test_a_change_of_a_workflow_is_found() -> None:
         assert await operator.resync.once() == {KEY}
         await world.until(lambda: world.phase() == "Failed")
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_a_deleted_workflow_is_found() -> None:
@@ -66,7 +65,7 @@ def test_a_deleted_workflow_is_found() -> None:
         assert await operator.resync.once() == {KEY}
         await world.until(lambda: world.phase() == "Error")
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_a_new_run_is_found() -> None:
@@ -75,7 +74,7 @@ def test_a_new_run_is_found() -> None:
         assert await operator.resync.once() == {Key(NAMESPACE, "second")}
         await world.until(lambda: world.workflow("second") is not None)
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_a_deleted_run_leaves_the_memory() -> None:
@@ -87,7 +86,7 @@ def test_a_deleted_run_leaves_the_memory() -> None:
         await world.sleep(1)
         assert operator.cache.runs() == [] and operator.cache.workflows() == []
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_a_workflow_that_was_never_reported_is_found() -> None:
@@ -97,7 +96,7 @@ def test_a_workflow_that_was_never_reported_is_found() -> None:
         await world.sleep(1)
         assert [record.phase for record in operator.cache.workflows()] == ["Running"]
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_lists_are_read_to_their_last_page() -> None:
@@ -106,7 +105,7 @@ def test_lists_are_read_to_their_last_page() -> None:
             world.apply(manifest("endless"), f"run-{number}")
         assert await operator.resync.once() == {Key(NAMESPACE, f"run-{number}") for number in range(7)}
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,110 +126,110 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
         assert all(270 <= wait <= 330 for wait in waits)
         assert len(set(waits)) > 1, "with jitter"
 
-    virtually(test)
+    without_watch_events(test)
 
 
 def test_an_edit_of_a_run_is_found() -> None:
-    async def test(it: Bench) -> None:
-        it.world.apply(manifest())
-        it.tell()
-        await it.take()
-        it.world.apply(manifest() | {"shutdown": "Stop"})
-        assert await it.resync.once() == {KEY} == await it.take()
-        assert it.cache.run(KEY) == it.run()
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        bench.deliver_run()
+        await bench.take()
+        bench.world.apply(manifest() | {"shutdown": "Stop"})
+        assert await bench.resync.once() == {KEY} == await bench.take()
+        assert bench.cache.run(KEY) == bench.run()
 
-    bench.virtually(test)
+    virtually(test)
 
 
 def test_a_run_that_has_no_workflow_and_waits_is_not_found() -> None:
-    async def test(it: Bench) -> None:
-        it.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
-        it.tell()
-        await it.reconcile()
-        it.tell()
-        await it.take()
-        assert it.world.stalled() and await it.resync.once() == set() == await it.take()
+    async def test(bench: Bench) -> None:
+        bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
+        bench.deliver_run()
+        await bench.reconcile()
+        bench.deliver_run()
+        await bench.take()
+        assert bench.world.stalled() and await bench.resync.once() == set() == await bench.take()
 
-    bench.virtually(test)
+    virtually(test)
 
 
 def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
-    async def test(it: Bench) -> None:
-        it.cache.put_run(it.finished("gone", phase="Running"))
-        it.world.delete("PipelineRun", "gone")
-        assert await it.resync.once() == {Key(NAMESPACE, "gone")}
-        assert it.cache.runs() == [] and await it.take() == {Key(NAMESPACE, "gone")}
+    async def test(bench: Bench) -> None:
+        bench.cache.put_run(bench.finished("gone", phase="Running"))
+        bench.world.delete("PipelineRun", "gone")
+        assert await bench.resync.once() == {Key(NAMESPACE, "gone")}
+        assert bench.cache.runs() == [] and await bench.take() == {Key(NAMESPACE, "gone")}
 
-    bench.virtually(test)
+    virtually(test)
 
 
 # ------------------------------------------------------------------------------------------------- what no watch reports
 
 
 def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for() -> None:
-    async def test(it: Bench) -> None:
+    async def test(bench: Bench) -> None:
         archived = {"runwright.dev/storage-state": "Archived"}
-        it.finished("asked-while-away", labels=archived)
-        it.finished("brought-back-and-asked-again", labels=archived, status={"storageState": "Available"})
-        it.finished("archived", labels=archived, status={"storageState": "Archived"})
-        it.finished("available")
-        it.finished("asked-back", status={"storageState": "Archived"})
-        it.finished(
+        bench.finished("asked-while-away", labels=archived)
+        bench.finished("brought-back-and-asked-again", labels=archived, status={"storageState": "Available"})
+        bench.finished("archived", labels=archived, status={"storageState": "Archived"})
+        bench.finished("available")
+        bench.finished("asked-back", status={"storageState": "Archived"})
+        bench.finished(
             "put-back", labels={"runwright.dev/storage-state": "Available"}, status={"storageState": "Archived"}
         )
-        it.world.apply(manifest("endless"), "running", labels=archived)
-        found = await it.resync.half_archived()
+        bench.world.apply(manifest("endless"), "running", labels=archived)
+        found = await bench.resync.half_archived()
         assert {key.name for key in found} == {"asked-while-away", "brought-back-and-asked-again", "running"} | {
             "asked-back",
             "put-back",
         }
-        assert await it.take() == found and all(it.cache.pop_unwatched(key) for key in found)
-        assert it.calls() == {"list pipelineruns": 3}, "pages of two lists; no run is read"
+        assert await bench.take() == found and all(bench.cache.pop_unwatched(key) for key in found)
+        assert bench.calls() == {"list pipelineruns": 3}, "pages of two lists; no run is read"
 
-    bench.virtually(test)
+    virtually(test)
 
 
 def test_what_is_archived_late_waits_for_those_that_run() -> None:
-    async def test(it: Bench) -> None:
-        it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
-        await it.resync.half_archived()
-        it.queue.add(KEY)
-        assert [await it.queue.get(), (await it.queue.get()).name] == [KEY, "asked-while-away"]
+    async def test(bench: Bench) -> None:
+        bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        await bench.resync.half_archived()
+        bench.queue.add(KEY)
+        assert [await bench.queue.get(), (await bench.queue.get()).name] == [KEY, "asked-while-away"]
 
-    bench.virtually(test)
+    virtually(test)
 
 
 def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
-    async def test(it: Bench) -> None:
-        it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
-        it.world.apply(manifest(), "reported-by-the-watch")
-        task = asyncio.create_task(it.resync.forever(300))
-        await it.wait(1)
-        assert {key.name for key in await it.take()} == {"asked-while-away"}
-        assert it.calls() == {"list pipelineruns": 2}
-        await it.wait(331)
-        assert it.calls()["list workflows"] == 1 and Key(NAMESPACE, "reported-by-the-watch") in await it.take()
+    async def test(bench: Bench) -> None:
+        bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        bench.world.apply(manifest(), "told-by-the-watch")
+        task = asyncio.create_task(bench.resync.forever(300))
+        await bench.wait(1)
+        assert {key.name for key in await bench.take()} == {"asked-while-away"}
+        assert bench.calls() == {"list pipelineruns": 2}
+        await bench.wait(331)
+        assert bench.calls()["list workflows"] == 1 and Key(NAMESPACE, "told-by-the-watch") in await bench.take()
         assert not task.done()
 
-    bench.virtually(test)
+    virtually(test)
 
 
 @pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError()])
 def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -> None:
-    async def test(it: Bench) -> None:
-        it.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
-        it.client.handlers["list pipelineruns"] = bench.fails(error)
-        task = asyncio.create_task(it.resync.forever(300))
-        await it.wait(1)
-        assert await it.take() == set() and not task.done()
-        it.client.handlers.clear()
-        await it.wait(331)
-        assert await it.take() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
+    async def test(bench: Bench) -> None:
+        bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        bench.client.handlers["list pipelineruns"] = failing(error)
+        task = asyncio.create_task(bench.resync.forever(300))
+        await bench.wait(1)
+        assert await bench.take() == set() and not task.done()
+        bench.client.handlers.clear()
+        await bench.wait(331)
+        assert await bench.take() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
         task.cancel()
-        await it.wait(1)
+        await bench.wait(1)
         assert task.cancelled()
 
-    bench.virtually(test)
+    virtually(test)
 
 
 def test_a_run_that_was_archived_while_its_watch_was_away_is_archived() -> None:
@@ -242,4 +241,4 @@ def test_a_run_that_was_archived_while_its_watch_was_away_is_archived() -> None:
         await world.until(lambda: world.archived() and world.workflow() is None)
         assert world.phase() == "Failed"
 
-    virtually(test)
+    without_watch_events(test)

@@ -23,18 +23,18 @@ def client() -> FakeClient:
     return FakeClient(ApiServer(lambda: datetime(2026, 11, 24, 12, tzinfo=UTC)), page=2)
 
 
-def test_runs_are_selected_in_each_namespace_and_in_the_shard():
+def test_runs_selects_each_namespace_and_the_shard():
     assert Scope().runs("a=b", "c=d") == [Selection("", "a=b", "c=d")]
     assert Scope(("x", "y"), RED).runs("a=b") == [Selection("x", "a=b,team=red"), Selection("y", "a=b,team=red")]
     assert Scope(("x", "y")).runs(namespace="z") == [Selection("z")]
 
 
-def test_workflows_are_selected_by_the_run_label_and_the_shard():
+def test_workflows_selects_the_run_label_and_the_shard():
     assert Scope().workflows() == [Selection("", "runwright.dev/run")]
     assert Scope(("x",), RED).workflows() == [Selection("x", "runwright.dev/run,runwright.dev/shard=red")]
 
 
-async def test_a_run_of_another_shard_is_none(client: FakeClient):
+async def test_get_run_returns_none_for_another_shard(client: FakeClient):
     for name, team in (("mine", "red"), ("theirs", "blue")):
         metadata = {"namespace": "x", "name": name, "labels": {"team": team}}
         await client.create(PIPELINE_RUNS, {"metadata": metadata})
@@ -44,7 +44,7 @@ async def test_a_run_of_another_shard_is_none(client: FakeClient):
     assert await Scope().get_run(client, Key("x", "absent")) is None
 
 
-async def test_metadata_is_listed_page_by_page_from_each_selection(client: FakeClient):
+async def test_list_each_metadata_reads_all_pages_of_each_selection(client: FakeClient):
     for namespace, name in (("x", "a"), ("x", "b"), ("x", "c"), ("y", "d"), ("z", "e")):
         await client.create(WORKFLOWS, {"metadata": {"namespace": namespace, "name": name}, "spec": {}})
     items = [item async for item in list_each_metadata(client, WORKFLOWS, [Selection("x"), Selection("y")])]
@@ -53,7 +53,7 @@ async def test_metadata_is_listed_page_by_page_from_each_selection(client: FakeC
     assert client.calls.count("list workflows") == 3
 
 
-async def test_a_kind_that_is_not_served_has_no_objects_and_other_errors_are_raised(client: FakeClient):
+async def test_list_each_metadata_is_empty_for_unserved_kinds_and_raises_other_errors(client: FakeClient):
     client.server.argo_installed = False
     assert [item async for item in list_each_metadata(client, WORKFLOWS, Scope(("x", "y")).workflows())] == []
     client.fail("list workflows", ApiError(403, "Forbidden", "workflows are not for you"))

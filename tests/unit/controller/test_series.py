@@ -1,4 +1,4 @@
-"""The series of runs come and go with them."""
+"""Series of run metrics follow the cached runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.unit.controller.records import KEY, run_body
 
 def reporting(version: str = "1", **metrics: float):
     body = run_body(version)
-    reported = [{"name": name, "nodeID": "n", "value": value} for name, value in metrics.items()]
-    return body | {"status": {**body.get("status", {}), "metrics": reported}}
+    metrics_list = [{"name": name, "nodeID": "n", "value": value} for name, value in metrics.items()]
+    return body | {"status": {**body.get("status", {}), "metrics": metrics_list}}
 
 
 def exposition(series: RunSeries) -> list[str]:
@@ -23,28 +23,28 @@ def exposition(series: RunSeries) -> list[str]:
     return [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
 
 
-async def test_they_follow_what_the_watch_tells() -> None:
-    it = Bench()
-    it.intake.pipelinerun("ADDED", run_body("1"))
-    assert exposition(it.series) == ["runwright_run_metrics_left_out 0.0"]
-    it.intake.pipelinerun("MODIFIED", reporting("2", accuracy=0.5, loss=2))
+async def test_series_follow_the_watch_events() -> None:
+    bench = Bench()
+    bench.intake.pipelinerun("ADDED", run_body("1"))
+    assert exposition(bench.series) == ["runwright_run_metrics_left_out 0.0"]
+    bench.intake.pipelinerun("MODIFIED", reporting("2", accuracy=0.5, loss=2))
     one = f'metric="{{}}",namespace="{KEY.namespace}",node="n",run="{KEY.name}"'
-    assert [sorted(line.partition("}")[0].partition("{")[2].split(",")) for line in exposition(it.series)[:2]] == [
+    assert [sorted(line.partition("}")[0].partition("{")[2].split(",")) for line in exposition(bench.series)[:2]] == [
         one.format(name).split(",") for name in ("accuracy", "loss")
     ]
-    assert [line.split()[-1] for line in exposition(it.series)] == ["0.5", "2.0", "0.0"]
-    it.intake.pipelinerun("DELETED", reporting("3", accuracy=0.5))
-    assert exposition(it.series) == ["runwright_run_metrics_left_out 0.0"]
+    assert [line.split()[-1] for line in exposition(bench.series)] == ["0.5", "2.0", "0.0"]
+    bench.intake.pipelinerun("DELETED", reporting("3", accuracy=0.5))
+    assert exposition(bench.series) == ["runwright_run_metrics_left_out 0.0"]
 
 
-def test_a_limit_of_none_remembers_and_tells_nothing() -> None:
+def test_limit_zero_stores_and_exposes_nothing() -> None:
     series = RunSeries(RunCache(), parse_labels(("run",)), 0)
     series.put(KEY, reporting(accuracy=1))
     assert exposition(series) == []
     assert not list(series._cache.states())
 
 
-def test_what_is_beyond_the_limit_is_counted() -> None:
+def test_series_beyond_the_limit_are_counted() -> None:
     series = RunSeries(RunCache(), parse_labels(("run",)), 1)
     series.put(KEY, reporting(a=1, b=2))
     assert exposition(series) == [

@@ -13,7 +13,7 @@ from runwright.core.archive.snapshot import pack_snapshot, unpack_snapshot
 from runwright.core.records import RunRecord
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
-from tests.unit.controller.bench import Bench, fails, first, uid_of, virtually
+from tests.unit.controller.bench import Bench, before_first_call, failing, uid_of, virtually
 from tests.unit.controller.records import run
 from tests.unit.fake.world import NAMESPACE, RUN
 
@@ -123,7 +123,7 @@ def test_one_that_has_gone_by_the_time_it_is_read_is_made() -> None:
         snapshots = Snapshots(bench.client)
         await snapshots.keep(the_run(), workflow())
         bench.forget_calls()
-        bench.client.handlers["get workflowsnapshots"] = first(
+        bench.client.handlers["get workflowsnapshots"] = before_first_call(
             lambda: bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
         )
         assert await snapshots.keep(the_run(), workflow())
@@ -143,7 +143,7 @@ def test_of_two_that_make_it_at_a_time_one_comes_back() -> None:
             bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
             bench.server.create("WorkflowSnapshot", theirs)
 
-        bench.client.handlers["delete workflowsnapshots"] = first(other)
+        bench.client.handlers["delete workflowsnapshots"] = before_first_call(other)
         with pytest.raises(ApiError) as error:
             await snapshots.keep(the_run(), workflow(attempt=1))
         assert error.value.code == 409
@@ -166,7 +166,7 @@ def test_one_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("code", [0, 403, 500])
 def test_a_creation_that_is_refused_is_left_to_the_caller(code: int) -> None:
     async def test(bench: Bench) -> None:
-        bench.client.handlers["create workflowsnapshots"] = fails(ApiError(code, "Why", "because"))
+        bench.client.handlers["create workflowsnapshots"] = failing(ApiError(code, "Why", "because"))
         with pytest.raises(ApiError, match="because"):
             await Snapshots(bench.client).keep(the_run(), workflow())
         assert bench.calls() == CREATED
