@@ -202,13 +202,13 @@ def test_what_is_archived_late_waits_for_those_that_run() -> None:
 def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
     async def test(bench: Bench) -> None:
         bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
-        bench.world.apply(manifest(), "told-by-the-watch")
+        bench.world.apply(manifest(), "seen-by-the-watch")
         task = asyncio.create_task(bench.resync.forever(300))
         await bench.wait(1)
         assert {key.name for key in await bench.take()} == {"asked-while-away"}
         assert bench.calls() == {"list pipelineruns": 2}
         await bench.wait(331)
-        assert bench.calls()["list workflows"] == 1 and Key(NAMESPACE, "told-by-the-watch") in await bench.take()
+        assert bench.calls()["list workflows"] == 1 and Key(NAMESPACE, "seen-by-the-watch") in await bench.take()
         assert not task.done()
 
     virtually(test)
