@@ -1,4 +1,4 @@
-"""Metrics are read beside the workers: each once, whatever the object store does."""
+"""The collector reads each metrics artifact once, also when the object store fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = b'{"metrics": [{"name": "accuracy", "numberValue": 0.93}]}'
 
 
 async def measured(bench: Bench) -> None:
-    """A run whose Workflow has ended, and whose nodes have left metrics."""
+    """Create a run with an ended Workflow and with metrics of its nodes."""
     bench.world.apply(manifest("measured"))
     bench.deliver_run()
     await bench.reconcile()
@@ -32,7 +32,7 @@ def problem(bench: Bench) -> str:
     return next((c["message"] for c in conditions if c["type"] == "MetricsCollected"), "")
 
 
-def test_they_are_in_the_status_with_which_the_run_ends() -> None:
+def test_metrics_are_written_with_the_end_of_the_run() -> None:
     async def test(bench: Bench) -> None:
         bench.world.artifacts.files[A] = FILE
         await measured(bench)
@@ -47,7 +47,7 @@ def test_they_are_in_the_status_with_which_the_run_ends() -> None:
     virtually(test)
 
 
-def test_an_object_store_that_is_away_for_a_moment_is_asked_again() -> None:
+def test_unreachable_object_store_is_read_again() -> None:
     async def test(bench: Bench) -> None:
         bench.world.artifacts.files[A] = FakeArtifactError("Unreachable", "no reply")
         await measured(bench)
@@ -59,7 +59,7 @@ def test_an_object_store_that_is_away_for_a_moment_is_asked_again() -> None:
     virtually(test)
 
 
-def test_one_that_does_not_answer_holds_the_end_up_for_so_long_and_no_longer() -> None:
+def test_object_store_without_a_reply_delays_the_end_by_the_time_limit() -> None:
     async def test(bench: Bench) -> None:
         bench.world.artifacts.seconds = 1000
         await measured(bench)
@@ -74,7 +74,7 @@ def test_one_that_does_not_answer_holds_the_end_up_for_so_long_and_no_longer() -
     virtually(test)
 
 
-def test_what_is_no_metrics_file_hides_no_other_nodes_metrics() -> None:
+def test_invalid_metrics_file_keeps_the_metrics_of_other_nodes() -> None:
     async def test(bench: Bench) -> None:
         bench.world.artifacts.files[A] = b"\xff\x00junk"
         await measured(bench)
@@ -87,7 +87,7 @@ def test_what_is_no_metrics_file_hides_no_other_nodes_metrics() -> None:
     virtually(test)
 
 
-def test_a_process_that_ends_waits_for_none() -> None:
+def test_close_stops_pending_reads() -> None:
     async def test(bench: Bench) -> None:
         bench.world.artifacts.seconds = 1000
         await measured(bench)

@@ -1,4 +1,4 @@
-"""`runwright operator`: its options, and what the operator gets of them."""
+"""`runwright operator`: its options and the values they set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runwright.kube.objects import Key
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[OperatorOptions]:
-    """The options of each operator that was started; nothing runs, and logging stays as it is."""
+    """Record the options of each start instead of starting an operator; logging is unchanged."""
     found: list[OperatorOptions] = []
 
     async def run_operator(options: OperatorOptions) -> None:
@@ -32,7 +32,7 @@ def invoke(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(cli.main, ["operator", *arguments], prog_name="runwright", env=environment)
 
 
-def test_without_options_the_defaults_hold(started: list[OperatorOptions]):
+def test_no_options_give_the_defaults(started: list[OperatorOptions]):
     assert invoke().exit_code == 0
     assert started == [OperatorOptions()]
 
@@ -47,7 +47,7 @@ def test_options_reach_the_operator(started: list[OperatorOptions]):
     assert options.term.shard.name == "one"
 
 
-def test_an_environment_variable_sets_an_option(started: list[OperatorOptions]):
+def test_environment_variable_sets_an_option(started: list[OperatorOptions]):
     assert invoke(RUNWRIGHT_OPERATOR_WORKERS="3").exit_code == 0
     assert started[0].term.workers == 3
 
@@ -62,13 +62,13 @@ def test_an_environment_variable_sets_an_option(started: list[OperatorOptions]):
         (("--selector", "team=a"), "Error: "),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(arguments: tuple[str, ...], message: str, started: list[OperatorOptions]):
+def test_invalid_option_is_a_usage_error(arguments: tuple[str, ...], message: str, started: list[OperatorOptions]):
     done = invoke(*arguments)
     assert (done.exit_code, started) == (2, [])
     assert message in done.output
 
 
-def test_an_operator_that_cannot_start_ends_with_one_line(monkeypatch: pytest.MonkeyPatch, started: Any):
+def test_failed_start_prints_one_line(monkeypatch: pytest.MonkeyPatch, started: Any):
     async def run_operator(options: OperatorOptions) -> None:
         raise ConfigError("no kubeconfig\nat all")
 

@@ -27,7 +27,7 @@ KEY = Key("system", "operator")
 
 
 class Shared:
-    """One Lease, as an API server keeps it."""
+    """The stored Lease."""
 
     def __init__(self) -> None:
         self.body: Json | None = None
@@ -47,7 +47,7 @@ class Shared:
 
 
 class Door(FakeClient):
-    """The way of one candidate to it: slow, cut, or shut."""
+    """One candidate's client of the Lease: slow, frozen, or shut."""
 
     def __init__(self, shared: Shared, chance: random.Random | None = None) -> None:
         super().__init__(ApiServer(Clock().now))
@@ -146,7 +146,7 @@ class Candidate:
             await self.task
 
 
-def test_the_first_one_acts_and_the_others_stand_by():
+def test_second_candidate_waits_while_the_first_leads():
     async def scene() -> None:
         shared = Shared()
         first = Candidate("a", shared)
@@ -162,7 +162,7 @@ def test_the_first_one_acts_and_the_others_stand_by():
     run_virtually(scene())
 
 
-def test_a_dead_leader_is_followed_when_its_lease_has_run_out():
+def test_dead_leader_is_replaced_after_its_lease_expires():
     async def scene() -> None:
         shared, loop = Shared(), asyncio.get_running_loop()
         first = Candidate("a", shared)
@@ -177,7 +177,7 @@ def test_a_dead_leader_is_followed_when_its_lease_has_run_out():
     run_virtually(scene())
 
 
-def test_a_leader_that_ends_is_followed_at_once():
+def test_released_lease_is_taken_at_once():
     async def scene() -> None:
         shared, loop = Shared(), asyncio.get_running_loop()
         first = Candidate("a", shared)
@@ -195,7 +195,7 @@ def test_a_leader_that_ends_is_followed_at_once():
 
 
 @pytest.mark.parametrize("lost", ["reply", "request"])
-def test_it_is_given_back_although_the_last_renewal_was_cut_off(lost: str):
+def test_release_works_after_an_interrupted_renewal(lost: str):
     async def scene() -> None:
         shared = Shared()
         first = Candidate("a", shared)
@@ -211,7 +211,7 @@ def test_it_is_given_back_although_the_last_renewal_was_cut_off(lost: str):
     run_virtually(scene())
 
 
-def test_what_another_one_holds_is_not_given_back():
+def test_release_keeps_the_lease_of_another_holder():
     async def scene() -> None:
         shared = Shared()
         first = Candidate("a", shared)
@@ -229,7 +229,7 @@ def test_what_another_one_holds_is_not_given_back():
     run_virtually(scene())
 
 
-def test_a_sleeper_writes_nothing_when_it_wakes():
+def test_paused_leader_writes_nothing_after_it_resumes():
     async def scene() -> None:
         shared = Shared()
         first = Candidate("a", shared)
@@ -251,7 +251,7 @@ def test_a_sleeper_writes_nothing_when_it_wakes():
     run_virtually(scene())
 
 
-def test_an_api_server_that_is_away_ends_no_term_where_nobody_follows():
+def test_api_server_outage_without_a_successor_ends_no_term():
     async def scene() -> None:
         shared = Shared()
         only = Candidate("a", shared)
@@ -267,7 +267,7 @@ def test_an_api_server_that_is_away_ends_no_term_where_nobody_follows():
     run_virtually(scene())
 
 
-def test_a_lease_that_somebody_deletes_is_a_lost_one():
+def test_deleted_lease_ends_the_term():
     async def scene() -> None:
         shared = Shared()
         first = Candidate("a", shared)
@@ -280,7 +280,7 @@ def test_a_lease_that_somebody_deletes_is_a_lost_one():
     run_virtually(scene())
 
 
-def test_an_edit_by_hand_of_something_else_ends_no_term():
+def test_label_edit_of_the_lease_ends_no_term():
     async def scene() -> None:
         shared = Shared()
         first = Candidate("a", shared)
@@ -295,8 +295,8 @@ def test_an_edit_by_hand_of_something_else_ends_no_term():
     run_virtually(scene())
 
 
-class Watched(Fence):
-    """A fence that may only be opened while no other one is open."""
+class ExclusiveFence(Fence):
+    """A fence that reports when it is opened while another one is open."""
 
     def __init__(self, fences: list[Fence]) -> None:
         super().__init__(clock=asyncio.get_running_loop().time)
@@ -311,11 +311,11 @@ class Watched(Fence):
 
 
 OVERLAP = Fence()
-"""Stands in the list of fences for: two were open at once."""
+"""Marks in the list of fences that two were open at once."""
 
 
-class Turmoil:
-    """Three candidates, and what befalls them."""
+class FaultyElection:
+    """Three candidates with random faults."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -326,9 +326,9 @@ class Turmoil:
 
     def newcomer(self) -> Candidate:
         self.count += 1
-        return Candidate(f"c{self.count}", self.shared, self.chance, Watched(self.fences))
+        return Candidate(f"c{self.count}", self.shared, self.chance, ExclusiveFence(self.fences))
 
-    async def befall(self, number: int, what: str) -> None:
+    async def apply_fault(self, number: int, what: str) -> None:
         one = self.candidates[number]
         if what in ("freeze", "thaw"):
             (one.door.frozen.clear if what == "freeze" else one.door.frozen.set)()
@@ -341,8 +341,8 @@ class Turmoil:
                 await one.election.release()
             self.candidates[number] = self.newcomer()
 
-    async def over(self) -> bool:
-        """End the disturbances; returns whether one of them acts then."""
+    async def ends_with_a_leader(self) -> bool:
+        """End the faults. Returns whether one candidate leads after them."""
         for one in self.candidates:
             one.door.frozen.set()
             one.door.shut = False
@@ -365,15 +365,15 @@ class Turmoil:
     ),
 )
 @settings(max_examples=100, deadline=None)
-def test_never_two_at_once_and_at_last_one(seed: int, steps: list[tuple[int, str, float]]):
-    """Whatever befalls three candidates, at most one may write; and one does afterwards."""
+def test_at_most_one_candidate_leads_and_one_leads_at_the_end(seed: int, steps: list[tuple[int, str, float]]):
+    """With random faults, at most one of three candidates may write; one does after the faults."""
 
     async def scene() -> None:
-        turmoil = Turmoil(seed)
+        faulty = FaultyElection(seed)
         for number, what, pause in steps:
-            await turmoil.befall(number, what)
+            await faulty.apply_fault(number, what)
             await asyncio.sleep(pause)
-        assert await turmoil.over()
-        assert OVERLAP not in turmoil.fences
+        assert await faulty.ends_with_a_leader()
+        assert OVERLAP not in faulty.fences
 
     run_virtually(scene())

@@ -11,7 +11,7 @@ from tests.unit.controller.records import KEY, NOW, run
 FAILED = Notice("Warning", "Failed", "step b failed")
 
 
-def test_the_event_names_the_run_and_the_notice():
+def test_event_names_the_run_and_the_notice():
     event = event_body(run("7"), FAILED, NOW)
     assert event["involvedObject"] == {
         "apiVersion": "runwright.dev/v1alpha1",
@@ -26,7 +26,7 @@ def test_the_event_names_the_run_and_the_notice():
     assert event["metadata"]["namespace"] == KEY.namespace
 
 
-def test_the_name_depends_on_the_notice_and_not_on_the_time():
+def test_event_name_depends_on_the_notice_only():
     def name(notice: Notice, seconds: int = 0) -> str:
         return event_body(run(), notice, NOW + timedelta(seconds=seconds))["metadata"]["name"]
 
@@ -34,5 +34,5 @@ def test_the_name_depends_on_the_notice_and_not_on_the_time():
     assert name(FAILED) != name(Notice("Warning", "Stalled", "other"))
 
 
-def test_a_long_message_is_cut():
+def test_long_message_is_truncated():
     assert len(event_body(run(), Notice("Warning", "Failed", "x" * 5000), NOW)["message"]) == MAX_MESSAGE

@@ -1,4 +1,4 @@
-"""What is remembered of finished runs, and when something is due for them."""
+"""Due times of finished runs, and the count of the newest ones."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ def ended(name: str = KEY.name, phase: Phase = Phase.SUCCEEDED, ago: timedelta =
 
 
 def seconds(times: DueTimes, *, workflow: bool = False, archived: bool = False) -> float | None:
-    """How long is waited for a run that was settled with these times."""
+    """Seconds until a run scheduled with these times is due."""
     finished = FinishedRuns(RunCache())
     finished.schedule(ended(archived=archived), times, workflow, NOW)
     return finished.seconds_until_due(KEY, False, NOW)
 
 
-# ------------------------------------------------------------------------------------------------------ when what is due
+# ------------------------------------------------------------------------------------------------------ due times
 
 
-def test_nothing_is_known_of_a_run_that_was_not_settled() -> None:
+def test_unscheduled_run_has_no_due_time() -> None:
     assert FinishedRuns(RunCache()).seconds_until_due(KEY, True, NOW) is None
 
 
-def test_a_run_for_which_nothing_is_ever_due_is_known_all_the_same() -> None:
+def test_run_that_is_never_due_waits_without_end() -> None:
     assert seconds(NEVER) == NEVER_SECONDS
 
 
 @pytest.mark.parametrize("field", ["archive_at", "delete_at"])
-def test_it_waits_for_what_is_due(field: str) -> None:
+def test_run_is_due_at_its_archive_or_delete_time(field: str) -> None:
     assert seconds(DueTimes(**{field: NOW + HOUR})) == 3600
     assert seconds(DueTimes(**{field: NOW})) == 0
     assert seconds(DueTimes(**{field: NOW - DAY})) == 0
 
 
-def test_the_first_of_several_counts() -> None:
+def test_run_is_due_at_its_earliest_time() -> None:
     times = DueTimes(archive_at=NOW + 2 * HOUR, delete_at=NOW + HOUR, drop_at=NOW + 3 * HOUR)
     assert seconds(times, workflow=True) == 3600
     assert seconds(replace(times, drop_at=NOW + timedelta(minutes=1)), workflow=True) == 60
 
 
-def test_the_time_of_the_workflow_counts_only_where_there_is_one() -> None:
+def test_drop_time_counts_only_with_a_workflow() -> None:
     assert seconds(DueTimes(drop_at=NOW), workflow=False) == NEVER_SECONDS
     assert seconds(DueTimes(drop_at=NOW), workflow=True) == 0
 
 
-def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
+def test_drop_time_counts_once_a_workflow_is_seen() -> None:
     finished = FinishedRuns(RunCache())
     finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), False, NOW)
     assert finished.seconds_until_due(KEY, False, NOW) == NEVER_SECONDS
@@ -70,23 +70,23 @@ def test_a_workflow_that_comes_later_counts_from_then_on() -> None:
     assert finished.seconds_until_due(KEY, False, NOW) == 3600, "it was reported, and its deletion was not"
 
 
-def test_where_nobody_looked_what_was_known_of_the_workflow_holds() -> None:
+def test_schedule_without_a_read_keeps_the_known_workflow() -> None:
     for known, expected in ((True, 3600), (False, NEVER_SECONDS)):
         finished = FinishedRuns(RunCache())
         finished.schedule(ended(), DueTimes(drop_at=NOW + 2 * HOUR), known, NOW)
         finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), None, NOW)
         assert finished.seconds_until_due(KEY, False, NOW) == expected
         finished.schedule(ended(), DueTimes(drop_at=NOW + HOUR), not known, NOW)
-        assert finished.seconds_until_due(KEY, False, NOW) != expected, "somebody has looked"
+        assert finished.seconds_until_due(KEY, False, NOW) != expected, "the Workflow was read"
 
 
-def test_a_run_that_was_never_looked_at_has_no_workflow() -> None:
+def test_schedule_without_any_read_assumes_no_workflow() -> None:
     finished = FinishedRuns(RunCache())
     finished.schedule(ended(), DueTimes(drop_at=NOW), None, NOW)
     assert finished.seconds_until_due(KEY, False, NOW) == NEVER_SECONDS
 
 
-def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
+def test_clock_set_back_makes_the_wait_longer() -> None:
     finished = FinishedRuns(RunCache())
     finished.schedule(ended(), DueTimes(delete_at=NOW + HOUR), False, NOW)
     assert finished.seconds_until_due(KEY, False, NOW - DAY) == 25 * 3600
@@ -104,22 +104,20 @@ def test_a_clock_that_steps_back_only_makes_it_wait() -> None:
         (DueTimes(delete_at=NOW - HOUR), False, True),
         (DueTimes(drop_at=NOW - HOUR), False, False),
         (DueTimes(drop_at=NOW - HOUR), True, True),
-        # By no label is it found that a Workflow is still to go.
+        # No label selects a run with a Workflow to delete.
         (DueTimes(drop_at=NOW + 30 * DAY), True, True),
         (DueTimes(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), True, True),
         (DueTimes(delete_at=NOW + 40 * DAY, drop_at=NOW + 30 * DAY), False, False),
     ],
 )
-def test_an_archived_run_is_remembered_only_where_nothing_else_leads_back_to_it(
-    times: DueTimes, workflow: bool, remembered: bool
-) -> None:
+def test_archived_run_stays_cached_only_if_no_sweep_finds_it(times: DueTimes, workflow: bool, remembered: bool) -> None:
     finished = FinishedRuns(RunCache())
     finished.schedule(ended(), NEVER, workflow, NOW)
     finished.schedule(ended(archived=True), times, workflow, NOW)
     assert (finished.seconds_until_due(KEY, False, NOW) is not None) is remembered
 
 
-def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
+def test_archived_run_leaves_the_count() -> None:
     finished = FinishedRuns(RunCache())
     for name in ("a", "b"):
         finished.put(ended(name), KEEP_ONE)
@@ -130,7 +128,7 @@ def test_an_archived_run_counts_among_the_last_ones_no_more() -> None:
 # ------------------------------------------------------------------------------------------------------------------ wake
 
 
-def test_what_is_woken_is_due_until_it_is_settled_again() -> None:
+def test_run_marked_due_is_due_until_it_is_scheduled_again() -> None:
     finished = FinishedRuns(RunCache())
     finished.schedule(ended(), NEVER, False, NOW)
     assert finished.mark_due(KEY)
@@ -141,11 +139,11 @@ def test_what_is_woken_is_due_until_it_is_settled_again() -> None:
     assert finished.mark_due(KEY)
 
 
-def test_a_run_that_is_not_known_is_not_woken() -> None:
+def test_unknown_run_is_not_marked_due() -> None:
     assert not FinishedRuns(RunCache()).mark_due(KEY)
 
 
-def test_a_run_that_is_dropped_is_not_known() -> None:
+def test_dropped_run_is_unknown() -> None:
     finished = FinishedRuns(RunCache())
     finished.put(ended(), KEEP_ONE)
     finished.schedule(ended(), NEVER, True, NOW)
@@ -161,7 +159,7 @@ def test_a_run_that_is_dropped_is_not_known() -> None:
 KEEP_ONE = RetentionPolicySpec(keep_succeeded=1)
 
 
-def test_a_run_that_ends_makes_the_one_before_the_last_ones_superfluous() -> None:
+def test_run_that_ends_pushes_the_oldest_over_the_limit() -> None:
     finished = FinishedRuns(RunCache())
     assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (False, None)
     assert finished.put(ended("b", ago=2 * HOUR), KEEP_ONE) == (False, Key("team", "a"))
@@ -169,7 +167,7 @@ def test_a_run_that_ends_makes_the_one_before_the_last_ones_superfluous() -> Non
     assert finished.put(ended("a", ago=3 * HOUR), KEEP_ONE) == (True, None)
 
 
-def test_namespaces_do_not_count_together() -> None:
+def test_each_namespace_has_its_own_count() -> None:
     finished = FinishedRuns(RunCache())
     finished.put(ended("a"), KEEP_ONE)
     elsewhere = replace(ended("b"), key=Key("other", "b"))

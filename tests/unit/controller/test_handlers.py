@@ -1,4 +1,4 @@
-"""Kopf is wired so that it watches what it should and writes nothing."""
+"""Kopf's handlers and settings: event handlers only, no writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLICIES = Resource("runwright.dev", "v1alpha1", "retentionpolicies", namespaced
 SNAPSHOTS = Resource("runwright.dev", "v1alpha1", "workflowsnapshots", namespaced=True)
 
 
-async def test_only_handlers_without_state_are_registered() -> None:
+async def test_registry_has_event_handlers_only() -> None:
     registry = watch_registry(Bench().intake)
     for resource in (RUNS, WORKFLOWS, POLICIES):
         assert registry._watching.has_handlers(resource=resource)
@@ -28,12 +28,12 @@ async def test_only_handlers_without_state_are_registered() -> None:
         assert not registry._indexing.has_handlers(resource=resource)
 
 
-async def test_what_was_kept_of_archived_runs_is_not_watched() -> None:
+async def test_registry_does_not_watch_snapshots() -> None:
     assert not watch_registry(Bench().intake)._watching.has_handlers(resource=SNAPSHOTS)
 
 
 @pytest.mark.parametrize("namespaced", [True, False])
-def test_only_available_runs_and_their_workflows_are_asked_for(namespaced: bool) -> None:
+def test_settings_select_available_runs_and_their_workflows(namespaced: bool) -> None:
     settings = operator_settings(namespaced=namespaced)
     assert settings.watching.label_selectors.collect(WORKFLOWS) == ["runwright.dev/run"]
     (of_runs,) = settings.watching.label_selectors.collect(RUNS)
@@ -45,7 +45,7 @@ def test_only_available_runs_and_their_workflows_are_asked_for(namespaced: bool)
     assert settings.queueing.worker_limit is None
 
 
-def test_kopf_keeps_no_copy_of_an_object() -> None:
+def test_no_diff_base_stores_nothing() -> None:
     storage = NoDiffBase()
     body = kopf.Body({"metadata": {"annotations": {"kopf.zalando.org/last-handled-configuration": "{}"}}})
     assert storage.fetch(body=body) is None
@@ -55,34 +55,34 @@ def test_kopf_keeps_no_copy_of_an_object() -> None:
     assert patch == {}
 
 
-def handler_of(it: Bench, plural: str) -> Any:
+def handler_of(bench: Bench, plural: str) -> Any:
     (handler,) = [
         handler
-        for handler in watch_registry(it.intake)._watching.get_all_handlers()
+        for handler in watch_registry(bench.intake)._watching.get_all_handlers()
         if handler.selector and handler.selector.any_name == plural
     ]
     return handler.fn
 
 
-async def test_an_event_becomes_a_record_and_a_key() -> None:
-    it = Bench()
+async def test_run_event_is_cached_and_enqueued() -> None:
+    bench = Bench()
     run: dict[str, Any] = {"metadata": {"namespace": "a", "name": "b", "uid": "u", "resourceVersion": "3"}}
-    await handler_of(it, "pipelineruns")(event={"type": "ADDED", "object": run}, anything="else")
-    assert await it.queue.get() == Key("a", "b")
-    assert (kept := it.cache.run(Key("a", "b"))) is not None
+    await handler_of(bench, "pipelineruns")(event={"type": "ADDED", "object": run}, anything="else")
+    assert await bench.queue.get() == Key("a", "b")
+    assert (kept := bench.cache.run(Key("a", "b"))) is not None
     assert kept.uid == "u"
 
 
-async def test_an_event_about_a_workflow_becomes_a_record() -> None:
-    it = Bench()
+async def test_workflow_event_is_cached() -> None:
+    bench = Bench()
     workflow: dict[str, Any] = {"metadata": {"namespace": "a", "name": "b", "uid": "w", "resourceVersion": "3"}}
-    await handler_of(it, "workflows")(event={"type": "ADDED", "object": workflow}, anything="else")
-    assert it.cache.has_workflow(Key("a", "b"))
+    await handler_of(bench, "workflows")(event={"type": "ADDED", "object": workflow}, anything="else")
+    assert bench.cache.has_workflow(Key("a", "b"))
 
 
-async def test_an_event_about_a_policy_changes_what_holds() -> None:
-    it = Bench()
+async def test_policy_event_replaces_the_policy() -> None:
+    bench = Bench()
     policy: dict[str, Any] = {"metadata": {"namespace": "a", "name": "default"}, "spec": {"deleteAfter": "7d"}}
-    await handler_of(it, "retentionpolicies")(event={"type": None, "object": policy}, anything="else")
-    assert (await it.policies.of("a")).delete_after == "7d"
-    assert it.calls() == {}
+    await handler_of(bench, "retentionpolicies")(event={"type": None, "object": policy}, anything="else")
+    assert (await bench.policies.of("a")).delete_after == "7d"
+    assert bench.calls() == {}

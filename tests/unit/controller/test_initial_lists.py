@@ -40,80 +40,80 @@ def tracked(test: Callable[[Recorder], None], *paths: str) -> None:
     run_virtually(main())
 
 
-def test_all_pages_and_all_objects_are_needed() -> None:
-    def test(it: Recorder) -> None:
-        it.lists.add_page(A, page("1", "2", more="token"), first=True)
-        it.lists.remove("1")
-        it.lists.remove("2")
-        assert it.lists.running, "another page follows"
-        it.lists.add_page(A, page("3"), first=False)
-        assert it.lists.running, "an object has not arrived"
-        it.lists.remove("3")
-        assert not it.lists.running and it.finished == 1
-        it.lists.remove("3")
-        it.lists.add_page(A, page("4"), first=True)
-        assert it.finished == 1, "once"
+def test_lists_finish_after_the_last_page_and_object() -> None:
+    def test(recorder: Recorder) -> None:
+        recorder.lists.add_page(A, page("1", "2", more="token"), first=True)
+        recorder.lists.remove("1")
+        recorder.lists.remove("2")
+        assert recorder.lists.running, "another page follows"
+        recorder.lists.add_page(A, page("3"), first=False)
+        assert recorder.lists.running, "an object has not arrived"
+        recorder.lists.remove("3")
+        assert not recorder.lists.running and recorder.finished == 1
+        recorder.lists.remove("3")
+        recorder.lists.add_page(A, page("4"), first=True)
+        assert recorder.finished == 1, "once"
 
     tracked(test, A)
 
 
-def test_every_expected_list_is_needed_and_no_other() -> None:
-    def test(it: Recorder) -> None:
-        it.lists.add_page("/apis/other", page("9"), first=True)
-        it.lists.add_page(A, page(), first=True)
-        assert it.lists.running
-        it.lists.add_page(B, page(), first=True)
-        assert it.finished == 1
+def test_lists_finish_after_all_expected_lists() -> None:
+    def test(recorder: Recorder) -> None:
+        recorder.lists.add_page("/apis/other", page("9"), first=True)
+        recorder.lists.add_page(A, page(), first=True)
+        assert recorder.lists.running
+        recorder.lists.add_page(B, page(), first=True)
+        assert recorder.finished == 1
 
     tracked(test, A, B)
 
 
-def test_a_list_that_begins_again_is_counted_again() -> None:
-    def test(it: Recorder) -> None:
-        it.lists.add_page(A, page("1", "deleted-meanwhile", more="token"), first=True)
-        it.lists.add_page(A, page("1"), first=True)
-        it.lists.remove("1")
-        assert it.finished == 1
+def test_restarted_list_is_counted_from_its_first_page() -> None:
+    def test(recorder: Recorder) -> None:
+        recorder.lists.add_page(A, page("1", "deleted-meanwhile", more="token"), first=True)
+        recorder.lists.add_page(A, page("1"), first=True)
+        recorder.lists.remove("1")
+        assert recorder.finished == 1
 
     tracked(test, A)
 
 
-def test_without_lists_they_have_finished_at_once() -> None:
-    tracked(lambda it: None)
+def test_no_expected_lists_finish_at_once() -> None:
+    tracked(lambda _: None)
 
-    def test(it: Recorder) -> None:
-        assert it.finished == 1 and not it.lists.running
+    def test(recorder: Recorder) -> None:
+        assert recorder.finished == 1 and not recorder.lists.running
 
     tracked(test)
 
 
-def test_lists_that_never_finish_are_not_waited_for_without_end() -> None:
+def test_unfinished_lists_time_out() -> None:
     async def main() -> None:
-        it = Recorder()
-        it.lists.expect((A,))
+        recorder = Recorder()
+        recorder.lists.expect((A,))
         await asyncio.sleep(MAX_SECONDS - 1)
-        assert it.lists.running
+        assert recorder.lists.running
         await asyncio.sleep(2)
-        assert it.finished == 1 and not it.lists.running
+        assert recorder.finished == 1 and not recorder.lists.running
 
     run_virtually(main())
 
 
-def test_a_closed_one_never_finishes() -> None:
+def test_closed_lists_never_finish() -> None:
     async def main() -> None:
-        it = Recorder()
-        it.lists.expect((A,))
-        it.lists.close()
-        it.lists.add_page(A, page(), first=True)
+        recorder = Recorder()
+        recorder.lists.expect((A,))
+        recorder.lists.close()
+        recorder.lists.add_page(A, page(), first=True)
         await asyncio.sleep(2 * MAX_SECONDS)
-        assert it.finished == 0
+        assert recorder.finished == 0
 
     run_virtually(main())
 
 
-async def test_the_response_class_adds_the_pages_that_it_decodes() -> None:
-    it = Recorder()
-    it.lists.expect((A,))
+async def test_response_class_adds_its_pages() -> None:
+    recorder = Recorder()
+    recorder.lists.expect((A,))
 
     async def reply(request: web.Request) -> web.Response:
         if request.query.get("continue") == "deep":
@@ -128,14 +128,14 @@ async def test_the_response_class_adds_the_pages_that_it_decodes() -> None:
     app.router.add_get(A, reply)
     async with (
         TestServer(app) as server,
-        aiohttp.ClientSession(server.make_url(""), response_class=it.lists.response_class()) as session,
+        aiohttp.ClientSession(server.make_url(""), response_class=recorder.lists.response_class()) as session,
     ):
         assert (await (await session.get(A, params={"refuse": "1"})).json())["code"] == 403
         assert await (await session.get(A, params={"limit": "500"})).json() == page("1", more="token")
         with pytest.raises(ApiError, match="nested too deeply"):
             await (await session.get(A, params={"continue": "deep"})).json()
-        it.lists.remove("1")
-        assert it.lists.running
+        recorder.lists.remove("1")
+        assert recorder.lists.running
         assert await (await session.get(A, params={"continue": "token"})).json() == page("2")
-        it.lists.remove("2")
-    assert it.finished == 1
+        recorder.lists.remove("2")
+    assert recorder.finished == 1

@@ -13,7 +13,7 @@ from runwright.controller.kopf_login import KopfLogin
 from runwright.kube.login import Login
 
 
-async def test_each_request_carries_the_token_of_the_moment_and_the_user_agent():
+async def test_request_has_the_current_token_and_the_user_agent():
     tokens, seen = iter(["first", "second"]), list[tuple[str, str]]()
 
     async def reply(request: web.Request) -> web.Response:
@@ -35,7 +35,7 @@ async def test_each_request_carries_the_token_of_the_moment_and_the_user_agent()
     assert seen == [("Bearer first", "runwright/1"), ("Bearer second", "runwright/1")]
 
 
-async def test_sessions_that_are_refused_again_and_again_are_opened_with_a_back_off(monkeypatch: pytest.MonkeyPatch):
+async def test_refused_sessions_are_reopened_with_back_off(monkeypatch: pytest.MonkeyPatch):
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What nodes left behind is deleted before they run again, and nothing else is."""
+"""Pods and results of the last attempt are deleted before a retry."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN
 
 
-def leave(bench: Bench, *nodes: str, workflow: str = RUN, kind: str = "Pod", prefix: str = "") -> None:
-    """What these nodes of a Workflow left behind. A pod's name is not its node's id; a WorkflowTaskResult's is."""
+def add_leftovers(bench: Bench, *nodes: str, workflow: str = RUN, kind: str = "Pod", prefix: str = "") -> None:
+    """Store an object for each node. A pod's name differs from the node's id; a WorkflowTaskResult's is the id."""
     for node in nodes:
         metadata = {
             "namespace": NAMESPACE,
@@ -30,12 +30,12 @@ def leave(bench: Bench, *nodes: str, workflow: str = RUN, kind: str = "Pod", pre
         bench.server.create(kind, {"metadata": metadata})
 
 
-def left(bench: Bench) -> set[tuple[str, str]]:
+def leftovers(bench: Bench) -> set[tuple[str, str]]:
     return {(kind, name) for kind, _, name in bench.server.objects if kind in ("Pod", "WorkflowTaskResult")}
 
 
-async def clear(bench: Bench, nodes: Iterable[str] | None) -> None:
-    """As the queue does it: again while pods are still being deleted."""
+async def clear_with_retries(bench: Bench, nodes: Iterable[str] | None) -> None:
+    """Clear the leftovers; repeat it while pods are being deleted, as the queue does."""
     for _ in range(3):
         try:
             await clear_leftovers(bench.client, KEY, frozenset(nodes) if nodes is not None else None)
@@ -44,45 +44,45 @@ async def clear(bench: Bench, nodes: Iterable[str] | None) -> None:
             await bench.wait(5)
         else:
             return
-    raise AssertionError("they do not go")
+    raise AssertionError("the pods are not deleted")
 
 
-def test_only_what_these_nodes_left_is_deleted() -> None:
+def test_leftovers_of_the_given_nodes_are_deleted() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, "a", "b", "c")
-        leave(bench, "a", "b", kind="WorkflowTaskResult")
-        leave(bench, "a", workflow="train-2")
-        await clear(bench, {"a", "c", "never-ran"})
-        assert left(bench) == {("Pod", "train-b"), ("WorkflowTaskResult", "b"), ("Pod", "train-2-a")}
+        add_leftovers(bench, "a", "b", "c")
+        add_leftovers(bench, "a", "b", kind="WorkflowTaskResult")
+        add_leftovers(bench, "a", workflow="train-2")
+        await clear_with_retries(bench, {"a", "c", "never-ran"})
+        assert leftovers(bench) == {("Pod", "train-b"), ("WorkflowTaskResult", "b"), ("Pod", "train-2-a")}
 
     virtually(test)
 
 
-def test_all_that_the_workflow_left_is_deleted_where_no_nodes_are_named() -> None:
+def test_without_nodes_all_leftovers_of_the_workflow_are_deleted() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, "a", "b")
-        leave(bench, "c", kind="WorkflowTaskResult")
-        leave(bench, "a", workflow="train-2")
-        await clear(bench, None)
-        assert left(bench) == {("Pod", "train-2-a")}
+        add_leftovers(bench, "a", "b")
+        add_leftovers(bench, "c", kind="WorkflowTaskResult")
+        add_leftovers(bench, "a", workflow="train-2")
+        await clear_with_retries(bench, None)
+        assert leftovers(bench) == {("Pod", "train-2-a")}
 
     virtually(test)
 
 
 @pytest.mark.parametrize("nodes", [None, frozenset({"a"}), frozenset[str]()])
-def test_where_nothing_is_left_nothing_is_deleted(nodes: frozenset[str] | None) -> None:
+def test_without_leftovers_nothing_is_deleted(nodes: frozenset[str] | None) -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, "b", workflow="other")
+        add_leftovers(bench, "b", workflow="other")
         await clear_leftovers(bench.client, KEY, nodes)
         assert bench.calls() == {"list pods": 1, "list workflowtaskresults": 1}
 
     virtually(test)
 
 
-def test_a_pod_that_is_still_there_is_a_conflict_that_names_it() -> None:
+def test_pods_being_deleted_are_a_conflict_with_their_names() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, *"abcdefg")
-        leave(bench, "a", kind="WorkflowTaskResult")
+        add_leftovers(bench, *"abcdefg")
+        add_leftovers(bench, "a", kind="WorkflowTaskResult")
         with pytest.raises(ApiError) as error:
             await clear_leftovers(bench.client, KEY, frozenset("abcdefg"))
         assert (error.value.code, error.value.reason) == (409, "Conflict")
@@ -91,43 +91,43 @@ def test_a_pod_that_is_still_there_is_a_conflict_that_names_it() -> None:
         )
         await bench.wait(5)
         await clear_leftovers(bench.client, KEY, frozenset("abcdefg"))
-        assert left(bench) == set()
+        assert leftovers(bench) == set()
 
     virtually(test)
 
 
-def test_another_pod_of_the_name_is_neither_deleted_nor_waited_for() -> None:
+def test_replaced_pod_is_neither_deleted_nor_awaited() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, "a")
+        add_leftovers(bench, "a")
 
         def replace() -> None:
             bench.server.remove("Pod", NAMESPACE, "train-a")
-            leave(bench, "a")
+            add_leftovers(bench, "a")
 
         bench.client.handlers["delete pods"] = before_first_call(replace)
         await clear_leftovers(bench.client, KEY, frozenset({"a"}))
         await bench.wait(5)
-        assert left(bench) == {("Pod", "train-a")}
+        assert leftovers(bench) == {("Pod", "train-a")}
         assert "deletionTimestamp" not in bench.server.objects["Pod", NAMESPACE, "train-a"]["metadata"]
 
     virtually(test)
 
 
-def test_what_has_gone_meanwhile_is_fine() -> None:
+def test_leftover_deleted_concurrently_is_no_error() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, "a", "b", kind="WorkflowTaskResult")
+        add_leftovers(bench, "a", "b", kind="WorkflowTaskResult")
         bench.client.handlers["delete workflowtaskresults"] = before_first_call(
             lambda: bench.server.remove("WorkflowTaskResult", NAMESPACE, "a")
         )
         await clear_leftovers(bench.client, KEY, frozenset({"a", "b"}))
-        assert left(bench) == set()
+        assert leftovers(bench) == set()
 
     virtually(test)
 
 
-def test_a_pod_that_cannot_be_deleted_ends_the_attempt() -> None:
+def test_refused_deletion_is_raised() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, *"abc")
+        add_leftovers(bench, *"abc")
         bench.client.handlers["delete pods"] = failing(ApiError(403, "Forbidden", "pods are not for you"))
         with pytest.raises(ApiError, match="are not for you"):
             await clear_leftovers(bench.client, KEY, None)
@@ -135,9 +135,9 @@ def test_a_pod_that_cannot_be_deleted_ends_the_attempt() -> None:
     virtually(test)
 
 
-def test_only_so_many_are_deleted_at_a_time() -> None:
+def test_concurrent_deletions_are_limited() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, *(f"node-{number}" for number in range(50)), kind="WorkflowTaskResult")
+        add_leftovers(bench, *(f"node-{number}" for number in range(50)), kind="WorkflowTaskResult")
         under_way, most = 0, 0
 
         async def counted(commit: Commit) -> Any:
@@ -150,7 +150,7 @@ def test_only_so_many_are_deleted_at_a_time() -> None:
 
         bench.client.handlers["delete workflowtaskresults"] = counted
         await clear_leftovers(bench.client, KEY, None)
-        assert left(bench) == set() and most == DELETED_AT_A_TIME
+        assert leftovers(bench) == set() and most == DELETED_AT_A_TIME
 
     virtually(test)
 
@@ -160,17 +160,17 @@ NODES = st.sets(st.sampled_from("abcdef"))
 
 @settings(max_examples=40)
 @given(NODES, NODES, NODES, st.none() | NODES)
-def test_what_stays_is_what_other_nodes_and_other_workflows_left(
+def test_leftovers_of_other_nodes_and_workflows_stay(
     pods: set[str], results: set[str], others: set[str], nodes: set[str] | None
 ) -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, *pods)
-        leave(bench, *results, kind="WorkflowTaskResult")
-        leave(bench, *others, workflow="train-2")
+        add_leftovers(bench, *pods)
+        add_leftovers(bench, *results, kind="WorkflowTaskResult")
+        add_leftovers(bench, *others, workflow="train-2")
         uids = {id: uid_of(body) for id, body in bench.server.objects.items()}
-        await clear(bench, nodes)
+        await clear_with_retries(bench, nodes)
         stay = set() if nodes is None else set("abcdef") - nodes
-        assert left(bench) == {
+        assert leftovers(bench) == {
             *(("Pod", f"train-{node}") for node in pods & stay),
             *(("WorkflowTaskResult", node) for node in results & stay),
             *(("Pod", f"train-2-{node}") for node in others),
@@ -180,10 +180,10 @@ def test_what_stays_is_what_other_nodes_and_other_workflows_left(
     virtually(test)
 
 
-def test_the_key_is_the_workflows() -> None:
+def test_results_are_deleted_for_the_given_workflow_only() -> None:
     async def test(bench: Bench) -> None:
-        leave(bench, "a", kind="WorkflowTaskResult")
+        add_leftovers(bench, "a", kind="WorkflowTaskResult")
         await clear_leftovers(bench.client, Key(NAMESPACE, "another"), None)
-        assert left(bench) == {("WorkflowTaskResult", "a")}
+        assert leftovers(bench) == {("WorkflowTaskResult", "a")}
 
     virtually(test)

@@ -1,4 +1,4 @@
-"""What is counted of the operator's work, and that no series can be made by those who write runs."""
+"""Metrics of the operator, with bounded label values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def samples(measures: Measures) -> Samples:
-    """Every sample by name and labels; fails where two are of one series, which Prometheus would drop."""
+    """Every sample by name and labels. Fails on a duplicate series, which Prometheus would drop."""
     found: Samples = {}
     for family in text_string_to_metric_families(measures.exposition().decode()):
         for one in family.samples:
@@ -67,7 +67,7 @@ def seconds(number: float) -> datetime:
     return NOW + timedelta(seconds=number)
 
 
-def test_a_run_is_counted_once_from_its_creation_to_its_end():
+def test_run_is_counted_once():
     measures = Measures()
     steps = [
         at(None),
@@ -87,7 +87,7 @@ def test_a_run_is_counted_once_from_its_creation_to_its_end():
     assert value(measures, "runwright_mirror_lag_seconds_count") == 0
 
 
-def test_a_further_attempt_ends_once_more_and_waits_no_more():
+def test_retried_run_is_counted_again_without_queue_time():
     measures = Measures()
     failed, again = at(Phase.FAILED, seconds(7), seconds(97), "Failed"), at(Phase.RUNNING, seconds(7))
     measures.written(failed, again, None)
@@ -98,21 +98,21 @@ def test_a_further_attempt_ends_once_more_and_waits_no_more():
     assert value(measures, "runwright_run_queue_seconds_count") == 0
 
 
-def test_a_run_that_ends_without_a_workflow_has_no_duration():
+def test_run_without_a_workflow_has_no_duration():
     measures = Measures()
     measures.written(at(Phase.PENDING), at(Phase.FAILED, None, seconds(3), "Terminated"), None)
     assert value(measures, "runwright_runs_finished_total", namespace="team", phase="Failed", reason="Terminated") == 1
     assert value(measures, "runwright_run_duration_seconds_count", phase="Failed") is None
 
 
-def test_clocks_that_differ_give_no_negative_time():
+def test_clock_skew_gives_no_negative_duration():
     measures = Measures()
     measures.written(at(Phase.PENDING), at(Phase.SUCCEEDED, seconds(-2), seconds(-3), "Succeeded"), None)
     assert value(measures, "runwright_run_queue_seconds_sum") == 0
     assert value(measures, "runwright_run_duration_seconds_sum", phase="Succeeded") == 0
 
 
-def test_the_lag_is_observed_where_there_is_one():
+def test_mirror_lag_is_observed_when_given():
     measures = Measures()
     measures.written(at(Phase.PENDING), at(Phase.RUNNING, seconds(1)), 0.25)
     measures.written(at(Phase.RUNNING, seconds(1)), at(Phase.RUNNING, seconds(1)), None)
@@ -120,7 +120,7 @@ def test_the_lag_is_observed_where_there_is_one():
     assert value(measures, "runwright_mirror_lag_seconds_sum") == 0.25
 
 
-async def test_present_runs_are_counted_at_each_scrape():
+async def test_runs_and_queue_are_counted_at_each_scrape():
     measures, cache, queue = Measures(), RunCache(), WorkQueue[Key]()
     ended = FinishedRuns(RunCache())
     measures.register(cache, ended, queue, RunSeries(RunCache(), (), 0))
@@ -152,8 +152,8 @@ async def test_present_runs_are_counted_at_each_scrape():
     queue.close()
 
 
-def test_how_long_argo_lets_a_workflow_wait():
-    """Of those without a phase, which Argo has not looked at, the oldest; a moment ahead of our clock is no negative time."""
+def test_argo_oldest_is_the_age_of_the_oldest_workflow_without_a_phase():
+    """Workflows without a phase were not processed by Argo yet. Times ahead of our clock count as zero."""
     measures, cache = Measures(), RunCache()
     measures.register(cache, FinishedRuns(RunCache()), WorkQueue(), RunSeries(RunCache(), (), 0))
     assert value(measures, "runwright_argo_oldest_seconds") == 0
@@ -173,7 +173,7 @@ def test_how_long_argo_lets_a_workflow_wait():
 
 
 async def reconcile(measures: Measures, error: BaseException | None) -> float | None:
-    """Reconcile once, which ends with this error or with 3.5."""
+    """Reconcile once; raise the error, or return 3.5."""
 
     async def once(key: Key) -> float | None:
         assert key == KEY
@@ -184,7 +184,7 @@ async def reconcile(measures: Measures, error: BaseException | None) -> float | 
     return await measures.timed(once)(KEY)
 
 
-async def test_a_reconcile_that_succeeds_is_timed():
+async def test_successful_reconcile_is_timed():
     measures = Measures()
     assert await reconcile(measures, None) == 3.5
     assert value(measures, "runwright_reconcile_duration_seconds_count", result="success") == 1
@@ -202,7 +202,7 @@ async def test_a_reconcile_that_succeeds_is_timed():
         (asyncio.CancelledError(), "CancelledError"),
     ],
 )
-async def test_an_error_is_counted_by_its_reason_and_passed_on(error: BaseException, reason: str):
+async def test_reconcile_error_is_counted_by_reason_and_raised(error: BaseException, reason: str):
     measures = Measures()
     with pytest.raises(type(error)) as raised:
         await reconcile(measures, error)
@@ -212,7 +212,7 @@ async def test_an_error_is_counted_by_its_reason_and_passed_on(error: BaseExcept
     assert value(measures, "runwright_reconcile_duration_seconds_count", result="success") is None
 
 
-def test_requests_are_counted_by_verb_resource_and_code():
+def test_api_requests_are_counted_by_verb_resource_and_code():
     measures = Measures()
     for code, took in ((200, 0.004), (200, 0.3), (409, 0.1)):
         measures.request("patch", "pipelineruns/status", code, took)
@@ -230,21 +230,21 @@ def test_requests_are_counted_by_verb_resource_and_code():
         (lambda m: m.snapshot_size.observe(5000), "runwright_snapshot_size_bytes_sum", 5000),
     ],
 )
-def test_what_others_count(tell: Callable[[Measures], None], name: str, expected: float):
+def test_public_metrics_are_exposed(tell: Callable[[Measures], None], name: str, expected: float):
     measures = Measures()
     assert value(measures, name) == 0
     tell(measures)
     assert value(measures, name) == expected
 
 
-def test_the_version_and_the_process_have_series():
+def test_build_info_and_process_metrics_are_exposed():
     measures = Measures()
     assert value(measures, "runwright_build_info", version=__version__) == 1
     resident = value(measures, "process_resident_memory_bytes")
     assert resident is not None and resident > 1e6
 
 
-def test_no_label_can_hold_the_name_of_a_run():
+def test_no_label_has_the_name_of_a_run():
     """Whatever runs there are, the labels are these: each from a set that is finite, or a namespace."""
     measures = Measures()
     for number in range(50):
@@ -260,7 +260,7 @@ def test_no_label_can_hold_the_name_of_a_run():
     assert len(series) < 200
 
 
-def test_two_operators_in_one_process_count_apart():
+def test_each_measures_object_counts_separately():
     one, other = Measures(), Measures()
     one.watch_restarts.inc()
     assert value(other, "runwright_watch_restarts_total") == 0

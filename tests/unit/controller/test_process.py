@@ -28,25 +28,25 @@ def answer(client: FakeClient) -> None:
     run_virtually(first_answer(cast(Any, client), "https://x"))
 
 
-def test_an_api_server_that_starts_late_is_waited_for():
+def test_start_waits_for_the_api_server():
     client = client_with(AWAY, AWAY)
     answer(client)
     assert client.calls.count("get discovery") == 4, "two failures, then one call for each watched kind"
 
 
-def test_an_api_server_that_stays_away_ends_the_start():
+def test_start_fails_without_an_api_server():
     with pytest.raises(ApiError, match="no reply"):
         answer(client_with(*[AWAY] * 100))
 
 
-def test_wrong_credentials_end_the_start_at_once():
+def test_start_fails_at_once_with_wrong_credentials():
     client = client_with(ApiError(401, "Unauthorized", "who are you"), AWAY)
     with pytest.raises(ApiError, match="401"):
         answer(client)
     assert client.calls == ["get discovery"]
 
 
-async def test_unless_tells_whether_the_work_was_done():
+async def test_unless_returns_whether_the_work_was_done():
     stop = asyncio.Event()
     assert await unless(stop, asyncio.sleep(0))
     asyncio.get_running_loop().call_later(0.01, stop.set)
@@ -94,7 +94,7 @@ class Election:
         (60.0, ["win", "run", "lost", "close", "win", "run", "close", "release"]),
     ],
 )
-def test_a_term_ends_with_its_lease_and_another_one_begins(lost_after: float, expected: list[str]):
+def test_lost_lease_ends_the_term_and_starts_another(lost_after: float, expected: list[str]):
     async def scene() -> list[str]:
         log: list[str] = []
         operator = Operator(lambda: cast(Any, Term(log)), "title")
@@ -106,7 +106,7 @@ def test_a_term_ends_with_its_lease_and_another_one_begins(lost_after: float, ex
     assert run_virtually(scene()) == expected
 
 
-def test_the_probes_report_the_term():
+def test_probes_report_the_term():
     operator = Operator(lambda: cast(Any, Term([])), "title")
     assert not operator.ready and operator.report()["leader"] is False
 

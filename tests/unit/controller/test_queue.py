@@ -1,4 +1,4 @@
-"""On virtual time: what waits a minute is tested in microseconds."""
+"""The work queue, on virtual time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def test_a_key_is_in_it_once() -> None:
+def test_key_added_twice_is_queued_once() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         for key in "abaab":
             queue.add(key)
@@ -35,7 +35,7 @@ def test_a_key_is_in_it_once() -> None:
     virtually(test)
 
 
-def test_the_oldest_is_the_one_that_is_next() -> None:
+def test_oldest_is_the_age_of_the_next_key() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         assert queue.oldest == 0
         queue.add("a")
@@ -48,7 +48,7 @@ def test_the_oldest_is_the_one_that_is_next() -> None:
         assert queue.oldest == 1
         queue.add("a")
         await queue.get()
-        assert queue.oldest == 0, "what is being worked on does not wait for a worker"
+        assert queue.oldest == 0, "keys in work are not waiting"
         queue.done("a")
         assert queue.oldest == 0
         await asyncio.sleep(2)
@@ -57,7 +57,7 @@ def test_the_oldest_is_the_one_that_is_next() -> None:
     virtually(test)
 
 
-def test_a_key_that_is_worked_on_comes_again_when_that_is_done() -> None:
+def test_key_added_while_in_work_is_queued_after_done() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add("a")
         await queue.get()
@@ -74,7 +74,7 @@ def test_a_key_that_is_worked_on_comes_again_when_that_is_done() -> None:
     virtually(test)
 
 
-def test_a_delayed_key_comes_at_its_time() -> None:
+def test_delayed_key_is_queued_after_its_delay() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add_after("a", 30)
         assert len(queue) == 0
@@ -85,7 +85,7 @@ def test_a_delayed_key_comes_at_its_time() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(10, 30), (30, 10)])
-def test_of_two_delays_the_shorter_one_holds(first: float, second: float) -> None:
+def test_shorter_of_two_delays_applies(first: float, second: float) -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add_after("a", first)
         queue.add_after("a", second)
@@ -98,7 +98,7 @@ def test_of_two_delays_the_shorter_one_holds(first: float, second: float) -> Non
     virtually(test)
 
 
-def test_a_key_that_is_added_does_not_come_again_for_its_delay() -> None:
+def test_add_cancels_the_delay_of_the_key() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add_after("a", 30)
         queue.add("a")
@@ -111,7 +111,7 @@ def test_a_key_that_is_added_does_not_come_again_for_its_delay() -> None:
     virtually(test)
 
 
-def test_a_negative_delay_is_none() -> None:
+def test_negative_delay_queues_at_once() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add_after("a", -5)
         await queue.get()
@@ -120,7 +120,7 @@ def test_a_negative_delay_is_none() -> None:
     virtually(test)
 
 
-def test_the_back_off_doubles_up_to_its_bound_and_starts_again_after_a_success() -> None:
+def test_back_off_doubles_up_to_its_bound_and_resets_after_success() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         waits: list[float] = []
         for _ in range(14):
@@ -139,7 +139,7 @@ def test_the_back_off_doubles_up_to_its_bound_and_starts_again_after_a_success()
     virtually(test)
 
 
-def test_a_key_can_fail_for_ever() -> None:
+def test_back_off_does_not_overflow() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         for _ in range(2000):
             assert queue.retry("a") <= MAX_BACKOFF
@@ -147,7 +147,7 @@ def test_a_key_can_fail_for_ever() -> None:
     virtually(test)
 
 
-def test_each_key_has_a_back_off_of_its_own() -> None:
+def test_each_key_has_its_own_back_off() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         for _ in range(9):
             queue.retry("a")
@@ -156,7 +156,7 @@ def test_each_key_has_a_back_off_of_its_own() -> None:
     virtually(test)
 
 
-def test_nothing_comes_after_it_was_closed() -> None:
+def test_closed_queue_delivers_nothing() -> None:
     async def test(queue: WorkQueue[str]) -> None:
         queue.add_after("a", 1)
         queue.close()
@@ -167,7 +167,7 @@ def test_nothing_comes_after_it_was_closed() -> None:
 
 
 @pytest.mark.parametrize("work", [3, 30])
-def test_drained_when_the_workers_are_done_with_what_they_have(work: float) -> None:
+def test_drain_waits_for_the_keys_in_work(work: float) -> None:
     async def test(queue: WorkQueue[str]) -> None:
         done: list[str] = []
 
@@ -183,7 +183,7 @@ def test_drained_when_the_workers_are_done_with_what_they_have(work: float) -> N
             queue.add(key, low_priority=key == "d")
         queue.add_after("e", 1)
         await asyncio.sleep(1)
-        queue.add("a")  # again, while it is worked on
+        queue.add("a")  # again, while it is in work
         began = asyncio.get_running_loop().time()
         assert await queue.drain(10) is (work < 10)
         assert asyncio.get_running_loop().time() - began == min(work - 1, 10)
@@ -207,7 +207,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60)
 @given(STEPS, st.integers(1, 3), st.integers(0, 3))
-def test_every_key_is_worked_on_after_it_was_added_and_never_twice_at_a_time(
+def test_each_added_key_is_worked_on_and_never_concurrently(
     steps: list[tuple[str, str, int]], workers: int, seconds: int
 ) -> None:
     async def test(queue: WorkQueue[str]) -> None:
@@ -249,7 +249,7 @@ def test_every_key_is_worked_on_after_it_was_added_and_never_twice_at_a_time(
     virtually(test)
 
 
-def test_what_is_patient_comes_when_nothing_else_waits() -> None:
+def test_low_priority_keys_come_after_all_others() -> None:
     async def main() -> list[str]:
         queue = WorkQueue[str]()
         for number in range(3):
@@ -264,7 +264,7 @@ def test_what_is_patient_comes_when_nothing_else_waits() -> None:
     assert run_virtually(main()) == ["new", "archived-2", "archived-0", "archived-1"]
 
 
-def test_how_long_the_first_one_waits_counts_what_is_patient_too() -> None:
+def test_oldest_includes_low_priority_keys() -> None:
     async def main() -> None:
         queue = WorkQueue[str]()
         queue.add("a", low_priority=True)

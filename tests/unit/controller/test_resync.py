@@ -21,7 +21,7 @@ KEY = Key(NAMESPACE, RUN)
 
 
 def without_watch_events(test: Callable[[World, Operator], Awaitable[None]]) -> None:
-    """An operator that has seen a run to `Running`, and sees nothing more after that."""
+    """Run the test with an operator that saw a run reach `Running` and gets no watch events after it."""
 
     async def main() -> None:
         world = World()
@@ -39,7 +39,7 @@ def without_watch_events(test: Callable[[World, Operator], Awaitable[None]]) -> 
     run_virtually(main())
 
 
-def test_nothing_is_found_where_nothing_was_missed() -> None:
+def test_resync_without_missed_events_finds_nothing() -> None:
     async def test(world: World, operator: Operator) -> None:
         before = dict(world.server.calls)
         assert await operator.resync.once() == set()
@@ -49,7 +49,7 @@ def test_nothing_is_found_where_nothing_was_missed() -> None:
     without_watch_events(test)
 
 
-def test_a_change_of_a_workflow_is_found() -> None:
+def test_missed_workflow_change_is_found() -> None:
     async def test(world: World, operator: Operator) -> None:
         status = {**(world.workflow() or {})["status"], "phase": "Failed", "finishedAt": "2026-11-24T13:00:00Z"}
         world.server.replace("Workflow", NAMESPACE, RUN, status=status)
@@ -59,7 +59,7 @@ def test_a_change_of_a_workflow_is_found() -> None:
     without_watch_events(test)
 
 
-def test_a_deleted_workflow_is_found() -> None:
+def test_missed_workflow_deletion_is_found() -> None:
     async def test(world: World, operator: Operator) -> None:
         world.delete("Workflow")
         assert await operator.resync.once() == {KEY}
@@ -68,7 +68,7 @@ def test_a_deleted_workflow_is_found() -> None:
     without_watch_events(test)
 
 
-def test_a_new_run_is_found() -> None:
+def test_missed_run_is_found() -> None:
     async def test(world: World, operator: Operator) -> None:
         world.apply(manifest(), "second")
         assert await operator.resync.once() == {Key(NAMESPACE, "second")}
@@ -77,7 +77,7 @@ def test_a_new_run_is_found() -> None:
     without_watch_events(test)
 
 
-def test_a_deleted_run_leaves_the_memory() -> None:
+def test_missed_run_deletion_drops_the_run() -> None:
     async def test(world: World, operator: Operator) -> None:
         world.delete("PipelineRun")
         await world.sleep(5)
@@ -99,7 +99,7 @@ def test_a_workflow_that_was_never_reported_is_found() -> None:
     without_watch_events(test)
 
 
-def test_lists_are_read_to_their_last_page() -> None:
+def test_all_pages_are_read() -> None:
     async def test(world: World, operator: Operator) -> None:
         for number in range(7):
             world.apply(manifest("endless"), f"run-{number}")
@@ -108,12 +108,12 @@ def test_lists_are_read_to_their_last_page() -> None:
     without_watch_events(test)
 
 
-def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resync_repeats_with_jitter_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(world: World, operator: Operator) -> None:
-        looks: list[float] = []
+        resyncs: list[float] = []
 
         async def once() -> int:
-            looks.append(asyncio.get_running_loop().time())
+            resyncs.append(asyncio.get_running_loop().time())
             raise ApiError(500, "InternalError", "no")
 
         resync = Resync(operator.reconciler._client, Scope(), operator.cache, operator.queue)
@@ -121,7 +121,7 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
         task = asyncio.create_task(resync.forever(300))
         await world.sleep(3000)
         task.cancel()
-        waits = [after - before for before, after in itertools.pairwise(looks)]
+        waits = [after - before for before, after in itertools.pairwise(resyncs)]
         assert len(waits) >= 8
         assert all(270 <= wait <= 330 for wait in waits)
         assert len(set(waits)) > 1, "with jitter"
@@ -129,7 +129,7 @@ def test_it_looks_now_and_then_and_a_failure_does_not_end_it(monkeypatch: pytest
     without_watch_events(test)
 
 
-def test_an_edit_of_a_run_is_found() -> None:
+def test_missed_edit_of_a_run_is_found() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply(manifest())
         bench.deliver_run()
@@ -141,7 +141,7 @@ def test_an_edit_of_a_run_is_found() -> None:
     virtually(test)
 
 
-def test_a_run_that_has_no_workflow_and_waits_is_not_found() -> None:
+def test_stalled_run_without_a_workflow_is_not_found() -> None:
     async def test(bench: Bench) -> None:
         bench.world.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
         bench.deliver_run()
@@ -153,7 +153,7 @@ def test_a_run_that_has_no_workflow_and_waits_is_not_found() -> None:
     virtually(test)
 
 
-def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
+def test_deleted_run_is_dropped_and_enqueued() -> None:
     async def test(bench: Bench) -> None:
         bench.cache.put_run(bench.finished("gone", phase="Running"))
         bench.world.delete("PipelineRun", "gone")
@@ -166,21 +166,21 @@ def test_a_run_that_has_gone_is_forgotten_and_decided_about() -> None:
 # ------------------------------------------------------------------------------------------------- what no watch reports
 
 
-def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for() -> None:
+def test_half_archived_finds_runs_with_a_label_unlike_their_storage_state() -> None:
     async def test(bench: Bench) -> None:
         archived = {"runwright.dev/storage-state": "Archived"}
-        bench.finished("asked-while-away", labels=archived)
-        bench.finished("brought-back-and-asked-again", labels=archived, status={"storageState": "Available"})
+        bench.finished("labelled-during-downtime", labels=archived)
+        bench.finished("restored-and-labelled-again", labels=archived, status={"storageState": "Available"})
         bench.finished("archived", labels=archived, status={"storageState": "Archived"})
         bench.finished("available")
-        bench.finished("asked-back", status={"storageState": "Archived"})
+        bench.finished("label-removed", status={"storageState": "Archived"})
         bench.finished(
             "put-back", labels={"runwright.dev/storage-state": "Available"}, status={"storageState": "Archived"}
         )
         bench.world.apply(manifest("endless"), "running", labels=archived)
         found = await bench.resync.half_archived()
-        assert {key.name for key in found} == {"asked-while-away", "brought-back-and-asked-again", "running"} | {
-            "asked-back",
+        assert {key.name for key in found} == {"labelled-during-downtime", "restored-and-labelled-again", "running"} | {
+            "label-removed",
             "put-back",
         }
         assert await bench.take() == found and all(bench.cache.pop_unwatched(key) for key in found)
@@ -189,23 +189,23 @@ def test_runs_are_found_whose_storage_state_is_not_yet_what_their_label_asks_for
     virtually(test)
 
 
-def test_what_is_archived_late_waits_for_those_that_run() -> None:
+def test_half_archived_runs_are_enqueued_with_low_priority() -> None:
     async def test(bench: Bench) -> None:
-        bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        bench.finished("labelled-during-downtime", labels={"runwright.dev/storage-state": "Archived"})
         await bench.resync.half_archived()
         bench.queue.add(KEY)
-        assert [await bench.queue.get(), (await bench.queue.get()).name] == [KEY, "asked-while-away"]
+        assert [await bench.queue.get(), (await bench.queue.get()).name] == [KEY, "labelled-during-downtime"]
 
     virtually(test)
 
 
-def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
+def test_first_resync_lists_half_archived_runs_only() -> None:
     async def test(bench: Bench) -> None:
-        bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        bench.finished("labelled-during-downtime", labels={"runwright.dev/storage-state": "Archived"})
         bench.world.apply(manifest(), "seen-by-the-watch")
         task = asyncio.create_task(bench.resync.forever(300))
         await bench.wait(1)
-        assert {key.name for key in await bench.take()} == {"asked-while-away"}
+        assert {key.name for key in await bench.take()} == {"labelled-during-downtime"}
         assert bench.calls() == {"list pipelineruns": 2}
         await bench.wait(331)
         assert bench.calls()["list workflows"] == 1 and Key(NAMESPACE, "seen-by-the-watch") in await bench.take()
@@ -215,16 +215,16 @@ def test_at_the_start_it_looks_for_those_alone_and_at_all_of_it_later() -> None:
 
 
 @pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError()])
-def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -> None:
+def test_failed_first_resync_is_repeated_later(error: BaseException) -> None:
     async def test(bench: Bench) -> None:
-        bench.finished("asked-while-away", labels={"runwright.dev/storage-state": "Archived"})
+        bench.finished("labelled-during-downtime", labels={"runwright.dev/storage-state": "Archived"})
         bench.client.handlers["list pipelineruns"] = failing(error)
         task = asyncio.create_task(bench.resync.forever(300))
         await bench.wait(1)
         assert await bench.take() == set() and not task.done()
         bench.client.handlers.clear()
         await bench.wait(331)
-        assert await bench.take() == {Key(NAMESPACE, "asked-while-away")} and not task.done()
+        assert await bench.take() == {Key(NAMESPACE, "labelled-during-downtime")} and not task.done()
         task.cancel()
         await bench.wait(1)
         assert task.cancelled()
@@ -232,7 +232,7 @@ def test_a_start_that_fails_or_is_cut_off_is_made_up_for(error: BaseException) -
     virtually(test)
 
 
-def test_a_run_that_was_archived_while_its_watch_was_away_is_archived() -> None:
+def test_run_labelled_archived_without_an_event_is_archived() -> None:
     async def test(world: World, operator: Operator) -> None:
         world.archive()
         status = {**(world.workflow() or {})["status"], "phase": "Failed", "finishedAt": "2026-11-24T13:00:00Z"}

@@ -1,4 +1,4 @@
-"""There is one snapshot of a run, of its last attempt, before its Workflow goes; and it is read as what it is."""
+"""Snapshots: one for each run, of its last attempt; written before the Workflow is deleted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOUND = {"create workflowsnapshots": 1, "get workflowsnapshots": 1}
 REPLACED = {"create workflowsnapshots": 2, "get workflowsnapshots": 1, "delete workflowsnapshots": 1}
 
 
-def the_run(uid: str = "run-uid", attempt: int = 0) -> RunRecord:
+def failed_run(uid: str = "run-uid", attempt: int = 0) -> RunRecord:
     record = run(uid=uid)
     reference = {"name": RUN, "uid": "workflow-uid"}
     status = record.status.model_validate({"phase": "Failed", "retries": attempt, "workflow": reference})
@@ -55,14 +55,14 @@ def stored(bench: Bench) -> Json | None:
 
 
 def kept(bench: Bench) -> Json:
-    """The Workflow that is in the snapshot."""
+    """The Workflow in the stored snapshot."""
     return unpack_snapshot(stored(bench) or {}) or {}
 
 
-def test_it_is_made_once() -> None:
+def test_keep_creates_one_snapshot_and_reuses_it() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        assert await snapshots.keep(the_run(), workflow())
+        assert await snapshots.keep(failed_run(), workflow())
         body = stored(bench) or {}
         assert bench.calls() == CREATED
         assert (body["attempt"], body["workflowUID"]) == (0, "workflow-uid")
@@ -70,18 +70,18 @@ def test_it_is_made_once() -> None:
         assert kept(bench)["status"] == workflow()["status"]
 
         bench.forget_calls()
-        assert await snapshots.keep(the_run(), workflow())
-        assert bench.calls() == FOUND and stored(bench) == body, "a crash after it was made"
+        assert await snapshots.keep(failed_run(), workflow())
+        assert bench.calls() == FOUND and stored(bench) == body, "as after a crash"
 
     virtually(test)
 
 
-def test_one_of_the_same_end_stays_though_the_workflow_was_put_back_since() -> None:
+def test_keep_of_a_restored_workflow_leaves_the_snapshot() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        await snapshots.keep(the_run(), workflow())
+        await snapshots.keep(failed_run(), workflow())
         uid = uid_of(stored(bench))
-        assert await snapshots.keep(the_run(), workflow(uid="put-back"))
+        assert await snapshots.keep(failed_run(), workflow(uid="put-back"))
         assert uid_of(stored(bench)) == uid
 
     virtually(test)
@@ -90,15 +90,15 @@ def test_one_of_the_same_end_stays_though_the_workflow_was_put_back_since() -> N
 @pytest.mark.parametrize(
     ("of", "later"),
     [
-        (the_run(), workflow(attempt=1)),
-        (the_run(), workflow(finished="2026-11-24T13:00:00Z")),  # `argo retry`: the same attempt, another end
-        (the_run(uid="later-run"), workflow()),
+        (failed_run(), workflow(attempt=1)),
+        (failed_run(), workflow(finished="2026-11-24T13:00:00Z")),  # `argo retry`: the same attempt, another end
+        (failed_run(uid="later-run"), workflow()),
     ],
 )
-def test_one_of_an_earlier_attempt_or_an_earlier_run_gives_way(of: RunRecord, later: Json) -> None:
+def test_keep_replaces_the_snapshot_of_an_earlier_attempt_or_run(of: RunRecord, later: Json) -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        await snapshots.keep(the_run(), workflow())
+        await snapshots.keep(failed_run(), workflow())
         bench.forget_calls()
         assert await snapshots.keep(of, later)
         assert bench.calls() == REPLACED
@@ -108,36 +108,36 @@ def test_one_of_an_earlier_attempt_or_an_earlier_run_gives_way(of: RunRecord, la
     virtually(test)
 
 
-def test_one_that_cannot_be_read_gives_way() -> None:
+def test_keep_replaces_an_unreadable_snapshot() -> None:
     async def test(bench: Bench) -> None:
-        body = pack_snapshot(the_run(), workflow()) or {}
+        body = pack_snapshot(failed_run(), workflow()) or {}
         bench.server.create("WorkflowSnapshot", {**body, "data": "H4sI"})
-        assert await Snapshots(bench.client).keep(the_run(), workflow())
+        assert await Snapshots(bench.client).keep(failed_run(), workflow())
         assert kept(bench)["status"] == workflow()["status"]
 
     virtually(test)
 
 
-def test_one_that_has_gone_by_the_time_it_is_read_is_made() -> None:
+def test_keep_creates_a_snapshot_deleted_before_its_read() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        await snapshots.keep(the_run(), workflow())
+        await snapshots.keep(failed_run(), workflow())
         bench.forget_calls()
         bench.client.handlers["get workflowsnapshots"] = before_first_call(
             lambda: bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
         )
-        assert await snapshots.keep(the_run(), workflow())
+        assert await snapshots.keep(failed_run(), workflow())
         assert bench.calls() == {"create workflowsnapshots": 2, "get workflowsnapshots": 1}
         assert kept(bench)["status"] == workflow()["status"]
 
     virtually(test)
 
 
-def test_of_two_that_make_it_at_a_time_one_comes_back() -> None:
+def test_keep_conflicts_with_a_concurrent_replacement() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        await snapshots.keep(the_run(), workflow())
-        theirs = pack_snapshot(the_run(), workflow(attempt=1)) or {}
+        await snapshots.keep(failed_run(), workflow())
+        theirs = pack_snapshot(failed_run(), workflow(attempt=1)) or {}
 
         def other() -> None:
             bench.server.delete("WorkflowSnapshot", NAMESPACE, RUN)
@@ -145,30 +145,30 @@ def test_of_two_that_make_it_at_a_time_one_comes_back() -> None:
 
         bench.client.handlers["delete workflowsnapshots"] = before_first_call(other)
         with pytest.raises(ApiError) as error:
-            await snapshots.keep(the_run(), workflow(attempt=1))
+            await snapshots.keep(failed_run(), workflow(attempt=1))
         assert error.value.code == 409
-        assert (stored(bench) or {})["attempt"] == 1, "theirs has another uid, and stays"
-        assert await snapshots.keep(the_run(), workflow(attempt=1))
+        assert (stored(bench) or {})["attempt"] == 1, "the concurrent snapshot has another uid and stays"
+        assert await snapshots.keep(failed_run(), workflow(attempt=1))
 
     virtually(test)
 
 
-def test_one_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keep_of_a_too_large_workflow_makes_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "MAX_SNAPSHOT", 100)
 
     async def test(bench: Bench) -> None:
-        assert not await Snapshots(bench.client).keep(the_run(), workflow())
+        assert not await Snapshots(bench.client).keep(failed_run(), workflow())
         assert bench.calls() == {} and stored(bench) is None
 
     virtually(test)
 
 
 @pytest.mark.parametrize("code", [0, 403, 500])
-def test_a_creation_that_is_refused_is_left_to_the_caller(code: int) -> None:
+def test_keep_raises_the_error_of_a_refused_creation(code: int) -> None:
     async def test(bench: Bench) -> None:
         bench.client.handlers["create workflowsnapshots"] = failing(ApiError(code, "Why", "because"))
         with pytest.raises(ApiError, match="because"):
-            await Snapshots(bench.client).keep(the_run(), workflow())
+            await Snapshots(bench.client).keep(failed_run(), workflow())
         assert bench.calls() == CREATED
 
     virtually(test)
@@ -180,17 +180,15 @@ def test_a_creation_that_is_refused_is_left_to_the_caller(code: int) -> None:
 @pytest.mark.parametrize(
     ("of", "there", "last"),
     [
-        (the_run(), True, True),
-        (the_run(attempt=1), False, True),  # the attempt before it, from which a retry can go on
-        (the_run(uid="later-run"), False, False),
+        (failed_run(), True, True),
+        (failed_run(attempt=1), False, True),  # an earlier attempt, from which a retry can continue
+        (failed_run(uid="later-run"), False, False),
     ],
 )
-def test_it_is_of_the_runs_last_attempt_or_of_one_before_it_or_of_another_run(
-    of: RunRecord, there: bool, last: bool
-) -> None:
+def test_reads_match_the_runs_uid_and_attempt(of: RunRecord, there: bool, last: bool) -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        await snapshots.keep(the_run(), workflow())
+        await snapshots.keep(failed_run(), workflow())
         assert await snapshots.there(of) is there
         assert (await snapshots.finished_workflow(of) is not None) is there
         assert (await snapshots.last_workflow(of) is not None) is last
@@ -198,22 +196,22 @@ def test_it_is_of_the_runs_last_attempt_or_of_one_before_it_or_of_another_run(
     virtually(test)
 
 
-def test_where_there_is_none_there_is_no_workflow() -> None:
+def test_reads_without_a_snapshot_return_none() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        assert not await snapshots.there(the_run())
-        assert await snapshots.finished_workflow(the_run()) is None
-        assert await snapshots.last_workflow(the_run()) is None
+        assert not await snapshots.there(failed_run())
+        assert await snapshots.finished_workflow(failed_run()) is None
+        assert await snapshots.last_workflow(failed_run()) is None
         assert bench.calls() == {"get workflowsnapshots": 3}
 
     virtually(test)
 
 
-def test_what_is_put_back_is_finished_as_it_was_and_tells_whose_place_it_takes() -> None:
+def test_finished_workflow_is_as_it_ended_and_names_the_one_it_replaces() -> None:
     async def test(bench: Bench) -> None:
         snapshots = Snapshots(bench.client)
-        await snapshots.keep(the_run(), workflow())
-        restored = await snapshots.finished_workflow(the_run()) or {}
+        await snapshots.keep(failed_run(), workflow())
+        restored = await snapshots.finished_workflow(failed_run()) or {}
         assert restored["status"] == workflow()["status"] and restored["spec"] == workflow()["spec"]
         metadata = restored["metadata"]
         assert not {"uid", "resourceVersion"} & metadata.keys()

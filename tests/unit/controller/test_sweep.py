@@ -1,4 +1,4 @@
-"""Archived runs are found when they are due, by lists that name only those. On virtual time."""
+"""The sweep enqueues archived runs when they are due. On virtual time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def key(name: str) -> Key:
 
 
 def archived(bench: Bench, *names: str, days: int | None = None) -> None:
-    """Runs that are archived, and will be deleted so many days from now, or never."""
+    """Store archived runs with a deletion date `days` from now, or without one."""
     labels = {"runwright.dev/storage-state": "Archived"}
     if days is not None:
         labels["runwright.dev/delete-on"] = (bench.world.clock.now() + days * DAY).date().isoformat()
@@ -43,20 +43,20 @@ async def take(bench: Bench) -> set[str]:
 
 
 def swept(test: Callable[[Bench, asyncio.Task[None]], Awaitable[None]], setup: Callable[[Bench], object]) -> None:
-    """Run the test beside a sweep that begins after the setup."""
+    """Run the test next to a sweep that starts after the setup."""
 
     async def body(bench: Bench) -> None:
         setup(bench)
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(1)
         await test(bench, task)
-        assert not task.done(), "nothing ends it"
+        assert not task.done(), "the sweep runs until it is cancelled"
 
     virtually(body)
 
 
 class Lists:
-    """Lists of the API server; the first ones fail after their first page was sent, each with one of the errors."""
+    """Lists of the API server. The first lists fail after one page, each with one of the errors."""
 
     def __init__(self, client: Client, *errors: BaseException) -> None:
         self.pages, self.errors = client.pages, list(errors)
@@ -80,7 +80,7 @@ def lists_of(bench: Bench, *errors: BaseException) -> Lists:
 
 
 def due(*days: str) -> Selection:
-    """Select the archived runs that will be deleted on these days, or on any."""
+    """Selection of the archived runs with one of these deletion dates, or with any."""
     dated = f"runwright.dev/delete-on in ({','.join(days)})" if days else "runwright.dev/delete-on"
     return Selection(labels=f"runwright.dev/storage-state=Archived,{dated}")
 
@@ -88,7 +88,7 @@ def due(*days: str) -> Selection:
 NO = ApiError(503, "ServiceUnavailable", "no")
 
 
-def test_at_the_start_all_are_found_that_are_due_by_tomorrow_and_no_others() -> None:
+def test_first_sweep_enqueues_the_runs_due_by_tomorrow() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == {"long-ago", "yesterday", "today", "tomorrow"}
         assert bench.calls() == {"list pipelineruns": 3}, "pages of a list; no run is read"
@@ -102,7 +102,7 @@ def test_at_the_start_all_are_found_that_are_due_by_tomorrow_and_no_others() -> 
     swept(test, setup)
 
 
-def test_what_is_due_waits_for_the_runs_that_run() -> None:
+def test_due_runs_are_enqueued_with_low_priority() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         bench.queue.add(key("running"))
         assert [(await bench.queue.get()).name for _ in range(3)] == ["running", "due", "overdue"]
@@ -114,7 +114,7 @@ def test_what_is_due_waits_for_the_runs_that_run() -> None:
     swept(test, setup)
 
 
-def test_six_hours_later_it_asks_for_those_of_three_days_only() -> None:
+def test_later_sweep_lists_three_days_only() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == {"first"}
         lists = lists_of(bench)
@@ -135,7 +135,7 @@ def test_six_hours_later_it_asks_for_those_of_three_days_only() -> None:
     swept(test, setup)
 
 
-def test_what_came_due_while_the_api_server_was_away_is_found_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_due_during_an_api_server_outage_is_enqueued_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "RETRY_SECONDS", 3600.0)
 
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
@@ -149,7 +149,7 @@ def test_what_came_due_while_the_api_server_was_away_is_found_late(monkeypatch: 
     swept(test, lambda bench: archived(bench, "meanwhile", days=2))
 
 
-def test_what_came_due_while_the_machine_slept_is_found_late() -> None:
+def test_run_due_during_a_clock_jump_is_enqueued_after_it() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == set()
         bench.world.clock.ahead = 5 * DAY
@@ -159,14 +159,14 @@ def test_what_came_due_while_the_machine_slept_is_found_late() -> None:
     swept(test, lambda bench: archived(bench, "meanwhile", days=2))
 
 
-def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_list_is_repeated_after_the_retry_interval(caplog: pytest.LogCaptureFixture) -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
         lists = lists_of(bench, NO, NO)
         task = asyncio.create_task(bench.sweep.forever())
         await bench.wait(2 * RETRY_SECONDS + 1)
         assert lists.at == pytest.approx([0, RETRY_SECONDS, 2 * RETRY_SECONDS], abs=0.1)
-        assert lists.asked == [due()] * 3, "none has been found yet"
+        assert lists.asked == [due()] * 3, "no list has succeeded yet"
         assert await take(bench) == {"due"} and not task.done()
 
     with caplog.at_level(logging.WARNING):
@@ -174,7 +174,7 @@ def test_what_fails_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> Non
     assert "503 ServiceUnavailable: no; trying again in 30 s" in caplog.text
 
 
-def test_a_request_that_is_cut_off_does_not_end_it() -> None:
+def test_cancelled_request_does_not_end_the_sweep() -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
         lists = lists_of(bench, asyncio.CancelledError())
@@ -192,7 +192,7 @@ def test_a_request_that_is_cut_off_does_not_end_it() -> None:
 # --------------------------------------------------------------------------------------------------- policies that change
 
 
-def test_all_runs_of_a_namespace_are_looked_at_when_its_policy_changes() -> None:
+def test_policy_change_enqueues_all_runs_of_the_namespace_once() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == set()
         bench.sweep.policy_changed(NAMESPACE)
@@ -212,7 +212,7 @@ def test_all_runs_of_a_namespace_are_looked_at_when_its_policy_changes() -> None
     swept(test, setup)
 
 
-def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
+def test_policy_changes_do_not_delay_the_next_sweep() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         lists = lists_of(bench)
         for _ in range(3):
@@ -225,7 +225,7 @@ def test_a_change_does_not_put_off_the_next_look_for_what_is_due() -> None:
     swept(test, lambda bench: None)
 
 
-def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
+def test_policy_change_with_a_failed_list_is_retried() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         await take(bench)
         lists = lists_of(bench, NO, asyncio.CancelledError())
@@ -237,7 +237,7 @@ def test_a_change_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
     swept(test, lambda bench: archived(bench, "a", "b", "c"))
 
 
-def test_a_policy_that_changes_again_while_its_runs_are_listed_has_them_looked_at_again() -> None:
+def test_policy_change_during_the_list_repeats_the_list() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         await take(bench)
         pages, seen = bench.client.pages, list[set[str]]()
@@ -272,9 +272,7 @@ def undated(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("namespace", "names"), [(NAMESPACE, {"undated", "too"}), ("", {"undated", "too", "elsewhere"}), ("empty", set())]
 )
-def test_archived_runs_without_a_day_are_looked_at_when_a_policy_that_deletes_begins(
-    namespace: str, names: set[str]
-) -> None:
+def test_first_deleting_policy_enqueues_archived_runs_without_a_date(namespace: str, names: set[str]) -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         assert await take(bench) == set()
         bench.sweep.policy_begins(namespace)
@@ -286,7 +284,7 @@ def test_archived_runs_without_a_day_are_looked_at_when_a_policy_that_deletes_be
     swept(test, undated)
 
 
-def test_a_beginning_whose_runs_cannot_be_listed_is_not_forgotten() -> None:
+def test_first_deleting_policy_with_a_failed_list_is_retried() -> None:
     async def test(bench: Bench, task: asyncio.Task[None]) -> None:
         lists = lists_of(bench, NO, asyncio.CancelledError())
         bench.sweep.policy_begins(NAMESPACE)

@@ -36,19 +36,19 @@ def client() -> FakeClient:
         (("a", "b"), False, [f"{RUNS}/namespaces/a/pipelineruns", f"{RUNS}/namespaces/b/pipelineruns"]),
     ],
 )
-async def test_initial_lists_are_those_of_the_served_kinds_in_each_namespace(
+async def test_initial_lists_cover_served_kinds_in_each_namespace(
     client: FakeClient, namespaces: tuple[str, ...], argo: bool, expected: list[str]
 ):
     client.server.argo_installed = argo
     assert await term(client, namespaces=namespaces)._initial_lists() == expected
 
 
-async def test_without_discovery_all_lists_are_expected(client: FakeClient):
+async def test_initial_lists_after_a_discovery_error_cover_all_kinds(client: FakeClient):
     client.fail("get discovery", ApiError(500, "InternalError", "no"))
     assert len(await term(client)._initial_lists()) == 2
 
 
-async def test_the_metrics_of_a_closed_term_are_gone(client: FakeClient):
+async def test_close_unregisters_the_metrics(client: FakeClient):
     measures = Measures()
     first = term(client, measures)
     assert b"runwright_workqueue_depth" in measures.exposition()
@@ -57,15 +57,15 @@ async def test_the_metrics_of_a_closed_term_are_gone(client: FakeClient):
     term(client, measures).close()
 
 
-async def test_a_term_ends_with_its_event_and_stops_its_tasks(client: FakeClient, monkeypatch: pytest.MonkeyPatch):
-    it = term(client)
+async def test_run_ends_with_its_event_and_stops_its_tasks(client: FakeClient, monkeypatch: pytest.MonkeyPatch):
+    one_term = term(client)
 
     async def watch(end: asyncio.Event, signalled: asyncio.Event) -> None:
         await end.wait()
 
-    monkeypatch.setattr(it._watches, "run", watch)
+    monkeypatch.setattr(one_term._watches, "run", watch)
     end = asyncio.Event()
-    running = asyncio.create_task(it.run(end, end))
+    running = asyncio.create_task(one_term.run(end, end))
     await asyncio.sleep(0.05)
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert {"workers", "resync", "sweep"} <= names
@@ -74,6 +74,6 @@ async def test_a_term_ends_with_its_event_and_stops_its_tasks(client: FakeClient
     assert not {"workers", "resync", "sweep"} & {task.get_name() for task in asyncio.all_tasks()}
 
 
-def test_unknown_labels_of_run_metrics_are_refused(client: FakeClient):
+def test_unknown_label_of_run_metrics_is_rejected(client: FakeClient):
     with pytest.raises(ValueError, match="colour"):
         term(client, run_metrics_labels=("colour",))

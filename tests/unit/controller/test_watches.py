@@ -1,4 +1,4 @@
-"""Kopf is started again when it ends, and when a kind comes that was missing."""
+"""Kopf restarts when it ends and when a missing kind appears."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.fake.virtual_time import run_virtually
 
 
 class Starts:
-    """Stands in for Kopf: each start does the next thing of the script."""
+    """Fake of Kopf: each start runs the next step of the script."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *script: str) -> None:
         self.script = list(script)
@@ -32,7 +32,7 @@ class Starts:
 
     async def spawn(self, *, stop_flag: asyncio.Event, ready_flag: asyncio.Event, **_: Any) -> asyncio.Event:
         ready_flag.set()
-        # As Kopf does: the signals are its own from here on.
+        # Kopf replaces the signal handlers too.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
         return stop_flag
 
@@ -59,7 +59,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_watches_restart_after_an_end_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "fail", "end", "fail", "wait")
     stop = asyncio.Event()
     restarts: list[int] = []
@@ -74,7 +74,7 @@ async def test_an_end_or_a_failure_is_followed_by_a_start(monkeypatch: pytest.Mo
     assert not running.running
 
 
-async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "fail")
     stop = asyncio.Event()
     task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
@@ -85,7 +85,7 @@ async def test_a_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_namespaced_operator_restarts_its_watches_when_a_kind_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_namespaced_watches_restart_when_a_kind_appears(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[tuple[str, ...] | None] = [("workflows.argoproj.io",), None, ("workflows.argoproj.io",), ()]
 
     async def missing() -> tuple[str, ...]:
@@ -103,7 +103,7 @@ async def test_a_namespaced_operator_restarts_its_watches_when_a_kind_comes(monk
     assert starts.count == 2
 
 
-async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sigterm_stops_the_watches_after_kopf_replaced_the_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "wait")
     stop = asyncio.Event()
     task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
@@ -114,7 +114,7 @@ async def test_sigterm_stops_the_watches_though_kopf_took_the_signals(monkeypatc
     assert starts.count == 1
 
 
-def test_what_runs_beside_kopf_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_beside_kopf_survive_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """When it ends, Kopf (1.45.2) cancels every task that is not in its list."""
 
     async def spawn(*, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
@@ -135,7 +135,7 @@ def test_what_runs_beside_kopf_outlives_it(monkeypatch: pytest.MonkeyPatch) -> N
         ]
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(1000, stop.set)
-        # Not as a task: all of those that are beside it must then have begun.
+        # Not as a task, so that the tasks beside it have started.
         await Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop)
         assert [task.done() for task in beside] == [False] * 3
         bench.queue.add(Key("team", "a"))

@@ -35,7 +35,7 @@ class Recorder:
 
 
 def worked(recorder: Recorder, *keys: Key, workers: int = 2, seconds: float = 1000) -> list[float]:
-    """Work on these keys for so long; gives when each call began."""
+    """Work on the keys for some seconds. Returns the start time of each call."""
 
     async def main() -> None:
         queue = WorkQueue[Key]()
@@ -43,43 +43,43 @@ def worked(recorder: Recorder, *keys: Key, workers: int = 2, seconds: float = 10
             queue.add(key)
         task = asyncio.create_task(work(queue, recorder.reconcile, workers))
         await asyncio.sleep(seconds)
-        assert not task.done(), "nothing ends a worker"
+        assert not task.done(), "workers run until they are cancelled"
         task.cancel()
 
     run_virtually(main())
     return [at for at, _ in recorder.calls]
 
 
-def test_what_has_nothing_to_come_back_for_is_done_once() -> None:
+def test_key_without_a_delay_is_reconciled_once() -> None:
     assert worked(Recorder(None), A) == [0]
 
 
-def test_it_comes_back_after_the_requested_delay() -> None:
+def test_key_is_reconciled_again_after_the_returned_delay() -> None:
     assert worked(Recorder(30.0, 5.0, None), A) == [0, 31, 37]
 
 
-def test_an_error_of_the_api_server_is_tried_again_with_back_off() -> None:
+def test_api_error_is_retried_with_back_off() -> None:
     starts = worked(Recorder(*[ApiError(500, "InternalError", "no")] * 3, None), A)
     assert len(starts) == 4
     waits = [after - before - 1 for before, after in itertools.pairwise(starts)]
     assert waits[0] < waits[1] < waits[2]
 
 
-def test_an_unexpected_error_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_error_is_logged_and_retried(caplog: pytest.LogCaptureFixture) -> None:
     assert len(worked(Recorder(KeyError("surprise"), None), A)) == 2
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.exc_info is not None and "surprise" in str(record.exc_info[1])
 
 
 @pytest.mark.parametrize(("code", "level"), [(409, logging.DEBUG), (500, logging.WARNING), (0, logging.WARNING)])
-def test_a_conflict_is_no_warning(code: int, level: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_conflict_is_logged_at_debug_level(code: int, level: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     worked(Recorder(ApiError(code, "Why", "because"), None), A)
     assert [record.levelno for record in caplog.records if "because" in record.getMessage()] == [level]
 
 
-def test_a_request_that_is_cut_off_is_tried_again_and_ends_no_worker() -> None:
-    """Kopf cancels every task it does not know when it ends: those too that a request is made of."""
+def test_cancelled_request_is_retried_and_ends_no_worker() -> None:
+    """When Kopf ends, it cancels all tasks it does not know, also those of requests."""
 
     async def cut_off() -> None:
         request = asyncio.create_task(asyncio.sleep(1))
@@ -109,25 +109,25 @@ def test_a_request_that_is_cut_off_is_tried_again_and_ends_no_worker() -> None:
     run_virtually(main())
 
 
-def test_a_success_ends_the_back_off() -> None:
+def test_success_resets_the_back_off() -> None:
     error = ApiError(500, "InternalError", "no")
     starts = worked(Recorder(error, error, error, error, 10.0, error, None), A)
     assert starts[6] - starts[5] - 1 <= 0.1
 
 
-def test_runs_are_worked_on_side_by_side() -> None:
+def test_runs_are_reconciled_concurrently() -> None:
     assert worked(Recorder(), A, B, workers=2) == [0, 0]
     assert worked(Recorder(), A, B, workers=1) == [0, 1]
 
 
-def test_every_line_that_is_logged_meanwhile_names_the_run() -> None:
+def test_current_run_is_set_during_a_reconcile() -> None:
     recorder = Recorder()
     worked(recorder, A, B)
     assert set(recorder.contexts) == {A, B}
     assert current_run.get() is None
 
 
-def test_what_says_when_it_is_worth_another_try_has_no_back_off() -> None:
+def test_error_with_a_wait_is_retried_after_it_without_back_off() -> None:
     async def main() -> list[float]:
         queue, at = WorkQueue[Key](), list[float]()
         done = asyncio.Event()
