@@ -76,10 +76,10 @@ class Collector:
                     logger.warning("metrics: %s", problem)
         finally:
             # A run that was dropped or replaced meanwhile has no memory, and needs no metrics.
-            state = self._cache.find(key)
-            if state is not None and state.memory is not None:
-                collected = joined(state.memory.collected, found)
-                state.memory = replace(state.memory, collecting=False, collected=collected)
+            live = self._cache.find_live(key)
+            if live is not None and live.memory is not None:
+                collected = joined(live.memory.collected, found)
+                live.memory = replace(live.memory, collecting=False, collected=collected)
                 self._wake(key)
 
     async def _read(self, workflow: WorkflowRecord, nodes: frozenset[str]) -> Collected:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from runwright.api.retentionpolicy import RetentionPolicySpec
 from runwright.api.states import Phase
-from runwright.controller.cache import RetentionStep, RunCache
+from runwright.controller.cache import RunCache
 from runwright.core.records import RunRecord
 from runwright.core.retention.periods import DueTimes, LastRuns
 from runwright.kube.objects import Key
@@ -27,17 +27,17 @@ class FinishedRuns:
         self._cache = cache
         self._last: defaultdict[str, LastRuns] = defaultdict(LastRuns)
 
-    def phases(self) -> Iterator[tuple[str, Phase | None]]:
+    def phases(self) -> Iterator[tuple[str, Phase]]:
         """Namespace and phase of each available finished run."""
-        return ((key.namespace, state.finished_phase) for key, state in self._cache.states() if state.available)
+        return ((key.namespace, state.finished_phase) for key, state in self._cache.states() if state.finished_phase)
 
     def put(self, run: RunRecord, policy: RetentionPolicySpec) -> tuple[bool, Key | None]:
         """Add a finished, available run.
 
         Returns whether it is surplus under keepSucceeded and keepFailed, and otherwise the run that its end made surplus.
         """
-        state = self._cache.state(run.key)
-        state.available, state.finished_phase = True, run.status.phase
+        # A newer version may have written a phase that this one does not know.
+        self._cache.state(run.key).finished_phase = run.status.phase or Phase.PENDING
         last = self._last[run.key.namespace]
         last.put(run)
         return last.find_surplus(run.key, policy)
@@ -46,8 +46,8 @@ class FinishedRuns:
         """Drop a run that is gone, archived, or runs again."""
         state = self._cache.find(key)
         if state is not None:
-            state.retention = state.finished_phase = None
-            state.available = False
+            state.due = state.finished_phase = None
+            state.has_workflow = state.due_now = False
             self._cache.prune(key)
         last = self._last.get(key.namespace)
         if last is not None:
@@ -62,37 +62,36 @@ class FinishedRuns:
         """
         state = self._cache.state(run.key)
         if has_workflow is None:
-            has_workflow = state.retention is not None and state.retention.has_workflow
+            has_workflow = state.has_workflow
         if run.archived:
             self.drop(run.key)
             deleted_soon = times.delete_at is not None and times.delete_at - now <= SOON
             if not deleted_soon and not (has_workflow and times.drop_at):
                 return
-        self._cache.state(run.key).retention = RetentionStep(times, has_workflow)
+        state = self._cache.state(run.key)
+        state.due, state.has_workflow, state.due_now = times, has_workflow, False
 
     def mark_due(self, key: Key) -> bool:
         """Let a step of the run be due now; False where it was already, or the run is unknown."""
         state = self._cache.find(key)
-        retention = state.retention if state is not None else None
-        if retention is None or retention.due_now:
+        if state is None or state.due is None or state.due_now:
             return False
-        retention.due_now = True
+        state.due_now = True
         return True
 
     def seconds_until_due(self, key: Key, has_workflow: bool, now: datetime) -> float | None:
         """Seconds until a step of the run is due: 0.0 if one is, infinite if none ever is; None for an unknown run."""
         state = self._cache.find(key)
-        retention = state.retention if state is not None else None
-        if retention is None:
+        if state is None or state.due is None:
             return None
-        if retention.due_now:
+        if state.due_now:
             return 0.0
-        retention.has_workflow = retention.has_workflow or has_workflow
-        return min((max(0.0, (at - now).total_seconds()) for at in due_moments(retention)), default=float("inf"))
+        state.has_workflow = state.has_workflow or has_workflow
+        moments = due_moments(state.due, state.has_workflow)
+        return min((max(0.0, (at - now).total_seconds()) for at in moments), default=float("inf"))
 
 
-def due_moments(retention: RetentionStep) -> list[datetime]:
+def due_moments(times: DueTimes, has_workflow: bool) -> list[datetime]:
     """The times at which steps are due. That of the Workflow counts only while it exists."""
-    times = retention.times
-    due = [times.delete_at, times.archive_at, times.drop_at if retention.has_workflow else None]
+    due = [times.delete_at, times.archive_at, times.drop_at if has_workflow else None]
     return [at for at in due if at is not None]

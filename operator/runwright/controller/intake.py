@@ -52,8 +52,8 @@ class Intake:
         """Take in an event of a Workflow with the run label."""
         key, uid = key_of(body), uid_of(body)
         self.lists.remove(uid)
-        state = self._cache.find(key)
-        workflow = state.workflow if state is not None else None
+        live = self._cache.find_live(key)
+        workflow = live.workflow if live is not None else None
         held = workflow is not None and (workflow.uid, workflow.resource_version) == (uid, version_of(body))
         if workflow is None or not held or event == DELETED:
             workflow = workflow_record(body)
@@ -71,8 +71,8 @@ class Intake:
 
     def finish_lists(self) -> None:
         """Enqueue the runs that waited for the initial lists."""
-        for key in [key for key, state in self._cache.states() if state.awaited]:
-            self._cache.state(key).awaited = False
+        for key in [key for key, live in self._cache.live_runs() if live.awaited]:
+            self._cache.live(key).awaited = False
             self._queue.add(key)
 
     def _enqueue(self, event: str | None, key: Key, *, alone: bool) -> None:
@@ -81,8 +81,8 @@ class Intake:
         The lists of runs and Workflows are read at the same time. Without the wait, a start with 10,000 runs would read up to
         20,000 objects that are about to be listed.
         """
-        state = self._cache.state(key)
-        state.awaited = alone and event is None and self.lists.running
-        if not state.awaited:
+        live = self._cache.live(key)
+        live.awaited = alone and event is None and self.lists.running
+        if not live.awaited:
             self._cache.prune(key)
             self._queue.add(key)

@@ -125,9 +125,9 @@ class Reconciler:
             return Observed(GONE)
         if wait is None:
             # Its run is reported soon, or is archived and still has its Workflow.
-            state = self._cache.state(key)
-            state.unclaimed = not state.unclaimed
-            return Observed(requeue_after=RUN_LAG) if state.unclaimed else Observed(await self._look(key, left))
+            live = self._cache.live(key)
+            live.unclaimed = not live.unclaimed
+            return Observed(requeue_after=RUN_LAG) if live.unclaimed else Observed(await self._look(key, left))
         if wait == 0.0:
             return Observed(await self._look(key, left))
         self._cache.drop_workflow(key)

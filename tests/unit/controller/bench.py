@@ -178,13 +178,15 @@ def status(bench: Bench) -> dict[str, Any]:
 def remembered(bench: Bench) -> dict[str, Any]:
     """The contents of the cache by field and run, without expected deletions."""
     found: dict[str, Any] = {"last": bench.reconciler.finished._last}
-    for field in ("run", "workflow", "memory", "unwatched", "unclaimed", "awaited", "retention", "available", "sample"):
+    for field in ("unwatched", "due", "finished_phase", "sample"):
         found[field] = {key: value for key, state in bench.cache.states() if (value := getattr(state, field))}
+    for field in ("run", "workflow", "memory", "unclaimed", "awaited"):
+        found[field] = {key: value for key, live in bench.cache.live_runs() if (value := getattr(live, field))}
     return {field: value for field, value in found.items() if value}
 
 
 def deletion_expected(bench: Bench) -> bool:
-    return any(state.deleting_uid for _, state in bench.cache.states())
+    return any(live.deleting_uid for _, live in bench.cache.live_runs())
 
 
 async def settled(bench: Bench, entrypoint: str = "flaky", **spec: Any) -> None:

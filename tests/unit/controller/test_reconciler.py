@@ -206,14 +206,14 @@ def test_phase_lag_starts_at_the_watch_event_of_the_phase() -> None:
         await bench.reconcile()
         await bench.world.until(lambda: bench.world.argo_phase() == "Running")
         bench.deliver_workflow()
-        assert bench.cache.state(KEY).phase_changed_at is not None
+        assert bench.cache.live(KEY).phase_changed_at is not None
         await bench.reconcile()
         assert bench.world.phase() == "Running"
-        assert bench.cache.state(KEY).phase_changed_at is None, "it was observed when the status was written"
+        assert bench.cache.live(KEY).phase_changed_at is None, "it was observed when the status was written"
         restarted = Bench(bench.world)
         restarted.deliver_run()
         restarted.deliver_workflow()
-        assert restarted.cache.state(KEY).phase_changed_at is not None
+        assert restarted.cache.live(KEY).phase_changed_at is not None
         await restarted.reconcile()
         assert restarted.cache.pop_phase_lag(KEY) is None
 

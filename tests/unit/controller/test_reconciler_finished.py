@@ -52,7 +52,7 @@ def test_workflow_of_an_uncached_run_reads_the_run_after_a_delay() -> None:
         assert after_crash.calls() == {}
         await after_crash.reconcile()
         assert after_crash.calls() == LOOK | {"get retentionpolicies": 1}
-        assert set(remembered(after_crash)) == {"retention", "available", "last"}
+        assert set(remembered(after_crash)) == {"due", "finished_phase", "last"}
 
     virtually(test)
 
@@ -311,7 +311,7 @@ def test_workflow_kept_longer_than_its_run_is_deleted_when_due() -> None:
         await settled(bench)
         assert await archive(bench) == LONGEST_WAIT.total_seconds()
         assert bench.world.archived() and bench.world.workflow() is not None
-        assert set(remembered(bench)) == {"retention"}
+        assert set(remembered(bench)) == {"due"}
         bench.forget_calls()
         await bench.wait(2 * DAY)
         assert await bench.reconcile() == LONGEST_WAIT.total_seconds() and bench.calls() == {}
@@ -337,7 +337,7 @@ def test_unarchived_run_gets_its_workflow_and_nodes_back() -> None:
         bench.deliver_run()
         bench.deliver_workflow()
         await bench.reconcile()
-        assert set(remembered(bench)) == {"retention", "available", "last"}
+        assert set(remembered(bench)) == {"due", "finished_phase", "last"}
 
     virtually(test)
 

@@ -100,7 +100,7 @@ def test_workflow_past_keep_workflow_is_deleted_and_the_run_stays() -> None:
         assert await bench.reconcile() is None
         assert bench.world.workflow() is None and status(bench) == before
         assert len(bench.server.list("WorkflowSnapshot")) == 1
-        assert set(remembered(bench)) == {"retention", "available", "last"}
+        assert set(remembered(bench)) == {"due", "finished_phase", "last"}
 
     virtually(test)
 
@@ -231,6 +231,6 @@ def test_retried_run_leaves_the_count() -> None:
         assert not bench.run().finished
         bench.deliver_run()
         await bench.reconcile()
-        assert not {"retention", "available", "last"} & remembered(bench).keys()
+        assert not {"due", "finished_phase", "last"} & remembered(bench).keys()
 
     virtually(test)
