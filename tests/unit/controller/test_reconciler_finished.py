@@ -137,6 +137,17 @@ def test_finished_run_that_is_being_deleted_makes_no_call() -> None:
     virtually(test, default=RetentionPolicySpec(keep_failed=5))
 
 
+def test_a_settled_finished_run_has_no_live_part() -> None:
+    """Of 10,000 finished runs, only the retention steps stay in memory."""
+
+    async def test(bench: Bench) -> None:
+        await settled(bench)
+        state = bench.cache.find(KEY)
+        assert state is not None and state.live is None
+
+    virtually(test)
+
+
 @pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError(), KeyError("odd")])
 def test_failed_read_of_an_unwatched_run_is_repeated(error: BaseException) -> None:
     async def test(bench: Bench) -> None:
