@@ -11,17 +11,12 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
-from runwright.api import retentionpolicy
 from runwright.api.labels import AVAILABLE_RUNS
-from runwright.api.pipelinerun import PLURAL
-from runwright.api.resources import GROUP, VERSION
+from runwright.api.resources import PIPELINE_RUNS, RETENTION_POLICIES, WORKFLOWS
 from runwright.controller.intake import Intake
 from runwright.core.shard import EVERYTHING, Shard
 from runwright.kube.client import PAGE
-
-ARGO_GROUP = "argoproj.io"
-ARGO_VERSION = "v1alpha1"
-WORKFLOWS = "workflows"
+from runwright.kube.resource import Resource
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -54,8 +49,8 @@ def operator_settings(namespaced: bool, shard: Shard = EVERYTHING) -> kopf.Opera
     settings.watching.chunk_size = PAGE
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
-    settings.watching.label_selectors[ARGO_GROUP, WORKFLOWS] = shard.workflow_selector
-    settings.watching.label_selectors[GROUP, PLURAL] = shard.run_selector(AVAILABLE_RUNS)
+    settings.watching.label_selectors[WORKFLOWS.group, WORKFLOWS.plural] = shard.workflow_selector
+    settings.watching.label_selectors[PIPELINE_RUNS.group, PIPELINE_RUNS.plural] = shard.run_selector(AVAILABLE_RUNS)
     # A worker of Kopf's holds its place for idle_timeout: a limit on them would be one on objects a second.
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5
@@ -70,15 +65,18 @@ def watch_registry(intake: Intake) -> kopf.OperatorRegistry:
     """The handlers of the watch streams."""
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    def on_event(resource: Resource) -> Any:
+        return kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)
+
+    @on_event(PIPELINE_RUNS)
     async def pipelinerun_event(event: kopf.RawEvent, **_: Any) -> None:
         intake.pipelinerun(event["type"], event["object"])
 
-    @kopf.on.event(ARGO_GROUP, ARGO_VERSION, WORKFLOWS, registry=registry)
+    @on_event(WORKFLOWS)
     async def workflow_event(event: kopf.RawEvent, **_: Any) -> None:
         intake.workflow(event["type"], event["object"])
 
-    @kopf.on.event(GROUP, VERSION, retentionpolicy.PLURAL, registry=registry)
+    @on_event(RETENTION_POLICIES)
     async def policy_event(event: kopf.RawEvent, **_: Any) -> None:
         intake.policy(event["type"], event["object"])
 
