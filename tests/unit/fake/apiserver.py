@@ -1,6 +1,6 @@
-"""An API server in memory, with the semantics that Runwright leans on: what a real one does is in tests/e2e.
+"""An in-memory API server with the semantics that Runwright needs; tests/e2e check them on a real one.
 
-Objects are never changed in place: a write makes new ones, so what was given out stays what it was.
+A write never changes an object in place, so returned objects stay as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ARGOS_KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "Workf
 WITH_STATUS = ("PipelineRun",)
 """Kinds that have `status` as a subresource, which only its own requests write."""
 GRACEFUL_KINDS = ("Pod",)
-"""What is only marked when it is deleted: somebody else, the kubelet, takes it away."""
+"""Kinds that a deletion only marks; the kubelet removes them."""
 FINISHED = ("Succeeded", "Skipped", "Failed", "Error")
 Id = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -28,7 +28,7 @@ Id = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry of etcd's log, as a watch tells it."""
+    """One change of an object, as a watch reports it."""
 
     version: int
     type: Literal["ADDED", "MODIFIED", "DELETED"]
@@ -42,7 +42,7 @@ class Change:
 
 
 class ApiServer:
-    """Objects, the log of their changes, and how many calls of each kind were made."""
+    """Objects, the log of their changes, and the number of calls."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -54,7 +54,7 @@ class ApiServer:
         self.events: dict[tuple[str, str], Json] = {}
         """Kubernetes Events by namespace and name."""
         self.calls: Counter[tuple[str, str]] = Counter()
-        """Calls by verb and resource, refused ones too."""
+        """Number of calls by verb and resource, including refused ones."""
         self.argo_installed = True
         self.compacted = 0
         """The oldest resource version from which a watch can start."""
@@ -114,7 +114,7 @@ class ApiServer:
         return self._commit("ADDED", kind, {**body, "kind": kind, "metadata": metadata}, None)
 
     def replace(self, kind: str, namespace: str, name: str, **parts: Any) -> Json:
-        """Replace whole parts (`spec`, `status`, `data`, `labels`) of an object; nothing happens where all are the same.
+        """Replace whole parts (`spec`, `status`, `data`, `labels`) of an object; equal parts make no change.
 
         Raises ApiError 422 for an edit of a run that a rule of the CRD refuses.
         """
@@ -125,7 +125,7 @@ class ApiServer:
         return self._replace(kind, old, {**old, **parts, "metadata": metadata})
 
     def update(self, kind: str, body: Json) -> Json:
-        """PUT: what the body does not say is gone, but for what the API server itself keeps.
+        """Replace the object, as PUT does; only the API server's own metadata stays.
 
         Raises ApiError: 404, 422 where the body names no resourceVersion, 409 Conflict where that or a uid is not the
         object's.
@@ -157,7 +157,7 @@ class ApiServer:
     def patch_labels(
         self, kind: str, namespace: str, name: str, labels: Mapping[str, str | None], version: str = ""
     ) -> Json:
-        """Merge labels in; None takes one away. Raises ApiError as `patch_status` does."""
+        """Merge the labels; None removes one. Raises ApiError as `patch_status` does."""
         old = self._existing(kind, namespace, name)
         self._check_version(old, version)
         metadata = {**old["metadata"], "labels": merged(labels_of(old), labels)}
@@ -184,7 +184,7 @@ class ApiServer:
         return self._commit("MODIFIED", kind, {**old, "status": status}, old)
 
     def delete(self, kind: str, namespace: str, name: str, uid: str = "", version: str = "") -> None:
-        """Delete, in the background: what the object owns goes with `collect`. A pod is marked, and goes with `remove`.
+        """Delete in the background: `collect` deletes owned objects. A pod is only marked; `remove` removes it.
 
         Raises ApiError: 404, or 409 Conflict where a precondition does not hold.
         """
@@ -197,20 +197,20 @@ class ApiServer:
             self._commit("MODIFIED", kind, {**old, "metadata": metadata}, old)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
-        """Take the object away at once. Raises ApiError 404."""
+        """Remove the object at once. Raises ApiError 404."""
         old = self._existing(kind, namespace, name)
         del self.objects[kind, namespace, name]
         self._commit("DELETED", kind, old, old)
 
     def post_event(self, namespace: str, name: str, event: Json) -> bool:
-        """Post a Kubernetes Event; false where it is there already."""
+        """Post a Kubernetes Event; false if it exists."""
         if (namespace, name) in self.events:
             return False
         self.events[namespace, name] = event
         return True
 
     def collect(self) -> int:
-        """What the garbage collector does, once: delete what no existing object owns any more; gives how many."""
+        """Run the garbage collector once: delete the objects without an existing owner. Returns their number."""
         existing = {body["metadata"]["uid"] for body in self.objects.values()}
         orphans = [
             id
@@ -266,7 +266,7 @@ REQUIREMENT = re.compile(r"(!?[^!=\s,]+)(?:\s+in\s+\(([^)]*)\)|(!?=)([^,]*))?(?:
 
 @cache
 def requirements(selector: str) -> list[tuple[str, str, str, str]]:
-    """Of each requirement: what it is of, the values of an `in`, the operator, and its value."""
+    """Key, values of `in`, operator and value of each requirement."""
     return REQUIREMENT.findall(selector)
 
 
@@ -287,7 +287,7 @@ def selects(selector: str, labels: Json) -> bool:
 
 
 def selects_fields(selector: str, body: Json) -> bool:
-    """Whether a field selector selects: `a.b=c` and `a.b!=c`, joined by commas; what is not there is the empty string."""
+    """Whether a field selector selects: `a.b=c` and `a.b!=c`, joined by commas; an absent field is the empty string."""
     for path, _, operator, value in requirements(selector):
         found: Any = body
         for name in path.split("."):
@@ -298,7 +298,7 @@ def selects_fields(selector: str, body: Json) -> bool:
 
 
 def select(change: Change, labels: str = "") -> Change | None:
-    """The change as a watch with a label selector reports it: what enters the selection is ADDED, what leaves DELETED.
+    """The change as a watch with a label selector reports it: an object that enters the selection is ADDED, one that leaves is DELETED.
 
     The object that leaves is as it was before, with the version of the change (Kubernetes 1.34).
     """
@@ -315,7 +315,7 @@ def select(change: Change, labels: str = "") -> Change | None:
 
 
 def check_rules(old: Json, new: Json) -> None:
-    """The rules of the CRD that an edit of a run's spec must keep to. Raises ApiError 422."""
+    """Check an edit of a run's spec by the CRD's rules. Raises ApiError 422."""
     status, before, after = old.get("status", {}), old["spec"], new["spec"]
     phase, asked = status.get("phase"), after.get("retries", 0)
     retried = asked > before.get("retries", 0)
@@ -339,7 +339,7 @@ def check_rules(old: Json, new: Json) -> None:
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """JSON merge patch, as RFC 7386 writes it down."""
+    """The target with a JSON merge patch (RFC 7386) applied."""
     if not isinstance(patch, Mapping):
         return patch
     result = dict(target) if isinstance(target, Mapping) else {}
@@ -352,5 +352,5 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def timestamp(at: datetime) -> str:
-    """Kubernetes' form of a time: whole seconds."""
+    """A time as Kubernetes writes it, in whole seconds."""
     return at.replace(microsecond=0).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Runs are archived and brought back, by their label."""
+"""Scenarios of archiving and restoring runs by their label."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.fake.world import World, manifest
 
 
 async def succeed(w: World) -> None:
-    """A run has succeeded, and some time has passed."""
+    """Create a run, wait until it has succeeded, and let some time pass."""
     w.apply(manifest())
     await w.until(lambda: w.phase() == "Succeeded")
     await w.sleep(5)
@@ -51,7 +51,7 @@ async def archived_run_is_terminated(w: World) -> None:
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=10, restart_heals=True)
-async def archived_run_is_brought_back(w: World) -> None:
+async def archived_run_is_restored(w: World) -> None:
     await succeed(w)
     w.archive()
     await w.until(w.archived)
@@ -60,7 +60,7 @@ async def archived_run_is_brought_back(w: World) -> None:
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=10, restart_heals=True, exact=False)
-async def archived_run_is_brought_back_at_once(w: World) -> None:
+async def archived_run_is_restored_at_once(w: World) -> None:
     await succeed(w)
     w.archive()
     await w.sleep(0.012)
@@ -68,7 +68,7 @@ async def archived_run_is_brought_back_at_once(w: World) -> None:
 
 
 @scenario(SUCCEEDED, strays=1, writes=6, faults="crashes")
-async def archived_run_is_brought_back_before_it_ends(w: World) -> None:
+async def archived_run_is_restored_before_it_ends(w: World) -> None:
     w.apply(manifest())
     await w.until(lambda: w.argo_phase() == "Running")
     w.archive()
@@ -86,7 +86,7 @@ async def run_is_archived_while_the_operator_is_down(w: World) -> None:
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=10, restart_heals=True, faults="crashes")
-async def archived_run_is_brought_back_while_the_operator_is_down(w: World) -> None:
+async def archived_run_is_restored_while_the_operator_is_down(w: World) -> None:
     await succeed(w)
     w.archive()
     await w.sleep(400)
@@ -112,7 +112,7 @@ async def run_is_archived_that_never_had_a_workflow(w: World) -> None:
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True, faults="crashes")
-async def failed_run_is_archived_brought_back_and_retried(w: World) -> None:
+async def failed_run_is_archived_restored_and_retried(w: World) -> None:
     await fail(w)
     w.archive()
     await w.sleep(400)
@@ -122,7 +122,7 @@ async def failed_run_is_archived_brought_back_and_retried(w: World) -> None:
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True)
-async def failed_run_is_archived_and_retried_as_it_is_brought_back(w: World) -> None:
+async def failed_run_is_archived_and_retried_as_it_is_restored(w: World) -> None:
     await fail(w)
     w.archive()
     await w.sleep(400)
@@ -131,7 +131,7 @@ async def failed_run_is_archived_and_retried_as_it_is_brought_back(w: World) -> 
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=20, restart_heals=True, faults="crashes")
-async def archived_run_is_retried_and_then_brought_back(w: World) -> None:
+async def archived_run_is_retried_and_then_restored(w: World) -> None:
     await fail(w)
     w.archive()
     await w.sleep(400)

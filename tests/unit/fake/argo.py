@@ -1,6 +1,6 @@
-"""What Argo's controller does to a Workflow, as far as the sweep needs it, and what the kubelet does to its pods.
+"""A fake of Argo's controller and of the kubelet, as far as the crash sweep needs them.
 
-Only these unit tests use it; what the real controller does is seen in tests/e2e.
+Only unit tests use it; tests/e2e run the real controller.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from tests.unit.fake.scripts import MOST_PODS, packed, script_of, timed
 Json = Mapping[str, Any]
 
 SHUTDOWN_SECONDS = 0.3
-"""How long it takes to end what runs."""
+"""Seconds from a shutdown to the end of the Workflow."""
 
 POD_SECONDS = 0.4
-"""How long a pod is still there after its deletion was asked for."""
+"""Seconds from a pod's deletion request to its removal."""
 
 ENDED = ("Succeeded", "Failed", "Error")
 
 
 class Argo:
-    """The controller: takes up every Workflow that is not labelled as completed, and goes through its script.
+    """The controller: runs the script of each Workflow without the label of completed ones.
 
-    A Workflow that has nodes when it is taken up goes on from them, as one does that was set back by a retry: what has
-    succeeded stays as it is. If a node's pod exists already, its result is the node's result, as with Argo 3.7.
+    A Workflow with nodes, such as one that was reset by a retry, continues from them: nodes that
+    succeeded stay. If a node's pod exists already, its result is the node's result, as with Argo 3.7.
     """
 
     def __init__(self, server: ApiServer, now: Callable[[], datetime]) -> None:
         self._server, self._now = server, now
         self._starts = 0
         self._started: dict[str, int] = {}
-        """Of each Workflow, by its uid, the number of its last start: what a former one had in mind is void."""
+        """Number of the last start by Workflow uid. Steps of earlier starts are ignored."""
         server.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:
@@ -47,7 +47,7 @@ class Argo:
             asyncio.get_running_loop().call_later(POD_SECONDS, self._remove_pod, change.body)
         if change.kind != "Workflow":
             return
-        if change.type == "ADDED" or (change.type == "MODIFIED" and set_going(change)):
+        if change.type == "ADDED" or (change.type == "MODIFIED" and is_restart(change)):
             self._start(change.body)
         elif change.type == "MODIFIED" and change.old is not None:
             how = change.body["spec"].get("shutdown")
@@ -67,36 +67,40 @@ class Argo:
         done = {key: node for key, node in done.items() if node["phase"] == "Succeeded"}
         entrypoint, name = workflow["spec"].get("entrypoint", ""), workflow["metadata"]["name"]
         for after, status in script_of(entrypoint, name, attempt_of(workflow) or 0):
-            loop.call_later(after, self._tell, workflow, self._starts, timed(status, now), done)
+            loop.call_later(after, self._apply_step, workflow, self._starts, timed(status, now), done)
 
     def _present(self, workflow: Json, start: int | None) -> Json | None:
-        """The Workflow as it is now, where that start of it still counts."""
+        """The stored Workflow, if this is still its last start."""
         metadata = workflow["metadata"]
-        there = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
-        if there is None or there["metadata"]["uid"] != metadata["uid"] or self._started.get(metadata["uid"]) != start:
+        stored = self._server.objects.get(("Workflow", metadata["namespace"], metadata["name"]))
+        if (
+            stored is None
+            or stored["metadata"]["uid"] != metadata["uid"]
+            or self._started.get(metadata["uid"]) != start
+        ):
             return None
-        return there
+        return stored
 
-    def _tell(self, workflow: Json, start: int, status: dict[str, Any], done: Json) -> None:
-        there = self._present(workflow, start)
-        if there is None or there["spec"].get("shutdown"):
+    def _apply_step(self, workflow: Json, start: int, status: dict[str, Any], done: Json) -> None:
+        stored = self._present(workflow, start)
+        if stored is None or stored["spec"].get("shutdown"):
             return
         if status.get("nodes"):
             status = {**status, "nodes": {**status["nodes"], **done}}
-            status = self._with_pods(there, start, status, done)
-        self._write(there, packed(there["spec"]["entrypoint"], status))
+            status = self._with_pods(stored, start, status, done)
+        self._write(stored, packed(stored["spec"]["entrypoint"], status))
         if status["phase"] in ENDED:
-            self._started.pop(there["metadata"]["uid"])
+            self._started.pop(stored["metadata"]["uid"])
 
     def _with_pods(self, workflow: Json, start: int, status: dict[str, Any], done: Json) -> dict[str, Any]:
-        """Make the pods and task results of the nodes; a pod of another start ends the Workflow with its old failure."""
+        """Create the pods and task results of the nodes. A pod of an earlier start fails the Workflow."""
         pods = [node for key, node in status["nodes"].items() if node["type"] == "Pod" and key not in done]
         for node in pods if len(pods) <= MOST_PODS else ():
             pod = self._server.objects.get(("Pod", workflow["metadata"]["namespace"], node["id"]))
             if pod is None:
                 self._create("Pod", workflow, node["id"], {NODE_ANNOTATION: node["id"]}, start=start)
             elif pod["start"] != start and attempt_of(workflow):
-                # At a first attempt it is one that is being deleted: Argo 3.7.3 waits until it is gone, and makes another.
+                # At a first attempt the pod is being deleted: Argo 3.7.3 waits for its end and creates another.
                 status = ended(status, "Failed", f"{node['id']} found its pod of the last attempt", self._now())
             if node.get("finishedAt"):
                 self._create("WorkflowTaskResult", workflow, node["id"], {})
@@ -117,35 +121,35 @@ class Argo:
         }
         try:
             self._server.create(kind, body)
-        except ApiError:  # there already, or nothing may be created in the namespace any more
+        except ApiError:  # it exists, or the namespace is being deleted
             return
 
-    def _write(self, there: Json, status: dict[str, Any]) -> None:
-        labels = {**labels_of(there), PHASE_LABEL: status["phase"]}
+    def _write(self, stored: Json, status: dict[str, Any]) -> None:
+        labels = {**labels_of(stored), PHASE_LABEL: status["phase"]}
         if status["phase"] in ENDED:
             labels[COMPLETED_LABEL] = "true"
-        metadata = there["metadata"]
+        metadata = stored["metadata"]
         self._server.replace("Workflow", metadata["namespace"], metadata["name"], status=status, labels=labels)
 
     def _end(self, workflow: Json, start: int | None, how: str) -> None:
-        """What runs has been killed: the Workflow ends as Failed, as it does with Argo 3.7."""
-        there = self._present(workflow, start)
-        if there is None or there.get("status", {}).get("phase") in ENDED:
+        """End a stopped Workflow as Failed, as Argo 3.7 does."""
+        stored = self._present(workflow, start)
+        if stored is None or stored.get("status", {}).get("phase") in ENDED:
             return
-        status = {**there.get("status", {}), "nodes": nodes_of(there)}
+        status = {**stored.get("status", {}), "nodes": nodes_of(stored)}
         status.pop("compressedNodes", None)
         status = ended(status, "Failed", f"Stopped with strategy '{how}'", self._now())
-        self._write(there, packed(there["spec"].get("entrypoint", ""), status))
+        self._write(stored, packed(stored["spec"].get("entrypoint", ""), status))
 
     def _remove_pod(self, pod: Json) -> None:
         metadata = pod["metadata"]
-        there = self._server.objects.get(("Pod", metadata["namespace"], metadata["name"]))
-        if there is not None and there["metadata"]["uid"] == metadata["uid"]:
+        stored = self._server.objects.get(("Pod", metadata["namespace"], metadata["name"]))
+        if stored is not None and stored["metadata"]["uid"] == metadata["uid"]:
             self._server.remove("Pod", metadata["namespace"], metadata["name"])
 
 
-def set_going(change: Change) -> bool:
-    """Whether a Workflow that had ended, or was labelled so, is one that runs now."""
+def is_restart(change: Change) -> bool:
+    """Whether the change restarts a Workflow that had ended."""
     old, new = change.old or {}, change.body
     if COMPLETED_LABEL in labels_of(new) or new.get("status", {}).get("phase") in ENDED:
         return False
@@ -157,14 +161,14 @@ def nodes_of(workflow: Json) -> dict[str, Any]:
 
 
 def ended(status: dict[str, Any], phase: str, message: str, at: datetime) -> dict[str, Any]:
-    """The status with all that has not succeeded ended in this phase."""
+    """The status with this phase for the Workflow and for each node that did not succeed."""
     end = {"phase": phase, "message": message, "finishedAt": timestamp(at)}
     nodes = {key: n if n["phase"] == "Succeeded" else {**n, **end} for key, n in status.get("nodes", {}).items()}
     return {**status, **end, "nodes": nodes}
 
 
 def pods_of(server: ApiServer, workflow: str) -> Iterator[tuple[str, str]]:
-    """Kind and node of each pod and task result that there is of a Workflow of this name."""
+    """Kind and node of each existing pod and task result of the Workflow."""
     for kind in ("Pod", "WorkflowTaskResult"):
         for body in server.list(kind, f"{WORKFLOW_LABEL}={workflow}"):
             yield kind, body["metadata"]["annotations"].get(NODE_ANNOTATION) or body["metadata"]["name"]

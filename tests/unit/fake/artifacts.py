@@ -1,4 +1,4 @@
-"""The object store, as far as metrics need it: small artifacts by the node that left them."""
+"""A fake object store with small artifacts, by node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ READ_SECONDS = 0.02
 
 
 class FakeArtifactError(Exception):
-    """What cannot be read, with the reason by which the reader tells what may come yet."""
+    """A read error; the reason says whether a later read can succeed."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class FakeArtifactError(Exception):
 
 @dataclass
 class FakeArtifacts:
-    """What each node left; an exception is raised, once where it is Unreachable."""
+    """The artifact of each node. An exception is raised; Unreachable only at the first read."""
 
     files: dict[str, bytes | FakeArtifactError] = field(default_factory=dict[str, bytes | FakeArtifactError])
     seconds: float = READ_SECONDS

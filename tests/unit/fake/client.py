@@ -1,4 +1,4 @@
-"""The client over the API server in memory: each verb is one call, and each call can be made to fail."""
+"""A client of the in-memory API server. Each call can be made to fail."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class FakeClient(Client):
         self._watches: list[asyncio.Queue[Change | ApiError | None]] = []
 
     def fail(self, call: str, *errors: ApiError) -> None:
-        """Let the next calls with this verb and resource fail."""
+        """Make the next calls with this verb and resource fail."""
         self.failures.setdefault(call, deque()).extend(errors)
 
     def end_watches(self, error: ApiError | None = None) -> None:
@@ -257,7 +257,7 @@ def parts(resource: Resource, key: Key) -> tuple[str, str]:
 
 
 def copied(body: Json) -> dict[str, Any]:
-    """What arrives of a body that is sent. Raises TypeError for what JSON does not have."""
+    """The body after a round trip through JSON. Raises TypeError for values that JSON does not have."""
     return json.loads(json.dumps(body))
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, and where: one fault in one play."""
+"""Faults of the crash sweep: one fault in one play."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LATE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, once, at the call or watch event of this number."""
+    """A fault of this kind, once, at the call or watch event of this number."""
 
     kind: str = ""
     at: int = 0
@@ -26,27 +26,27 @@ class Fault:
 
 
 class Surroundings(Protocol):
-    """What an operator process runs in."""
+    """The environment of an operator process."""
 
     server: ApiServer
     fault: Fault
     calls: list[str]
-    """The API calls of the operator that the fault is for, so far: verb and resource."""
+    """Verb and resource of each API call of the faulty operator."""
     deliveries: int
-    """The watch events for it, so far."""
+    """Number of watch events of the faulty operator."""
     problems: list[str]
     retention: RetentionPolicySpec
-    """The operators' own default."""
+    """The operators' default policy."""
     artifacts: FakeArtifacts
-    """What the nodes leave in the object store."""
+    """Metrics artifacts of the nodes."""
 
     @property
     def clock(self) -> Clock:
-        """What the operator takes for the time."""
+        """The operator's clock."""
         ...
 
     def crashed(self, operator: Process, down: float) -> None:
-        """The operator is gone; another one starts after so many seconds."""
+        """Record the crash; start another operator after `down` seconds."""
         ...
 
     def second_operator(self) -> None:
@@ -55,16 +55,16 @@ class Surroundings(Protocol):
 
 
 class Process(Protocol):
-    """An operator, as far as its calls can do something to it."""
+    """An operator process, as the faulty client needs it."""
 
     world: Surroundings
     faulty: bool
-    """Whether the world's fault is for this one."""
+    """Whether the world's fault hits this operator."""
 
     def crash(self) -> None:
-        """End at once: nothing that it would do in its last moments reaches the API server."""
+        """Stop at once: no further call reaches the API server."""
         ...
 
     async def pause(self, seconds: float) -> None:
-        """The process stands still, as under SIGSTOP: what is sent to it meanwhile waits."""
+        """Pause the process, as SIGSTOP does. Events that arrive meanwhile wait."""
         ...

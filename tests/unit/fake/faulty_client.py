@@ -1,4 +1,4 @@
-"""The client of an operator in the crash sweep: one of its calls fails, in each way in which a call can fail."""
+"""The operator's client in the crash sweep: one call fails, in each possible way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.fake.client import FakeClient
 from tests.unit.fake.faults import LATE_SECONDS, Process
 
 CALL_SECONDS = 0.002
-"""How long an API call takes until it is carried out."""
+"""Seconds from an API call to its effect."""
 
 PAGE = 2
 """Objects in a page of a list: small, so that lists of few objects have several pages."""
@@ -31,7 +31,7 @@ ERRORS: dict[str, ApiError] = {
 
 
 class FaultyClient(FakeClient):
-    """Every call can be the one at which the world's fault is."""
+    """A client that injects the world's fault at one call."""
 
     def __init__(self, operator: Process) -> None:
         super().__init__(operator.world.server, seconds=CALL_SECONDS, page=PAGE)
@@ -110,13 +110,13 @@ class FaultyClient(FakeClient):
         await asyncio.get_running_loop().create_future()
 
     async def _pause(self, seconds: float) -> None:
-        """Stop for so long, while another operator takes over."""
+        """Pause this operator and start another one."""
         self._world.second_operator()
         await self._operator.pause(seconds)
 
 
 def ignore_refusal(commit: Callable[[], Any]) -> None:
-    """Carry out a call after its caller has given up."""
+    """Carry out a call late; ignore the API server's refusal."""
     try:
         commit()
     except ApiError:

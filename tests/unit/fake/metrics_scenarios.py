@@ -1,4 +1,4 @@
-"""Runs whose nodes leave metrics: whatever dies, the end of the run has all of them, each once."""
+"""Scenarios of runs with metrics: under each fault, the final status has every metric once."""
 
 from __future__ import annotations
 

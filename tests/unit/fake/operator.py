@@ -1,6 +1,6 @@
-"""One operator process on the in-memory API server: the real store, queue, intake, workers, reconciler, resync and sweep.
+"""One operator process on the in-memory API server: the real cache, queue, intake, workers, reconciler, resync and sweep.
 
-Its watches can be made to go wrong at one place, and its calls (`faulty_client.py`): that is what the crash sweep does.
+The crash sweep injects one fault into its watch events or its calls (`faulty_client.py`).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from tests.unit.fake.faults import LATE_SECONDS, Fault, Surroundings
 from tests.unit.fake.faulty_client import FaultyClient
 
 MEASURES = Measures()
-"""Of all operators together: it takes its time to make, and nothing here asks it."""
+"""Shared by all operators: creating it is slow, and no test here reads it."""
 
 WATCH_SECONDS = 0.005
-"""How long a watch event is under way."""
+"""Seconds from a change to its watch event."""
 
 LONGEST_WAIT = 3600
-"""Seconds after which a run that waits is looked at again at the latest."""
+"""Longest delay that a reconcile may return, in seconds."""
 
 
 class Operator:
-    """A process, from its start with an empty memory to its crash."""
+    """An operator process, from its start with an empty cache to its crash."""
 
     def __init__(self, world: Surroundings, faulty: bool) -> None:
         self.world = world
         self.faulty = faulty
-        """Whether the world's fault is for this one."""
+        """Whether the world's fault hits this operator."""
         self.alive = True
         self.paused = False
         self.cache, self.queue = RunCache(), WorkQueue[Key]()
@@ -80,11 +80,11 @@ class Operator:
             self.world.problems.append(f"reconcile raised {error!r}")
             raise
         if again is not None and not 0 <= again <= LONGEST_WAIT:
-            self.world.problems.append(f"reconcile wants to come back after {again} s")
+            self.world.problems.append(f"reconcile returned a delay of {again} s")
         return again
 
     def crash(self) -> None:
-        """End at once: nothing that it would do in its last moments reaches the API server."""
+        """Stop at once: no further call reaches the API server."""
         self.alive = False
         self.queue.close()
         self.lists.close()
@@ -94,7 +94,7 @@ class Operator:
             task.cancel()
 
     async def pause(self, seconds: float) -> None:
-        """The process stands still, as under SIGSTOP: what is sent to it meanwhile waits."""
+        """Pause the process, as SIGSTOP does. Events that arrive meanwhile wait."""
         self.paused = True
         await asyncio.sleep(seconds)
         self.paused = False
@@ -108,7 +108,7 @@ class Operator:
 
 
 class Stream:
-    """One of Kopf's watch streams: the list, then every change after it."""
+    """A watch stream, as Kopf's: a list, then every change after it."""
 
     def __init__(self, operator: Operator, kind: str, labels: str, take: Callable[[str | None, Json], None]) -> None:
         self._operator, self.kind, self._labels, self._take = operator, kind, labels, take
@@ -119,7 +119,7 @@ class Stream:
         self._seconds = LATE_SECONDS if lag else WATCH_SECONDS
 
     def start(self) -> None:
-        """List and watch; where the kind is not served, as soon as it is."""
+        """Start the list and the watch. A kind that is not served is listed later, by `deliver_again`."""
         if self._changed not in self._server.listeners:
             self._server.listeners.append(self._changed)
         if self.served:
@@ -145,7 +145,7 @@ class Stream:
         asyncio.get_running_loop().call_later(self._seconds, self._arrived)
 
     def resume(self) -> None:
-        """Deliver what came while the process stood still."""
+        """Deliver the events that arrived during a pause."""
         held, self._held = self._held, 0
         for _ in range(held):
             self._arrived()

@@ -1,4 +1,4 @@
-"""Finished runs are archived, their Workflows dropped, and runs deleted, as their retention or a policy says."""
+"""Scenarios of retention: finished runs are archived or deleted, and Workflows deleted, when due."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def run_that_was_archived_by_hand_is_deleted_after_some_seconds(w: World) 
 
 
 @scenario(SUCCEEDED, creates=2, strays=1, writes=12, restart_heals=True, faults="crashes")
-async def run_that_was_brought_back_is_not_archived_again(w: World) -> None:
+async def run_that_was_restored_is_not_archived_again(w: World) -> None:
     w.apply(kept(archiveAfter="5s"))
     await w.until(lambda: w.archived())
     await w.sleep(20)

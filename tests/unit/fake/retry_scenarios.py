@@ -1,4 +1,4 @@
-"""A failed run is tried again, in whatever state it and its Workflow are."""
+"""Scenarios of retries, in each state of the run and its Workflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.unit.fake.world import World, manifest
 
 
 async def fail(w: World, entrypoint: str = "flaky") -> None:
-    """A run has failed, and some time has passed."""
+    """Create a run, wait until it has failed, and let some time pass."""
     w.apply(manifest(entrypoint))
     await w.until(lambda: w.phase() in ("Failed", "Error"))
     await w.sleep(5)
@@ -116,7 +116,7 @@ async def run_is_retried_while_the_operator_is_down(w: World) -> None:
 
 
 @scenario(SUCCEEDED, writes=14, restart_heals=True, faults="crashes")
-async def workflow_is_retried_by_another_hand_and_then_the_run(w: World) -> None:
+async def workflow_is_retried_by_argo_retry_and_then_the_run(w: World) -> None:
     await fail(w)
     w.argo_retry()
     await w.sleep(20)
@@ -124,13 +124,13 @@ async def workflow_is_retried_by_another_hand_and_then_the_run(w: World) -> None
 
 
 @scenario(FAILED, writes=6, restart_heals=True, faults="crashes")
-async def workflow_is_retried_by_another_hand(w: World) -> None:
+async def workflow_is_retried_by_argo_retry(w: World) -> None:
     await fail(w)
     w.argo_retry()
 
 
 @scenario(SUCCEEDED, writes=14, restart_heals=True)
-async def run_is_retried_while_its_workflow_runs_by_another_hand(w: World) -> None:
+async def run_is_retried_while_its_workflow_runs_by_argo_retry(w: World) -> None:
     await fail(w)
     w.argo_retry()
     await w.sleep(2)

@@ -1,4 +1,4 @@
-"""What must hold at every moment of every play, whatever goes wrong."""
+"""The invariants of every play, under every fault."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from runwright.core.archive.snapshot import unpack_snapshot
 from runwright.core.run_record import is_owned_elsewhere
 from runwright.core.workflow.record import attempt_of
 from tests.unit.fake.apiserver import FINISHED, ApiServer, Change, labels_of
-from tests.unit.fake.argo import ENDED, nodes_of, pods_of, set_going
+from tests.unit.fake.argo import ENDED, nodes_of, pods_of, is_restart
 
 Json = Mapping[str, Any]
 
 
 class Rules:
-    """Looks at every change of every object. What breaks a rule goes into `problems`."""
+    """Checks every change of every object, and adds the broken rules to `problems`."""
 
     def __init__(self, server: ApiServer, problems: list[str]) -> None:
         self._server = server
         self.problems = problems
         self.operator_acts = True
-        """Whether what is deleted now is deleted by an operator, and not by the user or the garbage collector."""
+        """Whether changes come from an operator, and not from the user or the garbage collector."""
         self.created: Counter[str] = Counter()
-        """Workflows created for a run, by its uid."""
+        """Number of created Workflows by run uid."""
         self._deleted: Counter[str] = Counter()
         self.snapshots = 0
-        """Snapshots made."""
+        """Number of created snapshots."""
         self._begun: set[tuple[str, int]] = set()
-        """Attempts that a Workflow was set back for: the run's uid, and which."""
+        """Attempts with a reset Workflow: run uid and number."""
         self._done: dict[str, dict[str, Any]] = {}
-        """Of each run, by its uid, the pods that had succeeded when its Workflow last ended."""
+        """Pods that had succeeded at the last end of the Workflow, by run uid."""
 
     def writes(self) -> int:
-        """Writes that the operators asked for so far, but for creations of what exists."""
+        """Number of the operators' writes, without creations of existing objects."""
         asked = sum(n for (verb, _), n in self._server.calls.items() if verb in ("patch", "update", "delete"))
         return asked + sum(self.created.values()) + self.snapshots + len(self._server.events)
 
@@ -62,13 +62,15 @@ class Rules:
         if now.get("retries", 0) != was.get("retries", 0):
             asked = after["spec"].get("retries", 0)
             if was["phase"] not in ("Failed", "Error") or not was.get("retries", 0) < now["retries"] <= asked:
-                self.problems.append(f"a finished run began an attempt that nobody asked for: {was} became {now}")
-        elif what_stays(was, archived=stored(was) != stored(now)) != what_stays(now, stored(was) != stored(now)):
+                self.problems.append(f"a finished run began an attempt without a request: {was} became {now}")
+        elif constant_status(was, archived=stored(was) != stored(now)) != constant_status(
+            now, stored(was) != stored(now)
+        ):
             self.problems.append(f"a finished run was changed: {was} became {now}")
         if stored(was) != stored(now) and (labels_of(after).get(STORAGE_STATE_LABEL) == "Archived") != (
             stored(now) == "Archived"
         ):
-            self.problems.append(f"a run became {stored(now)}, and its label does not ask for that")
+            self.problems.append(f"a run became {stored(now)}, and its label has another value")
         kept = condition_of(now, "Archived")
         if stored(now) == "Archived" != stored(was) and kept.get("reason") == "WorkflowKept":
             self._check_snapshot(after, f"the run {after['metadata']['name']} was archived")
@@ -81,7 +83,7 @@ class Rules:
         if status.get("phase") not in FINISHED:
             self.problems.append(f"the unfinished run {name} was deleted by the operator")
         elif status.get("retries", 0) < run["spec"].get("retries", 0) and not archived and not stalled:
-            self.problems.append(f"the run {name} was deleted by the operator, and another attempt was asked for")
+            self.problems.append(f"the run {name} was deleted by the operator with a requested attempt")
         theirs = is_owned_elsewhere(labels_of(run), metadata.get("annotations", {}))
         if theirs and "deleteAfter" not in run["spec"].get("retention", {}):
             self.problems.append(f"the run {name} was deleted by the operator, and a GitOps tool owns it")
@@ -102,11 +104,11 @@ class Rules:
         elif change.type == "DELETED":
             self._deleted[run_uid] += 1
         if self.created[run_uid] - self._deleted[run_uid] > 1:
-            self.problems.append(f"two Workflows of the run {name} at one moment")
+            self.problems.append(f"two Workflows of the run {name} at the same time")
         run = self._server.objects.get(("PipelineRun", change.body["metadata"]["namespace"], name))
         run = run if run is not None and run["metadata"]["uid"] == run_uid else None
         going = (change.type == "ADDED" and change.body.get("status", {}).get("phase") == "Running") or (
-            change.type == "MODIFIED" and set_going(change)
+            change.type == "MODIFIED" and is_restart(change)
         )
         if going or (change.type == "ADDED" and (attempt_of(change.body) or 0) > 0 and not change.body.get("status")):
             self._attempt_begins(change, run, run_uid)
@@ -118,16 +120,18 @@ class Rules:
             self._done[run_uid] = succeeded_pods(change.body)
 
     def _attempt_begins(self, change: Change, run: Json | None, run_uid: str) -> None:
-        """A Workflow was set back, or created as one that goes on, or as one of a further attempt."""
+        """Check a Workflow that was reset, or created for a further attempt."""
         name, attempt = change.body["metadata"]["name"], attempt_of(change.body) or 0
         if not self.operator_acts:
             return
         if run is not None:
             status, asked = run.get("status", {}), run["spec"].get("retries", 0)
             if change.type == "ADDED" and attempt <= status.get("retries", 0):
-                return  # made by somebody who stood still while the attempt went by: the sweep counts these
+                return  # created late by a paused operator; the sweep counts these
             if not status.get("retries", 0) < attempt <= asked:
-                self.problems.append(f"attempt {attempt} of {name} began, {asked} was asked for by {status}")
+                self.problems.append(
+                    f"attempt {attempt} of {name} began, the spec has {asked} and the status is {status}"
+                )
         if change.type == "MODIFIED":
             if (run_uid, attempt) in self._begun:
                 self.problems.append(f"attempt {attempt} of {name} began a second time")
@@ -144,8 +148,8 @@ def stored(status: Json) -> str:
     return status.get("storageState", "Available")
 
 
-def what_stays(status: Json, archived: bool) -> Json:
-    """What of the status of a finished run stays as it is, as it is archived or brought back, or without that."""
+def constant_status(status: Json, archived: bool) -> Json:
+    """The part of a finished run's status that must not change; `archived` when its storage state changes."""
     free = ("observedGeneration", "storageState", "conditions", *(("nodes", "nodesOmitted", "workflow") * archived))
     conditions = [c for c in status.get("conditions", ()) if c["type"] not in ("Archived", "Stalled")]
     return {"conditions": conditions, **{key: value for key, value in status.items() if key not in free}}

@@ -1,4 +1,4 @@
-"""What a scenario is: something that is played without faults and then with every fault at every place."""
+"""Scenarios of the crash sweep. Each is played without faults, then with each fault at each place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runwright.core.retention.periods import NO_POLICY
 from tests.unit.fake.world import Play
 
 Ends = tuple[str, str, str]
-"""The run's phase, the reason of Succeeded, and the reason of Stalled where that is True; empty where the run is gone."""
+"""The run's phase, the reason of Succeeded, and the reason of Stalled where that is True; empty if the run does not exist."""
 
 GONE: Ends = ("", "", "")
 SUCCEEDED: Ends = ("Succeeded", "Succeeded", "")
@@ -25,33 +25,33 @@ def stalled(reason: str) -> Ends:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A play, and what must hold of it."""
+    """A play and its expected results."""
 
     name: str
     play: Play
     ends: Ends
-    """How the run ends without faults; its faulty plays must end the same."""
+    """The end of the run without faults; plays with a fault must end the same."""
     or_ends: tuple[Ends, ...]
-    """How it may end besides where a fault kept the operator from seeing what happened meanwhile."""
+    """Other permitted ends, if a fault kept the operator from seeing a change."""
     creates: int
-    """Workflows that one run may have had, one after the other."""
+    """Limit of Workflows created for one run, one after the other."""
     strays: int
-    """Workflows beyond that, where one was deleted: made by a request or an operator that was under way meanwhile, or
-    because the operator died before anybody knew of the first one."""
+    """Limit of further Workflows, if one was deleted: created by a concurrent request or operator, or
+    because the operator crashed before the first one was recorded."""
     writes: int
-    """Writes of the operator at most, without faults."""
+    """Limit of the operator's writes without faults."""
     collect: bool
-    """Whether the garbage collector works by itself."""
+    """Whether the garbage collector runs by itself."""
     restart_heals: bool
-    """Whether a lost event is made up for by the next start only: edits of a finished run, which resync does not list."""
+    """Whether only a restart repairs a lost event: resync does not list edits of finished runs."""
     faults: str
-    """`all`; `crashes` for a scenario that takes long; `one operator` where a second one is no matter."""
+    """`all`; `crashes` for a long scenario; `one operator` if a second operator makes no difference."""
     retention: RetentionPolicySpec
-    """The operators' own default."""
+    """The operators' default policy."""
     lists: bool
-    """Whether faults are put at lists too, which an operator makes at its start and every five minutes."""
+    """Whether list calls get faults too: an operator lists at its start and every five minutes."""
     exact: bool
-    """Whether faulty plays must also leave the same status, Workflows and snapshots, and not only end the same."""
+    """Whether plays with a fault must also leave the same status, Workflows and snapshots."""
 
 
 SCENARIOS: list[Scenario] = []

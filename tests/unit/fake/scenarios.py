@@ -1,6 +1,6 @@
-"""What users, Argo and the cluster do to a run until it has ended, and after that by accident.
+"""Scenarios of a run up to its end, and of accidental changes after it.
 
-To add one, write a coroutine that plays it and decorate it with how it must end.
+To add one, write a coroutine that plays it and decorate it with its expected end.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import timedelta
 from tests.unit.fake.scenario import FAILED, GONE, SUCCEEDED, TERMINATED, WORKFLOW_DELETED, scenario, stalled
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
 
-# ------------------------------------------------------------------------------------------------------ the way of a run
+# ------------------------------------------------------------------------------------------------------ ends of a run
 
 
 @scenario(SUCCEEDED, lists=True)
@@ -54,7 +54,7 @@ async def three_runs_at_once(w: World) -> None:
 
 
 @scenario(SUCCEEDED, creates=2, writes=9)
-async def argo_refuses_then_spec_is_mended(w: World) -> None:
+async def argo_refuses_then_spec_is_corrected(w: World) -> None:
     w.apply(manifest("refused"))
     await w.until(lambda: w.stalled() == "WorkflowRefused")
     await w.sleep(5)
@@ -75,7 +75,7 @@ async def refused_workflow_is_deleted(w: World) -> None:
 
 
 @scenario(SUCCEEDED, writes=7)
-async def bad_manifest_is_mended(w: World) -> None:
+async def bad_manifest_is_corrected(w: World) -> None:
     w.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
     await w.until(lambda: w.stalled() != "")
     await w.sleep(5)
@@ -119,7 +119,7 @@ async def foreign_workflow_is_removed(w: World) -> None:
 
 
 @scenario(SUCCEEDED, writes=7, lists=True)
-async def argo_comes_later(w: World) -> None:
+async def argo_is_installed_later(w: World) -> None:
     w.server.argo_installed = False
     w.apply(manifest())
     await w.until(lambda: w.stalled() == "ArgoNotInstalled")
@@ -260,7 +260,7 @@ async def running_run_is_labelled_and_edited(w: World) -> None:
 
 
 @scenario(SUCCEEDED, writes=8)
-async def stalled_run_is_named_and_then_mended(w: World) -> None:
+async def stalled_run_is_named_and_then_corrected(w: World) -> None:
     w.apply({"workflow": {"manifest": "kind: CronWorkflow"}})
     await w.until(lambda: w.stalled() != "")
     w.apply({"workflow": {"manifest": "kind: CronWorkflow"}, "displayName": "Nightly training"})

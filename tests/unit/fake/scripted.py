@@ -1,4 +1,4 @@
-"""An API server that answers from a script, for what goes over the wire."""
+"""An HTTP API server with scripted replies, for tests of requests and responses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Stream:
 
 @dataclass
 class Server:
-    """An HTTP server on loopback that answers from a script and keeps what it was asked.
+    """An HTTP server on loopback with scripted replies; it records the requests.
 
     A reply is a status and a body: an object (sent as JSON), bytes, or a Stream. Status 0 stands for no reply at all.
     """
@@ -69,7 +69,7 @@ class Server:
 
 
 def status(code: int, reason: str, message: str = "", causes: tuple[str, ...] = ()) -> tuple[int, Any]:
-    """A reply by which the API server refuses."""
+    """A reply with an error Status."""
     return code, {
         "kind": "Status",
         "code": code,

@@ -1,4 +1,4 @@
-"""What happens to a Workflow under Argo's controller, as a script for each entrypoint."""
+"""Scripts of the fake Argo: a Workflow's status over time, by entrypoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.fake.apiserver import timestamp
 
 Json = Mapping[str, Any]
 Step = tuple[float, dict[str, Any]]
-"""Seconds after the Workflow starts, and what its status is then; `<seconds>` stands for a time after its start."""
+"""Seconds after the Workflow's start, and its status then. `<seconds>` is a time after the start."""
 
 
 def node(name: str, kind: str, phase: str, start: int, end: int | None = None, **more: Any) -> dict[str, Any]:
@@ -72,17 +72,17 @@ def two_steps(name: str, start: float = 0.05) -> list[Step]:
 
 
 def measured(name: str) -> list[Step]:
-    """As `two_steps`; step a leaves metrics as an artifact, and b as a parameter."""
+    """`two_steps` with metrics: an artifact of step a, a parameter of step b."""
     a, b = f"{name}.a", f"{name}.b"
-    left = {"artifacts": [{"name": "mlpipeline-metrics", "s3": {"key": "metrics.tgz"}}]}
-    said = {
+    outputs_of_a = {"artifacts": [{"name": "mlpipeline-metrics", "s3": {"key": "metrics.tgz"}}]}
+    outputs_of_b = {
         "parameters": [{"name": "mlpipeline-metrics", "value": '{"metrics": [{"name": "f1", "numberValue": 0.5}]}'}]
     }
     steps = two_steps(name)
-    for _, found in steps:
-        for key, outputs in ((a, left), (b, said)):
-            if found["nodes"].get(key, {}).get("phase") == "Succeeded":
-                found["nodes"][key]["outputs"] = outputs
+    for _, step_status in steps:
+        for key, outputs in ((a, outputs_of_a), (b, outputs_of_b)):
+            if step_status["nodes"].get(key, {}).get("phase") == "Succeeded":
+                step_status["nodes"][key]["outputs"] = outputs
     return steps
 
 
@@ -111,7 +111,7 @@ def erring(name: str) -> list[Step]:
 
 
 def refused(name: str) -> list[Step]:
-    """What validation does not let pass; Argo 3.7 starts no node."""
+    """A Workflow that fails validation: Argo 3.7 starts no node."""
     return [(0.05, status("Error", "0/0", end=0, message="invalid spec: templates.main.dag depends on nothing"))]
 
 
@@ -159,28 +159,28 @@ SCRIPTS: dict[str, tuple[Script, ...]] = {
     "compressed-flaky": (flaky, two_steps),
     "flaky-twice": (flaky, flaky, two_steps),
 }
-"""For each entrypoint what happens at the first attempt, at the second one, and so on; the last one for all after it."""
+"""The script of each attempt, by entrypoint. The last script repeats."""
 
 MOST_PODS = 10
-"""A script of more nodes than that makes no pods: they would only cost time."""
+"""Limit of nodes with pods. Larger scripts create no pods, to save time."""
 
 
 def script_of(entrypoint: str, name: str, attempt: int) -> list[Step]:
-    """What happens to a Workflow of this entrypoint and name; nothing where the entrypoint is not known."""
+    """The script of an attempt; empty for an unknown entrypoint."""
     scripts = SCRIPTS.get(entrypoint, (lambda _: [],))
     return scripts[min(attempt, len(scripts) - 1)](name)
 
 
 def packed(entrypoint: str, found: dict[str, Any]) -> dict[str, Any]:
-    """The status as Argo writes it: nodes in `compressedNodes`, as it keeps those of a large run, for some entrypoints."""
+    """The status as Argo stores it: entrypoints with `compressed` have their nodes in `compressedNodes`."""
     if not entrypoint.startswith("compressed") or not found.get("nodes"):
         return found
-    nodes = base64.b64encode(gzip.compress(json.dumps(found["nodes"]).encode(), mtime=0)).decode()
+    nodes = base64.b64encode(gzip.compress(json.dumps(step_status["nodes"]).encode(), mtime=0)).decode()
     return {**{key: value for key, value in found.items() if key != "nodes"}, "compressedNodes": nodes}
 
 
 def timed(value: Any, started: datetime) -> Any:
-    """The status with its times."""
+    """The value with each `<seconds>` replaced by a timestamp."""
     match value:
         case dict():
             return {key: timed(item, started) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""The in-memory API server keeps to what Kubernetes promises; the adapter's tests in tests/e2e ask a real one the same."""
+"""The in-memory API server behaves as Kubernetes documents; tests/e2e check the same on a real one."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def refused(code: int, reason: str, call: Any, *arguments: Any, **more: Any) -> 
     return error.value
 
 
-def test_versions_count_up_over_all_kinds_and_uids_differ(server: ApiServer) -> None:
+def test_versions_increase_across_kinds_and_uids_differ(server: ApiServer) -> None:
     first, second = create(server), create(server, "Workflow")
     assert int(second["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
     assert first["metadata"]["uid"] != second["metadata"]["uid"]
     assert first["metadata"]["creationTimestamp"] == "2026-11-24T12:00:00Z"
 
 
-def test_a_name_is_there_once(server: ApiServer) -> None:
+def test_create_of_an_existing_name_is_a_conflict(server: ApiServer) -> None:
     create(server)
     refused(409, "AlreadyExists", create, server)
     server.delete("PipelineRun", "team", "a")
     assert create(server)["metadata"]["uid"] == "uid-2"
 
 
-def test_the_generation_grows_with_the_spec_only(server: ApiServer) -> None:
+def test_generation_increases_with_spec_changes_only(server: ApiServer) -> None:
     create(server)
     assert server.replace("PipelineRun", "team", "a", labels={"x": "y"})["metadata"]["generation"] == 1
     assert server.patch_status("PipelineRun", "team", "a", {"phase": "Running"})["metadata"]["generation"] == 1
@@ -54,14 +54,14 @@ def test_the_generation_grows_with_the_spec_only(server: ApiServer) -> None:
     assert edited["status"] == {"phase": "Running"}
 
 
-def test_the_source_cannot_change_once_the_workflow_is_known(server: ApiServer) -> None:
+def test_source_is_immutable_once_the_workflow_is_recorded(server: ApiServer) -> None:
     create(server)
     server.patch_status("PipelineRun", "team", "a", {"workflow": {"name": "a"}})
     refused(422, "Invalid", server.replace, "PipelineRun", "team", "a", spec={"workflow": {"spec": {"x": 1}}})
     server.replace("PipelineRun", "team", "a", spec={"workflow": {"spec": {}}, "displayName": "x"})
 
 
-def test_a_status_patch_merges_and_removes(server: ApiServer) -> None:
+def test_status_patch_merges_and_removes_fields(server: ApiServer) -> None:
     create(server)
     server.patch_status(
         "PipelineRun", "team", "a", {"phase": "Running", "workflow": {"name": "a", "uid": "1"}, "n": [1]}
@@ -71,7 +71,7 @@ def test_a_status_patch_merges_and_removes(server: ApiServer) -> None:
     assert found["spec"] == {"workflow": {"spec": {}}}
 
 
-def test_a_patch_without_effect_is_no_change(server: ApiServer) -> None:
+def test_patch_without_effect_makes_no_change(server: ApiServer) -> None:
     create(server)
     server.patch_status("PipelineRun", "team", "a", {"phase": "Running"})
     before = server.version
@@ -79,7 +79,7 @@ def test_a_patch_without_effect_is_no_change(server: ApiServer) -> None:
     assert server.version == before and len(server.changes) == before
 
 
-def test_a_stale_version_conflicts(server: ApiServer) -> None:
+def test_stale_version_is_a_conflict(server: ApiServer) -> None:
     version = create(server)["metadata"]["resourceVersion"]
     server.patch_status("PipelineRun", "team", "a", {"phase": "Running"}, version)
     refused(409, "Conflict", server.patch_status, "PipelineRun", "team", "a", {"phase": "Failed"}, version)
@@ -87,7 +87,7 @@ def test_a_stale_version_conflicts(server: ApiServer) -> None:
 
 
 @pytest.mark.parametrize("precondition", [{"uid": "other"}, {"version": "99"}])
-def test_a_precondition_that_does_not_hold_keeps_the_object(server: ApiServer, precondition: Any) -> None:
+def test_failed_precondition_keeps_the_object(server: ApiServer, precondition: Any) -> None:
     create(server)
     refused(409, "Conflict", server.delete, "PipelineRun", "team", "a", **precondition)
     assert server.get("PipelineRun", "team", "a")
@@ -95,7 +95,7 @@ def test_a_precondition_that_does_not_hold_keeps_the_object(server: ApiServer, p
     refused(404, "NotFound", server.delete, "PipelineRun", "team", "a")
 
 
-def test_what_lost_its_owner_is_collected(server: ApiServer) -> None:
+def test_collect_deletes_objects_without_an_owner(server: ApiServer) -> None:
     uid = create(server)["metadata"]["uid"]
     create(server, "Workflow", ownerReferences=[OWNER | {"uid": uid}])
     create(server, "Workflow", "b")
@@ -106,7 +106,7 @@ def test_what_lost_its_owner_is_collected(server: ApiServer) -> None:
     assert [body["metadata"]["name"] for body in server.list("Workflow")] == ["b"]
 
 
-def test_a_watch_replays_what_came_after_a_version(server: ApiServer) -> None:
+def test_since_returns_the_changes_after_a_version(server: ApiServer) -> None:
     create(server)
     version = server.version
     server.patch_status("PipelineRun", "team", "a", {"phase": "Running"})
@@ -118,7 +118,7 @@ def test_a_watch_replays_what_came_after_a_version(server: ApiServer) -> None:
     assert int(changes[1].body["metadata"]["resourceVersion"]) == server.version
 
 
-def test_a_selection_is_entered_and_left(server: ApiServer) -> None:
+def test_select_reports_entering_as_added_and_leaving_as_deleted(server: ApiServer) -> None:
     create(server, "Workflow")
     server.replace("Workflow", "team", "a", labels={LABEL: "a"})
     server.replace("Workflow", "team", "a", labels={LABEL: "a", "x": "y"})
@@ -129,24 +129,24 @@ def test_a_selection_is_entered_and_left(server: ApiServer) -> None:
     assert server.list("Workflow", LABEL) == []
 
 
-def test_without_its_crds_argos_kinds_are_not_served(server: ApiServer) -> None:
+def test_argo_kinds_are_not_served_without_their_crds(server: ApiServer) -> None:
     server.argo_installed = False
     refused(404, "Unknown", create, server, "Workflow")
     refused(404, "Unknown", server.get, "Workflow", "team", "a")
     assert create(server)
 
 
-def test_nothing_is_created_in_a_namespace_that_is_being_deleted(server: ApiServer) -> None:
+def test_create_in_a_terminating_namespace_is_forbidden(server: ApiServer) -> None:
     server.terminating.add("team")
     assert refused(403, "Forbidden", create, server).causes == ("NamespaceTerminating",)
 
 
-def test_an_event_is_posted_once(server: ApiServer) -> None:
+def test_event_is_posted_once(server: ApiServer) -> None:
     assert server.post_event("team", "a.1", {"reason": "Failed"})
     assert not server.post_event("team", "a.1", {"reason": "Failed"})
 
 
-def test_what_was_given_out_does_not_change(server: ApiServer) -> None:
+def test_returned_objects_do_not_change(server: ApiServer) -> None:
     before = create(server)
     server.patch_status("PipelineRun", "team", "a", {"phase": "Running"})
     assert "status" not in before and before["metadata"]["resourceVersion"] == "1"

@@ -1,4 +1,4 @@
-"""The fake client keeps to what `HttpClient` does with a real API server."""
+"""The fake client behaves as `HttpClient` does with a real API server."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_pages_select_and_split(client: FakeClient):
     assert await names(client, Selection.of(A)) == ["a"]
 
 
-async def test_a_table_has_the_columns_of_the_kind(client: FakeClient):
+async def test_table_has_the_columns_of_the_kind(client: FakeClient):
     await client.create(PIPELINE_RUNS, run())
     conditions = [{"type": "Succeeded", "reason": "Failed"}]
     await client.patch(PIPELINE_RUNS, A, {"status": {"phase": "Failed", "conditions": conditions}}, "status")
@@ -75,7 +75,7 @@ async def test_a_table_has_the_columns_of_the_kind(client: FakeClient):
     assert name_of(page.items[0]["object"]) == "a"
 
 
-async def test_a_kind_that_is_not_served(client: FakeClient):
+async def test_unserved_kind_is_not_found(client: FakeClient):
     client.server.argo_installed = False
     with pytest.raises(ApiError) as listed:
         await anext(client.pages(WORKFLOWS))
@@ -86,7 +86,7 @@ async def test_a_kind_that_is_not_served(client: FakeClient):
     assert not await client.discover(WORKFLOWS) and await client.discover(PIPELINE_RUNS)
 
 
-async def test_a_watch_replays_and_follows(client: FakeClient):
+async def test_watch_replays_and_follows(client: FakeClient):
     await client.create(PIPELINE_RUNS, run("a"))
     since = str(client.server.version)
     await client.create(PIPELINE_RUNS, run("b"))
@@ -103,13 +103,13 @@ async def test_a_watch_replays_and_follows(client: FakeClient):
     assert not client.server.listeners
 
 
-async def test_a_watch_from_a_compacted_version_has_expired(client: FakeClient):
+async def test_watch_from_a_compacted_version_has_expired(client: FakeClient):
     client.server.compacted = 5
     with pytest.raises(ApiError, match="410 Expired"):
         await anext(client.watch(PIPELINE_RUNS, Selection(), "4"))
 
 
-async def test_a_watch_ends_with_an_error(client: FakeClient):
+async def test_watch_ends_with_a_given_error(client: FakeClient):
     watch = client.watch(PIPELINE_RUNS, Selection(), "")
     assert (await anext(watch)).type == "OPENED"
     client.end_watches(ApiError(500, "InternalError", "no leader"))
@@ -124,7 +124,7 @@ async def test_scripted_failures_come_once_each(client: FakeClient):
     assert await client.get(PIPELINE_RUNS, A) is None
 
 
-async def test_events_are_kept_apart_and_posted_once(client: FakeClient):
+async def test_events_are_stored_separately_and_posted_once(client: FakeClient):
     event = {"metadata": {"namespace": "team", "name": "a.1"}, "reason": "Failed"}
     await client.create(EVENTS, event)
     with pytest.raises(ApiError, match="AlreadyExists"):
@@ -132,7 +132,7 @@ async def test_events_are_kept_apart_and_posted_once(client: FakeClient):
     assert client.server.events["team", "a.1"] == event and client.server.version == 0
 
 
-async def test_a_replacement_names_its_version(client: FakeClient):
+async def test_replace_requires_the_resource_version(client: FakeClient):
     lease = {"metadata": {"namespace": "team", "name": "a"}, "spec": {"holderIdentity": "x"}}
     assert await client.replace(LEASES, lease) is None
     created = await client.create(LEASES, lease)
@@ -142,7 +142,7 @@ async def test_a_replacement_names_its_version(client: FakeClient):
         await client.replace(LEASES, created)
 
 
-async def test_logs_and_deletions(client: FakeClient):
+async def test_logs_are_read_and_objects_deleted(client: FakeClient):
     client.pod_logs[A, "main"] = b"one\ntwo\n"
     assert [line async for line in client.logs(A, "main")] == [b"one\n", b"two\n"]
     with pytest.raises(ApiError, match="NotFound"):

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Nothing outside the process is ever waited for, so to wait is to move the clock."""
+    """A selector that moves the clock instead of waiting; nothing outside the process can wake the loop."""
 
     clock = 0.0
 
@@ -26,7 +26,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Virtual seconds since the loop was made."""
+    """An event loop on virtual time, which starts at 0 seconds."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
@@ -38,7 +38,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @override
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """A thread would end at a time of its own; here its work is done at once."""
+        """Call the function at once: a thread's end would not be deterministic."""
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
@@ -48,7 +48,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """The result of `main`, run to its end on a loop of its own; what it left running is cancelled."""
+    """Run `main` on a new virtual loop and return its result. Tasks that still run are cancelled."""
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main)

@@ -1,4 +1,4 @@
-"""A cluster on virtual time with its user: the API server, Argo's stand-in, the operators. What must hold: `rules.py`."""
+"""A simulated cluster on virtual time: API server, fake Argo, operators, user actions. `rules.py` has the invariants."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ NAMESPACE = "team"
 RUN = "train"
 
 COLLECT_SECONDS = 0.3
-"""How long after a deletion the garbage collector comes, unless a scenario says otherwise."""
+"""Seconds from a deletion to the garbage collector's run, unless a scenario sets another time."""
 
 SETTLE_SECONDS = 720.0
-"""Longer than two resyncs: after it, nothing may be left to be done."""
+"""Seconds, longer than two resyncs. After them, no work may be left."""
 
 QUIET_SECONDS = 400.0
 """Longer than a resync."""
 
 MAX_CHANGES = 600
-"""Changes of objects in one play; more than this means that operators fight."""
+"""Limit of object changes in one play. More changes mean that operators overwrite each other."""
 
 
 def manifest(entrypoint: str = "two-steps", **arguments: str) -> dict[str, Any]:
-    """`spec` of a run whose Workflow Argo's stand-in carries out by this script."""
+    """`spec` of a run with the fake Argo's script of this entrypoint."""
     parameters = [{"name": name, "value": value} for name, value in arguments.items()]
     spec = {"entrypoint": entrypoint, "templates": [{"name": entrypoint, "container": {"image": "alpine"}}]}
     return {"workflow": {"spec": spec | ({"arguments": {"parameters": parameters}} if parameters else {})}}
@@ -50,7 +50,7 @@ def manifest(entrypoint: str = "two-steps", **arguments: str) -> dict[str, Any]:
 
 @dataclass
 class OperatorClock:
-    """The operator's wall clock: it may be wrong."""
+    """The operator's wall clock, `ahead` of the true time."""
 
     seconds: Callable[[], float]
     ahead: timedelta = timedelta(0)
@@ -61,13 +61,13 @@ class OperatorClock:
 
 @dataclass
 class World:
-    """Must be made inside a running virtual loop. What breaks a rule at any moment stands in `problems`."""
+    """The simulated cluster. Create it inside a running virtual loop. `problems` lists the broken rules."""
 
     fault: Fault = field(default_factory=Fault)
     collect_after: float | None = COLLECT_SECONDS
-    """None: the garbage collector comes only when the user calls it."""
+    """Seconds from a deletion to the garbage collector's run. None: only `collect` runs it."""
     retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
-    """The operators' own default."""
+    """The operators' default policy."""
     artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
     problems: list[str] = field(default_factory=list[str])
     calls: list[str] = field(default_factory=list[str])
@@ -90,7 +90,7 @@ class World:
     # ------------------------------------------------------------------------------------------------------ operators
 
     def start_operator(self) -> None:
-        """The operator that the fault is for."""
+        """Start the operator with the fault."""
         self.operators.append(Operator(self, faulty=True))
 
     def second_operator(self) -> None:
@@ -106,7 +106,7 @@ class World:
     # ----------------------------------------------------------------------------------------------------------- user
 
     def apply(self, spec: Json, name: str = RUN, **metadata: Any) -> None:
-        """`kubectl apply`: create the run or change its spec; `retries` stays where the manifest does not have it."""
+        """`kubectl apply`: create the run or change its spec. A manifest without `retries` keeps the stored value."""
         if run := self.run(name):
             kept = {key: value for key, value in run["spec"].items() if key == "retries"}
             self.server.replace("PipelineRun", NAMESPACE, name, spec={**kept, **spec})
@@ -123,7 +123,7 @@ class World:
             self.server.delete(kind, NAMESPACE, name)
 
     def label(self, name: str = RUN, **labels: str | None) -> None:
-        """`kubectl label` of the run; None takes a label away."""
+        """`kubectl label` of the run; None removes a label."""
         self.server.patch_labels("PipelineRun", NAMESPACE, name, labels)
 
     def archive(self, name: str = RUN) -> None:
@@ -133,7 +133,7 @@ class World:
         self.label(name, **{STORAGE_STATE_LABEL: None})
 
     def retry(self, name: str = RUN) -> None:
-        """Ask for one attempt more, in one edit with taking a shutdown back."""
+        """Request one more attempt, and remove `shutdown` in the same edit."""
         run = self.run(name) or {}
         spec = {key: value for key, value in run["spec"].items() if key != "shutdown"}
         self.server.replace(
@@ -141,7 +141,7 @@ class World:
         )
 
     def argo_retry(self, name: str = RUN) -> None:
-        """`argo retry`: somebody sets the Workflow back, and does not tell the run."""
+        """`argo retry`: reset the Workflow without a change of the run."""
         workflow = self.workflow(name) or {}
         with self._not_the_operator():
             for pod in self.server.list("Pod", f"{WORKFLOW_LABEL}={name}"):
@@ -159,7 +159,7 @@ class World:
             self.add("RetentionPolicy", "default", spec=spec)
 
     def collect(self) -> None:
-        """The garbage collector comes."""
+        """Run the garbage collector."""
         with self._not_the_operator():
             self.server.collect()
 
@@ -172,7 +172,7 @@ class World:
             self.rules.operator_acts = True
 
     def install_argo(self) -> None:
-        """Install Argo's CRDs: the watches begin."""
+        """Install Argo's CRDs and start the watches of its kinds."""
         self.server.argo_installed = True
         for operator in self.operators:
             if operator.alive:
@@ -185,19 +185,19 @@ class World:
         return self.server.objects.get(("Workflow", NAMESPACE, name))
 
     def phase(self, name: str = RUN) -> str:
-        """The run's phase by its own record."""
+        """The phase in the run's status."""
         return ((self.run(name) or {}).get("status") or {}).get("phase", "")
 
     def argo_phase(self, name: str = RUN) -> str:
         return ((self.workflow(name) or {}).get("status") or {}).get("phase", "")
 
     def stalled(self, name: str = RUN) -> str:
-        """Why the run is stalled; empty where it is not."""
+        """The reason of a stalled run, else the empty string."""
         condition = condition_of((self.run(name) or {}).get("status") or {}, "Stalled")
         return condition.get("reason", "") if condition.get("status") == "True" else ""
 
     async def until(self, holds: Callable[[], bool], at_most: float | None = None) -> None:
-        """Wait for it, through every change of any object; with `at_most`, for so many seconds."""
+        """Wait until the condition holds; check it after each change of an object. Stop after `at_most` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(at_most):
                 while not holds():
@@ -209,11 +209,11 @@ class World:
         await asyncio.sleep(seconds)
 
     def archived(self, name: str = RUN) -> bool:
-        """Whether the run is archived by its own record."""
+        """Whether the run's status says Archived."""
         return ((self.run(name) or {}).get("status") or {}).get("storageState") == "Archived"
 
     async def check_quiet(self) -> None:
-        """Check that nothing is written any more, whichever events are delivered again to whichever operator."""
+        """Check that repeated events and a new operator cause no write."""
         self.fault = Fault()
         before, log = self.rules.writes(), len(self.server.changes)
         for operator in self.operators:
@@ -227,11 +227,11 @@ class World:
             self.problems.append(f"{self.rules.writes() - before} writes though nothing happened: {changed}")
         for operator in self.operators:
             if operator.alive and (left := [run for run in operator.cache.runs() if run.finished and is_settled(run)]):
-                self.problems.append(f"finished runs are kept in memory: {[str(run.key) for run in left]}")
+                self.problems.append(f"finished runs stay in the cache: {[str(run.key) for run in left]}")
 
     def _changed(self, change: Change) -> None:
         if change.version == MAX_CHANGES:
-            self.problems.append(f"{MAX_CHANGES} writes, and no end of them")
+            self.problems.append(f"{MAX_CHANGES} writes, the limit of a play")
             self.stop_operators()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
