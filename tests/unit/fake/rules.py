@@ -11,7 +11,7 @@ from runwright.core.archive.snapshot import unpack_snapshot
 from runwright.core.run_record import is_owned_elsewhere
 from runwright.core.workflow.record import attempt_of
 from tests.unit.fake.apiserver import FINISHED, ApiServer, Change, labels_of
-from tests.unit.fake.argo import ENDED, nodes_of, pods_of, is_restart
+from tests.unit.fake.argo import ENDED, is_restart, nodes_of, pods_of
 
 Json = Mapping[str, Any]
 

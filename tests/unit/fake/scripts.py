@@ -175,7 +175,7 @@ def packed(entrypoint: str, found: dict[str, Any]) -> dict[str, Any]:
     """The status as Argo stores it: entrypoints with `compressed` have their nodes in `compressedNodes`."""
     if not entrypoint.startswith("compressed") or not found.get("nodes"):
         return found
-    nodes = base64.b64encode(gzip.compress(json.dumps(step_status["nodes"]).encode(), mtime=0)).decode()
+    nodes = base64.b64encode(gzip.compress(json.dumps(found["nodes"]).encode(), mtime=0)).decode()
     return {**{key: value for key, value in found.items() if key != "nodes"}, "compressedNodes": nodes}
 
 
