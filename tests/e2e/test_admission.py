@@ -118,7 +118,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a duration below zero": (of_spec(ABSENT | {"retention": {"keepWorkflow": "-1h"}}), DURATION),
     "a policy of another name": (
         of_kind("RetentionPolicy", "weekly", spec={}),
-        "metadata.name: Forbidden: use the name default: a namespace has one RetentionPolicy",
+        "metadata.name: Forbidden: use the name default: a namespace has at most one RetentionPolicy",
     ),
     "a policy that says nothing": (of_kind("RetentionPolicy", "default"), "spec: Required value"),
     "a policy with a duration in words": (

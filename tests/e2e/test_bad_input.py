@@ -39,7 +39,7 @@ BAD: dict[str, tuple[Object, str, str]] = {
     "not YAML": (
         pipeline_run({"manifest": "kind: [Workflow"}),
         "ManifestUnreadable",
-        "spec.workflow.manifest: it is not a YAML",
+        "spec.workflow.manifest: expected YAML or JSON: line 2",
     ),
     "broken JSON": (pipeline_run({"manifest": '{"kind": "Workflow",'}), "ManifestUnreadable", "as JSON: line 1"),
     "plain words": (pipeline_run({"manifest": "run it"}), "NotAWorkflow", "it is a string; expected one Workflow"),

@@ -155,17 +155,17 @@ def test_wait_by_condition_and_by_phase(run: Run):
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("prun", "DESCRIPTION: A PipelineRun is one run of a pipeline: a Workflow of Argo"),
+        ("prun", "DESCRIPTION: A PipelineRun runs an Argo Workflow once"),
         ("prun.spec", "workflow <Object> -required- What to run: exactly one of manifest, spec, templateRef and manifestFrom"),
         ("prun.spec.workflow.templateRef", "clusterScope <boolean> true: a ClusterWorkflowTemplate. false: a WorkflowTemplate in"),
-        ("prun.spec.workflow.spec", "FIELD: spec <map[string]Object> DESCRIPTION: An Argo WorkflowSpec, inline"),
-        ("prun.spec.parameters", "value <string> -required- The value; numbers and lists as JSON text."),
-        ("prun.spec.shutdown", "ENUM: Stop Terminate DESCRIPTION: Ends the run early. Stop: running steps end"),
+        ("prun.spec.workflow.spec", "FIELD: spec <map[string]Object> DESCRIPTION: An Argo WorkflowSpec: the `spec` of a Workflow."),
+        ("prun.spec.parameters", "value <string> -required- Value of the parameter; write numbers and lists as JSON text."),
+        ("prun.spec.shutdown", "ENUM: Stop Terminate DESCRIPTION: Ends the run early. Stop: ends the running steps"),
         ("prun.spec.retention.deleteAfter", "FIELD: deleteAfter <string> DESCRIPTION: Delete the run this long after its end."),
         ("prun.status.phase", "ENUM: Pending Running Succeeded Skipped Failed Error"),
         ("prun.status.metrics.nodeID", "Id of the node that reported it."),
-        ("prun.status.storageState", "ENUM: Available Archived DESCRIPTION: Archived once what the label"),
-        ("retentionpolicy.spec", "keepFailed <integer> Keep this many of the runs that ended as Failed or Error"),
+        ("prun.status.storageState", "Archived once the operator has carried out the label"),
+        ("retentionpolicy.spec", "keepFailed <integer> Keep this many of the Failed and Error runs"),
         ("workflowsnapshot", "workflowUID <string> -required- UID of the Workflow."),
     ],
 )  # fmt: skip

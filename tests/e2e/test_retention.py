@@ -276,7 +276,7 @@ def test_what_is_no_duration(run: Run, kubectl: Kubectl, namespace: str):
 def test_a_policy_of_another_name(kubectl: Kubectl, namespace: str):
     document = json.dumps(of_kind("RetentionPolicy", "mine", spec={"deleteAfter": "7d"}))
     message = refused(kubectl, "create", "-n", namespace, "-f", "-", input=document)
-    assert "metadata.name: Forbidden: use the name default: a namespace has one RetentionPolicy" in message
+    assert "metadata.name: Forbidden: use the name default: a namespace has at most one RetentionPolicy" in message
 
 
 def test_a_number_that_is_none(kubectl: Kubectl, namespace: str):
