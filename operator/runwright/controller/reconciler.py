@@ -167,14 +167,17 @@ class Reconciler:
         if cached is not None and (cached.uid != run.uid or is_later(cached.resource_version, run.resource_version)):
             # The run was edited or replaced during the decision: it is in the queue, and must stay in the cache.
             return None
+        known = isinstance(seen, WorkflowRecord | Kept) if not isinstance(seen, NotSeen) else None
+        if known is None and self._cache.has_workflow(run.key):
+            # It was reported during the decision. The record is forgotten below, and its event does not come again.
+            known = True
         self._cache.forget(run.key)
         if run.deleting:
             return None
         now = self._clock.now()
-        known = None if isinstance(seen, NotSeen) else isinstance(seen, WorkflowRecord | Kept)
         self.finished.schedule(run, due_times(run, terms), known, now)
         wait = self.finished.seconds_until_due(run.key, False, now)
-        if wait == 0.0 and known is not None:
+        if wait == 0.0 and not isinstance(seen, NotSeen):
             # A step is due and cannot be taken now.
             wait = (decision.requeue_after or LONGEST_WAIT).total_seconds()
         return min(wait, LONGEST_WAIT.total_seconds()) if wait not in (None, float("inf")) else None

@@ -16,7 +16,7 @@ from runwright.core.archive.storage import POLL
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from tests.unit.controller.bench import Bench, before_first_call, remembered, settled, status, virtually
-from tests.unit.fake.world import NAMESPACE
+from tests.unit.fake.world import NAMESPACE, manifest
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LOOK = {"get pipelineruns": 1, "get workflows": 1}
@@ -232,5 +232,24 @@ def test_retried_run_leaves_the_count() -> None:
         bench.deliver_run()
         await bench.reconcile()
         assert not {"due", "finished_phase", "last"} & remembered(bench).keys()
+
+    virtually(test)
+
+
+@pytest.mark.parametrize("call", ["get pipelineruns", "get retentionpolicies"])
+def test_workflow_reported_while_its_finished_run_is_read_is_still_dropped_when_due(call: str) -> None:
+    """Another operator finished the run; this one has only its creation, and reads the rest."""
+
+    async def test(bench: Bench) -> None:
+        retention = {"keepWorkflow": "1h"}
+        bench.world.apply(manifest("flaky") | {"retention": retention})
+        bench.deliver_run()
+        await Bench(bench.world).run_to_end(retention=retention)
+        bench.client.handlers[call] = before_first_call(bench.deliver_workflow)
+        await bench.reconcile()
+        assert await bench.reconcile() is not None
+        await bench.wait(HOUR)
+        await bench.reconcile()
+        assert bench.world.workflow() is None
 
     virtually(test)
