@@ -1,8 +1,9 @@
-"""Resume suspended nodes of a Workflow, and make sure that Argo goes on."""
+"""Resume suspended nodes of a Workflow, and make sure that Argo reacts to what others write to a Workflow."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tests.e2e.cluster import Kubectl, Object, WaitError, finished
@@ -20,22 +21,25 @@ def resume(kubectl: Kubectl, namespace: str, name: str, *nodes: str) -> None:
 
 
 def wait_resumed(kubectl: Kubectl, namespace: str, name: str, resumed: Object) -> None:
-    """Wait until Argo goes on with a Workflow that was resumed; annotate the Workflow where it does not.
+    """Wait until Argo goes on with a Workflow that was resumed."""
+    before = node_phases(resumed)
+    wait_for_argo(kubectl, namespace, name, lambda found: finished(found) or node_phases(found) != before)
 
-    Argo 3.7.3 loses a resume that comes between one of its own updates and the moment when it puts the result of that
+
+def wait_for_argo(
+    kubectl: Kubectl, namespace: str, name: str, until: Callable[[Object], bool], seconds: float = LOST_SECONDS
+) -> None:
+    """Wait until Argo has reacted to a write to a Workflow; annotate the Workflow if it has not after `seconds`.
+
+    Argo 3.7.3 loses a write that comes between one of its own updates and the moment when it puts the result of that
     update into its cache: it overwrites the newer Workflow there, and looks at it again 20 minutes later. Any event of
     the Workflow ends that. Later versions skip such stale copies (argo-workflows#13986).
     """
-    before = node_phases(resumed)
-
-    def goes_on(found: Object) -> bool:
-        return finished(found) or node_phases(found) != before
-
     try:
-        kubectl.wait(namespace, "workflow", name, goes_on, LOST_SECONDS)
+        kubectl.wait(namespace, "workflow", name, until, seconds)
     except WaitError:
-        kubectl("annotate", "-n", namespace, "workflow", name, "runwright.dev/e2e=resume-was-lost", "--overwrite")
-        kubectl.wait(namespace, "workflow", name, goes_on)
+        kubectl("annotate", "-n", namespace, "workflow", name, "runwright.dev/e2e=write-was-lost", "--overwrite")
+        kubectl.wait(namespace, "workflow", name, until)
 
 
 def node_phases(workflow: Object) -> dict[str, str]:

@@ -20,9 +20,12 @@ import pytest
 from tests.e2e.cluster import Kubectl, Object, finished
 from tests.e2e.conftest import REPOSITORY, fresh_namespace
 from tests.e2e.manifests import pipeline_run
-from tests.e2e.resuming import wait_resumed
+from tests.e2e.resuming import wait_for_argo, wait_resumed
 from tests.e2e.retry_cases import CASES, Case
 from tests.e2e.straight import assert_mirrored
+
+SHUTDOWN_SECONDS = 90.0
+"""Argo ends a Workflow that is shut down once its pods have ended: they get 30 s for that."""
 
 SECONDS = 240.0
 CORPUS = os.environ.get("RETRY_CORPUS", "")
@@ -76,6 +79,7 @@ def run_until_failed(kubectl: Kubectl, namespace: str, case: Case) -> Object:
     if case.shutdown:
         wait_running(kubectl, namespace, case)
         patch(kubectl, namespace, case, {"shutdown": case.shutdown})
+        wait_for_argo(kubectl, namespace, case.name, finished, SHUTDOWN_SECONDS)
     run = kubectl.wait(namespace, "prun", case.name, finished, SECONDS)
     assert run["status"]["phase"] in ("Failed", "Error"), run["status"].get("message")
     return kubectl.get(namespace, "workflow", case.name)
