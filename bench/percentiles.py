@@ -4,6 +4,6 @@ from __future__ import annotations
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The smallest of the values that is at least as large as so many percent of them."""
+    """The percentile of the values by nearest rank, for `percent` from 0 to 100."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

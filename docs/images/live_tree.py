@@ -114,7 +114,7 @@ def node(name: str, kind: str, phase: str, start: int, end: int | None = None, m
 
 
 def at(seconds: int) -> str:
-    """A time so many seconds after the start of the run, as Kubernetes writes it."""
+    """The time `seconds` after the start of the run, in Kubernetes' format."""
     return (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -44,9 +44,7 @@ class KopfLogin:
             await asyncio.sleep(min(MAX_PAUSE, 0.1 * 2**self._refusals))
         self._opened_at = loop.time()
         # No limit on connections: each watch holds one, and there is one for each kind and namespace.
-        session = open_session(
-            self._login, self._user_agent, connections=0, response_class=self._response_class, authorize=True
-        )
+        session = open_session(self._login, self._user_agent, connections=0, response_class=self._response_class)
         return kopf.AiohttpSession(
             server=self._login.server, default_namespace=self._login.namespace, aiohttp_session=session
         )

@@ -42,7 +42,7 @@ class Resync:
         self._queue = queue
 
     async def forever(self, seconds: float) -> None:
-        """Resync every so many seconds, with jitter, so that many operators do not list at once.
+        """Resync at this interval, with jitter, so that many operators do not list at once.
 
         The first one lists only what the watches leave out: they list the rest at the start.
         """

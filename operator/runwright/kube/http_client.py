@@ -21,7 +21,7 @@ from runwright.kube.fence import Fence
 from runwright.kube.login import Login
 from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of
 from runwright.kube.resource import ALL, LEASES, PODS, Resource, Selection
-from runwright.kube.session import open_session, proxy_of
+from runwright.kube.session import open_session
 
 REQUEST_SECONDS = 20.0
 """How long one request may take: a retry belongs to the caller's queue, not to a hanging call."""
@@ -66,7 +66,6 @@ class HttpClient(Client):
         self._observe = observe
         self._fence = fence
         self._user_agent = user_agent
-        self._proxy = proxy_of(login)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> HttpClient:
@@ -260,8 +259,6 @@ class HttpClient(Client):
         if self._session is None:
             raise RuntimeError("the client is used outside its context")
         headers = {"Accept": accept}
-        if token := await self._login.token():
-            headers["Authorization"] = f"Bearer {token}"
         data = None
         if body is not None:
             headers["Content-Type"] = content
@@ -274,8 +271,6 @@ class HttpClient(Client):
                 headers=headers,
                 data=data,
                 timeout=aiohttp.ClientTimeout(total=seconds),
-                server_hostname=self._login.server_name or None,
-                proxy=self._proxy or None,
                 allow_redirects=False,
                 trace_request_ctx=fenced,
             )

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from runwright.kube.client import Form, ListWatch, WatchEvent
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, as_mapping, uid_of, version_of
+from runwright.kube.objects import Json, as_mapping, metadata_of, uid_of, version_of
 from runwright.kube.resource import ALL, Resource, Selection
 
 logger = logging.getLogger(__name__)
@@ -75,10 +75,9 @@ class Held(Known):
         if kind == DELETED:
             self._metadata.pop(uid_of(body), None)
             return
-        metadata = as_mapping(body.get("metadata"))
-        names = ("namespace", "name", "uid")
+        metadata = metadata_of(body)
         self._metadata[uid_of(body)] = {
-            **{name: metadata.get(name) for name in names},
+            **{name: metadata.get(name) for name in ("namespace", "name", "uid")},
             "resourceVersion": version_of(body),
         }
 
@@ -105,8 +104,7 @@ class Informer:
         With the form TABLE, an object is a row.
         """
         self._client, self._resource, self._selection, self._form = client, resource, selection, form
-        self._held = Held() if known is None else None
-        self._known: Known = self._held if self._held is not None else known or Held()
+        self._known: Known = known if known is not None else Held()
         self._attempts = attempts
         self._since = since
         self.restarts = 0
@@ -187,8 +185,8 @@ class Informer:
         return changes
 
     def _noted(self, kind: str, item: Json) -> WatchEvent:
-        if self._held is not None:
-            self._held.note(kind, self._object(item))
+        if isinstance(self._known, Held):
+            self._known.note(kind, self._object(item))
         return WatchEvent(kind, item)
 
     def _object(self, item: Json) -> Json:

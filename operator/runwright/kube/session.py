@@ -34,12 +34,10 @@ def open_session(
     *,
     connections: int = CONNECTIONS,
     response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
-    authorize: bool = False,
 ) -> aiohttp.ClientSession:
-    """Open a session for one API server; the caller closes it.
+    """Open a session for one API server; the caller closes it. Each request gets the login's token, server name and proxy.
 
-    `connections` is the most that it holds at once, 0 for no limit. With `authorize`, each request gets the login's token
-    and server name, as a user of the session needs that does not know of the login.
+    `connections` is the most that it holds at once, 0 for no limit.
     """
     connector = aiohttp.TCPConnector(
         limit=connections,
@@ -52,8 +50,8 @@ def open_session(
         read_bufsize=LINE_BYTES,
         trace_configs=[fencing(fence)] if fence is not None else None,
         response_class=response_class,
-        middlewares=[authorizing(login)] if authorize else [],
-        proxy=(proxy_of(login) or None) if authorize else None,
+        middlewares=[authorizing(login)],
+        proxy=proxy_of(login) or None,
     )
 
 

@@ -69,7 +69,9 @@ class Session:
         try:
             run = await self.client.get(PIPELINE_RUNS, key)
         except ApiError as error:
-            raise not_served(PIPELINE_RUNS) if error.code == 404 else error from error
+            if error.code == 404:
+                raise not_served(PIPELINE_RUNS) from error
+            raise
         if run is None:
             raise no_run(key)
         return run
