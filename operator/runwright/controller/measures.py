@@ -17,7 +17,6 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -144,10 +143,6 @@ class Measures:
                 self.registry.unregister(collector)
 
         return unregister
-
-    def exposition(self) -> bytes:
-        """Format all metrics as Prometheus text."""
-        return generate_latest(self.registry)
 
     def written(self, before: RunRecord, after: RunRecord, lag: float | None) -> None:
         """Count a write of a run's status; `lag` is its delay in seconds after the Workflow's phase change, if it has one."""

@@ -19,6 +19,7 @@ from runwright.core.workflow.build import BuildOptions, Needs, ObjectRef, build_
 from runwright.core.workflow.expect import Refused
 from runwright.core.workflow.kube_yaml import UnreadableTextError, load_yaml
 from runwright.core.workflow.manifest import read_manifest
+from runwright.kube.client import get_if_served
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of, spec_of
 from runwright.kubectl.live import watch_run
@@ -251,20 +252,14 @@ async def check_run(here: Session, run: dict[str, Any]) -> None:
     while isinstance(built := build_workflow(model, objects, BuildOptions()), Needs):
         for ref in built.objects:
             try:
-                objects[ref] = {} if ref.kind == "ServiceAccount" else await read_referenced(here, ref)
+                if ref.kind == "ServiceAccount":
+                    objects[ref] = {}
+                else:
+                    key = Key(ref.namespace, ref.name)
+                    objects[ref] = await get_if_served(here.client, REFERENCED[ref.kind], key)
             except ApiError as error:
                 if error.code != 403:
                     raise
                 return
     if isinstance(built, Refusal):
         raise CommandError(f"{built.reason}: {built.message}")
-
-
-async def read_referenced(here: Session, ref: ObjectRef) -> Json | None:
-    """Read an object that the run refers to; None where its kind is not served. Raises ApiError."""
-    try:
-        return await here.client.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
-    except ApiError as error:
-        if error.code == 404:
-            return None
-        raise

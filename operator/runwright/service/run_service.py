@@ -20,7 +20,7 @@ from runwright.artifacts.reader import Artifacts
 from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import Editor, archive_edit, retry_edit, shutdown_edit, unarchive_edit
 from runwright.core.workflow.build import Built, Needs, ObjectRef
-from runwright.kube.client import Client
+from runwright.kube.client import Client, get_if_served
 from runwright.kube.edit import edit_until_accepted
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, annotations_of, metadata_of, version_of
@@ -159,16 +159,8 @@ class RunService:
             built := await asyncio.to_thread(preview_workflow, model, asked.manifest, found, account), Needs
         ):
             for ref in built.objects:
-                found[ref] = await self._referenced(ref)
+                found[ref] = await get_if_served(self._client, REFERENCED[ref.kind], Key(ref.namespace, ref.name))
         return found
-
-    async def _referenced(self, ref: ObjectRef) -> Json | None:
-        try:
-            return await self._client.get(REFERENCED[ref.kind], Key(ref.namespace, ref.name))
-        except ApiError as error:
-            if error.code == 404:  # Argo's kinds are not served
-                return None
-            raise
 
     async def _create(self, asked: RunRequest, namespace: str, experiment: tuple[str, str], call: Call) -> Json:
         """Create the run, or find the one created with this idempotency key before. Raises ServiceError."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from prometheus_client import generate_latest
 
 from runwright.controller.measures import Measures
 from runwright.controller.term import Term, TermOptions
@@ -51,9 +52,9 @@ async def test_initial_lists_after_a_discovery_error_cover_all_kinds(client: Fak
 async def test_close_unregisters_the_metrics(client: FakeClient):
     measures = Measures()
     first = term(client, measures)
-    assert b"runwright_workqueue_depth" in measures.exposition()
+    assert b"runwright_workqueue_depth" in generate_latest(measures.registry)
     first.close()
-    assert b"runwright_workqueue_depth" not in measures.exposition()
+    assert b"runwright_workqueue_depth" not in generate_latest(measures.registry)
     term(client, measures).close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.monitoring import COLUMNS, DASHBOARD, ROWS, RULE_OBJECT, RULES, dashboard, rule_object
@@ -62,7 +63,7 @@ async def exported() -> dict[str, Metric]:
     with pytest.raises(ApiError):
         await measures.timed(fail)(KEY)
     found: dict[str, Metric] = {}
-    for family in text_string_to_metric_families(measures.exposition().decode()):
+    for family in text_string_to_metric_families(generate_latest(measures.registry).decode()):
         if family.name.startswith("process_"):
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
