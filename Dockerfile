@@ -22,7 +22,7 @@ COPY deploy/sbom.py /tmp/
 RUN site=/opt/package$(/opt/runwright/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") \
     && mkdir -p "$site" /opt/package/opt/runwright/bin \
     && cp -r /tmp/runwright "$site/runwright" \
-    && printf '#!/opt/runwright/bin/python\nimport sys\n\nfrom runwright.cli import main\n\nsys.exit(main())\n' \
+    && printf '#!/opt/runwright/bin/python\nfrom runwright.cli import run\n\nrun()\n' \
         > /opt/package/opt/runwright/bin/runwright \
     && chmod 755 /opt/package/opt/runwright/bin/runwright \
     && /opt/runwright/bin/python /tmp/sbom.py /tmp/runwright > /opt/package/opt/runwright/sbom.cdx.json \

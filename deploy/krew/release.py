@@ -25,7 +25,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 NAME = re.compile(r"kubectl-runwright_(v[^_]+)_([a-z]+)_([a-z0-9]+)\.tar\.gz")
 
-START = "from runwright.kubectl.commands import kubectl\n\nkubectl(prog_name='kubectl runwright')\n"
+START = "from runwright.kubectl.commands import run_kubectl\n\nrun_kubectl()\n"
 
 
 def version() -> str:

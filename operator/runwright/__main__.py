@@ -1,5 +1,5 @@
 """`python -m runwright`."""
 
-from runwright.cli import main
+from runwright.cli import run
 
-main()
+run()

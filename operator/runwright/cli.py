@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import click
 
 from runwright import __version__
 from runwright.kubectl.commands import COMMANDS, ROOM
+from runwright.kubectl.exit import run_to_exit
 from runwright.kubectl.lazy import CONTEXT, CommandEntry, LazyGroup
 
 ENTRIES = {
@@ -27,3 +30,8 @@ def main() -> None:
 
     Every option can also be set by an environment variable, such as RUNWRIGHT_OPERATOR_LOG_FORMAT.
     """
+
+
+def run() -> NoReturn:
+    """The entry point of the process `runwright`."""
+    run_to_exit(main, "runwright")

@@ -14,7 +14,12 @@ from runwright import __version__, cli
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 
-CLI_MODULES = {"runwright.kubectl", "runwright.kubectl.commands", "runwright.kubectl.lazy"}
+CLI_MODULES = {
+    "runwright.kubectl",
+    "runwright.kubectl.commands",
+    "runwright.kubectl.exit",
+    "runwright.kubectl.lazy",
+}
 """Modules of the room `kubectl` that every process loads."""
 
 HEAVY = {"aiohttp", "kopf", "kubernetes", "obstore", "pydantic", "rich", "grpc", "yaml"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import click
 
 from runwright import __version__
+from runwright.kubectl.exit import run_to_exit
 from runwright.kubectl.lazy import CONTEXT, CommandEntry, LazyGroup
 
 ROOM = "runwright.kubectl"
@@ -33,3 +36,8 @@ COMMANDS = {
 @click.version_option(__version__, prog_name="kubectl runwright")
 def kubectl() -> None:
     """Submit, list, show, follow, terminate, retry, archive and delete pipeline runs."""
+
+
+def run_kubectl() -> NoReturn:
+    """The entry point of the process `kubectl-runwright`."""
+    run_to_exit(kubectl, "kubectl runwright")

@@ -36,7 +36,7 @@ def archive(tmp_path: Path) -> Path:
     package.mkdir(parents=True)
     for folder in (package, package.parent):
         (folder / "__init__.py").touch()
-    code = "import sys\ndef kubectl(prog_name): print(prog_name, *sys.argv[1:], sep='|')\n"
+    code = "import sys\ndef run_kubectl(): print('kubectl runwright', *sys.argv[1:], sep='|')\n"
     (package / "commands.py").write_text(code)
     return release.make_archive(tmp_path / "lib", tmp_path / "dist")
 
