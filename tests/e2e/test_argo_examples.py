@@ -80,6 +80,10 @@ PREREQUISITES = {
     "cluster-workflow-template/workflow-template-ref": ("cluster-workflow-template/clustertemplates",),
 }
 
+RACING = {"step-level-timeout", "timeouts-step"}
+"""Examples in which the kubelet's deadline, Argo's, and the end of the other steps race. On a busy machine Argo leaves nodes
+Pending, Running, Failed or Error, with five different messages, in a Workflow that Failed (Argo 3.7.3)."""
+
 EXAMPLES_ROLE = "argo-workflow-examples"
 """A ClusterRole of the local cluster: what the `resource` examples create."""
 
@@ -124,5 +128,7 @@ def test_an_example_ends_as_it_does_straight_from_argo(
     kubectl: Kubectl, operator: None, examples: Path, namespace: str, direct: str, example: str
 ) -> None:
     name = example.replace("/", "-").lower()[:60]
-    run, _ = ends_alike(kubectl, namespace, direct, name, (examples / f"{example}.yaml").read_text())
+    run, _ = ends_alike(
+        kubectl, namespace, direct, name, (examples / f"{example}.yaml").read_text(), racing=example in RACING
+    )
     assert run["status"]["phase"] == EXAMPLES[example]
