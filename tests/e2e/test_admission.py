@@ -171,7 +171,7 @@ BY_SERVER_SIDE_APPLY = {
 
 
 @pytest.mark.parametrize(("spec", "message"), BY_SERVER_SIDE_APPLY.values(), ids=BY_SERVER_SIDE_APPLY.keys())
-def test_server_side_apply_refuses_too_in_words_of_its_own(apply: Apply, spec: dict[str, Any], message: str):
+def test_server_side_apply_refuses_a_bad_object(apply: Apply, spec: dict[str, Any], message: str):
     assert message in refused(apply, of_spec(spec), "--server-side", "--dry-run=server")
 
 
@@ -205,7 +205,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("document", GOOD.values(), ids=GOOD.keys())
-def test_a_good_run_is_taken_as_it_is(apply: Apply, document: dict[str, Any]):
+def test_a_valid_run_is_stored_unchanged(apply: Apply, document: dict[str, Any]):
     taken = json.loads(apply(document, "--server-side", "--dry-run=server", "-o", "json"))
     assert contains(taken["spec"], document["spec"])
 
@@ -219,7 +219,7 @@ def contains(found: Any, wanted: Any) -> bool:
     return found == wanted
 
 
-def test_defaults(apply: Apply):
+def test_a_minimal_run_gets_the_documented_defaults(apply: Apply):
     taken = json.loads(
         apply(of_spec(ABSENT | {"references": [{"type": "JOB", "id": "a"}]}), "--dry-run=server", "-o", "json")
     )
@@ -228,7 +228,7 @@ def test_defaults(apply: Apply):
     assert taken["spec"]["references"][0]["relationship"] == "OWNER"
 
 
-def test_a_generated_name_always_fits(kubectl: Kubectl, namespace: str):
+def test_a_generated_name_within_the_limit_runs(kubectl: Kubectl, namespace: str):
     document = of_spec(ABSENT)
     document["metadata"] = {"generateName": "a" * 100 + "-"}
     made = json.loads(kubectl("create", "-n", namespace, "-f", "-", "-o", "json", input=json.dumps(document)))

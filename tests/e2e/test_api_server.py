@@ -79,7 +79,7 @@ def until_created(plane: ControlPlane, name: str) -> Object:
 @pytest.mark.parametrize(
     "process", [(), ("--namespace", NAMESPACE)], ids=["all namespaces", "one namespace"], indirect=True
 )
-def test_started_before_argo_is_installed(
+def test_operator_started_before_argo_waits_for_its_kinds(
     without_argo: ControlPlane, process: Operator, argo_kind: str, request: pytest.FixtureRequest
 ):
     """It waits, says so in its log and in the run, and goes on when Argo's kinds come; with no restart of it."""
@@ -98,7 +98,7 @@ def test_started_before_argo_is_installed(
     assert wait_for_run(without_argo.kubectl, NAMESPACE, name, "Succeeded")["status"]["duration"] == "7s"
 
 
-def test_the_api_server_dies_under_a_run(with_argo: ControlPlane, process: Operator):
+def test_runs_end_after_the_api_server_was_killed(with_argo: ControlPlane, process: Operator):
     """Killed while one Workflow runs and one was just finished: both runs end as they should, and a new one starts."""
     process.start()
     for name in ("going", "ending"):
@@ -120,7 +120,7 @@ def test_the_api_server_dies_under_a_run(with_argo: ControlPlane, process: Opera
     assert run["status"]["workflow"]["uid"] == uid
 
 
-def test_a_watch_that_has_expired(with_argo: ControlPlane, process: Operator):
+def test_an_expired_watch_lists_again_and_misses_no_deletion(with_argo: ControlPlane, process: Operator):
     """Frozen while etcd compacts the changes: 410 Gone. The operator finds the present state, deletions included."""
     process.start()
     for name in ("ends-unseen", "loses-unseen", "goes-unseen"):

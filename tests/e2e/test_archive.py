@@ -60,7 +60,9 @@ def another_one_ends(apply: Apply, wait_run: WaitRun, name: str) -> None:
 
 
 @pytest.mark.parametrize("back", [None, "Available"], ids=["label removed", "label Available"])
-def test_there_and_back(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, back: str | None):
+def test_an_archived_and_restored_run_is_unchanged(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, back: str | None
+):
     """Archived: the snapshot is the Workflow, which goes with its pods. Brought back: all is as it was, but the pods."""
     before = finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": WITH_OUTPUT}))
     workflow = kubectl.get(namespace, "workflow", "run")
@@ -104,7 +106,9 @@ def argo_get(kubectl: Kubectl, namespace: str) -> str:
     return json.loads(done.stdout)["status"]["phase"]
 
 
-def test_asked_again_and_again(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_repeated_labels_write_nothing_and_keep_one_snapshot(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """Labels that change nothing write nothing; a run goes there and back any number of times, by one snapshot."""
     finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": instant()}))
     first = kubectl.get(namespace, "workflow", "run")
@@ -130,7 +134,7 @@ def test_asked_again_and_again(kubectl: Kubectl, namespace: str, apply: Apply, w
     assert len(snapshots) == 1
 
 
-def test_the_label_changes_its_mind(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_quick_label_changes_end_in_the_last_state(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Faster than it can be carried out: the last one wins, and nothing is lost."""
     before = finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": instant()}))
     first = kubectl.get(namespace, "workflow", "run")
@@ -148,7 +152,7 @@ def test_the_label_changes_its_mind(kubectl: Kubectl, namespace: str, apply: App
 
 
 @pytest.mark.parametrize("what", ["brought back", "retried"])
-def test_while_its_workflow_is_still_being_deleted(
+def test_a_restored_run_waits_until_its_old_workflow_is_deleted(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, run: Run, what: str
 ):
     """Held by a finalizer, as by Argo's while it collects artifacts: what is asked of the run waits for its name to be free."""
@@ -176,7 +180,9 @@ def finalizers(names: list[str] | None) -> str:
 
 
 @pytest.mark.parametrize("end", ["by itself", "terminated"])
-def test_a_run_that_still_runs(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, end: str):
+def test_a_running_run_is_archived_when_it_ends(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, end: str
+):
     """It goes on, is followed to its end, can be terminated all the same, and is archived when it has ended."""
     apply(pipeline_run({"spec": suspended()}))
     wait_run("run", "Running")
@@ -196,7 +202,9 @@ def test_a_run_that_still_runs(kubectl: Kubectl, namespace: str, apply: Apply, w
     assert kept(kubectl, namespace)["status"]["phase"] == run["status"]["phase"]
 
 
-def test_a_run_that_is_archived_as_it_is_created(namespace: str, apply: Apply, wait_run: WaitRun, kubeconfig: Path):
+def test_a_run_created_with_the_archive_label_runs_and_is_archived(
+    namespace: str, apply: Apply, wait_run: WaitRun, kubeconfig: Path
+):
     """It is in no watch from its first moment on. It runs, once it is found by the look for what the watches missed."""
     document = pipeline_run({"spec": instant()})
     document["metadata"]["labels"] = {LABEL: "Archived"}
@@ -206,7 +214,9 @@ def test_a_run_that_is_archived_as_it_is_created(namespace: str, apply: Apply, w
         assert wait_run("run", archived)["status"]["phase"] == "Succeeded"
 
 
-def test_its_workflow_was_deleted_before(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_run_without_its_workflow_is_archived_with_its_status(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """Its status is what is left, and all of it is kept."""
     before = finished_run(kubectl, namespace, apply, wait_run, pipeline_run({"spec": instant()}))
     kubectl("delete", "-n", namespace, "workflow", "run")
@@ -221,7 +231,7 @@ def test_its_workflow_was_deleted_before(kubectl: Kubectl, namespace: str, apply
     assert kubectl.list(namespace, "workflow") == []
 
 
-def test_a_run_that_never_had_one(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_run_that_never_had_a_workflow_is_archived(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"spec": instant()}, shutdown="Stop"))
     wait_run("run", "Failed")
     set_state(kubectl, namespace, "run", "Archived")
@@ -231,7 +241,9 @@ def test_a_run_that_never_had_one(kubectl: Kubectl, namespace: str, apply: Apply
     assert kubectl.list(namespace, "workflow,workflowsnapshot") == []
 
 
-def test_what_was_kept_goes_with_the_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_deleted_run_takes_kept_workflow_and_snapshot_along(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """With `keepWorkflow` Workflow and pod stay beside the snapshot; the run's deletion takes it all."""
     document = pipeline_run({"spec": WITH_OUTPUT}, retention={"keepWorkflow": "1h"})
     finished_run(kubectl, namespace, apply, wait_run, document)
@@ -248,7 +260,7 @@ def test_what_was_kept_goes_with_the_run(kubectl: Kubectl, namespace: str, apply
         kubectl.wait_gone(namespace, kind, name)
 
 
-def test_the_workflow_stays_as_long_as_it_is_to(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_kept_workflow_stays_for_its_period(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     finished_run(
         kubectl, namespace, apply, wait_run, pipeline_run({"spec": instant()}, retention={"keepWorkflow": "8s"})
     )
@@ -259,7 +271,9 @@ def test_the_workflow_stays_as_long_as_it_is_to(kubectl: Kubectl, namespace: str
     assert kept(kubectl, namespace)["status"]["phase"] == "Succeeded"
 
 
-def test_a_workflow_whose_nodes_argo_compresses(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_compressed_nodes_survive_archive_and_restore(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """In the snapshot the nodes are unpacked; in the Workflow that is put back, packed again."""
     never = f"'{'x' * 400}' == 'never'"
     steps = [{"name": "one", "template": "one", "when": never, "withSequence": {"count": "2500"}}]
@@ -293,7 +307,7 @@ def nodes_of(status: Object) -> Object:
     return json.loads(gzip.decompress(base64.b64decode(status["compressedNodes"])))
 
 
-def test_a_workflow_too_large_for_a_snapshot(
+def test_a_workflow_too_large_for_a_snapshot_is_kept_and_reported(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, tmp_path: Path
 ):
     """What cannot be kept is not given away: the Workflow stays, with the run's nodes, and the run says so."""
@@ -317,7 +331,7 @@ def test_a_workflow_too_large_for_a_snapshot(
 
 
 @pytest.mark.serial
-def test_five_hundred_at_once(kubectl: Kubectl, namespace: str, operator: None):
+def test_500_runs_labelled_at_once_are_archived_and_restored(kubectl: Kubectl, namespace: str, operator: None):
     """`kubectl label prun --all`: each run is archived, and brought back, in bounded time. Others would wait behind them."""
     with_workflow, names = 50, [f"run-{number:03d}" for number in range(500)]
     runs = [
@@ -344,7 +358,7 @@ def as_list(items: list[Object]) -> Object:
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
-def test_a_word_that_is_neither(run: Run, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
+def test_an_unknown_label_value_leaves_the_run_available(run: Run, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
     """Any other value of the label asks for nothing: the run stays available."""
     run.create({"workflow": {"spec": instant()}}, labels={LABEL: "archived"})
     ended = wait_run("run", "Succeeded")

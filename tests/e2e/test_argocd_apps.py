@@ -28,7 +28,7 @@ HEALTHY = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyR
 KINDS = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,poddisruptionbudgets,pipelineruns,retentionpolicies"
 
 
-def test_argo_cd_takes_the_applications(bare: ControlPlane):
+def test_applications_are_valid_for_argo_cd(bare: ControlPlane):
     """By the schemas of its own CRDs: root, project and applications are applied for real, and no field is unknown."""
     kubectl = bare.kubectl
     crds = binaries.module_source("argocd", pins.ARGOCD_MODULE) / "manifests" / "crds"
@@ -137,7 +137,7 @@ def agent(bare: ControlPlane, repository: Repository) -> Iterator[Agent]:
         yield found
 
 
-def test_its_engine_syncs_in_order_and_takes_no_run_along(bare: ControlPlane, repository: Repository, agent: Agent):
+def test_the_gitops_engine_syncs_in_order_and_prunes_no_run(bare: ControlPlane, repository: Repository, agent: Agent):
     kubectl = bare.kubectl
     agent.wave(until="/Namespace/team-example")
     assert len(kubectl.list("", "crd", "-l", "app.kubernetes.io/part-of=runwright")) == 4

@@ -160,7 +160,7 @@ async def read_all(kubeconfig: Path, run: Key, node: str) -> dict[str, bytes]:
 PACKED = {"tar": {"tar": {"compressionLevel": 9}}, "none": {"none": {}}, "zip": {"zip": {}}}
 
 
-def test_whichever_way_argo_packs_it(
+def test_artifacts_are_read_in_every_packing(
     kubeconfig: Path,
     kubectl: Kubectl,
     namespace: str,
@@ -222,7 +222,9 @@ def test_whichever_way_argo_packs_it(
     assert given(kubeconfig, f"{namespace}/run", "run", "plain-default") == b"one"
 
 
-def test_nodes_with_attempts(kubeconfig: Path, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun):
+def test_a_node_with_attempts_gives_the_artifact_of_its_last_attempt(
+    kubeconfig: Path, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun
+):
     """The node stands for its last attempt, and each attempt for itself; a DAG has what it names as its own."""
     fit = shell(
         "echo attempt {{retries}} > /tmp/out; [ {{retries}} = 1 ]",
@@ -244,7 +246,9 @@ def test_nodes_with_attempts(kubeconfig: Path, namespace: str, bucket: Bucket, a
     assert given(kubeconfig, run, "run", "best") == b"attempt 1\n"
 
 
-def test_a_container_set(kubeconfig: Path, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun):
+def test_a_container_set_gives_the_artifacts_of_its_pod(
+    kubeconfig: Path, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun
+):
     """Its artifacts are the pod's, as Argo has them; the message for one of its containers says so."""
     containers = [
         {"name": name, "image": "busybox", "command": ["sh", "-c"], "args": [f"echo {name} >> /work/out"], **after}
@@ -264,7 +268,7 @@ def test_a_container_set(kubeconfig: Path, namespace: str, bucket: Bucket, apply
     assert 'it has none; "both" is an artifact of "run"' in line
 
 
-def test_what_is_not_there(
+def test_a_missing_object_is_named_and_the_output_file_unchanged(
     kubeconfig: Path, kubectl: Kubectl, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun, tmp_path: Path
 ):
     """Each says what it is that is missing, and a file that was named is left as it was."""
@@ -307,7 +311,7 @@ def test_what_is_not_there(
     assert "has no Workflow and no WorkflowSnapshot" in refused(kubeconfig, run, "run", "out")
 
 
-def test_an_artifact_that_was_collected(
+def test_a_garbage_collected_artifact_is_reported(
     kubeconfig: Path, kubectl: Kubectl, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun
 ):
     spec = step("echo 1 > /tmp/out", {"name": "out", "path": "/tmp/out"})
@@ -322,7 +326,7 @@ def test_an_artifact_that_was_collected(
     assert line.startswith("runwright: ArtifactCollected:")
 
 
-def test_a_repository_and_secrets_of_the_namespace(
+def test_repository_and_secrets_of_the_namespace_are_used(
     kubeconfig: Path, kubectl: Kubectl, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun, tmp_path: Path
 ):
     """What Argo reads of the namespace is read of it, by users with that right; the environment's identity is not asked for."""
@@ -363,7 +367,7 @@ SELECTORS = {"accessKeySecret": "access", "secretKeySecret": "secret"}
 
 
 @pytest.mark.slow
-def test_memory_stays_the_same_however_large_an_artifact_is(
+def test_memory_is_independent_of_artifact_size(
     kubeconfig: Path, kubectl: Kubectl, namespace: str, bucket: Bucket, apply: Apply, wait_run: WaitRun
 ):
     """512 MiB as they are, and 2 GiB that come as a tar.gz of some megabytes."""
@@ -406,7 +410,7 @@ def tar_gz_of_zeros(size: int) -> bytes:
     return packed
 
 
-def test_help_tells_what_it_needs():
+def test_help_lists_the_rights_that_are_needed():
     done = subprocess.run([sys.executable, "-m", "runwright", "artifact", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "[NAMESPACE/]RUN NODE NAME" in done.stdout

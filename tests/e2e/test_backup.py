@@ -40,7 +40,7 @@ def telling(run: Object) -> Object:
     return {"spec": run["spec"], "status": status, "labels": run["metadata"].get("labels")}
 
 
-def test_what_has_ended_does_not_run_again(
+def test_imported_finished_runs_do_not_run_again(
     kubectl: Kubectl, kubeconfig: Path, namespace: str, other: str, apply: Apply, wait_run: WaitRun, tmp_path: Path
 ):
     apply(
@@ -98,7 +98,7 @@ def test_what_has_ended_does_not_run_again(
         assert set(sightings.uids()) == {"stored"}, "nothing else has run"
 
 
-def test_a_file_that_is_no_export_is_refused_with_a_message(kubeconfig: Path, tmp_path: Path):
+def test_an_invalid_export_file_is_refused_with_a_message(kubeconfig: Path, tmp_path: Path):
     for text, said in (
         ("{", "line 1: expected JSON"),
         ('{"kind": "Pod"}', "line 1: expected an object of `runwright export`"),
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_export_is_refused_with_a_message(kubeconfig: Path, tm
         assert said in str(done.exception)
 
 
-def test_an_etcd_that_goes_back_in_time(bare: ControlPlane, argo_kind: str, tmp_path: Path):
+def test_an_etcd_restored_from_a_backup_runs_nothing_twice(bare: ControlPlane, argo_kind: str, tmp_path: Path):
     """What was there is there again, under an operator that starts again; what came later is gone; nothing runs twice."""
     kubectl = bare.kubectl
     kubectl("apply", "--server-side", "-f", "-", input=argo_kind)

@@ -149,7 +149,7 @@ BAD: dict[str, tuple[Object, str, str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_the_run_says_what_is_wrong(what: str, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
+def test_a_bad_run_is_stalled_with_its_reason(what: str, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
     """Stalled for that reason, and not finished; with a Warning; and nothing was started."""
     document, reason, message = BAD[what]
     # Not `apply`, which keeps a copy in an annotation: that is refused of large ones.
@@ -176,7 +176,7 @@ def test_a_manifest_over_the_size_limit_is_refused(kubectl: Kubectl, namespace: 
     assert "spec.workflow.manifest: Too long: may not be more than 1000000" in caught.value.stderr
 
 
-def test_bad_runs_are_let_be(kubectl: Kubectl, namespace: str, wait_run: WaitRun):
+def test_bad_runs_cause_no_further_writes(kubectl: Kubectl, namespace: str, wait_run: WaitRun):
     """All of them at once: after their first word, nothing is written any more, and no error is logged."""
     names: list[str] = []
     for number, (document, _, _) in enumerate(BAD.values()):
@@ -222,7 +222,7 @@ HEALS = {
 
 
 @pytest.mark.parametrize("what", HEALS)
-def test_the_run_starts_when_what_was_missing_comes(what: str, apply: Apply, wait_run: WaitRun):
+def test_a_stalled_run_starts_when_the_missing_object_is_created(what: str, apply: Apply, wait_run: WaitRun):
     apply(BAD[what][0])
     wait_run("run", lambda found: stalled(found) == BAD[what][1])
     apply(HEALS[what])
@@ -244,7 +244,9 @@ EDITS = (
 
 
 @pytest.mark.parametrize("what", EDITS)
-def test_the_run_starts_when_it_is_edited(what: str, kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_stalled_run_starts_when_its_spec_is_corrected(
+    what: str, kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     document, reason, _ = BAD[what]
     apply(document)
     wait_run("run", lambda found: stalled(found) == reason)
@@ -258,7 +260,7 @@ def test_the_run_starts_when_it_is_edited(what: str, kubectl: Kubectl, namespace
     assert values == {"region": "eu", "size": "1"}
 
 
-def test_another_mistake_after_the_first(apply: Apply, wait_run: WaitRun):
+def test_a_second_mistake_is_reported_after_the_first_is_corrected(apply: Apply, wait_run: WaitRun):
     """An edit that corrects one field and breaks another is reported again."""
     apply(BAD["not YAML"][0])
     wait_run("run", lambda found: stalled(found) == "ManifestUnreadable")
@@ -267,7 +269,7 @@ def test_another_mistake_after_the_first(apply: Apply, wait_run: WaitRun):
     assert condition(run, "Succeeded")["reason"] == "NotAWorkflow"
 
 
-def test_a_workflow_of_the_same_name_that_is_not_ours(
+def test_a_foreign_workflow_of_the_same_name_stalls_the_run(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
 ):
     """It is left alone; once somebody deletes it, the run starts."""

@@ -18,11 +18,11 @@ MONITORING = REPOSITORY / "deploy" / "monitoring"
 NAME_LABEL = '"app.kubernetes.io/name": "runwright"'
 
 
-def test_helm_finds_nothing_wrong(helm: Helm):
+def test_helm_lint_passes(helm: Helm):
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
 
 
-def test_it_holds_what_the_kustomize_base_holds(helm: Helm, kubectl: Kubectl):
+def test_chart_equals_the_kustomize_base(helm: Helm, kubectl: Kubectl):
     chart = helm.rendered("--set", "image.tag=0.1.0")
     base = by_name(kubectl("kustomize", str(REPOSITORY / "deploy" / "base")))
     assert set(chart) == set(base) - {("Namespace", "", SYSTEM)}
@@ -45,7 +45,7 @@ def test_it_holds_what_the_kustomize_base_holds(helm: Helm, kubectl: Kubectl):
                 pass
 
 
-def test_the_run_service_is_what_its_component_holds(helm: Helm, kubectl: Kubectl, tmp_path: Path):
+def test_run_service_of_the_chart_equals_its_component(helm: Helm, kubectl: Kubectl, tmp_path: Path):
     assert not [key for key in helm.rendered() if "serve" in key[2]], "it is there where it is asked for"
     overlay = tmp_path / "kustomization.yaml"
     deploy = os.path.relpath(REPOSITORY / "deploy", tmp_path)
@@ -68,7 +68,7 @@ def test_the_run_service_is_what_its_component_holds(helm: Helm, kubectl: Kubect
             assert made == pod
 
 
-def test_the_run_service_for_one_namespace(helm: Helm):
+def test_run_service_for_one_namespace_has_no_cluster_wide_right(helm: Helm):
     values = {
         "enabled": True,
         "namespace": "kubeflow",
@@ -144,7 +144,7 @@ def pod_of(deployment: Object) -> Object:
         ("metrics.serviceMonitor.labels.release=1", "release"),
     ],
 )
-def test_values_are_checked(helm: Helm, option: str, field: str):
+def test_invalid_values_are_refused(helm: Helm, option: str, field: str):
     with pytest.raises(subprocess.CalledProcessError) as refused:
         helm.rendered("--set", option)
     assert field in refused.value.stderr
@@ -156,7 +156,7 @@ ADDED = {"ServiceMonitor": "serviceMonitor", "PodMonitor": "podMonitor", "Promet
 """Kind of the Prometheus operator's, and the value that asks for it."""
 
 
-def test_no_kind_of_the_prometheus_operator_is_there_unasked(helm: Helm):
+def test_prometheus_operator_kinds_are_off_by_default(helm: Helm):
     """A cluster need not serve them."""
     objects = helm.rendered()
     assert ("Service", SYSTEM, "runwright-operator") in objects
@@ -166,7 +166,7 @@ def test_no_kind_of_the_prometheus_operator_is_there_unasked(helm: Helm):
 
 
 @pytest.mark.parametrize("kind", ADDED)
-def test_the_chart_makes_what_stands_in_deploy(helm: Helm, kind: str):
+def test_chart_renders_the_monitoring_of_deploy(helm: Helm, kind: str):
     value = f"metrics.{ADDED[kind]}"
     options = ("--set", f"{value}.enabled=true", "--set", f"{value}.labels.release=mine")
     made = helm.rendered(*options)[kind, SYSTEM, "runwright-operator"]
@@ -180,7 +180,7 @@ def test_the_chart_makes_what_stands_in_deploy(helm: Helm, kind: str):
         assert endpoint["interval"] == "15s"
 
 
-def test_a_monitor_finds_what_it_selects(helm: Helm):
+def test_a_monitor_selects_existing_services(helm: Helm):
     """By the labels and port names of the Service and the pod, of a release of any name."""
     for kind in MONITORS:
         text = helm(
@@ -215,13 +215,13 @@ def test_a_monitor_finds_what_it_selects(helm: Helm):
         (("metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"), "needs metrics.service.enabled"),
     ],
 )
-def test_monitors_that_cannot_be_are_refused(helm: Helm, options: tuple[str, ...], said: str):
+def test_impossible_monitor_values_are_refused(helm: Helm, options: tuple[str, ...], said: str):
     with pytest.raises(subprocess.CalledProcessError) as refused:
         helm.rendered(*(part for option in options for part in ("--set", option)))
     assert said in refused.value.stderr
 
 
-def test_the_dashboard_is_given_to_grafana(helm: Helm, kubectl: Kubectl, tmp_path: Path):
+def test_dashboard_is_in_a_labelled_config_map(helm: Helm, kubectl: Kubectl, tmp_path: Path):
     """By the chart and by the kustomize component alike, in a ConfigMap with the label that its sidecar looks for."""
     key = ("ConfigMap", SYSTEM, "runwright-dashboard")
     deploy = os.path.relpath(REPOSITORY / "deploy", tmp_path)
@@ -237,7 +237,7 @@ def test_the_dashboard_is_given_to_grafana(helm: Helm, kubectl: Kubectl, tmp_pat
     assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
-def test_single_namespaces_need_no_cluster_wide_right(helm: Helm):
+def test_operator_for_single_namespaces_has_no_cluster_wide_right(helm: Helm):
     objects = helm.rendered("--set", "watchNamespaces={one,two}", "--set", "rbac.aggregateToDefaultRoles=false")
     assert not [key for key in objects if key[0].startswith("ClusterRole")]
     roles = [one for (kind, _, _), one in objects.items() if kind == "Role"]
@@ -253,7 +253,7 @@ def arguments(objects: dict[tuple[str, str, str], Object]) -> list[str]:
     return deployment["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
-def test_the_right_to_secrets_is_asked_for(helm: Helm, kubectl: Kubectl, tmp_path: Path):
+def test_right_to_read_secrets_is_off_by_default(helm: Helm, kubectl: Kubectl, tmp_path: Path):
     """By nobody, or by the chart's value and the kustomize component alike: to get them by name, and no more."""
     secrets = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
 
@@ -276,7 +276,7 @@ def test_the_right_to_secrets_is_asked_for(helm: Helm, kubectl: Kubectl, tmp_pat
     assert (subject["namespace"], subject["name"]) == account[1:]
 
 
-def test_how_long_runs_are_kept_is_passed_on(helm: Helm):
+def test_retention_values_become_options(helm: Helm):
     retention = {
         "archiveAfter": "1h30m",
         "deleteAfter": "7d",
@@ -297,7 +297,7 @@ def test_how_long_runs_are_kept_is_passed_on(helm: Helm):
     assert arguments(helm.rendered("--set-json", 'retention={"deleteAfter": ""}')) == arguments(without)
 
 
-def test_the_buckets_that_the_operator_reads_itself(helm: Helm):
+def test_artifact_bucket_values_become_options(helm: Helm):
     variable = {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "id"}}}
     values = {"buckets": ["minio.argo:9000/artifacts", "storage.googleapis.com/b"], "env": [variable]}
     without, with_all = helm.rendered(), helm.rendered("--set-json", f"artifacts={json.dumps(values)}")
@@ -311,7 +311,7 @@ def test_the_buckets_that_the_operator_reads_itself(helm: Helm):
             helm.rendered("--set-json", f"artifacts.buckets={json.dumps([bucket])}")
 
 
-def test_the_series_of_runs_that_the_operator_tells(helm: Helm):
+def test_run_metric_values_become_options(helm: Helm):
     without = arguments(helm.rendered())
     assert not [one for one in without if "run-metrics" in one]
     values = {"limit": 50, "labels": ["pipeline", "label:example.org/team"]}
@@ -322,7 +322,7 @@ def test_the_series_of_runs_that_the_operator_tells(helm: Helm):
         helm.rendered("--set-json", 'metrics.ofRuns.labels=["pod"]')
 
 
-def test_the_overlay_for_one_namespace_gives_the_rights_that_the_chart_gives(helm: Helm, kubectl: Kubectl):
+def test_overlay_for_one_namespace_has_the_rights_of_the_chart(helm: Helm, kubectl: Kubectl):
     overlay = by_name(kubectl("kustomize", str(REPOSITORY / "deploy" / "overlays" / "namespaced")))
     chart = helm.rendered("--set", "watchNamespaces={runwright}")
     key = ("Role", "runwright", "runwright-operator")

@@ -44,7 +44,7 @@ def installed(helm: Helm, kubectl: Kubectl, namespace: str, chart: Path = CHART,
     helm("install", "mine", str(chart), "-n", namespace, "--wait", "--timeout=120s", *options)
 
 
-def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespace: str):
+def test_a_release_for_one_namespace_runs_a_pipeline(helm: Helm, kubectl: Kubectl, namespace: str):
     """Installed with a Role alone, the operator becomes ready and watches; uninstalled, nothing of it is left."""
     installed(helm, kubectl, namespace)
     kubectl("wait", "-n", namespace, "deployment/mine-operator", "--for=condition=Available", "--timeout=60s")
@@ -59,7 +59,7 @@ def test_a_release_for_one_namespace_works(helm: Helm, kubectl: Kubectl, namespa
     assert not kubectl.list(namespace, "deployment,role,rolebinding", "-l", "app.kubernetes.io/instance=mine")
 
 
-def test_a_release_with_the_run_service_works(helm: Helm, kubectl: Kubectl, namespace: str, tmp_path: Path):
+def test_a_release_with_the_run_service_answers_calls(helm: Helm, kubectl: Kubectl, namespace: str, tmp_path: Path):
     """With rights in its one namespace, by TLS; what one replica has begun, the other one goes on with."""
     certificate(tmp_path)
     files = (f"--cert={tmp_path / 'tls.crt'}", f"--key={tmp_path / 'tls.key'}")
@@ -164,7 +164,7 @@ def test_a_release_passes_its_own_test_under_the_restricted_level(helm: Helm, ku
     assert not [one["metadata"]["name"] for one in left if one["metadata"]["name"].startswith("mine-test")]
 
 
-def test_helm_test_reports_what_is_wrong(helm: Helm, kubectl: Kubectl, namespace: str):
+def test_helm_test_reports_a_broken_release(helm: Helm, kubectl: Kubectl, namespace: str):
     """A run that fails fails the test: here by an image that its Workflow may not have."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     installed(helm, kubectl, namespace, test={"image": "argoproj/argosay:v2", "timeout": 3})
@@ -217,7 +217,7 @@ ALL = {
     ],
     ids=["default", "all", "namespaces", "alone", "without-rights", "single-user", "little"],
 )
-def test_the_api_server_takes_every_object(helm: Helm, bare: ControlPlane, values: Object, tmp_path: Path):
+def test_api_server_accepts_every_rendered_object(helm: Helm, bare: ControlPlane, values: Object, tmp_path: Path):
     """Strictly: a field that it does not know, or a value that it would refuse, fails."""
     kubectl = bare.kubectl
     if not kubectl.find("", "namespace", SYSTEM):
@@ -228,7 +228,7 @@ def test_the_api_server_takes_every_object(helm: Helm, bare: ControlPlane, value
     kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=rendered)
 
 
-def test_the_crds_of_a_release_come_go_and_stay(helm: Helm, bare: ControlPlane):
+def test_crds_of_a_release_are_installed_kept_and_removed_as_configured(helm: Helm, bare: ControlPlane):
     """With the whole cluster's release: CRDs are brought up to date, and neither an upgrade nor an uninstall takes a run."""
     kubectl, here = bare.kubectl, Helm(helm.program, bare.kubeconfig)
     here("install", "runwright", str(PREVIOUS), "-n", SYSTEM, "--create-namespace")

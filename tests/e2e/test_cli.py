@@ -22,14 +22,14 @@ def runwright(*arguments: str, timeout: float = 60, **environment: str) -> subpr
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=clean)
 
 
-def test_help():
+def test_help_lists_all_commands():
     done = runwright("--help")
     assert done.returncode == 0
     assert "operator" in done.stdout
     assert "PipelineRuns" in done.stdout
 
 
-def test_help_of_the_operator():
+def test_help_of_the_operator_explains_every_option():
     """Every option with its meaning."""
     done = runwright("operator", "--help")
     assert done.returncode == 0
@@ -41,7 +41,7 @@ def test_help_of_the_operator():
         assert option in done.stdout
 
 
-def test_version():
+def test_version_is_printed():
     assert runwright("--version").stdout.startswith("runwright, version ")
 
 
@@ -64,7 +64,7 @@ def test_version():
         (("operator", "--kubeconfig", "/nonexistent"), "File '/nonexistent' does not exist"),
     ],
 )
-def test_a_bad_option(arguments: tuple[str, ...], message: str):
+def test_a_bad_option_is_refused_in_one_line(arguments: tuple[str, ...], message: str):
     done = runwright(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -80,7 +80,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return last
 
 
-def test_an_api_server_that_is_not_there(tmp_path: Path):
+def test_an_unreachable_api_server_ends_the_start(tmp_path: Path):
     """It waits a little, says so, and gives up: more likely than an outage is a wrong kubeconfig."""
     server = f"https://127.0.0.1:{free_port()}"
     config = {
@@ -98,7 +98,7 @@ def test_an_api_server_that_is_not_there(tmp_path: Path):
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_an_account_that_the_api_server_does_not_know(kubeconfig: Path, tmp_path: Path):
+def test_an_unknown_account_ends_the_start(kubeconfig: Path, tmp_path: Path):
     view = [
         "kubectl",
         "--kubeconfig",
@@ -117,21 +117,21 @@ def test_an_account_that_the_api_server_does_not_know(kubeconfig: Path, tmp_path
     assert "401 Unauthorized" in refused(runwright("operator", "--kubeconfig", str(tmp_path / "kubeconfig")))
 
 
-def test_a_context_that_the_kubeconfig_does_not_have(kubeconfig: Path):
+def test_a_missing_context_ends_the_start(kubeconfig: Path):
     assert "absent" in refused(runwright("operator", "--kubeconfig", str(kubeconfig), "--context", "absent"))
 
 
-def test_a_kubeconfig_that_is_none(tmp_path: Path):
+def test_an_invalid_kubeconfig_ends_the_start(tmp_path: Path):
     (tmp_path / "kubeconfig").write_text("clusters: [")
     refused(runwright("operator", KUBECONFIG=str(tmp_path / "kubeconfig")))
 
 
-def test_no_kubeconfig_at_all(tmp_path: Path):
+def test_a_missing_kubeconfig_ends_the_start(tmp_path: Path):
     refused(runwright("operator", HOME=str(tmp_path)))
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost:http"])
-def test_a_probe_address_that_is_none(kubeconfig: Path, address: str):
+def test_an_invalid_probe_address_ends_the_start(kubeconfig: Path, address: str):
     done = runwright("operator", "--kubeconfig", str(kubeconfig), "--namespace", "default", "--probe-address", address)
     assert f"probe address '{address}': expected HOST:PORT" in refused(done)
 
@@ -144,7 +144,7 @@ def test_a_probe_address_that_is_none(kubeconfig: Path, address: str):
         ("KEEP_FAILED", "many", "'many' is not a valid integer range"),
     ],
 )
-def test_an_option_from_the_environment(name: str, value: str, message: str):
+def test_an_option_is_read_from_the_environment(name: str, value: str, message: str):
     done = runwright("operator", timeout=60, **{f"RUNWRIGHT_OPERATOR_{name}": value})
     assert done.returncode == 2
     assert message in done.stderr

@@ -79,7 +79,7 @@ def delete(kubectl: Kubectl, namespace: str, cascade: str, *runs: str) -> None:
     kubectl("delete", "-n", namespace, "prun", *runs, f"--cascade={cascade}", "--timeout=120s", timeout=130)
 
 
-def test_what_is_deleted_takes_all_along(kubectl: Kubectl, namespace: str, pod: str):
+def test_a_deleted_run_takes_workflow_pods_and_snapshot_along(kubectl: Kubectl, namespace: str, pod: str):
     """In the background, which is what `kubectl delete` does: the runs are gone at once, the rest follows."""
     delete(kubectl, namespace, "background", "works", "goes", "kept", "archived")
     for name in ("works", "goes", "kept"):
@@ -89,7 +89,7 @@ def test_what_is_deleted_takes_all_along(kubectl: Kubectl, namespace: str, pod: 
     kubectl.wait_gone(namespace, "pod", pod)
 
 
-def test_in_the_foreground_a_run_goes_last(kubectl: Kubectl, namespace: str, pod: str, seen: Seen):
+def test_foreground_deletion_removes_the_run_last(kubectl: Kubectl, namespace: str, pod: str, seen: Seen):
     """When kubectl returns, nothing is left; and the runs said that they wait, and for what."""
     uids = {one["metadata"]["name"]: one["metadata"]["uid"] for one in kubectl.list(namespace, "prun")}
     assert set(uids) == {"works", "goes", "kept", "archived"}
@@ -105,7 +105,9 @@ def test_in_the_foreground_a_run_goes_last(kubectl: Kubectl, namespace: str, pod
         assert all(one.get("status") == waiting[0].get("status") for one in waiting), name
 
 
-def test_orphans_stay_as_they_are(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, everything: None):
+def test_orphaned_objects_stay_and_are_not_adopted(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, everything: None
+):
     """Workflow and snapshot have no owner then, and go on without one. A new run of that name does not take them."""
     delete(kubectl, namespace, "orphan", "goes", "kept", "archived")
     for kind, left in (("workflow", ["goes", "kept"]), ("workflowsnapshot", ["archived", "kept"])):
@@ -137,7 +139,7 @@ def is_completed(workflow: Object) -> bool:
     return workflow["metadata"]["labels"].get("workflows.argoproj.io/completed") == "true"
 
 
-def test_many_are_deleted_by_what_they_are(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_runs_are_deleted_by_field_label_and_all(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """By a field, by a label, and all; with `--dry-run` nothing is."""
     for name, spec in {"good": instant(), "bad": suspended(activeDeadlineSeconds=1), "away": instant()}.items():
         apply(pipeline_run({"spec": spec}, name))
@@ -161,7 +163,7 @@ def test_many_are_deleted_by_what_they_are(kubectl: Kubectl, namespace: str, app
     kubectl.wait_gone(namespace, "workflowsnapshot", "away")
 
 
-def test_a_namespace_goes_with_all_its_runs(
+def test_a_deleted_namespace_is_not_held_back_by_its_runs(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, everything: None
 ):
     """None holds its namespace back, whatever it does and has; nor does one that waits for somebody."""

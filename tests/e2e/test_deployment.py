@@ -30,7 +30,7 @@ def can(kubectl: Kubectl, who: str, namespace: str, verb: str, resource: str, *o
     return answer == "yes"
 
 
-def test_its_process_has_no_privileges(kubectl: Kubectl):
+def test_operator_process_has_no_privileges(kubectl: Kubectl):
     status = in_the_pod(kubectl, "id -u; id -g; grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/1/status")
     uid, gid, *rest = status.split("\n")
     assert (uid, gid) == ("65532", "65532")
@@ -38,7 +38,7 @@ def test_its_process_has_no_privileges(kubectl: Kubectl):
     assert facts == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
 
 
-def test_its_root_file_system_is_read_only(kubectl: Kubectl):
+def test_root_file_system_is_read_only(kubectl: Kubectl):
     for folder in ("/", "/tmp", "/opt/runwright", "/etc"):
         with pytest.raises(subprocess.CalledProcessError) as refused:
             in_the_pod(kubectl, f"touch {folder}/probe")
@@ -57,7 +57,7 @@ def leader(kubectl: Kubectl) -> str:
     return lease["spec"]["holderIdentity"].rpartition("_")[0]
 
 
-def test_one_of_its_pods_acts_and_the_other_one_is_ready_to(kubectl: Kubectl):
+def test_one_pod_leads_and_the_other_stands_by(kubectl: Kubectl):
     health_by_pod: dict[str, dict[str, object]] = {}
     for pod in pods_of(kubectl):
         answer = kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/readyz")
@@ -92,7 +92,7 @@ def test_one_of_its_pods_acts_and_the_other_one_is_ready_to(kubectl: Kubectl):
         ("create", "events"),
     ],
 )
-def test_its_account_may(kubectl: Kubectl, namespace: str, verb: str, resource: str):
+def test_service_account_has_the_documented_rights(kubectl: Kubectl, namespace: str, verb: str, resource: str):
     assert can(kubectl, OPERATOR, namespace, verb, resource)
 
 
@@ -126,7 +126,7 @@ def test_its_account_may(kubectl: Kubectl, namespace: str, verb: str, resource: 
         ("bind", "clusterroles.rbac.authorization.k8s.io"),
     ],
 )
-def test_its_account_may_not(kubectl: Kubectl, namespace: str, verb: str, resource: str):
+def test_service_account_has_no_other_rights(kubectl: Kubectl, namespace: str, verb: str, resource: str):
     assert not can(kubectl, OPERATOR, namespace, verb, resource)
 
 
@@ -134,7 +134,7 @@ def test_its_account_may_not(kubectl: Kubectl, namespace: str, verb: str, resour
     ("role", "edits_runs", "edits_policies"),
     [("view", False, False), ("edit", True, False), ("admin", True, True)],
 )
-def test_the_clusters_own_roles_reach_runs(
+def test_cluster_roles_view_edit_and_admin_include_runs(
     kubectl: Kubectl, namespace: str, role: str, edits_runs: bool, edits_policies: bool
 ):
     """Who may view or edit a namespace may view or edit its runs; its admin says how long they are kept.
@@ -158,7 +158,7 @@ def test_the_clusters_own_roles_reach_runs(
 
 
 @pytest.mark.serial
-def test_it_stops_when_it_is_asked_to_and_the_other_pod_acts(kubectl: Kubectl):
+def test_a_deleted_leader_pod_stops_cleanly_and_the_other_leads(kubectl: Kubectl):
     """SIGTERM ends it, long before the kubelet would kill it after 30 s, and the Deployment brings another one."""
     before = leader(kubectl)
     start = time.monotonic()

@@ -69,7 +69,7 @@ AT_ANY_TIME: dict[str, Any] = {
 }
 
 
-def test_what_a_run_was_made_from_is_frozen_once_it_was_accepted(run: Run):
+def test_the_source_of_an_accepted_run_cannot_change(run: Run):
     run.create({**source(**SUSPENDED), "parameters": PARAMETERS, "serviceAccountName": "robot"}).accept()
     before = run.get()["spec"]
     assert before["workflow"]["spec"]["volumes"] is None, "or the edit of a null proves nothing"
@@ -81,7 +81,7 @@ def test_what_a_run_was_made_from_is_frozen_once_it_was_accepted(run: Run):
 @pytest.mark.parametrize(
     "fields", [{"parameters": PARAMETERS}, {"serviceAccountName": "robot"}], ids=lambda f: next(iter(f))
 )
-def test_what_an_accepted_run_did_not_say_cannot_be_added(run: Run, fields: dict[str, Any]):
+def test_fields_cannot_be_added_to_an_accepted_run(run: Run, fields: dict[str, Any]):
     run.create(source(**SUSPENDED)).accept()
     assert f"spec.{next(iter(fields))}: Forbidden: {FROZEN}" in refused(run.spec, **fields)
 
@@ -95,19 +95,19 @@ def test_what_an_accepted_run_did_not_say_cannot_be_added(run: Run, fields: dict
     ],
     ids=["manifest", "templateRef", "manifestFrom"],
 )
-def test_every_source_is_frozen(run: Run, before: dict[str, Any], after: dict[str, Any]):
+def test_every_kind_of_source_is_immutable_once_accepted(run: Run, before: dict[str, Any], after: dict[str, Any]):
     run.create({"workflow": before}).accept()
     assert f"spec.workflow: Forbidden: {FROZEN}" in refused(run.spec, workflow=after)
 
 
-def test_a_run_that_was_not_accepted_can_be_mended(run: Run):
+def test_a_stalled_run_can_be_corrected(run: Run):
     """A Stalled run has no Workflow: mending its spec is what it waits for."""
     run.create(ABSENT | {"parameters": PARAMETERS[:1], "serviceAccountName": "absent"})
     run.spec(parameters=PARAMETERS, serviceAccountName="robot", workflow={"templateRef": {"name": "another"}})
     assert run.spec(workflow={"templateRef": None, "manifest": "a"})["spec"]["workflow"] == {"manifest": "a"}
 
 
-def test_what_stays_possible_on_an_accepted_run(run: Run):
+def test_other_fields_of_an_accepted_run_can_change(run: Run):
     run.create({**source(**SUSPENDED), "parameters": PARAMETERS}, finalizers=[HELD]).accept()
     run.spec(parameters=PARAMETERS[::-1])
     run.spec(**AT_ANY_TIME)
@@ -148,7 +148,7 @@ STATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
 @pytest.mark.parametrize("edits", STATES.values(), ids=STATES.keys())
-def test_applying_a_run_again_changes_nothing_whatever_became_of_it(
+def test_applying_a_run_again_changes_nothing_in_any_phase(
     run: Run, apply: Apply, edits: list[tuple[str, dict[str, Any]]], how: tuple[str, ...], released: None
 ):
     """As Argo CD and every other GitOps tool does, with a manifest that leaves what others have set to them."""
@@ -167,7 +167,7 @@ def test_applying_a_run_again_changes_nothing_whatever_became_of_it(
 
 
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["client-side", "server-side"])
-def test_a_manifest_can_terminate_and_retry_and_is_applied_again_after_each(
+def test_a_manifest_terminates_and_retries_and_can_be_applied_again(
     run: Run, apply: Apply, how: tuple[str, ...], released: None
 ):
     steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -204,7 +204,7 @@ def test_a_manifest_can_terminate_and_retry_and_is_applied_again_after_each(
     ],
     ids=["manifest", "spec", "parameters"],
 )
-def test_the_rules_are_within_the_budget_for_the_largest_runs(run: Run, apply: Apply, spec: dict[str, Any]):
+def test_validation_rules_of_the_largest_run_are_within_budget(run: Run, apply: Apply, spec: dict[str, Any]):
     """A rule that costs too much at run time would refuse every later edit, the operator's too."""
     apply(of_spec(spec), "--server-side")
     run.accept().patch({"metadata": {"labels": {"a": "b"}}})
@@ -214,7 +214,7 @@ def test_the_rules_are_within_the_budget_for_the_largest_runs(run: Run, apply: A
     )
 
 
-def test_a_namespace_that_is_being_deleted_takes_no_run(run: Run):
+def test_a_terminating_namespace_refuses_runs(run: Run):
     """A run with a finalizer holds the namespace in that state."""
     run.create(ABSENT, finalizers=[HELD])
     namespace = run.where[1]
@@ -239,7 +239,7 @@ NOT_TAKEN_BACK = (
 ENDED = "spec.shutdown: Forbidden: cannot be set on a run that has ended: there is nothing left to shut down"
 
 
-def test_retries_only_grows(held: Held):
+def test_retries_cannot_decrease(held: Held):
     run = held(ABSENT | {"retries": 2}, phase="Failed", retries=2)
     for fewer in (1, 0, None):
         assert ONLY_GROWS in refused(run.spec, retries=fewer)
@@ -247,7 +247,7 @@ def test_retries_only_grows(held: Held):
 
 
 @pytest.mark.parametrize("phase", [None, "Pending", "Running", "Succeeded", "Skipped"])
-def test_only_a_run_that_failed_is_retried(held: Held, phase: str | None):
+def test_a_retry_of_an_unfailed_run_is_refused(held: Held, phase: str | None):
     run = held(phase=phase)
     for many in (1, 2):
         said = refused(run.spec, retries=many)
@@ -255,7 +255,7 @@ def test_only_a_run_that_failed_is_retried(held: Held, phase: str | None):
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Error"])
-def test_a_run_that_failed_is_retried_once_at_a_time(held: Held, phase: str):
+def test_retries_of_a_failed_run_are_accepted_one_at_a_time(held: Held, phase: str):
     """One more than what was carried out, however often it is asked for until that is done."""
     run = held(phase=phase)
     for many in (2, 3, 1000):
@@ -272,13 +272,13 @@ def test_a_run_that_failed_is_retried_once_at_a_time(held: Held, phase: str):
     assert run.spec(retries=2)["spec"]["retries"] == 2
 
 
-def test_the_counter_starts_where_the_run_was_made_with_it(held: Held):
+def test_a_run_created_with_retries_counts_from_there(held: Held):
     run = held(ABSENT | {"retries": 3}, phase="Error", retries=3)
     assert TOO_FAR in refused(run.spec, retries=5)
     assert run.spec(retries=4)["spec"]["retries"] == 4
 
 
-def test_a_shutdown_is_not_taken_back(held: Held):
+def test_a_shutdown_cannot_be_removed(held: Held):
     run = held(ABSENT | {"shutdown": "Terminate"}, phase="Running")
     for phase in ("Running", "Failed", "Succeeded"):
         run.status(phase=phase)
@@ -287,14 +287,14 @@ def test_a_shutdown_is_not_taken_back(held: Held):
     assert NOT_NOW in refused(run.spec, shutdown=None, retries=1)
 
 
-def test_stop_can_become_terminate_until_the_run_has_ended(held: Held):
+def test_stop_can_become_terminate_until_the_run_ends(held: Held):
     run = held(ABSENT | {"shutdown": "Stop"}, phase="Failed")
     assert ENDED in refused(run.spec, shutdown="Terminate")
     run.status(phase="Running")
     assert run.spec(shutdown="Terminate")["spec"]["shutdown"] == "Terminate"
 
 
-def test_a_retry_after_a_shutdown_takes_it_back_in_the_same_edit(held: Held):
+def test_a_retry_after_a_shutdown_removes_it_in_one_edit(held: Held):
     run = held(ABSENT | {"shutdown": "Terminate"}, phase="Failed", retries=0)
     assert WITH_SHUTDOWN in refused(run.spec, retries=1)
     for how in ("Stop", "Terminate"):
@@ -305,7 +305,7 @@ def test_a_retry_after_a_shutdown_takes_it_back_in_the_same_edit(held: Held):
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Skipped", "Failed", "Error"])
-def test_a_run_that_has_ended_takes_no_shutdown(held: Held, phase: str):
+def test_a_finished_run_refuses_a_shutdown(held: Held, phase: str):
     run = held(phase=phase)
     for how in ("Stop", "Terminate"):
         said = refused(run.spec, shutdown=how)
@@ -313,13 +313,13 @@ def test_a_run_that_has_ended_takes_no_shutdown(held: Held, phase: str):
     run.patch({"metadata": {"labels": {"a": "b"}}})
 
 
-def test_a_retry_takes_no_shutdown_along(held: Held):
+def test_a_retry_with_a_shutdown_is_refused(held: Held):
     said = refused(held(phase="Failed").spec, retries=1, shutdown="Stop")
     assert WITH_SHUTDOWN in said and ENDED not in said
 
 
 # ---------------------------------------------------------------------------------------------------------- the status
-def test_only_the_status_subresource_changes_the_status(run: Run, apply: Apply):
+def test_an_edit_of_the_run_cannot_change_its_status(run: Run, apply: Apply):
     """Each edit is judged by the object that it returned: an operator may write in between."""
     created = json.loads(apply(of_spec(ABSENT) | {"status": {"phase": "Skipped", "message": "by hand"}}, "-o", "json"))
     assert "status" not in created
@@ -327,7 +327,7 @@ def test_only_the_status_subresource_changes_the_status(run: Run, apply: Apply):
     assert edited["spec"]["displayName"] == "a" and edited.get("status", {}).get("message") != "by hand"
 
 
-def test_the_status_subresource_changes_nothing_else(run: Run):
+def test_an_edit_of_the_status_cannot_change_the_spec(run: Run):
     run.create(ABSENT)
     before = run.get()["metadata"]
     edited = run.patch(

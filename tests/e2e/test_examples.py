@@ -17,12 +17,12 @@ EXAMPLES = sorted(
 )
 
 
-def test_there_are_examples():
+def test_examples_exist():
     assert "hello" in [path.stem for path in EXAMPLES]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_it_succeeds(kubectl: Kubectl, namespace: str, wait_run: WaitRun, example: Path):
+def test_every_example_succeeds(kubectl: Kubectl, namespace: str, wait_run: WaitRun, example: Path):
     kubectl("apply", "-n", namespace, "-f", str(example))
     documents: list[Object] = list(yaml.safe_load_all(example.read_text()))
     runs = [one["metadata"]["name"] for one in documents if one["kind"] == "PipelineRun"]

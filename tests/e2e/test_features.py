@@ -88,7 +88,7 @@ def test_runs_report_a_missing_right_and_go_on_once_it_is_granted(
     wait_for_run(kubectl, namespace, "again", lambda run: run["status"].get("retries") == 1)
 
 
-def test_a_feature_that_is_off_takes_its_rules_along(helm: Helm):
+def test_a_disabled_feature_removes_its_rules(helm: Helm):
     """And no rule of any rendering has a wildcard, or lists Secrets."""
     rules = {
         feature: rules_of(helm.rendered(f"--set=features.{feature}=false")) for feature in ("", *FEATURES) if feature
@@ -131,7 +131,7 @@ def rules_of(objects: dict[tuple[str, str, str], Object]) -> set[tuple[str, str,
         ("--set=serve.enabled=true", "--set=serve.namespace=a", "--set=runs.namespaces={a}"),
     ],
 )
-def test_no_right_is_wider_than_what_it_is_for(helm: Helm, options: tuple[str, ...]):
+def test_no_rule_has_a_wildcard_or_lists_secrets(helm: Helm, options: tuple[str, ...]):
     text = helm("template", "runwright", str(CHART), "-n", SYSTEM, "--kube-version=1.34.0", *options)
     roles = [one for one in yaml.safe_load_all(text) if one and one["kind"] in ("ClusterRole", "Role")]
     assert roles

@@ -181,7 +181,9 @@ def test_the_operator_owns_the_status_and_its_own_labels(
 
 
 # ------------------------------------------------------------------------------------------------------------- actions
-def test_the_actions_of_argo_cd(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD):
+def test_argo_cd_actions_stop_resume_terminate_retry_and_archive_a_run(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD
+):
     """A run is stopped, goes on, is terminated, is retried to its end, archived and brought back, by nothing but actions."""
     wait = {"name": "wait", "suspend": {}}
     steps = [[{"name": "once", "template": "once"}], [{"name": "wait", "template": "wait"}]]
@@ -217,7 +219,7 @@ def test_the_actions_of_argo_cd(kubectl: Kubectl, namespace: str, apply: Apply, 
     assert kubectl.get(namespace, "workflow", "run")["status"]["nodes"] == nodes
 
 
-def test_what_argo_cd_does_not_offer_is_refused(
+def test_a_disabled_argo_cd_action_is_refused(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD
 ):
     """Argo CD's API carries an action out although its page shows it as disabled."""
@@ -246,7 +248,7 @@ NOT_FOR_LUA: dict[str, Object] = {
 
 
 @pytest.mark.parametrize("spec", NOT_FOR_LUA.values(), ids=NOT_FOR_LUA.keys())
-def test_what_lua_cannot_carry_is_refused_and_not_lost(
+def test_an_action_on_a_run_that_lua_cannot_represent_fails_and_loses_nothing(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD, spec: Object
 ):
     """As docs/gitops.md says: an action of Argo CD on such a run fails, and the run goes on."""
@@ -267,7 +269,7 @@ def marks(found: Object) -> set[str]:
 
 
 @pytest.mark.parametrize("source", ["spec", "manifest"])
-def test_tracking_does_not_travel(
+def test_tracking_metadata_is_not_copied_to_the_workflow(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD, source: str
 ):
     """Argo CD would prune a Workflow that carries its tracking (tektoncd/pipeline#3202)."""
@@ -290,7 +292,7 @@ def test_tracking_does_not_travel(
 
 
 # ----------------------------------------------------------------------------------------------------------- retention
-def test_a_run_that_a_tool_owns_is_archived_where_a_default_would_delete_it(
+def test_a_tracked_run_is_archived_instead_of_deleted_by_default_retention(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, argo_cd: ArgoCD
 ):
     """Deleted, it would be OutOfSync, and created and run again (argo-cd#13851). What its own spec says counts always."""
@@ -316,7 +318,7 @@ def test_a_run_that_a_tool_owns_is_archived_where_a_default_would_delete_it(
 
 
 # -------------------------------------------------------------------------------------------------------- installation
-def test_the_component_puts_the_scripts_into_argo_cds_config_map(kubectl: Kubectl, tmp_path: Path):
+def test_component_adds_the_scripts_to_the_argo_cd_config_map(kubectl: Kubectl, tmp_path: Path):
     base = tmp_path / "argocd"
     base.mkdir()
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": {"url": "kept"}}

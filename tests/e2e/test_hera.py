@@ -25,7 +25,7 @@ def direct(kubectl: Kubectl) -> Iterator[str]:
 
 
 @pytest.mark.timeout(420)
-def test_it_ends_as_it_does_straight_from_argo(
+def test_a_hera_workflow_ends_as_it_does_straight_from_argo(
     kubectl: Kubectl, operator: None, namespace: str, direct: str, manifest: str
 ) -> None:
     run, workflow = ends_alike(kubectl, namespace, direct, "diamond", manifest, {"start": "8"})
@@ -35,7 +35,9 @@ def test_it_ends_as_it_does_straight_from_argo(
     assert workflow["metadata"]["labels"]["written-with"] == "hera"
 
 
-def test_a_parameter_that_it_leaves_open_must_be_given(apply: Apply, wait_run: WaitRun, manifest: str) -> None:
+def test_a_hera_workflow_without_a_required_parameter_is_stalled(
+    apply: Apply, wait_run: WaitRun, manifest: str
+) -> None:
     apply(pipeline_run({"manifest": manifest}))
     run = wait_run("run", lambda found: stalled(found) == "ParameterMissing")
     assert '"start" must be given' in condition(run, "Stalled")["message"]

@@ -38,14 +38,14 @@ def manifest(archive: Path) -> dict[str, Any]:
     return {"Config": found["Config"], "Layers": found["Layers"]}
 
 
-def test_the_same_sources_give_the_same_bytes(archive: Path, tmp_path: Path):
+def test_image_builds_are_reproducible(archive: Path, tmp_path: Path):
     """Built once more with no layer of the first time."""
     again = tmp_path / "again.tar"
     image.build_with_buildah("runwright:again", again, cache_root() / "operator-image", use_layers=False)
     assert manifest(again) == manifest(archive)
 
 
-def test_it_says_what_is_in_it(archive: Path):
+def test_image_has_a_bill_of_materials(archive: Path):
     # These imports take seconds, and every worker collects every test.
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
@@ -68,7 +68,7 @@ def test_it_says_what_is_in_it(archive: Path):
     assert importlib.metadata.version("runwright") == json.loads(text)["metadata"]["component"]["version"]
 
 
-def test_it_runs_as_nobody_and_needs_no_shell(archive: Path, tmp_path: Path):
+def test_image_runs_as_user_65532_without_a_shell(archive: Path, tmp_path: Path):
     """Its command is a program of its own: it starts in a tree from which every shell was taken."""
     root = tmp_path / "root"
     with tarfile.open(archive) as outer:

@@ -64,7 +64,7 @@ def test_a_compiled_pipeline_runs_and_leaves_its_artifacts(
     assert outputs["parameters"] == [{"name": "content", "value": f"sum=190 run={uid} stamp={created[:4]}"}]
 
 
-def test_the_service_account_that_it_names_must_be_there(apply: Apply, wait_run: WaitRun, manifest: str) -> None:
+def test_a_pipeline_with_a_missing_service_account_is_stalled(apply: Apply, wait_run: WaitRun, manifest: str) -> None:
     apply(pipeline_run({"manifest": manifest}))
     run = wait_run("run", lambda found: stalled(found) == "ServiceAccountNotFound")
     assert '"pipeline-runner"' in condition(run, "Stalled")["message"]

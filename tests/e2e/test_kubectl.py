@@ -111,7 +111,7 @@ def shape(lines: list[str]) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_the_page(shell: Shell, kubectl: Kubectl, namespace: str):
+def test_commands_of_the_page_print_what_it_shows(shell: Shell, kubectl: Kubectl, namespace: str):
     page = PAGE.read_text()
     manifest = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert manifest is not None
@@ -130,7 +130,7 @@ def test_the_page(shell: Shell, kubectl: Kubectl, namespace: str):
 
 
 # ------------------------------------------------------------------------------------------------------------ submitting
-def test_what_can_be_submitted(shell: Shell, apply: Apply, kubectl: Kubectl, namespace: str):
+def test_submit_accepts_files_urls_and_templates(shell: Shell, apply: Apply, kubectl: Kubectl, namespace: str):
     template = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": {"name": "daily"}}
     apply({**template, "spec": instant()})
     said = shell.run("kubectl runwright submit --from workflowtemplate/daily --label team=ml --wait")
@@ -165,7 +165,7 @@ def test_submit_of_a_bad_run_names_the_field(shell: Shell, change: dict[str, obj
     assert message in line
 
 
-def test_a_manifest_that_no_object_can_hold(shell: Shell):
+def test_submit_of_a_too_large_manifest_names_the_limit(shell: Shell):
     (shell.folder / "large.yaml").write_text(
         "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {}\n#" + "x" * 1_000_000
     )
@@ -173,7 +173,7 @@ def test_a_manifest_that_no_object_can_hold(shell: Shell):
 
 
 # ------------------------------------------------------------------------------------------------- watching and waiting
-def test_a_live_tree_on_a_terminal(shell: Shell, apply: Apply):
+def test_get_watch_redraws_a_tree_on_a_terminal(shell: Shell, apply: Apply):
     """Each frame is drawn in place of the one before; the description of the run stays at the end."""
     apply(pipeline_run({"spec": one_step("sleep 12")}))
     terminal, its_end = pty.openpty()
@@ -209,7 +209,7 @@ def pieces(terminal: int) -> Iterator[bytes]:
         yield piece
 
 
-def test_a_list_goes_on_with_what_changes_until_ctrl_c(shell: Shell, apply: Apply):
+def test_list_watch_prints_changes_until_ctrl_c(shell: Shell, apply: Apply):
     apply(pipeline_run({"spec": suspended()}, "first"))
     process = shell.start("kubectl-runwright list -w")
     with ended(process):
@@ -223,7 +223,7 @@ def test_a_list_goes_on_with_what_changes_until_ctrl_c(shell: Shell, apply: Appl
         assert "Traceback" not in "".join(lines.seen())
 
 
-def test_waiting(shell: Shell, apply: Apply):
+def test_wait_returns_when_runs_reach_the_phase(shell: Shell, apply: Apply):
     apply(pipeline_run({"spec": suspended()}, "goes"))
     apply(pipeline_run({"spec": instant()}, "ends"))
     apply(pipeline_run({"spec": suspended(activeDeadlineSeconds=1)}, "fails"))
@@ -236,7 +236,9 @@ def test_waiting(shell: Shell, apply: Apply):
 
 
 # --------------------------------------------------------------------------------------------------------------- editing
-def test_edits_of_several_runs(shell: Shell, apply: Apply, wait_run: WaitRun, kubectl: Kubectl, namespace: str):
+def test_edits_of_several_runs_report_each(
+    shell: Shell, apply: Apply, wait_run: WaitRun, kubectl: Kubectl, namespace: str
+):
     for name in ("one", "two"):
         apply(pipeline_run({"spec": suspended()}, name))
     wait_run("one", "Running")
@@ -284,7 +286,7 @@ def test_logs_are_followed_until_the_run_has_ended(shell: Shell, apply: Apply):
 
 
 # ---------------------------------------------------------------------------------------------------------- completion
-def test_kubectl_completes_it(shell: Shell, apply: Apply):
+def test_kubectl_completes_plugin_commands(shell: Shell, apply: Apply):
     """By the executable that kubectl asks, as the shell functions of `kubectl completion` do."""
     apply(pipeline_run({"spec": suspended()}, "train-1"))
     shell.run(
@@ -300,7 +302,7 @@ def test_kubectl_completes_it(shell: Shell, apply: Apply):
     assert answered(lambda: completed("runwright get tr"), ["train-1", ":4"])
 
 
-def test_bash_completes_it(shell: Shell, apply: Apply):
+def test_bash_completes_commands_and_names(shell: Shell, apply: Apply):
     apply(pipeline_run({"spec": suspended()}, "train-1"))
     asked = 'COMP_WORDS=(runwright get tr); COMP_CWORD=2; _runwright_completion runwright; echo "${COMPREPLY[@]}"'
     assert answered(lambda: shell.run(f"source <(runwright completion bash); {asked}").split(), ["train-1"])
@@ -312,7 +314,7 @@ def answered(ask: Callable[[], list[str]], expected: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("command", ["list", "get a", "logs a", "retry a", "submit -"])
-def test_a_cluster_that_is_not_there(command: str, shell: Shell):
+def test_an_unreachable_cluster_is_reported_in_one_line(command: str, shell: Shell):
     config = json.loads((shell.folder / "kubeconfig").read_text())
     config["clusters"][0]["cluster"] = {"server": "http://127.0.0.1:9"}
     (shell.folder / "kubeconfig").write_text(json.dumps(config))

@@ -65,7 +65,7 @@ def holder(kubectl: Kubectl) -> str:
     return kubectl("get", "lease", "-n", SYSTEM, "runwright-operator", "-o", "jsonpath={.spec.holderIdentity}")
 
 
-def test_the_other_one_follows_at_once_where_the_first_one_ends(
+def test_standby_leads_at_once_after_a_clean_end(
     kubectl: Kubectl, namespace: str, apply: Apply, pair: tuple[Candidate, Candidate]
 ):
     first, second = pair
@@ -83,7 +83,7 @@ def test_the_other_one_follows_at_once_where_the_first_one_ends(
     assert '"leader": true' in second.report()
 
 
-def test_the_other_one_follows_in_time_where_the_first_one_is_killed(
+def test_standby_leads_in_time_after_a_kill(
     kubectl: Kubectl, namespace: str, apply: Apply, pair: tuple[Candidate, Candidate]
 ):
     first, second = pair
@@ -101,7 +101,7 @@ def test_the_other_one_follows_in_time_where_the_first_one_is_killed(
     assert holder(kubectl) == second.identity
 
 
-def test_one_that_slept_writes_nothing_when_it_wakes(
+def test_a_leader_frozen_past_its_lease_writes_nothing(
     kubectl: Kubectl, namespace: str, apply: Apply, pair: tuple[Candidate, Candidate]
 ):
     """Stopped in its tracks amid its work, each in its turn, at a moment that no one chose."""

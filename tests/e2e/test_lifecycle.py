@@ -23,7 +23,9 @@ def test_a_finished_run_outlives_its_workflow(kubectl: Kubectl, namespace: str, 
     assert [one["metadata"]["name"] for one in kubectl.list(namespace, "workflow")] == ["later"]
 
 
-def test_a_workflow_deleted_under_a_running_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_running_run_without_its_workflow_ends_as_error(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """The run ends as Error, says why, and is not started again."""
     apply(pipeline_run({"spec": suspended()}))
     wait_run("run", "Running")
@@ -40,7 +42,7 @@ def test_a_workflow_deleted_under_a_running_run(kubectl: Kubectl, namespace: str
     assert kubectl.find(namespace, "workflow", "run") is None
 
 
-def test_a_run_made_again_under_the_same_name(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_recreated_run_gets_its_own_workflow(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Deleted and created at once: the new run has a Workflow of its own, also where the old one is still there."""
     document = pipeline_run({"spec": suspended()})
     apply(document)
@@ -60,7 +62,7 @@ def owner(made: Object) -> str:
     return reference["uid"]
 
 
-def test_what_was_applied_last_is_what_runs(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_the_last_applied_spec_runs_or_is_refused(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """A second `kubectl apply` right after the first either comes too late and is refused, or is what runs."""
     names, accepted = [f"run-{number}" for number in range(6)], dict[str, bool]()
     for name in names:

@@ -258,7 +258,7 @@ def server_time(kubectl: Kubectl, namespace: str) -> str:
     return kubectl(*command, "-o", "jsonpath={.metadata.creationTimestamp}")
 
 
-def test_the_commands_of_the_page(kubectl: Kubectl, namespace: str, noon: str, tmp_path: Path):
+def test_commands_of_the_list_page_print_what_it_shows(kubectl: Kubectl, namespace: str, noon: str, tmp_path: Path):
     shell, rows = Shell(kubectl, namespace, tmp_path), commands()
     assert set(rows) == set(FILTERS) | set(SORTS)
     everything = kubectl.list(namespace, "prun")
@@ -282,7 +282,7 @@ def test_the_commands_of_the_page(kubectl: Kubectl, namespace: str, noon: str, t
     assert all(finished(run) is (RUNS[name].phase in ENDED) for name, run in by_name.items())
 
 
-def test_pages(kubectl: Kubectl, namespace: str, apply: Apply):
+def test_pages_of_a_list_are_of_one_moment(kubectl: Kubectl, namespace: str, apply: Apply):
     """A list in parts is of one moment: what is created meanwhile is not in the later ones."""
     apply(
         {"apiVersion": "v1", "kind": "List", "items": [of_spec(of(template("absent")), f"run-{n}") for n in range(5)]}

@@ -36,7 +36,7 @@ CRD = REPOSITORY / "crds" / "runwright.dev_pipelineruns.yaml"
 LARGEST = 60_000
 
 
-def test_runs_that_nobody_would_write(stage: ControlPlane, tmp_path: Path):
+def test_generated_runs_end_as_predicted(stage: ControlPlane, tmp_path: Path):
     seed = int(os.environ.get("MADE_SEED") or 20261127)
     count = int(os.environ.get("MADE_COUNT") or COUNT)
     print(f"MADE_SEED={seed} MADE_COUNT={count}")

@@ -188,12 +188,12 @@ def metrics(kubectl: Kubectl, operator: None) -> str:
     return kubectl("get", "--raw", f"/api/v1/namespaces/{SYSTEM}/pods/{operators(kubectl)[0]}:8080/proxy/metrics")
 
 
-def test_promtool_finds_no_fault_with_the_metrics(metrics: str):
+def test_promtool_accepts_the_metrics(metrics: str):
     assert "runwright_build_info" in metrics
     assert promtool("check", "metrics", given=metrics) == ""
 
 
-def test_promtool_would_find_one(metrics: str):
+def test_promtool_reports_a_bad_metric(metrics: str):
     """The check above can fail: a counter without `_total` is one of the things that it looks for."""
     wrong = "# HELP runwright_wrong Wrong.\n# TYPE runwright_wrong counter\nrunwright_wrong 1\n"
     done = subprocess.run(
@@ -203,15 +203,15 @@ def test_promtool_would_find_one(metrics: str):
     assert "runwright_wrong" in done.stderr
 
 
-def test_the_rules_are_right():
+def test_alert_rules_pass_their_unit_tests():
     promtool("check", "rules", RULES)
 
 
-def test_each_alert_fires_when_it_should():
+def test_each_alert_fires_on_its_condition():
     assert "SUCCESS" in promtool("test", "rules", RULES_TEST)
 
 
-def test_the_operators_are_found_and_answer(prometheus: Prometheus, kubectl: Kubectl):
+def test_prometheus_finds_and_scrapes_both_operators(prometheus: Prometheus, kubectl: Kubectl):
     def targets() -> list[Loaded]:
         return prometheus.ask("targets", state="active")["activeTargets"]
 
@@ -223,7 +223,7 @@ def test_the_operators_are_found_and_answer(prometheus: Prometheus, kubectl: Kub
     assert {one["labels"]["pod"] for one in found} == set(operators(kubectl))
 
 
-def test_the_rules_are_loaded_and_all_is_well(prometheus: Prometheus):
+def test_prometheus_loads_the_rules_and_none_fires(prometheus: Prometheus):
     def alerts() -> dict[str, Loaded]:
         return {one["name"]: one for group in prometheus.ask("rules")["groups"] for one in group["rules"]}
 
@@ -235,7 +235,7 @@ def test_the_rules_are_loaded_and_all_is_well(prometheus: Prometheus):
     assert found["RunwrightNobodyActs"]["state"] != "firing"
 
 
-def test_the_counters_say_what_was_run(
+def test_counters_increase_with_runs(
     prometheus: Prometheus, kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
 ):
     prometheus.wait_value('min(up{job="runwright"})', lambda value: value == 1)
@@ -277,7 +277,7 @@ def test_the_counters_say_what_was_run(
     assert prometheus.value(finished("Succeeded", "Succeeded")) == 2, "what has ended stays counted"
 
 
-def test_what_a_run_reports_is_a_series_as_long_as_it_is_there(
+def test_a_run_metric_is_a_series_until_the_run_is_deleted(
     prometheus: Prometheus, kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
 ):
     file = '{"metrics": [{"name": "accuracy", "numberValue": 0.93}, {"name": "loss", "numberValue": 0.25}]}'
@@ -305,7 +305,7 @@ def test_what_a_run_reports_is_a_series_as_long_as_it_is_there(
     assert prometheus.value("sum(runwright_leader)") == 1
 
 
-def test_the_dashboard_asks_what_prometheus_can_answer(prometheus: Prometheus, tmp_path: Path):
+def test_dashboard_queries_return_data(prometheus: Prometheus, tmp_path: Path):
     """Each query is PromQL, and those that count existing objects return samples."""
     prometheus.wait_value('min(up{job="runwright"})', lambda value: value == 1)
     rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries())]

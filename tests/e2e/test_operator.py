@@ -28,7 +28,7 @@ ROLE = REPOSITORY / "deploy" / "overlays" / "namespaced" / "role.yaml"
 SYSTEM = "runwright-system"
 
 
-def test_the_deployed_operators_log(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_operator_logs_are_json_and_name_the_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Every line is a JSON object, and those about a run name it."""
     apply(pipeline_run({"spec": instant()}))
     wait_run("run", "Succeeded")
@@ -57,7 +57,7 @@ def role_in(namespace: str) -> Object:
 
 
 @pytest.mark.serial
-def test_one_namespace_only(kubectl: Kubectl, no_operator: None, namespace: str, tmp_path: Path):
+def test_operator_for_one_namespace_ignores_others(kubectl: Kubectl, no_operator: None, namespace: str, tmp_path: Path):
     """With a Role's rights, from a shell: it looks after its own namespace, and what is in others is not its business."""
     with fresh_namespace(kubectl) as other:
         kubectl("create", "-f", "-", input=json.dumps(role_in(namespace)))
@@ -89,7 +89,7 @@ def test_one_namespace_only(kubectl: Kubectl, no_operator: None, namespace: str,
 
 
 @pytest.mark.serial
-def test_two_namespaces(kubectl: Kubectl, no_operator: None, namespace: str):
+def test_operator_for_two_namespaces_serves_both(kubectl: Kubectl, no_operator: None, namespace: str):
     with (
         fresh_namespace(kubectl) as other,
         fresh_namespace(kubectl) as third,

@@ -38,7 +38,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("overlay", ["cluster", "namespaced", "with-argo", "demo"])
-def test_it_is_applied_and_applying_it_again_changes_nothing(bare: ControlPlane, checkout: Path, overlay: str):
+def test_applying_an_overlay_again_changes_nothing(bare: ControlPlane, checkout: Path, overlay: str):
     kubectl = bare.kubectl
     if overlay == "namespaced" and not kubectl.find("", "namespace", "runwright"):
         kubectl("create", "namespace", "runwright")
@@ -64,7 +64,7 @@ def versions(kubectl: Kubectl, *source: str) -> dict[str, str]:
 
 
 @pytest.mark.serial
-def test_the_one_for_a_namespace_carries_a_run_through(
+def test_overlay_for_one_namespace_runs_a_pipeline(
     kubectl: Kubectl, no_operator: None, namespace: str, apply: Apply, checkout: Path, tmp_path: Path
 ):
     """Its Deployment, with the rights that its Role gives, in a namespace of the cluster; the deployed operator is away."""

@@ -119,7 +119,7 @@ def grown(before: Metrics, after: Metrics) -> Counter[str]:
 # -------------------------------------------------------------------------------------------------------- many at once
 @pytest.mark.xdist_group("load")
 @pytest.mark.timeout(900)
-def test_thousands_of_runs_at_once(stage: ControlPlane):
+def test_thousands_of_runs_get_one_workflow_each_in_order(stage: ControlPlane):
     """Each gets its one Workflow, in the order in which they came; the operator answers all the time."""
     stage.kubectl("create", "namespace", "beside")
     with Probed(stage.kubeconfig) as probed:
@@ -185,7 +185,7 @@ def small(tmp_path: Path, argo_kind: str) -> Iterator[ControlPlane]:
 
 @pytest.mark.xdist_group("load")
 @pytest.mark.timeout(300)
-def test_a_full_etcd(small: ControlPlane):
+def test_operator_backs_off_while_etcd_is_full_and_recovers(small: ControlPlane):
     """Nothing can be written while runs end and begin: it says so, asks ever more slowly, and goes on once there is room."""
     with Probed(small.kubeconfig) as probed:
         asyncio.run(fill_and_relieve(small, probed))
@@ -297,7 +297,7 @@ def alerts_of_failed_writes(moments: list[Metrics]) -> None:
 # -------------------------------------------------------------------------------------------------------------- no Argo
 @pytest.mark.xdist_group("load")
 @pytest.mark.timeout(900)
-def test_nobody_looks_after_the_workflows(stage: ControlPlane):
+def test_runs_wait_while_argo_is_down(stage: ControlPlane):
     """No Argo: the runs wait, and the operator with them. Once it is back, all of them end."""
     stage.kubectl("create", "namespace", "no-argo")
     with Probed(stage.kubeconfig, "--namespace=no-argo") as probed:
@@ -348,7 +348,9 @@ async def wait_for_argo(plane: ControlPlane, probed: Probed, seconds: float) -> 
 
 
 # -------------------------------------------------------------------------------------------------------------- no pods
-def test_a_quota_of_no_pods(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_quota_of_no_pods_is_reported_and_the_run_continues_without_it(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """Argo (3.7) waits for a place and says so of the node; so does the run. With the quota gone, it goes on by itself."""
     quota = {
         "apiVersion": "v1",

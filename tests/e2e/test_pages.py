@@ -81,7 +81,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page(page: str, plane: ControlPlane, checkout: Path, helm: Helm, tmp_path: Path):
+def test_commands_of_a_page_succeed(page: str, plane: ControlPlane, checkout: Path, helm: Helm, tmp_path: Path):
     kubectl = plane.kubectl
     before(page, plane)
     tools = tmp_path / "bin"
@@ -138,7 +138,7 @@ def argocd_crds() -> Path:
     return binaries.module_source("argocd", pins.ARGOCD_MODULE) / "manifests" / "crds"
 
 
-def test_every_reason_is_needed():
+def test_every_reason_to_skip_a_command_applies():
     every = [command for page in PAGES for command in commands(page)]
     assert len(every) > 40
     for pattern in NOT_HERE:

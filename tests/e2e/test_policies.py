@@ -103,7 +103,7 @@ def limits(kubectl: Kubectl, namespace: str) -> Iterator[Limits]:
         held.take_away()
 
 
-def test_a_run_is_refused_where_it_is_applied(kubectl: Kubectl, namespace: str, limits: Limits):
+def test_a_forbidden_run_is_refused_at_admission(kubectl: Kubectl, namespace: str, limits: Limits):
     limits.put(("pipeline-runner", "default"), size="(small|medium)", count="[0-9]{1,3}")
     spec: Object = {"spec": suspended()}
 
@@ -123,7 +123,7 @@ def test_a_run_is_refused_where_it_is_applied(kubectl: Kubectl, namespace: str, 
     assert "spec.parameters: count" in tried(count="7; rm"), "the whole value must match"
 
 
-def test_what_a_manifest_holds_is_refused_at_the_workflow(
+def test_a_forbidden_manifest_is_refused_at_the_workflow(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, limits: Limits
 ):
     """The run is Stalled with the policy's own words; and starts when the admin allows it."""
@@ -143,7 +143,7 @@ def test_what_a_manifest_holds_is_refused_at_the_workflow(
         wait_run(name, lambda found: found["status"].get("phase") in ("Running", "Succeeded"), timeout=90)
 
 
-def test_what_a_parameter_comes_to_is_refused_at_the_pod(
+def test_a_forbidden_parameter_value_is_refused_at_the_pod(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, limits: Limits
 ):
     """No Workflow tells which image this is."""
@@ -158,7 +158,7 @@ def test_what_a_parameter_comes_to_is_refused_at_the_pod(
     assert not kubectl.list(namespace, "pods")
 
 
-def test_what_was_let_in_goes_on_under_narrower_limits(
+def test_accepted_runs_continue_under_narrower_limits(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, limits: Limits
 ):
     """It ends, is labelled and archived; only a new spec must keep to them."""
@@ -170,7 +170,7 @@ def test_what_was_let_in_goes_on_under_narrower_limits(
     wait_run("old", lambda found: found["status"].get("storageState") == "Archived")
 
 
-def test_the_component_as_it_is_shipped(bare: ControlPlane, tmp_path: Path):
+def test_shipped_component_limits_nothing_until_configured(bare: ControlPlane, tmp_path: Path):
     """Without limits it limits nothing; with them, all namespaces but those that an admin has taken out."""
     plane = bare.kubectl
     deploy = os.path.relpath(REPOSITORY / "deploy", tmp_path)
@@ -206,7 +206,7 @@ def waited(kubectl: Kubectl, namespace: str, document: Object, words: str) -> No
     raise WaitError(f"{document['kind']} is not refused with {words!r}; last: {said}")
 
 
-def test_the_chart_renders_the_same(helm: Helm):
+def test_chart_renders_the_policies_of_the_component(helm: Helm):
     """The policies of the component, with the limits of the values in them."""
     values = {
         "enabled": True,

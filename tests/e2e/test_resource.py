@@ -35,7 +35,7 @@ def test_appliers_of_different_parameters_are_merged_by_name(run: Run, apply: Ap
     assert 'conflict with "one": .spec.parameters[name="a"].value' in conflict
 
 
-def test_an_inline_spec_has_one_owner_and_does_not_swell_the_object(run: Run, apply: Apply):
+def test_an_inline_spec_has_one_field_owner(run: Run, apply: Apply):
     apply(of_spec(source(**SUSPENDED)), "--server-side", "--field-manager=one")
     conflict = refused(
         apply,
@@ -51,7 +51,7 @@ def test_an_inline_spec_has_one_owner_and_does_not_swell_the_object(run: Run, ap
 
 # ---------------------------------------------------------------------------------------------------- what people read
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_the_cluster_has_the_crds_of_this_checkout(kubectl: Kubectl, kind: Kind):
+def test_cluster_has_the_crds_of_this_checkout(kubectl: Kubectl, kind: Kind):
     wanted = custom_resource_definition(kind)
     found = json.loads(kubectl("get", "crd", wanted["metadata"]["name"], "-o", "json"))
     assert found["spec"]["versions"] == wanted["spec"]["versions"], "apply crds/ or run `make deploy`"
@@ -60,7 +60,7 @@ def test_the_cluster_has_the_crds_of_this_checkout(kubectl: Kubectl, kind: Kind)
     assert conditions.get("NonStructuralSchema", "False") == "False"
 
 
-def test_names_and_no_category(kubectl: Kubectl):
+def test_short_names_work_and_no_category_lists_runs(kubectl: Kubectl):
     lines = kubectl("api-resources", "--api-group=runwright.dev", "-o", "wide", "--no-headers").splitlines()
     verbs = "delete,deletecollection,get,list,patch,create,update,watch"
     assert [line.split() for line in lines] == [
@@ -88,7 +88,7 @@ FINISHED = {
 }
 
 
-def test_columns(run: Run):
+def test_printed_columns_show_a_finished_run(run: Run):
     """With a status that a finished run has, which the operator leaves alone."""
     run.create(ABSENT | {"displayName": "nightly"}, labels=ARCHIVED)
     run.patch({"status": FINISHED}, "--subresource=status")
@@ -100,7 +100,7 @@ def test_columns(run: Run):
     assert row.split()[6:] == ["nightly", "the-workflow", "Archived", "nothing-to-do"]
 
 
-def test_columns_of_a_policy_and_of_a_snapshot(kubectl: Kubectl, namespace: str, apply: Apply):
+def test_printed_columns_show_policies_and_snapshots(kubectl: Kubectl, namespace: str, apply: Apply):
     spec = {"archiveAfter": "1d", "deleteAfter": "30d", "keepWorkflow": "1h", "keepSucceeded": 100, "keepFailed": 0}
     apply(of_kind("RetentionPolicy", "default", spec=spec))
     apply(of_kind("WorkflowSnapshot", "train", attempt=2, workflowUID="8a0c", data="H4sI"))
@@ -112,12 +112,12 @@ def test_columns_of_a_policy_and_of_a_snapshot(kubectl: Kubectl, namespace: str,
     assert row.split()[:3] == ["train", "2", "8a0c"]
 
 
-def test_a_snapshot_of_the_largest_size_is_taken(kubectl: Kubectl, namespace: str, apply: Apply):
+def test_a_snapshot_of_the_largest_size_is_stored(kubectl: Kubectl, namespace: str, apply: Apply):
     apply(of_kind("WorkflowSnapshot", "train", attempt=0, workflowUID="8a0c", data="H" * 1_400_000), "--server-side")
     assert len(kubectl.get(namespace, "workflowsnapshot", "train")["data"]) == 1_400_000
 
 
-def test_field_selectors(kubectl: Kubectl, namespace: str):
+def test_every_selectable_field_selects_on_the_server(kubectl: Kubectl, namespace: str):
     """Every selectable field picks its own run among the others, on the server."""
     runs: dict[str, tuple[str, dict[str, Any]]] = {
         "display": ("spec.displayName=nightly", ABSENT | {"displayName": "nightly"}),
@@ -144,7 +144,7 @@ def test_field_selectors(kubectl: Kubectl, namespace: str):
     )
 
 
-def test_wait_by_condition_and_by_phase(run: Run):
+def test_kubectl_wait_by_condition_and_phase_returns(run: Run):
     run.create(ABSENT)
     succeeded = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     run.patch({"status": {"phase": "Succeeded", "conditions": [succeeded]}}, "--subresource=status")
@@ -169,5 +169,5 @@ def test_wait_by_condition_and_by_phase(run: Run):
         ("workflowsnapshot", "workflowUID <string> -required- UID of the Workflow."),
     ],
 )  # fmt: skip
-def test_explain(kubectl: Kubectl, path: str, words: str):
+def test_kubectl_explain_describes_every_field(kubectl: Kubectl, path: str, words: str):
     assert words in " ".join(kubectl("explain", path).split())

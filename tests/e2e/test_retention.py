@@ -53,7 +53,7 @@ def ago(**span: float) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- the run's own
-def test_archived_after(apply: Apply, wait_run: WaitRun):
+def test_a_run_is_archived_after_its_period(apply: Apply, wait_run: WaitRun):
     """Not before its time; labelled by the operator as a person would; one that asks for longer stays."""
     apply(quick("long", archiveAfter=LONG))
     apply(quick(archiveAfter="2s"))
@@ -64,7 +64,7 @@ def test_archived_after(apply: Apply, wait_run: WaitRun):
     assert storage_state(wait_run("long", "Succeeded")) == (None, None)
 
 
-def test_deleted_after(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_run_is_deleted_after_its_period(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """With its Workflow and its pod. One that asks for longer stays, and so does one that has not ended."""
     apply(pipeline_run({"spec": one_step()}, retention={"deleteAfter": "1s"}))
     apply(pipeline_run({"spec": suspended()}, "unfinished", retention={"deleteAfter": "0s", "archiveAfter": "0s"}))
@@ -79,7 +79,7 @@ def test_deleted_after(kubectl: Kubectl, namespace: str, apply: Apply, wait_run:
     assert storage_state(kubectl.get(namespace, "prun", "unfinished")) == (None, None)
 
 
-def test_the_workflow_is_dropped(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_workflow_is_dropped_after_its_period(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """`keepWorkflow` takes the Workflow and its pods. The run stays as it was, with a snapshot; nothing starts again."""
     apply(pipeline_run({"spec": one_step()}, retention={"keepWorkflow": "2s"}))
     before = wait_run("run", "Succeeded")
@@ -94,7 +94,7 @@ def test_the_workflow_is_dropped(kubectl: Kubectl, namespace: str, apply: Apply,
     assert there(kubectl, namespace, "workflow") == {"later"}
 
 
-def test_an_archived_run_is_deleted(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_an_archived_run_is_deleted_after_its_period(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """It says on which day, by a label, which is how it is found again; what was kept of it goes too."""
     apply(quick("long", archiveAfter="0s", deleteAfter=LONG))
     long = wait_run("long", lambda run: archived(run) and DELETE_ON in run["metadata"]["labels"])
@@ -107,7 +107,7 @@ def test_an_archived_run_is_deleted(kubectl: Kubectl, namespace: str, apply: App
     assert there(kubectl, namespace) == {"long"}
 
 
-def test_brought_back_it_is_not_archived_again(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_restored_run_is_not_archived_again(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Its period has passed all the time. Deleted it is, when its own words say so later."""
     apply(quick(archiveAfter="1s"))
     wait_run("run", archived)
@@ -124,7 +124,9 @@ def test_brought_back_it_is_not_archived_again(kubectl: Kubectl, namespace: str,
     kubectl.wait_gone(namespace, "prun", "run")
 
 
-def test_said_after_its_end(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_retention_edited_after_the_end_counts_from_the_end(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """An edit of the retention of a finished run counts from its end, not from the edit."""
     ended(apply, wait_run, quick("first"))
     apply(quick("second", deleteAfter="1ms", archiveAfter="1ms", keepWorkflow="1ms"))
@@ -135,7 +137,9 @@ def test_said_after_its_end(kubectl: Kubectl, namespace: str, apply: Apply, wait
     kubectl.wait_gone(namespace, "prun", "first")
 
 
-def test_a_clock_that_was_wrong(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_an_end_in_the_future_keeps_the_run_until_then(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """A run whose end lies in the future is kept until then; one whose end lies far back is due at once."""
     ended(apply, wait_run, quick("future", deleteAfter=LONG), quick("past", deleteAfter=LONG))
     kubectl.patch_status(namespace, "prun", "future", {"finishedAt": ago(hours=-1)})
@@ -150,7 +154,9 @@ def test_a_clock_that_was_wrong(kubectl: Kubectl, namespace: str, apply: Apply, 
 
 
 # ------------------------------------------------------------------------------------------------ the namespace's policy
-def test_a_policy_acts_on_what_ended_before(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_policy_applies_to_runs_that_ended_before_it(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """And so does each change of it, also on archived runs, which are in no watch; its removal stops it."""
     ended(apply, wait_run, quick("first"), quick("second"))
     policy(apply, archiveAfter="1s")
@@ -165,7 +171,9 @@ def test_a_policy_acts_on_what_ended_before(kubectl: Kubectl, namespace: str, ap
         kubectl.wait_gone(namespace, "prun", name)
 
 
-def test_field_by_field(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_policy_completes_the_retention_of_a_run_by_field(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """What a run does not say itself comes from the policy."""
     policy(apply, archiveAfter=LONG, deleteAfter="3s", keepWorkflow="1s")
     apply(quick("keeps", deleteAfter=LONG))
@@ -179,7 +187,7 @@ def test_field_by_field(kubectl: Kubectl, namespace: str, apply: Apply, wait_run
     assert there(kubectl, namespace, "workflow") == {"archived"}
 
 
-def test_the_last_ones_are_kept(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_the_last_runs_of_each_result_are_kept(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """By their end, Succeeded and Failed apart. Unfinished and archived runs, and those with a time of their own, stay."""
     apply(pipeline_run({"spec": suspended()}, "unfinished"))
     ended(apply, wait_run, quick("archived"), quick("own", deleteAfter=LONG), quick("success-1"))
@@ -207,7 +215,9 @@ OWNED: dict[str, Object] = {
 }
 
 
-def test_what_a_gitops_tool_owns(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_tracked_run_is_archived_by_a_policy_that_deletes(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """A policy archives it, where it would delete another one: the tool would create it again. Its own words count."""
     for tool, marks in OWNED.items():
         own, bound = quick(f"{tool}-own", deleteAfter="2s"), quick(tool)
@@ -230,7 +240,9 @@ def test_what_a_gitops_tool_owns(kubectl: Kubectl, namespace: str, apply: Apply,
 
 
 # ------------------------------------------------------------------------------------------------ the operator's defaults
-def test_the_operators_defaults(kubectl: Kubectl, kubeconfig: Path, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_default_retention_of_the_operator_applies(
+    kubectl: Kubectl, kubeconfig: Path, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """They hold where neither the run nor the policy says anything; here those of a second operator, for one namespace."""
     flags = ("--archive-after", "1s", "--delete-after", "3s", "--keep-workflow", "1s", "--keep-failed", "1")
     policy(apply, keepSucceeded=5)
@@ -256,7 +268,7 @@ def test_the_operators_defaults(kubectl: Kubectl, kubeconfig: Path, namespace: s
 WRITE = "write a duration as numbers with units (ms, s, m, h, d), such as 90s, 15m, 36h, 7d or 1h30m"
 
 
-def test_what_is_no_duration(run: Run, kubectl: Kubectl, namespace: str):
+def test_an_invalid_duration_is_refused_with_an_example(run: Run, kubectl: Kubectl, namespace: str):
     """The message says what to write instead; the same for the run's own and for the policy's."""
     for field, bad in (
         ("archiveAfter", "7 days"),
@@ -273,13 +285,13 @@ def test_what_is_no_duration(run: Run, kubectl: Kubectl, namespace: str):
         assert WRITE in message
 
 
-def test_a_policy_of_another_name(kubectl: Kubectl, namespace: str):
+def test_a_policy_of_another_name_is_refused(kubectl: Kubectl, namespace: str):
     document = json.dumps(of_kind("RetentionPolicy", "mine", spec={"deleteAfter": "7d"}))
     message = refused(kubectl, "create", "-n", namespace, "-f", "-", input=document)
     assert "metadata.name: Forbidden: use the name default: a namespace has at most one RetentionPolicy" in message
 
 
-def test_a_number_that_is_none(kubectl: Kubectl, namespace: str):
+def test_an_invalid_count_is_refused(kubectl: Kubectl, namespace: str):
     for bad in (-1, 100_001, "ten"):
         document = json.dumps(of_kind("RetentionPolicy", "default", spec={"keepSucceeded": bad}))
         assert "spec.keepSucceeded" in refused(kubectl, "create", "-n", namespace, "-f", "-", input=document)

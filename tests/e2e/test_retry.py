@@ -150,7 +150,7 @@ def ended_as(phase: str, attempt: int) -> Callable[[Object], bool]:
 
 
 # -------------------------------------------------------------------------------------------------------- what runs again
-def test_what_succeeded_is_kept_and_feeds_what_runs_again(
+def test_succeeded_nodes_are_kept_and_feed_the_retried_ones(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, history: Sightings, pods: Sightings, cause: Cause
 ):
     """Tried again it fails again; tried once more, with the cause gone, it succeeds with what its first step made."""
@@ -178,7 +178,7 @@ def test_what_succeeded_is_kept_and_feeds_what_runs_again(
 
 
 @pytest.mark.parametrize("how", ["keepWorkflow", "archive"])
-def test_only_what_failed_runs_again_though_the_workflow_is_gone(
+def test_only_failed_nodes_run_again_from_the_snapshot(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, pods: Sightings, cause: Cause, how: str
 ):
     """It is put back from its WorkflowSnapshot."""
@@ -238,7 +238,7 @@ def test_a_retry_without_a_snapshot_starts_from_the_beginning(
 
 
 # --------------------------------------------------------------------------------------------------- after a termination
-def test_a_terminated_run_goes_on(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
+def test_a_retried_terminated_run_continues(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
     """By one edit, which takes the shutdown back; without that it is refused."""
     run.create(of(suspended()))
     before = wait_run("run", "Running")
@@ -267,7 +267,7 @@ def test_a_run_that_never_had_a_workflow_gets_one(kubectl: Kubectl, namespace: s
 
 
 # -------------------------------------------------------------------------------------------------------------- counting
-def test_ten_at_once_are_one(
+def test_ten_concurrent_retries_make_one_attempt(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, history: Sightings, workflows: Sightings
 ):
     run.create(of(FAILS))
@@ -290,7 +290,7 @@ def attempt_of(workflow: Object) -> str:
     return workflow["metadata"]["annotations"]["runwright.dev/attempt"]
 
 
-def test_what_is_no_retry_is_refused(run: Run, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
+def test_an_invalid_retry_is_refused(run: Run, kubectl: Kubectl, namespace: str, wait_run: WaitRun):
     """On a run that goes, on one that succeeded, by more than one, or backwards."""
     going = Run(kubectl, namespace, "going").create(of(suspended()))
     good = Run(kubectl, namespace, "good").create(of(instant()))
@@ -308,7 +308,7 @@ def test_what_is_no_retry_is_refused(run: Run, kubectl: Kubectl, namespace: str,
     assert "only grows" in refused(run.spec, retries=0)
 
 
-def test_a_run_may_be_created_with_a_counter(
+def test_a_run_created_with_retries_starts_its_first_attempt(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun, workflows: Sightings
 ):
     """Such as one that is copied from another cluster: it counts from there, and nothing is retried."""
@@ -321,7 +321,7 @@ def test_a_run_may_be_created_with_a_counter(
 
 
 # --------------------------------------------------------------------------------------------------- when it cannot begin
-def test_a_retry_that_cannot_begin_says_so_and_begins_when_it_can(
+def test_a_blocked_retry_is_reported_and_starts_when_unblocked(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun
 ):
     """The run stays as failed as it was."""
@@ -345,7 +345,7 @@ def test_a_retry_that_cannot_begin_says_so_and_begins_when_it_can(
     assert (condition(last, "Stalled")["status"], condition(last, "Stalled")["reason"]) == ("False", "Cleared")
 
 
-def test_a_retry_waits_for_a_name_that_is_taken(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
+def test_a_retry_waits_while_its_name_is_taken(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
     """Somebody has put a Workflow of his own in the place of the run's: it is left alone."""
     run.create(of(FAILS))
     wait_run("run", "Failed")
@@ -362,7 +362,9 @@ def test_a_retry_waits_for_a_name_that_is_taken(kubectl: Kubectl, namespace: str
     wait_run("run", ended_as("Failed", 1))
 
 
-def test_an_archived_run_is_retried_when_it_is_back(kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun):
+def test_a_retry_of_an_archived_run_waits_for_its_restore(
+    kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun
+):
     """As long as it is archived, nothing is in the operator's watch, and nothing happens."""
     run.create(of(FAILS))
     wait_run("run", "Failed")
@@ -380,7 +382,7 @@ def test_an_archived_run_is_retried_when_it_is_back(kubectl: Kubectl, namespace:
 
 
 # --------------------------------------------------------------------------------------------------- without being asked
-def test_a_workflow_that_somebody_else_retries_is_not_the_run_s(
+def test_a_workflow_retried_by_another_client_is_not_a_retry_of_the_run(
     kubectl: Kubectl, namespace: str, run: Run, wait_run: WaitRun
 ):
     """`argo retry` does not wake a run that has ended; a retry that is asked for later takes what it finds."""

@@ -145,7 +145,7 @@ def outcome(body: Object) -> dict[str, Any]:
 
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_the_same_pods_run_again(
+def test_a_retry_runs_the_pods_that_argo_would_run(
     kubectl: Kubectl, operator: None, ours: str, argos: str, argo: str, case: Case
 ) -> None:
     data = {"fail": "yes", **case.parameters}

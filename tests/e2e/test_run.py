@@ -15,7 +15,7 @@ HELLO = Path(REPOSITORY) / "deploy" / "examples" / "hello.yaml"
 MAX_RUN_BYTES = 8192
 
 
-def test_the_example_of_two_steps(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_run_of_two_steps_succeeds(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Two real pods, the first of which hands a parameter to the second; watched from the first write to the last."""
     apply(HELLO.read_text())
     seen: list[Object] = []
@@ -55,13 +55,13 @@ def test_the_example_of_two_steps(kubectl: Kubectl, namespace: str, apply: Apply
     assert line.split()[:4] == ["hello", "Succeeded", "Succeeded", "2/2"]
 
 
-def test_kubectl_wait_while_it_runs(kubectl: Kubectl, namespace: str, apply: Apply, operator: None):
+def test_kubectl_wait_returns_when_the_run_ends(kubectl: Kubectl, namespace: str, apply: Apply, operator: None):
     """`kubectl wait` that starts before the run returns as soon as the run ends."""
     apply(pipeline_run({"spec": instant()}))
     kubectl("wait", "-n", namespace, "--for=condition=Succeeded", "prun/run", "--timeout=60s", timeout=70)
 
 
-def test_a_run_that_fails(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_failed_run_names_the_failed_step(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Phase, condition and Event say which step failed, and how."""
     spec = {
         "entrypoint": "main",
@@ -86,7 +86,7 @@ def test_a_run_that_fails(kubectl: Kubectl, namespace: str, apply: Apply, wait_r
     assert event["involvedObject"]["uid"] == run["metadata"]["uid"]
 
 
-def test_the_workflow_is_owned_by_the_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_workflow_is_owned_by_the_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """It is owned by its run, and carries nothing by which Argo CD, or kubectl, would take it for its own."""
     document = pipeline_run({"spec": suspended()})
     document["metadata"] |= {
@@ -114,7 +114,7 @@ def test_the_workflow_is_owned_by_the_run(kubectl: Kubectl, namespace: str, appl
     assert "app.kubernetes.io/instance" not in metadata["labels"]
 
 
-def test_the_same_document_again_changes_nothing(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_applying_the_same_run_again_writes_nothing(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Applied again while it runs and after its end, the run and its Workflow stay the very versions that they were."""
     going, done = pipeline_run({"spec": suspended()}, "going"), pipeline_run({"spec": instant()}, "done")
     for document in (going, done):
@@ -137,7 +137,7 @@ def versions(kubectl: Kubectl, namespace: str) -> dict[str, str]:
     return {f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["resourceVersion"] for one in found}
 
 
-def test_a_fan_out_stays_small(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_fan_out_of_150_nodes_has_a_bounded_status(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """150 nodes: the run holds some, and says how many it left out."""
     spec = {
         "entrypoint": "main",
@@ -151,7 +151,7 @@ def test_a_fan_out_stays_small(kubectl: Kubectl, namespace: str, apply: Apply, w
     assert_bounded(run, kubectl.get(namespace, "workflow", "run")["status"]["nodes"])
 
 
-def test_a_workflow_whose_nodes_argo_compresses(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_compressed_nodes_are_mirrored(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     """Above 1 MB of nodes Argo packs them (`status.compressedNodes`): they are read all the same."""
     never = f"'{'x' * 400}' == 'never'"
     steps = [{"name": "one", "template": "one", "when": never, "withSequence": {"count": "2500"}}]

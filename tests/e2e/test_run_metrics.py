@@ -30,7 +30,7 @@ def reported(run: Object) -> list[tuple[str, float, str]]:
     return [(one["name"], one["value"], one["format"]) for one in run["status"].get("metrics", [])]
 
 
-def test_they_are_in_the_status_when_the_run_ends(apply: Apply, wait_run: WaitRun):
+def test_metrics_are_in_the_status_when_the_run_ends(apply: Apply, wait_run: WaitRun):
     """From the artifact, which Argo packs as a tar.gz, and from the parameter; each with the node that left it."""
     steps = [[{"name": "file", "template": "file"}, {"name": "text", "template": "text"}]]
     spec = {

@@ -50,7 +50,7 @@ def editor(kubectl: Kubectl, namespace: str, serve: Serve) -> Caller:
 
 
 # ----------------------------------------------------------------------------------------------------------------- rights
-def test_each_user_sees_his_own_namespace_and_no_other(kubectl: Kubectl, namespace: str, serve: Serve, editor: Caller):
+def test_each_user_sees_only_their_namespaces(kubectl: Kubectl, namespace: str, serve: Serve, editor: Caller):
     with fresh_namespace(kubectl) as other:
         stranger = Caller(serve.url, token_of(kubectl, other, "stranger", EDIT))
         viewer = Caller(serve.url, token_of(kubectl, namespace, "viewer", VIEW))
@@ -87,7 +87,7 @@ def test_each_user_sees_his_own_namespace_and_no_other(kubectl: Kubectl, namespa
         assert len(kubectl.list(namespace, "prun")) == 1
 
 
-def test_a_right_that_is_taken_away_ends_within_seconds(kubectl: Kubectl, namespace: str, editor: Caller):
+def test_a_revoked_right_ends_within_seconds(kubectl: Kubectl, namespace: str, editor: Caller):
     experiment = editor.experiment("mine", namespace)
     assert editor("GET", f"/experiments/{experiment}")[0] == 200
     kubectl("delete", "rolebinding", "-n", namespace, "editor")
@@ -100,7 +100,7 @@ def test_a_right_that_is_taken_away_ends_within_seconds(kubectl: Kubectl, namesp
 
 
 # ------------------------------------------------------------------------------------------------------------------ lists
-def test_a_list_is_whole_and_has_what_was_just_made(kubectl: Kubectl, namespace: str, apply: Apply, editor: Caller):
+def test_a_list_is_complete_and_includes_a_new_run(kubectl: Kubectl, namespace: str, apply: Apply, editor: Caller):
     """Runs made through the service, by kubectl, and archived ones; in pages that skip and double nothing."""
     experiment = editor.experiment("mine", namespace)
     key: Any = {"resource_reference_key.type": "NAMESPACE", "resource_reference_key.id": namespace}
@@ -137,7 +137,7 @@ def test_a_list_is_whole_and_has_what_was_just_made(kubectl: Kubectl, namespace:
     assert (status, refused["code"]) == (400, 3)
 
 
-def test_a_second_replica_takes_the_first_ones_tokens(serve_account: Path, namespace: str, editor: Caller):
+def test_a_second_replica_accepts_page_tokens_of_the_first(serve_account: Path, namespace: str, editor: Caller):
     experiment = editor.experiment("mine", namespace)
     key: Any = {"resource_reference_key.type": "NAMESPACE", "resource_reference_key.id": namespace}
     for number in range(3):
@@ -156,7 +156,7 @@ def test_a_second_replica_takes_the_first_ones_tokens(serve_account: Path, names
 
 
 # ----------------------------------------------------------------------------------------------------------------- create
-def test_a_repeated_request_makes_one_run_and_a_refused_one_none(kubectl: Kubectl, namespace: str, editor: Caller):
+def test_a_repeated_create_makes_one_run_and_a_refused_one_none(kubectl: Kubectl, namespace: str, editor: Caller):
     experiment = editor.experiment("mine", namespace)
     request, headers = asking("once", suspended(), experiment), {"Idempotency-Key": "key-1"}
     with ThreadPoolExecutor(8) as pool:
@@ -177,7 +177,7 @@ def test_a_repeated_request_makes_one_run_and_a_refused_one_none(kubectl: Kubect
     assert len(kubectl.list(namespace, "configmap", "-l", "runwright.dev/manifest")) == 1
 
 
-def test_a_manifest_is_there_once_and_goes_with_the_last_run(
+def test_a_shared_manifest_is_stored_once_and_deleted_with_its_last_run(
     kubectl: Kubectl, serve_account: Path, namespace: str, editor: Caller
 ):
     """The sweep of the service, with its rights, hours later."""
@@ -210,7 +210,7 @@ def sweep(kubeconfig: Path, namespace: str, later: timedelta) -> None:
     asyncio.run(run())
 
 
-def test_a_workflow_template_stands_for_a_pipeline_version(
+def test_a_workflow_template_serves_as_a_pipeline_version(
     apply: Apply, namespace: str, wait_run: WaitRun, kubectl: Kubectl, editor: Caller
 ):
     template = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": {"name": "nightly"}}
@@ -229,7 +229,7 @@ def test_a_workflow_template_stands_for_a_pipeline_version(
     assert editor("GET", "/runs", **by_version)[0] == 400, "of all namespaces"
 
 
-def test_a_run_is_found_when_its_workflow_has_gone_and_retried_from_what_was_kept(
+def test_a_run_without_its_workflow_is_found_and_retried(
     kubectl: Kubectl, namespace: str, wait_run: WaitRun, editor: Caller
 ):
     experiment = editor.experiment("mine", namespace)
@@ -250,9 +250,7 @@ def test_a_run_is_found_when_its_workflow_has_gone_and_retried_from_what_was_kep
     kubectl("wait", "-n", namespace, "--for=delete", f"workflow/{name}", "--timeout=120s", timeout=130)
 
 
-def test_reports_of_clients_and_of_steps_come_together(
-    kubectl: Kubectl, namespace: str, wait_run: WaitRun, editor: Caller
-):
+def test_metrics_of_clients_and_steps_are_merged(kubectl: Kubectl, namespace: str, wait_run: WaitRun, editor: Caller):
     """A step leaves metrics while several clients report some: none is lost, none is doubled."""
     experiment = editor.experiment("mine", namespace)
     file = json.dumps({"metrics": [{"name": f"step-{n}", "numberValue": n} for n in range(5)]})
@@ -302,7 +300,9 @@ class Reflected:
         return MessageToDict(call(message, metadata=self._metadata), preserving_proto_field_name=True)
 
 
-def test_every_rpc_by_reflection(kubectl: Kubectl, namespace: str, serve: Serve, editor: Caller, wait_run: WaitRun):
+def test_every_rpc_is_callable_by_reflection(
+    kubectl: Kubectl, namespace: str, serve: Serve, editor: Caller, wait_run: WaitRun
+):
     call = Reflected(serve.grpc, editor._token)
     assert {"api.RunService", "api.ExperimentService", "api.HealthzService"} <= call.services()
     assert call("api.HealthzService/GetHealthz", {}) == {"multi_user": True}
@@ -351,7 +351,7 @@ def test_every_rpc_by_reflection(kubectl: Kubectl, namespace: str, serve: Serve,
 
 
 # -------------------------------------------------------------------------------------------------------------------- TLS
-def test_both_doors_by_tls(serve_account: Path, kubectl: Kubectl, namespace: str, tmp_path: Path):
+def test_rest_and_grpc_are_served_with_tls(serve_account: Path, kubectl: Kubectl, namespace: str, tmp_path: Path):
     certificate(tmp_path)
     token = token_of(kubectl, namespace, "editor", EDIT)
     options = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))

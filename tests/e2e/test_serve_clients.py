@@ -109,7 +109,9 @@ def check(saw: dict[str, Any], service_account: str) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("operator")
-def test_many_users(serve_account: Path, kubectl: Kubectl, namespace: str, token: str, manifests: str):
+def test_kfp_clients_work_in_multi_user_mode(
+    serve_account: Path, kubectl: Kubectl, namespace: str, token: str, manifests: str
+):
     with Serve(serve_account, "--artifact-bucket", bucket(kubectl)) as serve:
         serve.start()
         check(through_the_sdk(serve.url, token, namespace, manifests), "")
@@ -125,7 +127,9 @@ def test_many_users(serve_account: Path, kubectl: Kubectl, namespace: str, token
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("operator")
-def test_one_namespace_without_tokens(serve_account: Path, kubectl: Kubectl, namespace: str, manifests: str):
+def test_kfp_clients_work_without_tokens_in_one_namespace(
+    serve_account: Path, kubectl: Kubectl, namespace: str, manifests: str
+):
     """As KFP is without its multi-user mode: nobody says who he is, and no namespace is named."""
     kubectl("create", "rolebinding", "-n", namespace, "all", "--clusterrole=edit", "--user=somebody")
     options = ("--namespace", namespace, "--anonymous-user", "somebody", "--artifact-bucket", bucket(kubectl))
@@ -136,7 +140,7 @@ def test_one_namespace_without_tokens(serve_account: Path, kubectl: Kubectl, nam
         assert serve.errors() == []
 
 
-def test_the_token_file_of_a_notebook_by_tls(
+def test_the_projected_token_of_a_notebook_is_accepted(
     serve_account: Path, kubectl: Kubectl, namespace: str, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Tokens that Kubeflow projects into pods are for an audience of KFP's, which counts where it is named, and only then."""

@@ -29,7 +29,7 @@ and ids are not known to the document."""
 
 
 @pytest.mark.timeout(400)
-def test_no_request_breaks_it_and_every_reply_is_as_described(
+def test_fuzzed_requests_get_replies_as_described(
     serve_account: Path, kubectl: Kubectl, namespace: str, tmp_path: Path
 ):
     token = token_of(kubectl, namespace, "editor", "edit")

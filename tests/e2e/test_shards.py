@@ -46,7 +46,9 @@ def about(operator: Operator, namespace: str) -> set[str]:
     return {line["run"] for line in operator.log() if line.get("namespace") == namespace and "run" in line}
 
 
-def test_each_sees_its_own(kubectl: Kubectl, namespace: str, apply: Apply, shards: tuple[Operator, Operator]):
+def test_each_operator_serves_its_shard(
+    kubectl: Kubectl, namespace: str, apply: Apply, shards: tuple[Operator, Operator]
+):
     gold, rest = shards
     apply(of_tier("gold", {"spec": instant()}, "a"))
     apply(of_tier("silver", {"spec": instant()}, "b"))
@@ -80,7 +82,7 @@ def test_a_run_with_a_new_label_goes_to_the_other_operator(
     assert "run" in about(rest, namespace)
 
 
-def test_a_finished_run_is_retried_by_the_one_it_has_come_to(
+def test_a_finished_run_is_retried_by_its_new_operator(
     kubectl: Kubectl, namespace: str, apply: Apply, shards: tuple[Operator, Operator]
 ):
     gold, rest = shards

@@ -40,7 +40,9 @@ def with_exit_handler(exit: Object, **template: Any) -> Object:
 
 
 @pytest.mark.parametrize(("how", "cleaned"), [("Stop", True), ("Terminate", False)])
-def test_what_runs_is_ended(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, how: str, cleaned: bool):
+def test_a_shutdown_ends_running_steps(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, how: str, cleaned: bool
+):
     """Exit handlers run after Stop, and not after Terminate; the step's container is ended either way."""
     apply(pipeline_run({"spec": with_exit_handler(shell("echo cleaned"))}))
     for _, pod in kubectl.watch(namespace, "pods"):
@@ -60,7 +62,7 @@ def test_what_runs_is_ended(kubectl: Kubectl, namespace: str, apply: Apply, wait
     kubectl.wait(namespace, "pod", name, lambda found: found["status"]["phase"] in ("Failed", "Succeeded"))
 
 
-def test_a_step_that_waits_for_somebody_is_ended(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_shutdown_ends_a_suspended_step(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"spec": suspended()}))
     wait_run("run", "Running")
     shut_down(kubectl, namespace, "Terminate")
@@ -68,7 +70,7 @@ def test_a_step_that_waits_for_somebody_is_ended(kubectl: Kubectl, namespace: st
     assert set(node_phases(kubectl, namespace).values()) == {"Failed"}
 
 
-def test_a_stop_can_become_a_terminate_and_is_not_taken_back(
+def test_a_stop_can_become_a_terminate_and_cannot_be_removed(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
 ):
     """While the exit handler of a stopped run goes on, the run is Running and says Terminating."""
@@ -88,7 +90,7 @@ def test_a_stop_can_become_a_terminate_and_is_not_taken_back(
     assert outcome(wait_run("run", "Failed")) == TERMINATED
 
 
-def test_a_run_that_was_never_to_start_has_no_workflow(
+def test_a_run_created_with_a_shutdown_gets_no_workflow(
     kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
 ):
     apply(pipeline_run({"spec": one_step()}, shutdown="Stop"))
@@ -98,7 +100,7 @@ def test_a_run_that_was_never_to_start_has_no_workflow(
     assert kubectl.list(namespace, "workflow") == []
 
 
-def test_a_stalled_run_ends(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_shutdown_ends_a_stalled_run(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"templateRef": {"name": "absent"}}))
     wait_run("run", lambda found: bool(stalled(found)))
     shut_down(kubectl, namespace, "Terminate")
@@ -107,7 +109,7 @@ def test_a_stalled_run_ends(kubectl: Kubectl, namespace: str, apply: Apply, wait
     assert condition(run, "Stalled")["status"] == "False"
 
 
-def test_a_run_that_has_ended_takes_no_shutdown(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_finished_run_refuses_a_shutdown(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"spec": instant()}))
     before = wait_run("run", "Succeeded")
     with pytest.raises(subprocess.CalledProcessError) as refused:

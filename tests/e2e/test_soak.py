@@ -150,7 +150,7 @@ class Soak:
         return users
 
 
-def test_nothing_is_lost_when_all_die_at_random(plane: ControlPlane, tmp_path: Path):
+def test_random_kills_of_all_components_lose_nothing(plane: ControlPlane, tmp_path: Path):
     lease = ("--lease=default/soak", "--lease-seconds=10") if OPERATORS > 1 else ()
     started = [Quick(plane.kubeconfig, "--resync=15", *lease) for _ in range(OPERATORS)]
     soak = Soak(plane, Argo(plane.kubeconfig, tmp_path / "argo.log"), started)

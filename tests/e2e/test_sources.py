@@ -59,17 +59,17 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize("form", MANIFESTS)
-def test_a_manifest(form: str, apply: Apply, wait_run: WaitRun):
+def test_a_manifest_runs(form: str, apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"manifest": MANIFESTS[form]}, parameters=WHO))
     assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
 
 
-def test_an_inline_spec(apply: Apply, wait_run: WaitRun):
+def test_an_inline_spec_runs(apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"spec": greeting()["spec"]}, parameters=WHO | {"greeting": "Good day"}))
     assert said(wait_run("run", "Succeeded")) == "Good day, Ada"
 
 
-def test_a_workflow_template(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_a_workflow_template_runs(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
     apply(greeting() | {"kind": "WorkflowTemplate", "metadata": {"name": "greeting"}})
     apply(pipeline_run({"templateRef": {"name": "greeting"}}, parameters=WHO))
     assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
@@ -84,12 +84,12 @@ def cluster_template(kubectl: Kubectl, namespace: str) -> Iterator[str]:
     kubectl("delete", "clusterworkflowtemplate", namespace, "--wait=false")
 
 
-def test_a_cluster_workflow_template(cluster_template: str, apply: Apply, wait_run: WaitRun):
+def test_a_cluster_workflow_template_runs(cluster_template: str, apply: Apply, wait_run: WaitRun):
     apply(pipeline_run({"templateRef": {"name": cluster_template, "clusterScope": True}}, parameters=WHO))
     assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
 
 
-def test_a_config_map(apply: Apply, wait_run: WaitRun):
+def test_a_manifest_of_a_config_map_runs(apply: Apply, wait_run: WaitRun):
     """One copy of a manifest for many runs; those that name its digest are safe from an edit of it."""
     manifest = yaml.safe_dump(greeting())
     digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
@@ -110,7 +110,9 @@ def test_a_config_map(apply: Apply, wait_run: WaitRun):
     assert said(wait_run("late", "Succeeded")) == "Hello, Ada"
 
 
-def test_what_of_a_manifest_is_kept(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+def test_metadata_of_a_manifest_is_kept_except_name_and_namespace(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun
+):
     """Its labels and annotations; its name and namespace are the run's."""
     manifest = workflow(
         greeting()["spec"], "another", namespace="elsewhere", labels={"team": "a"}, annotations={"example.com/why": "b"}

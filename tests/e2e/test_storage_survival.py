@@ -39,7 +39,9 @@ def nodes(runs: dict[str, Object]) -> dict[str, Object]:
 
 
 @pytest.mark.parametrize("sign", ["workflowsnapshot", "prun"])
-def test_killed_between_the_writes(sign: str, kubectl: Kubectl, namespace: str, mortal: Operator):
+def test_a_kill_between_the_writes_of_an_archive_loses_nothing(
+    sign: str, kubectl: Kubectl, namespace: str, mortal: Operator
+):
     """Of twelve runs at a time, when one of them has its snapshot, or its status: the others are elsewhere.
 
     No Workflow has gone before its snapshot is there; after the restart all are archived, or brought back, as they were.
@@ -69,7 +71,7 @@ def test_killed_between_the_writes(sign: str, kubectl: Kubectl, namespace: str, 
     assert as_they_are(kubectl.list(namespace, "workflow")) == before
 
 
-def test_labelled_while_it_is_away(kubectl: Kubectl, namespace: str, mortal: Operator):
+def test_labels_set_while_the_operator_is_down_are_carried_out(kubectl: Kubectl, namespace: str, mortal: Operator):
     """Archived, brought back, and there and back again, all behind its back: at its start it catches up."""
     mortal.start()
     runs = twelve_ended(kubectl, namespace)
@@ -92,7 +94,9 @@ def test_labelled_while_it_is_away(kubectl: Kubectl, namespace: str, mortal: Ope
     assert as_they_are(kubectl.list(namespace, "workflow")) == before
 
 
-def test_the_time_comes_while_it_is_away(kubectl: Kubectl, namespace: str, mortal: Operator, apply: Apply):
+def test_periods_that_end_while_the_operator_is_down_are_carried_out(
+    kubectl: Kubectl, namespace: str, mortal: Operator, apply: Apply
+):
     """What is due is done at its start, counted from each run's end; what is not, is not."""
     retentions = {
         "deleted": {"deleteAfter": "30m"},

@@ -30,7 +30,7 @@ def sightings(kubectl: Kubectl, namespace: str) -> Iterator[Sightings]:
 
 
 @pytest.mark.parametrize("moment", ["applied", "created", "running"])
-def test_killed_once(
+def test_a_run_survives_one_kill_of_the_operator(
     moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Right after the run was applied; right after its Workflow was created; while its pod runs."""
@@ -46,7 +46,7 @@ def test_killed_once(
     assert sightings.uids() == {"run": {run["status"]["workflow"]["uid"]}}
 
 
-def test_killed_again_and_again_under_ten_runs(
+def test_ten_runs_survive_repeated_kills_of_the_operator(
     kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Once for each run: right after it was applied, when its Workflow is there, when its status is; and thrice on top."""
@@ -67,7 +67,7 @@ def test_killed_again_and_again_under_ten_runs(
     assert sightings.uids() == {name: {run["status"]["workflow"]["uid"]} for name, run in runs.items()}
 
 
-def test_a_run_deleted_while_the_operator_is_down(
+def test_a_run_deleted_while_the_operator_is_down_stays_deleted(
     kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Its Workflow, its pod and its snapshot go all the same, and do not come back with the operator."""
@@ -99,7 +99,7 @@ def running_pod(kubectl: Kubectl, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("moment", ["down", "asked for", "begun", "mirrored"])
-def test_killed_at_a_retry(
+def test_a_retry_survives_a_kill_of_the_operator(
     moment: str, kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator, sightings: Sightings
 ):
     """Asked for while it is down; killed as soon as it is asked for, as the Workflow starts again, or once the run's status shows it.
@@ -148,7 +148,7 @@ def attempt_of(workflow: Object) -> str:
     return workflow["metadata"]["annotations"]["runwright.dev/attempt"]
 
 
-def test_what_happens_to_workflows_while_the_operator_is_down(
+def test_changes_of_workflows_while_the_operator_is_down_are_mirrored(
     kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator
 ):
     """One ends, one is deleted, and nothing happens to one: the operator catches up at its start."""
@@ -171,7 +171,7 @@ def test_what_happens_to_workflows_while_the_operator_is_down(
     assert stays["metadata"]["resourceVersion"] == before["stays"]["metadata"]["resourceVersion"]
 
 
-def test_it_ends_when_it_is_asked_to(kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator):
+def test_operator_ends_cleanly_on_sigterm(kubectl: Kubectl, namespace: str, apply: Apply, mortal: Operator):
     """SIGTERM in the midst of its work: well before a kubelet would kill it, and without a complaint."""
     mortal.start()
     apply(pipeline_run({"spec": suspended()}))

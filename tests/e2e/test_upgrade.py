@@ -78,7 +78,7 @@ def migrated(plane: ControlPlane) -> str:
     return done.stderr
 
 
-def test_from_the_first_crd_to_v1beta1(bare: ControlPlane, argo_kind: str):
+def test_objects_of_the_first_crd_survive_the_upgrade_to_v1beta1(bare: ControlPlane, argo_kind: str):
     kubectl = bare.kubectl
     kubectl("apply", "--server-side", "-f", "-", input=argo_kind)
     crd = without_rules(yaml.safe_load(FIRST.read_text()))
