@@ -269,7 +269,9 @@ def silence() -> Iterator[None]:
     logger.setLevel(before)
 
 
-@pytest.mark.timeout(300)  # The largest scenario has hundreds of cases: 15 s on an idle machine, several times that beside others.
+@pytest.mark.timeout(
+    300
+)  # The largest scenario has hundreds of cases: 15 s on an idle machine, several times that beside others.
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_every_fault_ends_as_no_fault_does(scenario: Scenario, record_property: Callable[[str, object], None]) -> None:
     calm = play(scenario, Fault())
