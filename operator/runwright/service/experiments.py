@@ -33,7 +33,7 @@ from runwright.service.errors import Code, ServiceError, invalid_argument, not_f
 from runwright.service.experiment_rows import ExperimentRow, experiment_message, experiment_row
 from runwright.service.filters import parse_filter
 from runwright.service.index import Index, Scope
-from runwright.service.paging import Pages
+from runwright.service.paging import Pages, check_id
 from runwright.service.rows import ALL, RunRow, experiment_scope_id
 from runwright.service.runs import to_client_error
 from runwright.service.tenancy import Tenancy
@@ -160,6 +160,7 @@ class Experiments:
 
     async def _scope(self, request: ListExperimentsRequest, call: Call) -> Scope:
         namespace, key = self._tenancy.only_namespace, request.resource_reference_key
+        check_id("resource_reference_key.id", key.id)
         if not self._tenancy.names_nothing(key):
             if key.type != ResourceType.NAMESPACE or not key.id:
                 raise invalid_argument("resource_reference_key: expected type NAMESPACE and the name of one")

@@ -20,6 +20,9 @@ Value = str | int | float | None
 Position = tuple[object, str]
 """A row's position in an order: its sort value, then its id."""
 
+SORT_CHARS = 256
+"""Characters of a text that rows are sorted by. A page token contains those of a row."""
+
 SLICE = 4000
 """Rows that are processed before other tasks get a turn: some milliseconds."""
 
@@ -65,10 +68,15 @@ class Order:
 
     def position(self, row: Row) -> Position:
         """The row's position. Positions ascend; a descending list is read from its end."""
-        return self.position_of(row.value(self.field), row.id)
+        return self.position_of(self.sort_value(row), row.id)
+
+    def sort_value(self, row: Row) -> Value:
+        """What the row is sorted by: its value, of a text only the first SORT_CHARS characters."""
+        value = row.value(self.field)
+        return value[:SORT_CHARS] if isinstance(value, str) else value
 
     def position_of(self, value: Value, id: str) -> Position:
-        """The position of a row with this value and id. Rows without a metric come last in both directions."""
+        """The position of a row with this sort value and id. Rows without a metric come last in both directions."""
         if self.field.startswith("metric:"):
             return (((value is None) != self.descending), value or 0.0), id
         return value, id

@@ -24,7 +24,19 @@ MAX_PAGE = 200
 """Largest page, in rows (KFP 1.8.22). A larger page size is reduced to it."""
 
 DEFAULT_FIELD = "created_at"
-MAX_TOKEN = 40_000
+
+MAX_SORT = 256
+"""Bytes of `sort_by` in UTF-8: KFP's metrics have names of 64 characters at most."""
+
+MAX_ID = 253
+"""Characters of a reference's id, as in the CRD."""
+
+MAX_TOKEN = 32 * 1024
+"""Characters of a page token: that of the longest filter, order, scope and position is shorter."""
+
+MAX_LINE = 64 * 1024
+"""Bytes of a request line: a token, and a filter, an order and an id with three characters for each of their bytes."""
+
 SIGNATURE = 16
 """Bytes of a token's HMAC-SHA-256."""
 
@@ -72,14 +84,15 @@ class Pages:
             "s": f"{order.field} {'desc' if order.descending else 'asc'}",
             "f": listing.filter,
             "q": [*listing.scope],
-            "v": last.value(order.field),
+            "v": order.sort_value(last),
             "i": last.id,
         }
-        payload = json.dumps(held, separators=(",", ":")).encode()
+        payload = json.dumps(held, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._sign(payload) + payload).decode().rstrip("=")
 
     def order(self, sort_by: str) -> Order:
         """Parse `FIELD`, `FIELD asc` or `FIELD desc`. Raises ServiceError."""
+        check_size("sort_by", sort_by, MAX_SORT, "name a field, and asc or desc")
         words = sort_by.split()
         if not words:
             return Order(DEFAULT_FIELD)
@@ -109,6 +122,22 @@ class Pages:
         if not hmac.compare_digest(signature, self._sign(payload)):
             raise invalid_argument("Invalid package token.")
         return dict(as_mapping(json.loads(payload)))
+
+
+def check_size(field: str, value: str, limit: int, advice: str) -> None:
+    """Raise ServiceError (INVALID_ARGUMENT) for a value of more than `limit` bytes in UTF-8; `advice` says what to do."""
+    # Each character has a byte at least: a value of megabytes is not encoded.
+    if len(value) > limit or len(value.encode("utf-8", "replace")) > limit:
+        raise invalid_argument(f"{field}: expected {limit} bytes at most; {advice}")
+
+
+def check_id(field: str, id: str) -> str:
+    """Return the id. Raises ServiceError (INVALID_ARGUMENT) for one that no object can have."""
+    if len(id) > MAX_ID:
+        raise invalid_argument(
+            f"{field}: expected {MAX_ID} characters at most, found {len(id)}; copy the id from a reply"
+        )
+    return id
 
 
 def effective_page_size(asked: int) -> int:

@@ -11,7 +11,7 @@ from runwright.service.contract.run_pb2 import ListRunsRequest, ListRunsResponse
 from runwright.service.errors import Code, ServiceError, invalid_argument, unavailable
 from runwright.service.filters import parse_filter
 from runwright.service.index import Index, Scope
-from runwright.service.paging import Pages
+from runwright.service.paging import Pages, check_id
 from runwright.service.rows import ALL, METRIC_PREFIX, RunRow, experiment_scope_id
 from runwright.service.tenancy import Tenancy
 
@@ -71,6 +71,7 @@ class RunLists:
     async def _scope(self, request: ListRunsRequest, call: Call) -> Scope:
         """The scope of the list, after the check that the caller may list it."""
         key = request.resource_reference_key
+        check_id("resource_reference_key.id", key.id)
         if self._tenancy.names_nothing(key):
             return await self._all(call)
         kind = resource_type_name(key)

@@ -37,6 +37,7 @@ from runwright.service.index_feed import IndexFeed
 from runwright.service.manifests import Manifests
 from runwright.service.measures import ServiceMeasures
 from runwright.service.page_key import load_page_key
+from runwright.service.paging import MAX_LINE
 from runwright.service.rest import rest_application
 from runwright.service.rows import RowFactory, RunRow
 from runwright.service.rpc import make_grpc_server
@@ -202,7 +203,7 @@ async def serve_rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerato
     context = make_tls_context(options)
     logging.getLogger("aiohttp.server").addFilter(drop_bad_requests)
     app = rest_application(dispatch, options.limits)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, max_line_size=MAX_LINE)
     await runner.setup()
     renewal = asyncio.create_task(reload_certificate(context, options)) if context else None
     try:

@@ -91,6 +91,38 @@ def test_an_invalid_filter_is_refused(filter: str, said: str):
     assert caught.value.code == Code.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize(
+    ("filter", "said"),
+    [
+        ({"predicates": [{"op": 1, "key": "name", "string_value": "x" * 8192}]}, "filter: expected 8192 bytes at most"),
+        ({"predicates": [{"op": 1, "key": "name", "string_value": "😀" * 4096}]}, "filter: expected 8192 bytes"),
+        ({"predicates": [{}] * 51}, "filter.predicates: expected 50 at most, found 51; use IN"),
+        (
+            {"predicates": [{"op": 9, "key": "name", "string_value": "x"}] * 11},
+            "expected 10 with IS_SUBSTRING at most, found 11",
+        ),
+        (
+            {"predicates": [{"op": "IS_SUBSTRING", "key": "name", "string_value": "x" * 257}]},
+            "key 'name': expected 256 characters at most, found 257",
+        ),
+    ],
+)
+def test_a_filter_over_a_limit_is_refused_with_the_limit(filter: dict[str, Any], said: str):
+    text = json.dumps(filter, ensure_ascii=False).replace('"op": 9', '"op": "IS_SUBSTRING"')
+    with pytest.raises(ServiceError, match=said) as caught:
+        parse_filter(text, FIELDS)
+    assert caught.value.code == Code.INVALID_ARGUMENT
+
+
+@given(st.lists(st.text("aAß", max_size=3), min_size=1, max_size=5), st.text("aAßb", max_size=8))
+def test_substrings_hold_as_each_of_them_does(parts: list[str], name: str):
+    row = RowFactory().row(run_body(spec={"displayName": name or "n"}))
+    predicates = [{"op": "IS_SUBSTRING", "key": "name", "string_value": part} for part in parts]
+    test = parse_filter(json.dumps({"predicates": predicates}), FIELDS)
+    assert test is not None
+    assert test(row) is all(part.casefold() in row.name.casefold() for part in parts)
+
+
 def test_a_filter_that_was_escaped_twice_is_decoded():
     filter = '{"predicates": [{"op": 1, "key": "name", "stringValue": "Train 50%_x"}]}'
     test = parse_filter(quote(filter), FIELDS)
