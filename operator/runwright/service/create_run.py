@@ -41,6 +41,12 @@ MAX_KEY = 255
 
 PREFIX = "Validate create run request failed."
 
+REFERENCE_ID = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.:]{0,251}[A-Za-z0-9])?")
+"""An id that a run may refer to: UIDs, and names of objects."""
+
+MAX_REFERENCE_NAME = 253
+"""Characters of a reference's name."""
+
 UNSUPPORTED = (ResourceType.UNKNOWN_RESOURCE_TYPE, ResourceType.PIPELINE)
 
 
@@ -101,8 +107,24 @@ def check_reference(one: ResourceReference, path: str) -> None:
         raise invalid_argument(f"{path}.key.type: Unsupported resource type: {name}")
     if not one.key.id:
         raise invalid_argument(f"{path}.key.id: expected an id, found none")
+    if not REFERENCE_ID.fullmatch(one.key.id):
+        raise invalid_argument(
+            f"{path}.key.id: expected up to 253 letters, digits and the characters '-', '_', '.' and ':'"
+        )
+    if len(one.name) > MAX_REFERENCE_NAME or not one.name.isprintable():
+        raise invalid_argument(f"{path}.name: expected up to {MAX_REFERENCE_NAME} printable characters")
     if one.relationship not in (Relationship.OWNER, Relationship.CREATOR):
         raise invalid_argument(f"{path}.relationship: expected OWNER or CREATOR")
+
+
+def check_owners(asked: RunRequest, namespace: str) -> None:
+    """Check that the namespaces the run refers to are its own. Raises ServiceError (INVALID_ARGUMENT)."""
+    for number, one in enumerate(asked.run.resource_references):
+        if one.key.type == ResourceType.NAMESPACE and one.key.id != namespace:
+            raise invalid_argument(
+                f"{PREFIX}: resource_references[{number}].key.id: expected {namespace!r}, the namespace of the run's "
+                f"experiment, found {one.key.id!r}"
+            )
 
 
 def names_pipeline_version(one: ResourceReference) -> bool:

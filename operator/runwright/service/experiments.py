@@ -107,8 +107,7 @@ class Experiments:
 
     async def get_experiment(self, request: GetExperimentRequest, call: Call) -> Experiment:
         """Return an experiment. Raises ServiceError."""
-        row = await self._tenancy.experiment(request.id)
-        await self._require(call, "get", row.key.namespace, row.key.name)
+        row = await self._tenancy.experiment(request.id, call, "get")
         return self._message(self._indexed(await self._read(row)))
 
     async def list_experiment(self, request: ListExperimentsRequest, call: Call) -> ListExperimentsResponse:
@@ -127,8 +126,7 @@ class Experiments:
 
     async def delete_experiment(self, request: DeleteExperimentRequest, call: Call) -> Empty:
         """Delete an experiment; its runs stay. Raises ServiceError."""
-        row = await self._tenancy.experiment(request.id)
-        await self._require(call, "delete", row.key.namespace, row.key.name)
+        row = await self._tenancy.experiment(request.id, call, "delete")
         if not await self._client.delete(PIPELINE_EXPERIMENTS, row.key, uid=row.id):
             raise not_found("Experiment", request.id)
         self._index.remove(row.id, row.version)
@@ -175,8 +173,8 @@ class Experiments:
             ) from error
         return ("NAMESPACE", namespace) if namespace else ALL
 
-    async def _require(self, call: Call, verb: str, namespace: str, name: str = "") -> None:
-        await self._tenancy.require(call, verb, namespace, name, resource=PIPELINE_EXPERIMENTS.plural)
+    async def _require(self, call: Call, verb: str, namespace: str) -> None:
+        await self._tenancy.require(call, verb, namespace, resource=PIPELINE_EXPERIMENTS.plural)
 
     async def _read(self, row: ExperimentRow) -> Json:
         body = await self._client.get(PIPELINE_EXPERIMENTS, row.key)
@@ -185,8 +183,7 @@ class Experiments:
         return body
 
     async def _store(self, id: str, call: Call, state: StorageState | None) -> ExperimentRow:
-        row = await self._tenancy.experiment(id)
-        await self._require(call, "patch", row.key.namespace, row.key.name)
+        row = await self._tenancy.experiment(id, call, "patch")
         labels = {STORAGE_STATE_LABEL: state.value if state else None}
         changed = await self._client.patch(
             PIPELINE_EXPERIMENTS, row.key, {"metadata": {"uid": row.id, "labels": labels}}

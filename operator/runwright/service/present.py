@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from runwright.api.labels import STORAGE_STATE_LABEL
 from runwright.api.states import Phase, StorageState
 from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND
+from runwright.kube.names import is_data_key, is_object_name
 from runwright.kube.objects import (
     Json,
     as_mapping,
@@ -60,7 +61,10 @@ def run_message(run: Json, manifest: str = "") -> Run:
         description=protobuf_text(spec.get("description")),
         pipeline_spec=pipeline_spec_message(spec, manifest),
         resource_references=[
-            one for one in map(reference_message, object_items(spec.get("references"))) if one is not None
+            one
+            for one in map(reference_message, object_items(spec.get("references")))
+            # A run is in its own namespace, whichever one its spec names.
+            if one is not None and (one.key.type != ResourceType.NAMESPACE or one.key.id == metadata.get("namespace"))
         ],
         service_account=protobuf_text(spec.get("serviceAccountName")),
         created_at=timestamp_message(metadata.get("creationTimestamp")),
@@ -155,13 +159,13 @@ def inline_manifest(run: Json) -> str:
 
 
 def run_manifest_ref(run: Json) -> ManifestRef | None:
-    """The place of the run's manifest; None where it is in the run itself."""
+    """The place of the run's manifest; None where it is in the run itself, or where the name is no object's name."""
     source = as_mapping(as_mapping(spec_of(run).get("workflow")).get("manifestFrom"))
     ref = as_mapping(source.get("configMapKeyRef"))
-    if not ref:
+    name, key = ref.get("name"), ref.get("key")
+    if not is_object_name(name) or not is_data_key(key):
         return None
-    namespace = namespace_of(run)
-    return ManifestRef(namespace, as_text(ref.get("name")), as_text(ref.get("key")), as_text(source.get("digest")))
+    return ManifestRef(namespace_of(run), name, key, as_text(source.get("digest")))
 
 
 def timestamp_message(value: object) -> Timestamp:

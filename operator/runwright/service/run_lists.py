@@ -84,8 +84,10 @@ class RunLists:
         if kind == "NAMESPACE":
             await self._tenancy.require(call, "list", self._tenancy.namespace_named(key.id))
         elif kind == "EXPERIMENT":
-            namespace = await self._tenancy.namespace_of_experiment(key.id)
-            await self._tenancy.require(call, "list", namespace)
+            if namespace := self._tenancy.only_namespace:
+                await self._tenancy.require(call, "list", namespace)
+            else:
+                namespace = (await self._tenancy.experiment_of_runs(key.id, call, "list")).key.namespace
             return kind, experiment_scope_id(namespace, key.id)
         else:
             await self._all(call)

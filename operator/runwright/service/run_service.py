@@ -48,6 +48,7 @@ from runwright.service.create_run import (
     RunRequest,
     build_pipeline_run,
     check_create_request,
+    check_owners,
     choose_run_name,
     preview_workflow,
     validate_run,
@@ -123,7 +124,7 @@ class RunService:
         if len(call.idempotency_key) > MAX_KEY:
             raise invalid_argument(f"idempotency-key: expected up to {MAX_KEY} characters")
         namespace, experiment = await self._place(asked, call)
-        await self._tenancy.require(call, "create", namespace)
+        check_owners(asked, namespace)
         found = await self._checked(asked, namespace, call.caller.user)
         if experiment is None:
             default = await self._experiments.default(namespace)
@@ -141,12 +142,16 @@ class RunService:
         )
 
     async def _place(self, asked: RunRequest, call: Call) -> tuple[str, tuple[str, str] | None]:
-        """The namespace of the new run, and id and name of its experiment; None for the Default experiment."""
+        """The namespace of the new run, and id and name of its experiment; None for the Default experiment.
+
+        Checks that the caller may create runs there. Raises ServiceError.
+        """
         if not asked.experiment_id:
             if not self._tenancy.only_namespace:
                 raise invalid_argument(f"{PREFIX}: Job has no experiment.")
+            await self._tenancy.require(call, "create", self._tenancy.only_namespace)
             return self._tenancy.only_namespace, None
-        row = await self._tenancy.experiment(asked.experiment_id)
+        row = await self._tenancy.experiment_of_runs(asked.experiment_id, call, "create")
         return self._tenancy.namespace_named(row.key.namespace), (row.id, row.name)
 
     async def _checked(self, asked: RunRequest, namespace: str, user: str) -> dict[ObjectRef, Any]:
@@ -202,8 +207,7 @@ class RunService:
 
     async def read_artifact(self, request: ReadArtifactRequest, call: Call) -> ReadArtifactResponse:
         """Return an artifact as it is in the object store, not unpacked. Raises ServiceError."""
-        key = await self._runs.find(request.run_id)
-        await self._tenancy.require(call, "get", key.namespace, key.name, subresource="artifacts")
+        key = (await self._tenancy.run(request.run_id, call, "get", "artifacts")).key
         found = await self._runs.read(request.run_id, key)
         workflow = await kept_workflow(self._client, found.key, found.id)
         what = f"artifact runs/{request.run_id}/nodes/{request.node_id}/artifacts/{request.artifact_name}"
@@ -260,8 +264,7 @@ class RunService:
 
     async def report_run_metrics(self, request: ReportRunMetricsRequest, call: Call) -> ReportRunMetricsResponse:
         """Add metrics to a run; each has its own result. Raises ServiceError where the run does not exist."""
-        key = await self._runs.find(request.run_id)
-        await self._tenancy.require(call, "patch", key.namespace, key.name, subresource="metrics")
+        key = (await self._tenancy.run(request.run_id, call, "patch", "metrics")).key
         return await self._metrics.report(request.run_id, key, request.metrics)
 
     async def _edit(
@@ -271,8 +274,7 @@ class RunService:
 
         Raises ServiceError; with this code and text where the edit is refused.
         """
-        key = await self._runs.find(id)
-        await self._tenancy.require(call, "patch", key.namespace, key.name)
+        key = (await self._tenancy.run(id, call, "patch")).key
 
         async def write(run: StoredRun) -> Empty:
             edit = decide(run.body)
@@ -287,8 +289,7 @@ class RunService:
 
     async def _allowed(self, id: str, call: Call, verb: str) -> StoredRun:
         """Read a run for a caller with this right. Raises ServiceError."""
-        key = await self._runs.find(id)
-        await self._tenancy.require(call, verb, key.namespace, key.name)
+        key = (await self._tenancy.run(id, call, verb)).key
         return await self._runs.read(id, key)
 
 

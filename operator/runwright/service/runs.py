@@ -12,12 +12,11 @@ from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, metadata_of, status_of, uid_of
-from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, unavailable
+from runwright.service.errors import Code, ServiceError, invalid_argument, not_found
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
 from runwright.service.present import inline_manifest, protobuf_text, run_manifest_ref
 from runwright.service.rows import RunRow
-from runwright.service.tenancy import WAIT_SECONDS
 
 EDIT_ATTEMPTS = 8
 """How often an edit is decided again because others wrote the run after it was read."""
@@ -42,15 +41,6 @@ class Runs:
         self._index = index
         self._make_row = make_row
         self._manifests = manifests
-
-    async def find(self, id: str) -> Key:
-        """Return the key of the run. Raises ServiceError (NOT_FOUND, UNAVAILABLE)."""
-        row = await self._index.wait_for(id, WAIT_SECONDS)
-        if row is None and not self._index.synced:
-            raise unavailable("runs are still being listed; try again in a moment")
-        if row is None:
-            raise not_found("Run", id)
-        return row.key
 
     async def read(self, id: str, key: Key) -> StoredRun:
         """Read the run from the API server. Raises ServiceError (NOT_FOUND), ApiError."""

@@ -99,7 +99,7 @@ class Service:
         )
         self.access = KubernetesAccess(client, options.token_audiences, options.anonymous_user)
         self._manifests = Manifests(client, SystemClock(), options.namespaces)
-        tenancy = Tenancy(options.namespace, self.access, self.experiments)
+        tenancy = Tenancy(options.namespace, self.access, self.runs, self.experiments)
         runs = Runs(client, self.runs, factory.row, self._manifests)
         experiments = Experiments(client, self.experiments, self.runs, page_key, tenancy)
         lists = RunLists(self.runs, page_key, runs.manifest_of_row, tenancy)

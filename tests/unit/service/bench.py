@@ -84,7 +84,7 @@ class Bench:
         self.index, self.experiments, shared = Index[RunRow](), Index[ExperimentRow](), RowFactory()
         self.index.synced = self.experiments.synced = True
         self.manifests = Manifests(self.client, self.clock)
-        tenancy = Tenancy(namespace, self.rights, self.experiments)
+        tenancy = Tenancy(namespace, self.rights, self.index, self.experiments)
         self.runs = Runs(self.client, self.index, shared.row, self.manifests)
         experiments = Experiments(self.client, self.experiments, self.index, KEY, tenancy)
         lists = RunLists(self.index, KEY, self.runs.manifest_of_row, tenancy)

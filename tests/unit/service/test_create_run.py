@@ -27,11 +27,13 @@ from tests.unit.service.requests import (
     CREATOR,
     EXPERIMENT,
     JOB,
+    NAMESPACE,
     PIPELINE,
     VERSION,
     create_request,
     ref,
 )
+from tests.unit.service.test_experiments import create_experiment
 
 
 async def test_a_run_is_created_with_its_manifest_in_a_config_map():
@@ -153,6 +155,28 @@ async def test_a_run_in_multi_user_mode_needs_an_existing_experiment():
     assert "Job has no experiment" in (await it.refused("RunService/CreateRun", create_request())).message
     error = await it.refused("RunService/CreateRun", create_request(resource_references=[ref(EXPERIMENT, "none")]))
     assert error.code == Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("kind", [JOB, VERSION, NAMESPACE, EXPERIMENT])
+@pytest.mark.parametrize("id", ["a/b", "..", "a\nb", "x" * 254, "é", " ", "-"])
+async def test_a_reference_with_an_id_that_no_object_has_is_refused(kind: int, id: str):
+    it = Bench("")
+    error = await it.refused("RunService/CreateRun", create_request(resource_references=[ref(kind, id)]))
+    assert error.code == Code.INVALID_ARGUMENT and "resource_references[0].key.id" in error.message
+    assert not it.all(PIPELINE_RUNS)
+
+
+async def test_a_reference_to_another_namespace_is_refused():
+    for mode in ("team", ""):
+        it = Bench(mode)
+        experiment = await create_experiment(it, namespace="team") if not mode else ""
+        mine = [ref(EXPERIMENT, experiment)] if experiment else []
+        request_ = create_request(resource_references=[*mine, ref(NAMESPACE, "other")])
+        error = await it.refused("RunService/CreateRun", request_)
+        assert error.code == Code.INVALID_ARGUMENT and "expected 'team'" in error.message
+        assert not it.all(PIPELINE_RUNS) and not it.all(CONFIG_MAPS)
+        request_ = create_request(resource_references=[*mine, ref(NAMESPACE, "team")])
+        assert (await it.call("RunService/CreateRun", request_)).run.id
 
 
 texts = st.text(max_size=8) | st.sampled_from(["x", MANIFEST_TEXT, "{}", "nightly"])

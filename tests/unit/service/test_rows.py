@@ -37,6 +37,23 @@ def test_a_row_has_the_fields_and_scopes_of_the_run():
     assert set(row.scopes) == {("", ""), ("NAMESPACE", "team"), ("EXPERIMENT", "team/e"), ("PIPELINE_VERSION", "v")}
 
 
+def test_a_run_is_in_its_own_namespace_whichever_its_spec_names():
+    references = [{"type": "NAMESPACE", "id": id} for id in ("other", "team", "a/b", "..")]
+    row = RowFactory().row(run_body(spec={"references": references}))
+    assert row.scopes == (("", ""), ("NAMESPACE", "team"))
+    assert [one.key.id for one in row.run().resource_references] == ["team"]
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [{"name": name, "key": "k"} for name in ("a/b", "..", "", None, 1, "A")]
+    + [{"name": "m", "key": key} for key in ("..", "a/b", "", None)],
+)
+def test_a_manifest_that_no_object_can_have_is_not_read(ref: dict[str, Any]):
+    row = RowFactory().row(run_body(spec={"workflow": {"manifestFrom": {"configMapKeyRef": ref}}}))
+    assert row.manifest is None and not row.inline
+
+
 def test_an_experiment_of_another_namespace_is_another_scope():
     assert experiment_scope_id("team", "e") != experiment_scope_id("other", "e")
 

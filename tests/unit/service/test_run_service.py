@@ -11,6 +11,7 @@ import pytest
 from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
 from runwright.kube import edit
 from runwright.kube.errors import ApiError
+from runwright.service import tenancy
 from runwright.service.contract.run_pb2 import (
     ArchiveRunRequest,
     DeleteRunRequest,
@@ -30,6 +31,22 @@ from tests.unit.service.requests import (
     create_request,
     create_run,
 )
+
+RPCS: dict[str, Any] = {
+    "GetRun": GetRunRequest,
+    "ArchiveRun": ArchiveRunRequest,
+    "UnarchiveRun": UnarchiveRunRequest,
+    "DeleteRun": DeleteRunRequest,
+    "TerminateRun": TerminateRunRequest,
+    "RetryRun": RetryRunRequest,
+    "ReadArtifact": ReadArtifactRequest,
+    "ReportRunMetrics": ReportRunMetricsRequest,
+}
+
+
+@pytest.fixture(autouse=True)
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenancy, "WAIT_SECONDS", 0.02)
 
 
 async def test_an_unknown_id_is_not_found_and_unavailable_before_the_sync():
@@ -154,8 +171,10 @@ async def test_each_method_requires_its_right_before_it_acts(method: str, reques
     it.rights.refuse = {(verb, "team")}
     field = "id" if "id" in request_.DESCRIPTOR.fields_by_name else "run_id"
     before = json.dumps(it.run())
-    assert (await it.refused(f"RunService/{method}", request_(**{field: id}))).code == Code.PERMISSION_DENIED
-    ((user, access),) = it.rights.asked
+    visible = verb != "get"
+    expected = Code.PERMISSION_DENIED if visible else Code.NOT_FOUND
+    assert (await it.refused(f"RunService/{method}", request_(**{field: id}))).code == expected
+    user, access = it.rights.asked[0]
     assert (user, access.verb, access.subresource, access.name) == (
         "ann",
         verb,
@@ -163,6 +182,24 @@ async def test_each_method_requires_its_right_before_it_acts(method: str, reques
         it.run()["metadata"]["name"],
     )
     assert json.dumps(it.run()) == before
+
+
+async def test_a_run_that_the_caller_may_not_get_is_answered_as_an_unknown_one():
+    it = Bench()
+    id = await create_run(it)
+    it.rights.refuse = {(verb, "team") for verb in ("get", "patch", "delete")}
+    loop = asyncio.get_running_loop()
+    for method, request_ in RPCS.items():
+        field = "id" if "id" in request_.DESCRIPTOR.fields_by_name else "run_id"
+        seen: list[tuple[Code, str, bool]] = []
+        for one in (id, "x" * len(id)):
+            began = loop.time()
+            error = await it.refused(f"RunService/{method}", request_(**{field: one}))
+            seen.append((error.code, error.message.replace(one, "ID"), loop.time() - began >= tenancy.WAIT_SECONDS))
+        assert seen == [(Code.NOT_FOUND, "Run ID not found.", True)] * 2, method
+    it.index.synced = False
+    for one in (id, "x"):
+        assert (await it.refused("RunService/GetRun", GetRunRequest(run_id=one))).code == Code.UNAVAILABLE
 
 
 async def test_get_run_returns_the_workflow_of_the_run_only():

@@ -11,6 +11,7 @@ import pytest
 
 from runwright.api.resources import PIPELINE_RUNS
 from runwright.kube.errors import ApiError
+from runwright.kube.objects import Key
 from runwright.service.errors import Code, ServiceError
 from runwright.service.runs import encode_workflow, to_client_error, workflow_json
 from tests.unit.service.bench import Bench
@@ -26,14 +27,16 @@ async def stored(it: Bench, **changes: Any) -> str:
 async def test_a_created_run_is_found_and_listed_at_once():
     it = Bench()
     id = await stored(it)
-    run = await it.runs.read(id, await it.runs.find(id))
+    row = it.index.row(id)
+    assert row is not None
+    run = await it.runs.read(id, row.key)
     assert (run.id, run.key.name, len(it.index)) == (id, "train", 1)
 
 
 async def test_an_edit_names_the_uid_and_puts_the_result_into_the_index():
     it = Bench()
     id = await stored(it)
-    run = await it.runs.read(id, await it.runs.find(id))
+    run = await it.runs.read(id, Key("team", "train"))
     await it.runs.edit(run, {"spec": {"description": "new"}})
     row = it.index.row(id)
     assert row is not None and row.description == "new"
@@ -46,7 +49,7 @@ async def test_an_edit_names_the_uid_and_puts_the_result_into_the_index():
 async def test_a_run_that_was_deleted_is_not_found():
     it = Bench()
     id = await stored(it)
-    run = await it.runs.read(id, await it.runs.find(id))
+    run = await it.runs.read(id, Key("team", "train"))
     it.server.delete("PipelineRun", "team", "train")
     for call in (it.runs.read(id, run.key), it.runs.edit(run, {"spec": {}}), it.runs.delete(run)):
         with pytest.raises(ServiceError) as caught:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+
 import pytest
 
 from runwright.service.calls import Call, Caller
@@ -9,6 +12,7 @@ from runwright.service.contract.resource_reference_pb2 import ResourceKey, Resou
 from runwright.service.errors import Code, ServiceError
 from runwright.service.experiment_rows import ExperimentRow, experiment_row
 from runwright.service.index import Index
+from runwright.service.rows import RunRow
 from runwright.service.tenancy import Tenancy
 from tests.unit.service.bench import Rights
 from tests.unit.service.requests import EXPERIMENT, NAMESPACE, ref
@@ -21,7 +25,7 @@ def tenancy(namespace: str = "team", *experiments: ExperimentRow) -> tuple[Tenan
     for row in experiments:
         index.apply(row)
     index.synced = True
-    return Tenancy(namespace, rights, index), rights
+    return Tenancy(namespace, rights, Index[RunRow](), index), rights
 
 
 ROW = experiment_row({"metadata": {"namespace": "team", "name": "nightly", "uid": "u", "resourceVersion": "1"}})
@@ -67,22 +71,49 @@ def test_a_key_without_a_type_or_an_empty_namespace_names_nothing(namespace: str
     assert tenancy(namespace)[0].names_nothing(key) is empty
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "..", "team\nlevel=error", "a" * 64, "Team"])
+def test_a_name_that_no_namespace_can_have_is_refused(name: str):
+    for mode in ("", "team"):
+        with pytest.raises(ServiceError) as caught:
+            tenancy(mode)[0].namespace_named(name)
+        assert caught.value.code == Code.INVALID_ARGUMENT and "\n" not in caught.value.message
+
+
 async def test_an_experiment_is_found_or_not_found_or_unavailable_before_the_sync(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("runwright.service.tenancy.WAIT_SECONDS", 0.01)
-    it, _ = tenancy("", ROW)
-    assert await it.experiment("u") is ROW
-    assert await it.namespace_of_experiment("u") == "team"
-    with pytest.raises(ServiceError) as caught:
-        await it.experiment("none")
-    assert caught.value.code == Code.NOT_FOUND
-    it = Tenancy("", Rights(), Index[ExperimentRow]())
-    with pytest.raises(ServiceError) as caught:
-        await it.experiment("u")
-    assert caught.value.code == Code.UNAVAILABLE
+    it, rights = tenancy("", ROW)
+    assert await it.experiment("u", CALL, "get") is ROW
+    assert await it.experiment_of_runs("u", CALL, "list") is ROW
+    assert [(access.resource, access.verb, access.name) for _, access in rights.asked] == [
+        ("pipelineexperiments", "get", "nightly"),
+        ("pipelineruns", "list", ""),
+    ]
+    assert await refusal(it.experiment("none", CALL, "get")) == (Code.NOT_FOUND, "Experiment none not found.")
+    it = Tenancy("", Rights(), Index[RunRow](), Index[ExperimentRow]())
+    assert (await refusal(it.experiment("u", CALL, "get")))[0] == Code.UNAVAILABLE
 
 
-async def test_in_single_user_mode_every_experiment_is_in_the_one_namespace():
-    assert await tenancy("team")[0].namespace_of_experiment("unknown") == "team"
+async def test_what_a_caller_may_not_get_does_not_exist_for_him(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("runwright.service.tenancy.WAIT_SECONDS", 0.05)
+    it, rights = tenancy("", ROW)
+    loop = asyncio.get_running_loop()
+    rights.refuse = {("patch", "team"), ("create", "team")}
+    assert (await refusal(it.experiment("u", CALL, "patch")))[0] == Code.PERMISSION_DENIED
+    assert (await refusal(it.experiment_of_runs("u", CALL, "create")))[0] == Code.PERMISSION_DENIED
+    rights.refuse.add(("get", "team"))
+    for find in (it.experiment, it.experiment_of_runs):
+        for verb in ("get", "patch", "create"):
+            if (find, verb) == (it.experiment_of_runs, "get"):
+                continue
+            began = loop.time()
+            assert await refusal(find("u", CALL, verb)) == (Code.NOT_FOUND, "Experiment u not found.")
+            assert loop.time() - began >= 0.05
+
+
+async def refusal(call: Awaitable[object]) -> tuple[Code, str]:
+    with pytest.raises(ServiceError) as caught:
+        await call
+    return caught.value.code, caught.value.message
 
 
 @pytest.mark.parametrize(
