@@ -8,10 +8,12 @@ seconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 
-_MACRO = re.compile(r"\[\[(.*?)\]\]|\{\{\$\.(.*?)\}\}")
+_CLOSERS = {"[[": "]]", "{{$.": "}}"}
+_OPENER = re.compile(r"\[\[|\{\{\$\.")
 _GO_PREFIX = "[[CurrentTime."
 _STRFTIME_PREFIX, _STRFTIME_SUFFIX = "{{$.currentTime.strftime('", "')}}"
 
@@ -25,8 +27,7 @@ _MONTHS = (
 def replace_macros(value: str, run_id: str, now: datetime | None) -> str:
     """Replaces the macros in `value`; not those of the time if `now` is None."""
 
-    def substitute(match: re.Match[str]) -> str:
-        macro = match.group()
+    def substitute(macro: str) -> str:
         if macro == "[[RunUUID]]":
             return run_id or macro
         if now is None:
@@ -40,7 +41,36 @@ def replace_macros(value: str, run_id: str, now: datetime | None) -> str:
             return macro if formatted is None else formatted
         return macro
 
-    return _MACRO.sub(substitute, value)
+    parts: list[str] = []
+    after = 0
+    for start, end in _macros(value):
+        parts += (value[after:start], substitute(value[start:end]))
+        after = end
+    return "".join(parts) + value[after:]
+
+
+def _macros(value: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each macro: from an opener to the next closer in the same line.
+
+    Linear in the length of `value`: an opener without a closer ends the search for its kind in that line. A regular
+    expression would search the rest of the line for each of them.
+    """
+    line_end, unclosed = -1, set[str]()
+    position = 0
+    while opener := _OPENER.search(value, position):
+        start, position = opener.start(), opener.start() + 1
+        if start > line_end:
+            line_end = value.find("\n", start)
+            line_end = len(value) if line_end < 0 else line_end
+            unclosed.clear()
+        if opener.group() in unclosed:
+            continue
+        closer = value.find(_CLOSERS[opener.group()], opener.end(), line_end)
+        if closer < 0:
+            unclosed.add(opener.group())
+        else:
+            position = closer + 2
+            yield start, position
 
 
 def go_format(now: datetime, layout: str) -> str:
@@ -55,11 +85,17 @@ def strftime(now: datetime, layout: str) -> str | None:
     """
     parts = _VERB.split(layout)
     for index in range(1, len(parts), 2):
-        verb = _STRFTIME.get(parts[index])
-        if verb is None:
+        formatted = _strftime_verb(parts[index], now)
+        if formatted is None:
             return None
-        parts[index] = verb(now)
+        parts[index] = formatted
     return "".join(parts)
+
+
+@lru_cache(maxsize=128)
+def _strftime_verb(verb: str, now: datetime) -> str | None:
+    formatter = _STRFTIME.get(verb)
+    return None if formatter is None else formatter(now)
 
 
 # Go matches the longest element at each position, in this order.

@@ -22,6 +22,11 @@ MAX_DEPTH = 100
 MAX_EXPANDED = 4_000_000
 """Maximum characters of a text after its aliases are expanded."""
 
+MAX_TAG_DIRECTIVES = 16
+"""Maximum `%TAG` lines of a text: libyaml compares each with all others, in one call that stops the process."""
+
+_TAG_DIRECTIVE = re.compile("(?:^|[\n\r\x85\u2028\u2029])\ufeff?%TAG")
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser if PyYAML includes it: 100 times as fast as the one in Python."""
 
@@ -64,8 +69,11 @@ def load_yaml(text: str) -> list[Any]:
     """Parses the documents of a YAML text; leaves out empty ones.
 
     Raises:
-        UnreadableTextError: it is not YAML, has no JSON form, or expands to more than `MAX_EXPANDED` characters.
+        UnreadableTextError: it is not YAML, has no JSON form, expands to more than `MAX_EXPANDED` characters, or has more
+            than `MAX_TAG_DIRECTIVES` `%TAG` lines.
     """
+    if len(_TAG_DIRECTIVE.findall(text)) > MAX_TAG_DIRECTIVES:
+        raise UnreadableTextError(f"it has more than {MAX_TAG_DIRECTIVES} %TAG lines; no manifest needs one")
     try:
         documents = [document for document in _documents(text) if document is not None]
         # Aliases share one object. Copy it, so that an edit has an effect in one place only.
@@ -160,7 +168,7 @@ class _Document:
     def __init__(self) -> None:
         self.root: Any = None
         self._open: list[_Open] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int] | _Open] = {}
         self._size = 0
 
     def read(self, event: yaml.Event) -> None:
@@ -187,13 +195,14 @@ class _Document:
         self._put(value, event)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        if any(one.anchor == event.anchor for one in self._open):
+        found = self._anchors.get(event.anchor)
+        if isinstance(found, _Open):
             raise UnreadableTextError(f"{_where(event.start_mark)}: the anchor {event.anchor!r} contains itself")
-        if event.anchor not in self._anchors:
+        if found is None:
             raise UnreadableTextError(
                 f"{_where(event.start_mark)}: there is no anchor {event.anchor!r} before this alias"
             )
-        value, size = self._anchors[event.anchor]
+        value, size = found
         self._grow(size, event)
         self._put(value, event)
 
@@ -205,7 +214,10 @@ class _Document:
             raise UnreadableTextError(f"{_where(event.start_mark)}: a mapping's key must be a string")
         if len(self._open) >= MAX_DEPTH:
             raise UnreadableTextError(f"{_where(event.start_mark)}: it nests deeper than {MAX_DEPTH} levels")
-        self._open.append(_Open(value, event.anchor, self._size))
+        opened = _Open(value, event.anchor, self._size)
+        if event.anchor:
+            self._anchors[event.anchor] = opened
+        self._open.append(opened)
         self._grow(2, event)
 
     def _end(self, event: yaml.Event) -> None:
@@ -214,7 +226,7 @@ class _Document:
             for merged in done.merged:
                 for key, value in merged.items():
                     done.value.setdefault(key, value)
-        if done.anchor:
+        if done.anchor and self._anchors.get(done.anchor) is done:
             self._anchors[done.anchor] = (done.value, self._size - done.start)
         self._put(done.value, event)
 

@@ -23,6 +23,12 @@ from runwright.core.workflow.expect import (
     quote_all,
 )
 
+MAX_GUESSES = 50
+"""Declared names that a misspelt name is compared with."""
+
+MAX_GUESS_LENGTH = 40
+"""Characters of the longest name that is compared."""
+
 
 def set_parameters(
     spec: dict[str, Any], given: Sequence[Parameter], template_spec: Mapping[str, Any] | None = None
@@ -113,10 +119,13 @@ def any_string(value: Any) -> str:
 
 
 def _check_known(values: Mapping[str, str], known: Sequence[str]) -> None:
-    unknown = [name for name in values if name not in known]
+    declared = set(known)
+    unknown = [name for name in values if name not in declared]
     if not unknown:
         return
-    close = difflib.get_close_matches(unknown[0], known, n=1)
+    # The work of difflib grows with the square of the lengths.
+    short = [name for name in known if len(name) <= MAX_GUESS_LENGTH][:MAX_GUESSES]
+    close = difflib.get_close_matches(unknown[0], short, n=1) if len(unknown[0]) <= MAX_GUESS_LENGTH else []
     guess = f" Did you mean {quote(close[0])}?" if close else ""
     there = f"It declares {quote_all(known)}." if known else "It declares none."
     raise Refused(

@@ -1,5 +1,8 @@
 """Macros in parameter values are replaced as in KFP 1.8.22."""
 
+import re
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -76,3 +79,55 @@ def test_macros(value: str, expected: str) -> None:
 
 def test_without_a_time_its_macros_stay() -> None:
     assert replace_macros("[[CurrentTime]] [[RunUUID]]", "42", None) == "[[CurrentTime]] 42"
+
+
+PATTERN = re.compile(r"\[\[(.*?)\]\]|\{\{\$\.(.*?)\}\}")
+PIECES = st.lists(st.sampled_from(["[[", "]]", "[", "]", "{{$.", "{{", "}}", "}", "\n", "\r", "x", "RunUUID"]), max_size=12)
+
+
+@given(PIECES.map("".join))
+def test_macros_are_those_of_the_regular_expression_of_kfp(value: str) -> None:
+    expected = PATTERN.sub(lambda found: "42" if found.group() == "[[RunUUID]]" else found.group(), value)
+    assert replace_macros(value, "42", AFTERNOON) == expected
+
+
+def steps(work: Callable[[], object]) -> int:
+    """Lines of Python that a call executes."""
+    count = 0
+
+    def trace(*_: object) -> object:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+class Searched(str):
+    """A text that counts the characters that `find` looks at."""
+
+    characters = 0
+
+    def find(self, sub: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+        end = len(self) if end is None else end
+        found = super().find(sub, start, end)
+        Searched.characters += (end if found < 0 else found) - start
+        return found
+
+
+@given(
+    st.lists(st.sampled_from(["[[", "{{$.", "[", "{", "%", "]", "]]", "}}", "\n", "'"]), min_size=1, max_size=4).map("".join)
+)
+def test_work_is_linear_in_the_length(unit: str) -> None:
+    def work(times: int) -> int:
+        Searched.characters = 0
+        value = Searched(unit * times)
+        return steps(lambda: replace_macros(value, "42", AFTERNOON)) + Searched.characters
+
+    assert work(800) <= 2.5 * work(400) + 200

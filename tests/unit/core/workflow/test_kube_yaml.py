@@ -147,3 +147,24 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         assert str(error)
     else:
         json.dumps(documents, allow_nan=False)
+
+
+def test_many_tag_directives_are_refused() -> None:
+    """libyaml compares each with all others in one call: 70,000 of them take 6 s."""
+    few = "".join(f"%TAG !{number}! x\n" for number in range(16))
+    assert load_yaml(few + "--- a") == ["a"]
+    for line in ("%TAG !x! x\n", "\r%TAG !x! x\n", "\u2028%TAG !x! x\n"):
+        with pytest.raises(UnreadableTextError, match="more than 16 %TAG lines"):
+            load_yaml(few + line + "--- a")
+    assert load_yaml("a: |\n" + "  %TAG !x! x\n" * 20) == [{"a": "%TAG !x! x\n" * 20}]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[&a [&a 1, *a], *a]", [[[1, 1], 1]]),
+        ("[&a [1], &a 2, *a]", [[[1], 2, 2]]),
+    ],
+)
+def test_alias_is_of_the_last_anchor_before_it(text: str, expected: object) -> None:
+    assert load_yaml(text) == expected

@@ -1,5 +1,6 @@
 """The run's parameters are set in the Workflow's arguments, or refused."""
 
+import difflib
 from typing import Any
 
 import pytest
@@ -163,3 +164,34 @@ class TestOfATemplate:
 )
 def test_a_scalar_becomes_the_string_that_argo_makes_of_it(value: Any, string: str) -> None:
     assert any_string(value) == string
+
+
+def test_few_short_names_are_compared_for_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def record(word: str, possibilities: list[str], n: int) -> list[str]:
+        compared.extend([word, *possibilities])
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", record)
+    names = [f"{'ab' * 100}{number}" for number in range(60)] + [f"name-{number}" for number in range(60)]
+    refused(spec_of(*({"name": name} for name in names)), **{"ab" * 100: ""})
+    assert not compared, "the unknown name is long"
+    refused(spec_of(*({"name": name} for name in names)), other="")
+    assert len(compared) == 51 and max(map(len, compared)) <= 40
+
+
+def test_unknown_names_are_found_with_one_look_each() -> None:
+    class Name(str):
+        comparisons = 0
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            Name.comparisons += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    given = [Parameter.model_construct(name=Name(f"p{number}"), value="") for number in range(300)]
+    set_parameters(spec_of(*({"name": Name(f"p{number}")} for number in range(300))), given)
+    assert Name.comparisons < 10 * 300
