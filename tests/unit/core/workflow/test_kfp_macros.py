@@ -82,7 +82,9 @@ def test_without_a_time_its_macros_stay() -> None:
 
 
 PATTERN = re.compile(r"\[\[(.*?)\]\]|\{\{\$\.(.*?)\}\}")
-PIECES = st.lists(st.sampled_from(["[[", "]]", "[", "]", "{{$.", "{{", "}}", "}", "\n", "\r", "x", "RunUUID"]), max_size=12)
+PIECES = st.lists(
+    st.sampled_from(["[[", "]]", "[", "]", "{{$.", "{{", "}}", "}", "\n", "\r", "x", "RunUUID"]), max_size=12
+)
 
 
 @given(PIECES.map("".join))
@@ -122,7 +124,9 @@ class Searched(str):
 
 
 @given(
-    st.lists(st.sampled_from(["[[", "{{$.", "[", "{", "%", "]", "]]", "}}", "\n", "'"]), min_size=1, max_size=4).map("".join)
+    st.lists(st.sampled_from(["[[", "{{$.", "[", "{", "%", "]", "]]", "}}", "\n", "'"]), min_size=1, max_size=4).map(
+        "".join
+    )
 )
 def test_work_is_linear_in_the_length(unit: str) -> None:
     def work(times: int) -> int:
