@@ -189,9 +189,16 @@ ROWS = (
                 ),
             ),
             Panel(
-                "Restarts of watches",
+                "Restarts of watches, refused objects",
                 "short",
-                ((f"sum(increase(runwright_watch_restarts_total{{{OPERATOR}}}[1h]))", "in an hour"),),
+                (
+                    (f"sum(increase(runwright_watch_restarts_total{{{OPERATOR}}}[1h]))", "restarts in an hour"),
+                    (
+                        f"sum by (reason) (increase(runwright_objects_refused_total{{{OPERATOR}}}[1h]))",
+                        "{{reason}} in an hour",
+                    ),
+                ),
+                help="Refused objects are beyond a bound. The condition Stalled of the run says which.",
             ),
             Panel(
                 "Memory",

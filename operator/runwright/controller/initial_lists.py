@@ -12,7 +12,7 @@ from typing import Any, cast
 import aiohttp
 from typing_extensions import override
 
-from runwright.kube.decoding import MAX_PAGE_BYTES, decode, read_bounded
+from runwright.kube.decoding import MAX_PAGE_BYTES, decode_page, read_bounded
 from runwright.kube.objects import Json, as_text, metadata_of, uid_of
 
 MAX_SECONDS = 300.0
@@ -72,7 +72,7 @@ class InitialLists:
             async def json(self, **options: Any) -> Any:
                 if self.method != "GET" or self.status >= 400:
                     return await super().json(**options)
-                body = decode(await read_bounded(self, MAX_PAGE_BYTES))
+                body = decode_page(await read_bounded(self, MAX_PAGE_BYTES))
                 lists.add_page(self.url.path, body, first="continue" not in self.url.query)
                 return body
 

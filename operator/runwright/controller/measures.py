@@ -33,7 +33,7 @@ from runwright.core.records import RunRecord
 from runwright.core.status.conditions import SUCCEEDED, find_condition
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
-from runwright.kube.probes import REQUEST_BUCKETS
+from runwright.kube.probes import REQUEST_BUCKETS, refused_counter
 
 RUNS_LAST = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 """Seconds: from a run of one step to one that takes a day."""
@@ -103,6 +103,7 @@ class Measures:
             ("reason",),
             registry=self.registry,
         )
+        self._refused = refused_counter(self.registry)
         leader = Gauge(
             "runwright_leader",
             "1 while this process reconciles the runs: it holds the Lease, or runs without leader election.",
@@ -166,6 +167,10 @@ class Measures:
         if series is None:
             series = self._request_series[kind] = self._requests.labels(verb, resource, str(code))
         series.observe(seconds)
+
+    def object_refused(self, reason: str) -> None:
+        """Count an object of a tenant that is beyond a bound, such as TooDeep; `reason` is one of a finite set."""
+        self._refused.labels(reason).inc()
 
     def timed(self, reconcile: Reconcile) -> Reconcile:
         """Wrap a function to count its time and errors."""

@@ -15,7 +15,15 @@ from typing_extensions import override
 from yarl import URL
 
 from runwright.kube.client import PAGE, Client, Form, Page, WatchEvent, deletion
-from runwright.kube.decoding import MAX_OBJECT_BYTES, MAX_PAGE_BYTES, decode, read_bounded, read_start
+from runwright.kube.decoding import (
+    MAX_OBJECT_BYTES,
+    MAX_PAGE_BYTES,
+    decode,
+    decode_event,
+    decode_page,
+    read_bounded,
+    read_start,
+)
 from runwright.kube.errors import ApiError, not_served, status_error, unreachable
 from runwright.kube.fence import Fence
 from runwright.kube.login import Login
@@ -98,7 +106,14 @@ class HttpClient(Client):
         while True:
             try:
                 body = await self._send(
-                    "GET", "list", resource, path, query=query, accept=form.value, limit=MAX_PAGE_BYTES
+                    "GET",
+                    "list",
+                    resource,
+                    path,
+                    query=query,
+                    accept=form.value,
+                    limit=MAX_PAGE_BYTES,
+                    decoder=decode_page,
                 )
             except ApiError as error:
                 if error.code == 404:
@@ -159,7 +174,7 @@ class HttpClient(Client):
                     raise status_error(response.status, await read_start(response))
                 yield WatchEvent("OPENED", {})
                 while line := await next_line(response):
-                    event = decode(line)
+                    event = decode_event(line)
                     kind, body = as_text(event.get("type")), as_mapping(event.get("object"))
                     if kind == "ERROR":
                         code = body.get("code")
@@ -221,6 +236,7 @@ class HttpClient(Client):
         accept: str = JSON,
         content: str = JSON,
         limit: int = MAX_OBJECT_BYTES,
+        decoder: Callable[[bytes], Json] = decode,
         seconds: float = REQUEST_SECONDS,
         subresource: str = "",
         discovery: bool = False,
@@ -236,7 +252,7 @@ class HttpClient(Client):
                 self._count(verb, resource, subresource, discovery, code, began)
                 if code >= 300:
                     raise status_error(code, await read_start(response))
-                return decode(await read_bounded(response, limit))
+                return decoder(await read_bounded(response, limit))
         except NETWORK_ERRORS as error:
             raise unreachable(error) from error
         finally:

@@ -6,9 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 Json = Mapping[str, Any]
+
+INCOMPLETE = "runwright.dev/incomplete"
+"""Top-level field that holds the Incompleteness of an object that `kube.decoding` cut."""
+
+
+class Incompleteness(NamedTuple):
+    """Why an object was cut as it was decoded. No JSON text decodes to this type, so that no client can send the mark."""
+
+    reason: str
+    """TooDeep or TooComplex."""
+    message: str
+    """The field and the limit."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,6 +57,12 @@ def as_count(value: object) -> int | None:
     """A whole number that stands as text in an annotation, or None for anything else."""
     number = as_text(value)
     return int(number) if re.fullmatch("[0-9]{1,18}", number) else None
+
+
+def incompleteness(body: Json) -> Incompleteness | None:
+    """Why the object was cut as it was decoded; None for a complete one. Never build or write anything from a cut object."""
+    mark = body.get(INCOMPLETE)
+    return mark if isinstance(mark, Incompleteness) else None
 
 
 def key_of(body: Json) -> Key:

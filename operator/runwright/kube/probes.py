@@ -10,11 +10,21 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 """Seconds: from a request on the same machine to one that ran into its time limit."""
+
+
+def refused_counter(registry: CollectorRegistry) -> Counter:
+    """Make the counter of objects beyond a bound, which both processes export."""
+    return Counter(
+        "runwright_objects_refused",
+        "Objects and requests of tenants that are beyond a bound.",
+        ("reason",),
+        registry=registry,
+    )
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from runwright import __version__
-from runwright.kube.probes import REQUEST_BUCKETS
+from runwright.kube.probes import REQUEST_BUCKETS, refused_counter
 from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.index import Index
 from runwright.service.rows import RunRow
@@ -38,6 +38,7 @@ class ServiceMeasures:
             buckets=REQUEST_BUCKETS,
             registry=self.registry,
         )
+        self._refused = refused_counter(self.registry)
         build = Gauge("runwright_build_info", "1, with the version as a label.", ("version",), registry=self.registry)
         build.labels(__version__).set(1)
 
@@ -52,6 +53,10 @@ class ServiceMeasures:
     def request(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """Record a request to the API server; code 0 where there was no reply."""
         self._requests.labels(verb, resource, str(code)).observe(seconds)
+
+    def object_refused(self, reason: str) -> None:
+        """Count an object of a tenant that is beyond a bound, such as TooDeep; `reason` is one of a finite set."""
+        self._refused.labels(reason).inc()
 
 
 class IndexCollector(Collector):

@@ -24,6 +24,12 @@ def test_calls_and_requests_are_counted_by_their_labels():
         assert value("runwright_api_request_duration_seconds_count", labels) == 1
 
 
+def test_refused_objects_are_counted_by_reason():
+    measures = ServiceMeasures()
+    measures.object_refused("TooDeep")
+    assert measures.registry.get_sample_value("runwright_objects_refused_total", {"reason": "TooDeep"}) == 1
+
+
 def test_the_indexes_are_read_at_each_scrape():
     measures, runs, experiments = ServiceMeasures(), Index[RunRow](), Index[ExperimentRow]()
     measures.register(runs, experiments)

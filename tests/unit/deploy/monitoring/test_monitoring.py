@@ -56,6 +56,7 @@ async def exported() -> dict[str, Metric]:
     cache.put_run(run())
     measures.written(at(None), at(Phase.FAILED, seconds(1), seconds(2), "Failed"), 0.1)
     measures.request("get", "pipelineruns", 200, 0.1)
+    measures.object_refused("TooDeep")
 
     async def fail(_: Key) -> float | None:
         raise ApiError(409, "Conflict", "")
