@@ -13,7 +13,7 @@ ARGO_NAMESPACE = "argo"
 CONTROLLER_DEPLOYMENT = "workflow-controller"
 S3_PORT = 9000
 S3_BUCKET = "artifacts"
-S3_SECRET_NAME = "s3-credentials"
+S3_SECRET_NAME = "s3-credentials"  # noqa: S105 - the name of a Secret
 EXECUTOR_ROLE = "argo-workflow-executor"
 EXAMPLES_ROLE = "argo-workflow-examples"
 

@@ -19,7 +19,7 @@ VERSITYGW = f"versity/versitygw:{VERSITYGW_VERSION}"
 COREDNS = f"coredns/coredns:{COREDNS_VERSION.removeprefix('v')}"
 
 S3_ACCESS_KEY = "runwright-local"
-S3_SECRET_KEY = "runwright-local-secret"
+S3_SECRET_KEY = "runwright-local-secret"  # noqa: S105 - of the local cluster, on loopback
 S3_ENVIRONMENT: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": S3_ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": S3_SECRET_KEY}
 
 # All names have the same file system (Debian with a shell, Python and small tools). Only the process differs.

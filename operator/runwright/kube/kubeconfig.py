@@ -95,7 +95,7 @@ def read_context(kubeconfig: str | None, context: str | None) -> Context:
 def parse(path: Path) -> Json:
     """Parse a file. Raises ConfigError."""
     try:
-        return as_mapping(yaml.load(path.read_text(), Loader))
+        return as_mapping(yaml.load(path.read_text(), Loader))  # noqa: S506 - one of two safe loaders
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as a kubeconfig: {' '.join(str(error).split())}") from error
 

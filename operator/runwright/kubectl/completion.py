@@ -54,7 +54,8 @@ def completion_script(shell: str, group: click.Command, name: str) -> str:
     if shell == "kubectl":
         return KUBECTL_SCRIPT
     found = get_completion_class(shell)
-    assert found is not None, shell
+    if found is None:
+        raise ValueError(f"{shell}: expected bash, zsh, fish or kubectl")
     return found(group, {}, name, f"_{name.replace('-', '_').upper()}_COMPLETE").source()
 
 
