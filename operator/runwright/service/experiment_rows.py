@@ -9,9 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from runwright.kube.objects import Json, Key, key_of, metadata_of, spec_of
 from runwright.service.contract.experiment_pb2 import Experiment
 from runwright.service.contract.resource_reference_pb2 import OWNER, ResourceKey, ResourceReference, ResourceType
-from runwright.service.index import Scope, Value
+from runwright.service.order import Scope, Value
 from runwright.service.present import display_name, epoch_seconds, is_archived, protobuf_text
-from runwright.service.rows import ALL, numeric_version
+from runwright.service.rows import ALL, numeric_version, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def experiment_row(body: Json) -> ExperimentRow:
         id=protobuf_text(metadata.get("uid")),
         key=key_of(body),
         version=numeric_version(body),
-        name=display_name(body),
-        description=protobuf_text(spec_of(body).get("description")),
+        name=shortened(display_name(body)),
+        description=shortened(protobuf_text(spec_of(body).get("description"))),
         created_at=epoch_seconds(metadata.get("creationTimestamp")),
         storage_state=f"STORAGESTATE_{'ARCHIVED' if is_archived(body) else 'AVAILABLE'}",
     )

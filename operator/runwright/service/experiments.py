@@ -32,7 +32,8 @@ from runwright.service.create_run import slug
 from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, unavailable
 from runwright.service.experiment_rows import ExperimentRow, experiment_message, experiment_row
 from runwright.service.filters import parse_filter
-from runwright.service.index import Index, Scope
+from runwright.service.index import Index
+from runwright.service.order import Scope
 from runwright.service.paging import Pages, check_id
 from runwright.service.rows import ALL, RunRow, experiment_scope_id
 from runwright.service.runs import to_client_error

@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 from runwright.kube.objects import as_time
 from runwright.service.contract.filter_pb2 import Filter, Predicate
 from runwright.service.errors import ServiceError, invalid_argument
-from runwright.service.index import Row, Value
 from runwright.service.messages import UnreadableMessageError, read_json
+from runwright.service.order import Row, Value
 from runwright.service.paging import check_size
 from runwright.service.present import EPOCH
 

@@ -1,105 +1,50 @@
 """The objects of a kind as rows in memory, with sorted lists of them.
 
 A sorted list is built at the first request for its scope and order, updated with each change, and dropped when it was not
-requested for long. Nothing here blocks the event loop for long, however many rows there are.
+requested for long, or when the lists together have too many positions. Nothing here blocks the event loop for long, however
+many rows there are and however costly a filter is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, bisect_right, insort
+import time
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import merge
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-Scope = tuple[str, str]
-"""A set of rows: a type of reference and an id, such as ("EXPERIMENT", id); ("", "") for all rows."""
+from runwright.service.errors import Code, ServiceError, invalid_argument
+from runwright.service.order import Order, Position, Row, Scope, SortedRows, is_after, merge_sorted
+from runwright.service.slices import Slices
 
-Value = str | int | float | None
-Position = tuple[object, str]
-"""A row's position in an order: its sort value, then its id."""
-
-SORT_CHARS = 256
-"""Characters of a text that rows are sorted by. A page token contains those of a row."""
-
-SLICE = 4000
-"""Rows that are processed before other tasks get a turn: some milliseconds."""
+SLICE = 2000
+"""Rows that are sorted at once, which takes some milliseconds."""
 
 MAX_ORDERS = 64
 """Sorted lists that are kept; beyond that, the least recently used one is dropped."""
+
+MAX_POSITIONS = 500_000
+"""Positions in all sorted lists, of about 100 bytes each; beyond that, the least recently used list is dropped."""
+
+IDLE_SECONDS = 600.0
+"""A sorted list that was not used for so long is dropped."""
+
+SEARCH_SECONDS = 10.0
+"""CPU time of one search: 500,000 rows with a filter that is ten times as costly as a usual one."""
+
+AT_A_TIME = 4
+"""Searches and builds of lists that run at the same time: each computes for some milliseconds before the next one goes on."""
+
+MAX_WAITING = 64
+"""Searches and builds that wait; more are refused."""
 
 MAX_DELETED = 10_000
 """Deleted objects that are remembered, so that a late event does not bring them back."""
 
 
-class Row(Protocol):
-    """An object that can be indexed."""
-
-    @property
-    def id(self) -> str:
-        """Its id in the API: the object's uid."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """Its resource version."""
-        ...
-
-    @property
-    def scopes(self) -> tuple[Scope, ...]:
-        """The scopes that it belongs to."""
-        ...
-
-    def value(self, field: str) -> Value:
-        """The value of a field, for sorting and filtering."""
-        ...
-
-
 R = TypeVar("R", bound=Row)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A field to sort by, and the direction. Rows with equal values are sorted by id, in the same direction."""
-
-    field: str
-    descending: bool = False
-
-    def position(self, row: Row) -> Position:
-        """The row's position. Positions ascend; a descending list is read from its end."""
-        return self.position_of(self.sort_value(row), row.id)
-
-    def sort_value(self, row: Row) -> Value:
-        """What the row is sorted by: its value, of a text only the first SORT_CHARS characters."""
-        value = row.value(self.field)
-        return value[:SORT_CHARS] if isinstance(value, str) else value
-
-    def position_of(self, value: Value, id: str) -> Position:
-        """The position of a row with this sort value and id. Rows without a metric come last in both directions."""
-        if self.field.startswith("metric:"):
-            return (((value is None) != self.descending), value or 0.0), id
-        return value, id
-
-
-@dataclass(slots=True)
-class SortedRows:
-    """The positions of the rows of a scope, in ascending order."""
-
-    order: Order
-    positions: list[Position] = field(default_factory=list[Position])
-    used: int = 0
-
-    def add(self, row: Row) -> None:
-        """Insert the row."""
-        insort(self.positions, self.order.position(row))
-
-    def remove(self, row: Row) -> None:
-        """Remove the row, which must still have the value that it was inserted with."""
-        position = self.order.position(row)
-        at = bisect_left(self.positions, position)
-        if at < len(self.positions) and self.positions[at] == position:
-            del self.positions[at]
 
 
 @dataclass(slots=True, eq=False)
@@ -110,14 +55,6 @@ class Scan:
     """Rows that were changed or removed since, as they were."""
 
 
-@dataclass(slots=True)
-class Waiter:
-    """A call of `wait_for`."""
-
-    id: str
-    future: asyncio.Future[None]
-
-
 class Index(Generic[R]):
     """The newest row of each object. Lists are complete only while `synced`, which the index's feed sets."""
 
@@ -126,11 +63,13 @@ class Index(Generic[R]):
         self._rows: dict[str, R] = {}
         self._deleted: dict[str, int] = {}
         self._scopes: dict[Scope, set[str]] = {}
-        self._sorted: dict[tuple[Scope, Order], SortedRows] = {}
+        self._sorted = OrderedDict[tuple[Scope, Order], SortedRows]()
+        """The least recently used one first."""
         self._making: dict[tuple[Scope, Order], tuple[asyncio.Future[SortedRows], list[tuple[R | None, R | None]]]] = {}
-        self._waiters: list[Waiter] = []
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._scans: set[Scan] = set()
-        self._clock = 0
+        self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._waiting = 0
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -161,9 +100,9 @@ class Index(Generic[R]):
             return
         self._rows[row.id] = row
         self._change(old, row)
-        for waiter in [one for one in self._waiters if one.id == row.id]:
-            if not waiter.future.done():
-                waiter.future.set_result(None)
+        for waiter in self._waiters.get(row.id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
 
     def remove(self, id: str, version: int) -> None:
         """Remove the row of an object that was deleted at this resource version."""
@@ -194,6 +133,8 @@ class Index(Generic[R]):
                     del self._scopes[scope]
         for scope in new.scopes if new else ():
             self._scopes.setdefault(scope, set()).add(new.id if new else "")
+        if self._sorted and next(iter(self._sorted.values())).used + IDLE_SECONDS < time.monotonic():
+            self._drop_unused()
         for (scope, order), kept in self._sorted.items():
             was, now = (one if one is not None and scope in one.scopes else None for one in (old, new))
             if was is not None and now is not None and order.position(was) == order.position(now):
@@ -216,14 +157,17 @@ class Index(Generic[R]):
         """
         if id in self._rows:
             return self._rows[id]
-        waiter = Waiter(id, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(id, [])
+        waiters.append(waiter)
         try:
-            await asyncio.wait_for(waiter.future, seconds)
+            await asyncio.wait_for(waiter, seconds)
         except TimeoutError:
             return None
         finally:
-            self._waiters.remove(waiter)
+            waiters.remove(waiter)
+            if not waiters:
+                self._waiters.pop(id, None)
         return self._rows.get(id)
 
     async def page(
@@ -233,21 +177,32 @@ class Index(Generic[R]):
 
         `matches` is called for each row of the scope, since all matches are counted. All rows are read as they were at one
         moment: the next page begins after the last row's value, so a row must not move across it during the search.
+
+        Raises ServiceError for a search that takes too long, and while too many others wait.
         """
-        positions = (await self._order(scope, order)).positions
-        if matches is None:
-            return self._slice(positions, order, after, size)
-        scan = Scan()
-        self._scans.add(scan)
+        if scope not in self._scopes:
+            return [], 0, False
+        kept = self._kept(scope, order)
+        if matches is None and kept is not None:
+            return self._slice(kept.positions, order, after, size)
+        if self._waiting >= MAX_WAITING:
+            raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many lists are searched and sorted; try again in a moment")
+        self._waiting += 1
         try:
-            return await self._search(list(self._read(positions, order)), scan, order, after, size, matches)
+            await self._turns.acquire()
         finally:
-            self._scans.discard(scan)
+            self._waiting -= 1
+        try:
+            positions = (self._kept(scope, order) or await self._make(scope, order)).positions
+            if matches is None:
+                return self._slice(positions, order, after, size)
+            return await self._search(list(self._read(positions, order)), order, after, size, matches)
+        finally:
+            self._turns.release()
 
     async def _search(
         self,
         positions: list[Position],
-        scan: Scan,
         order: Order,
         after: Position | None,
         size: int,
@@ -255,19 +210,26 @@ class Index(Generic[R]):
     ) -> tuple[list[R], int, bool]:
         found: list[R] = []
         total, more = 0, False
-        for number, position in enumerate(positions):
-            if number % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
-            row = cast(R, scan.changed.get(position[1])) or self._rows[position[1]]
-            if not matches(row):
-                continue
-            total += 1
-            if after is not None and not is_after(position, after, order.descending):
-                continue
-            if len(found) < size:
-                found.append(row)
-            else:
-                more = True
+        slices, scan = Slices(), Scan()
+        self._scans.add(scan)
+        try:
+            for number, position in enumerate(positions):
+                if number & 3 == 3 and slices.due:
+                    await slices.pause()
+                    if slices.seconds > SEARCH_SECONDS:
+                        raise too_costly(len(positions))
+                row = cast(R, scan.changed.get(position[1])) or self._rows[position[1]]
+                if not matches(row):
+                    continue
+                total += 1
+                if after is not None and not is_after(position, after, order.descending):
+                    continue
+                if len(found) < size:
+                    found.append(row)
+                else:
+                    more = True
+        finally:
+            self._scans.discard(scan)
         return found, total, more
 
     def _slice(
@@ -284,31 +246,39 @@ class Index(Generic[R]):
     def _read(self, positions: list[Position], order: Order) -> Iterable[Position]:
         return reversed(positions) if order.descending else iter(positions)
 
-    async def _order(self, scope: Scope, order: Order) -> SortedRows:
-        key = scope, order
-        self._clock += 1
-        while (kept := self._sorted.get(key)) is None:
-            if key in self._making:
-                await asyncio.shield(self._making[key][0])
-            else:
-                await self._make(scope, order)
-        kept.used = self._clock
+    def _kept(self, scope: Scope, order: Order) -> SortedRows | None:
+        """The sorted list, if there is one; it is now the most recently used one."""
+        kept = self._sorted.get((scope, order))
+        if kept is not None:
+            kept.used = time.monotonic()
+            self._sorted.move_to_end((scope, order))
         return kept
 
-    async def _make(self, scope: Scope, order: Order) -> None:
-        """Build a sorted list in slices, then apply the changes that came during the build."""
+    async def _make(self, scope: Scope, order: Order) -> SortedRows:
+        """Build a sorted list in slices, then apply the changes that came during the build; one build of each at a time."""
+        while (making := self._making.get((scope, order))) is not None:
+            await asyncio.shield(making[0])
+            if (kept := self._kept(scope, order)) is not None:
+                return kept
         changes: list[tuple[R | None, R | None]] = []
         made: asyncio.Future[SortedRows] = asyncio.get_running_loop().create_future()
         self._making[scope, order] = made, changes
-        kept = SortedRows(order)
+        kept = SortedRows(order, used=time.monotonic())
         try:
-            rows = self.in_scope(scope)
+            slices = Slices()
             runs: list[list[Position]] = []
+            rows = self.in_scope(scope)
             for start in range(0, len(rows), SLICE):
-                runs.append(sorted(order.position(row) for row in rows[start : start + SLICE]))
-                await asyncio.sleep(0)
+                positions: list[Position] = []
+                for number, row in enumerate(rows[start : start + SLICE]):
+                    positions.append(order.position(row))
+                    if number & 63 == 63 and slices.due:
+                        await slices.pause()
+                positions.sort()
+                runs.append(positions)
+                await slices.pause()
             while len(runs) > 1:
-                runs = [await merge_sorted(runs[at : at + 8]) for at in range(0, len(runs), 8)]
+                runs = [await merge_sorted(runs[at : at + 8], slices) for at in range(0, len(runs), 8)]
             kept.positions = runs[0] if runs else []
             for old, new in changes:
                 if old is not None and scope in old.scopes:
@@ -320,25 +290,23 @@ class Index(Generic[R]):
         finally:
             del self._making[scope, order]
             made.set_result(kept)
+        return kept
 
     def _drop_unused(self) -> None:
-        if len(self._sorted) > MAX_ORDERS:
-            oldest = min(self._sorted, key=lambda key: self._sorted[key].used or self._clock + 1)
-            del self._sorted[oldest]
+        """Drop the least recently used lists while there are too many, or too large ones, and those that are not used."""
+        held, now = sum(len(kept.positions) for kept in self._sorted.values()), time.monotonic()
+        while self._sorted:
+            oldest = next(iter(self._sorted.values()))
+            crowded = len(self._sorted) > 1 and (len(self._sorted) > MAX_ORDERS or held > MAX_POSITIONS)
+            if not crowded and now - oldest.used < IDLE_SECONDS:
+                return
+            held -= len(oldest.positions)
+            self._sorted.popitem(last=False)
 
 
-def is_after(position: Position, after: Position, descending: bool) -> bool:
-    """Whether a position comes after another one in reading direction."""
-    return position < after if descending else position > after
-
-
-async def merge_sorted(runs: list[list[Position]]) -> list[Position]:
-    """Merge sorted lists into one."""
-    if len(runs) == 1:
-        return runs[0]
-    whole: list[Position] = []
-    for number, position in enumerate(merge(*runs)):
-        whole.append(position)
-        if number % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
-    return whole
+def too_costly(rows: int) -> ServiceError:
+    """The error for a search that takes too long."""
+    return invalid_argument(
+        f"filter: the search of {rows} objects takes more than {SEARCH_SECONDS:.0f} s of CPU time; use fewer predicates, or "
+        f"list by a resource_reference_key"
+    )

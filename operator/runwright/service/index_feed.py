@@ -14,7 +14,8 @@ from runwright.kube.client import Client, WatchEvent
 from runwright.kube.informer import DELETED, Informer, Known, follow_synced
 from runwright.kube.objects import Json, uid_of
 from runwright.kube.resource import Resource, Selection
-from runwright.service.index import Index, Row, Scope
+from runwright.service.index import Index
+from runwright.service.order import Row, Scope
 from runwright.service.rows import ALL, numeric_version
 
 logger = logging.getLogger(__name__)

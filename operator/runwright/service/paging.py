@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from runwright.kube.objects import as_mapping, as_text
 from runwright.service.errors import invalid_argument
-from runwright.service.index import Order, Position, Row, Scope, Value
+from runwright.service.order import Order, Position, Row, Scope, Value
 
 DEFAULT_PAGE = 20
 MAX_PAGE = 200

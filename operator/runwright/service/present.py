@@ -158,6 +158,12 @@ def inline_manifest(run: Json) -> str:
     return protobuf_text(workflow.get("manifest"))
 
 
+def has_inline_manifest(run: Json) -> bool:
+    """Whether the manifest is in the run itself, without encoding it."""
+    workflow = as_mapping(spec_of(run).get("workflow"))
+    return bool(spec_of(workflow) or as_text(workflow.get("manifest")))
+
+
 def run_manifest_ref(run: Json) -> ManifestRef | None:
     """The place of the run's manifest; None where it is in the run itself, or where the name is no object's name."""
     source = as_mapping(as_mapping(spec_of(run).get("workflow")).get("manifestFrom"))

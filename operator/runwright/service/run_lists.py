@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from runwright.service.calls import Call
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceType
 from runwright.service.contract.run_pb2 import ListRunsRequest, ListRunsResponse, Run
 from runwright.service.errors import Code, ServiceError, invalid_argument, unavailable
 from runwright.service.filters import parse_filter
-from runwright.service.index import Index, Scope
+from runwright.service.index import Index
+from runwright.service.order import Scope
 from runwright.service.paging import Pages, check_id
 from runwright.service.rows import ALL, METRIC_PREFIX, RunRow, experiment_scope_id
 from runwright.service.tenancy import Tenancy
@@ -29,23 +32,34 @@ FIELDS: dict[str, type] = {
 }
 """The fields to filter and sort runs by, with their types: those of KFP 1.8.22, and the last three."""
 
-MAX_REPLY = 64 * 1024 * 1024
-"""Bytes of a reply. A page with large manifests has fewer rows than requested."""
+MAX_REPLY = 4 * 1024 * 1024 - 64 * 1024
+"""Bytes of a reply, as a protobuf message: a page with large manifests has fewer rows than requested.
 
-BYTES_WITH_A_RUN = 400
+A client of gRPC takes 4 MiB by default. One run always fits: etcd holds 1.5 MB of an object.
+"""
 
-Manifest = Callable[[RunRow], Awaitable[str]]
+BYTES_WITH_A_RUN = 8
+"""Bytes of a run's tag and length in the message."""
+
+READS_OF_A_LIST = 4
+"""Runs that are read at the same time for one list, beside those that are in the reply already."""
+
+READS_AT_A_TIME = 8
+"""Runs that are read at the same time for all lists."""
+
+ReadRun = Callable[[RunRow], Awaitable[Run]]
 
 
 class RunLists:
     """Lists of runs."""
 
-    def __init__(self, index: Index[RunRow], pages_key: bytes, manifest_of: Manifest, tenancy: Tenancy) -> None:
-        """`manifest_of` returns the manifest of a listed run; empty where it was deleted."""
+    def __init__(self, index: Index[RunRow], pages_key: bytes, read_run: ReadRun, tenancy: Tenancy) -> None:
+        """`read_run` returns the message of a listed run, with its manifest."""
         self._index = index
         self._pages = Pages(pages_key, "Run", FIELDS, (METRIC_PREFIX,))
-        self._manifest_of = manifest_of
+        self._read_run = read_run
         self._tenancy = tenancy
+        self._reads = asyncio.Semaphore(READS_AT_A_TIME)
 
     async def list_runs(self, request: ListRunsRequest, call: Call) -> ListRunsResponse:
         """Return a page of runs. Raises ServiceError."""
@@ -55,18 +69,36 @@ class RunLists:
         if not self._index.synced:
             raise unavailable("the list of runs is not complete yet; try again in a moment")
         rows, total, more = await self._index.page(scope, listing.order, listing.after, listing.size, matches)
-        # One request for each manifest that is not cached.
-        manifests = await asyncio.gather(*(self._manifest_of(row) for row in rows))
-        runs: list[Run] = []
-        held = 0
-        for row, manifest in zip(rows, manifests, strict=True):
-            held += len(row.message) + len(manifest) + BYTES_WITH_A_RUN
-            if runs and held > MAX_REPLY:
-                more = True
-                break
-            runs.append(row.run(manifest))
-        token = self._pages.token(listing, rows[len(runs) - 1]) if more and runs else ""
-        return ListRunsResponse(runs=runs, total_size=total, next_page_token=token)
+        reply, held = ListRunsResponse(total_size=total), 0
+        async with aclosing(self._messages(rows)) as messages:
+            async for run in messages:
+                held += run.ByteSize() + BYTES_WITH_A_RUN
+                if held > MAX_REPLY and reply.runs:
+                    more = True
+                    break
+                reply.runs.append(run)
+        if more and reply.runs:
+            reply.next_page_token = self._pages.token(listing, rows[len(reply.runs) - 1])
+        return reply
+
+    async def _messages(self, rows: list[RunRow]) -> AsyncGenerator[Run]:
+        """The messages of the rows, in order; the next READS_OF_A_LIST are read ahead."""
+        reading = deque[asyncio.Task[Run]]()
+        try:
+            for row in rows:
+                reading.append(asyncio.create_task(self._message(row)))
+                if len(reading) == READS_OF_A_LIST:
+                    yield await reading.popleft()
+            while reading:
+                yield await reading.popleft()
+        finally:
+            for one in reading:
+                one.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    async def _message(self, row: RunRow) -> Run:
+        async with self._reads:
+            return await self._read_run(row)
 
     async def _scope(self, request: ListRunsRequest, call: Call) -> Scope:
         """The scope of the list, after the check that the caller may list it."""

@@ -12,10 +12,11 @@ from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, metadata_of, status_of, uid_of
+from runwright.service.contract.run_pb2 import Run
 from runwright.service.errors import Code, ServiceError, invalid_argument, not_found
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
-from runwright.service.present import inline_manifest, protobuf_text, run_manifest_ref
+from runwright.service.present import inline_manifest, protobuf_text, run_manifest_ref, run_message
 from runwright.service.rows import RunRow
 
 EDIT_ATTEMPTS = 8
@@ -88,12 +89,16 @@ class Runs:
         ref = run_manifest_ref(body)
         return await self._manifests.read(ref) if ref else inline_manifest(body)
 
-    async def manifest_of_row(self, row: RunRow) -> str:
-        """Return the manifest of a listed run; reads the run where the manifest is inline."""
-        if row.manifest is not None:
-            return await self._manifests.read(row.manifest)
-        body = await self._client.get(PIPELINE_RUNS, row.key) if row.inline else None
-        return inline_manifest(body) if body is not None else ""
+    async def listed(self, row: RunRow) -> Run:
+        """Return the message of a listed run, with its manifest; reads the run where the row does not have all of it.
+
+        Raises ApiError.
+        """
+        body = await self._client.get(PIPELINE_RUNS, row.key) if row.inline or row.partial else None
+        if body is not None and uid_of(body) == row.id:
+            manifest = await self.manifest(body)
+            return row.completed(run_message(body, manifest)) if row.partial else row.run(manifest)
+        return row.run(await self._manifests.read(row.manifest) if row.manifest else "")
 
 
 def to_client_error(error: ApiError) -> ServiceError | None:

@@ -102,7 +102,7 @@ class Service:
         tenancy = Tenancy(options.namespace, self.access, self.runs, self.experiments)
         runs = Runs(client, self.runs, factory.row, self._manifests)
         experiments = Experiments(client, self.experiments, self.runs, page_key, tenancy)
-        lists = RunLists(self.runs, page_key, runs.manifest_of_row, tenancy)
+        lists = RunLists(self.runs, page_key, runs.listed, tenancy)
         artifacts = Artifacts(client, options.artifact_buckets)
         service = RunService(client, runs, lists, self._manifests, experiments, tenancy, artifacts, options.runs)
         methods = {**service.methods(), **experiments.methods(), **health_methods(multi_user=not options.namespace)}

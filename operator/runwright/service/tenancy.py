@@ -17,7 +17,8 @@ from runwright.service.calls import Access, Authorizer, Call
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceReference, ResourceType
 from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, unavailable
 from runwright.service.experiment_rows import ExperimentRow
-from runwright.service.index import Index, Row
+from runwright.service.index import Index
+from runwright.service.order import Row
 from runwright.service.rows import RunRow
 
 WAIT_SECONDS = 0.5

@@ -87,7 +87,7 @@ class Bench:
         tenancy = Tenancy(namespace, self.rights, self.index, self.experiments)
         self.runs = Runs(self.client, self.index, shared.row, self.manifests)
         experiments = Experiments(self.client, self.experiments, self.index, KEY, tenancy)
-        lists = RunLists(self.index, KEY, self.runs.manifest_of_row, tenancy)
+        lists = RunLists(self.index, KEY, self.runs.listed, tenancy)
         service = RunService(
             self.client,
             self.runs,

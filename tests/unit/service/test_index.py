@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runwright.service import index as index_module
-from runwright.service.index import Index, Order, Scope, Value
+from runwright.service import slices
+from runwright.service.errors import Code, ServiceError
+from runwright.service.index import Index
+from runwright.service.order import Order, Scope, Value
 from runwright.service.paging import Pages
 
 
@@ -138,6 +141,7 @@ def test_pages_skip_and_repeat_no_row_that_existed_all_the_time(
 
 async def test_changes_during_the_build_of_a_list_are_in_the_list(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(index_module, "SLICE", 3)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     index = Index[Thing]()
     things = {f"id-{number:02}": Thing(f"id-{number:02}", 1, f"n{number}", "a") for number in range(40)}
     for one in things.values():
@@ -164,7 +168,7 @@ async def test_changes_during_the_build_of_a_list_are_in_the_list(monkeypatch: p
 async def test_a_row_that_changes_during_a_search_is_found_as_it_was(
     monkeypatch: pytest.MonkeyPatch, becomes: str | None
 ):
-    monkeypatch.setattr(index_module, "SLICE", 4)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
     index, pages, order = Index[Thing](), Pages(b"k" * 32, "Thing", ["name"]), Order("name")
     ids = {f"id-{number:02}" for number in range(40)}
     for id in ids:
@@ -215,6 +219,78 @@ async def test_the_least_recently_used_list_is_dropped(monkeypatch: pytest.Monke
     for number in range(10):
         await index.page(("", ""), Order(f"metric:m{number}"), None, 5, None)
     assert len(index._sorted) == 3
+
+
+async def test_lists_with_too_many_positions_together_are_dropped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(index_module, "MAX_POSITIONS", 25)
+    index = Index[Thing]()
+    for number in range(10):
+        index.apply(Thing(f"id-{number}", 1, "n", "ab"[number % 2]))
+    for field in ("a", "b", "c", "d"):
+        await index.page(("", ""), Order(f"metric:{field}"), None, 5, None)
+    await index.page(("GROUP", "a"), Order("name"), None, 5, None)
+    assert list(index._sorted) == [
+        (("", ""), Order("metric:c")),
+        (("", ""), Order("metric:d")),
+        (("GROUP", "a"), Order("name")),
+    ]
+    monkeypatch.setattr(index_module, "MAX_POSITIONS", 1)
+    await index.page(("", ""), Order("id"), None, 5, None)
+    assert list(index._sorted) == [(("", ""), Order("id"))], "the newest one is kept, however large"
+
+
+async def test_lists_that_are_not_used_are_dropped_at_the_next_change(monkeypatch: pytest.MonkeyPatch):
+    index = Index[Thing]()
+    index.apply(Thing("id", 1, "n", "a"))
+    await index.page(("", ""), Order("name"), None, 5, None)
+    index.apply(Thing("id-2", 1, "n", "a"))
+    assert len(index._sorted) == 1
+    monkeypatch.setattr(index_module, "IDLE_SECONDS", -1.0)
+    index.apply(Thing("id-3", 1, "n", "a"))
+    assert not index._sorted
+    assert (await index.page(("", ""), Order("name"), None, 5, None))[1] == 3
+
+
+async def test_a_scope_without_rows_is_not_kept():
+    index = Index[Thing]()
+    for number in range(100):
+        assert await index.page(("GROUP", f"unknown-{number}"), Order("name"), None, 5, None) == ([], 0, False)
+    assert not index._sorted and not index._making and not index._scopes
+
+
+async def test_a_costly_search_lets_other_tasks_run_and_ends(monkeypatch: pytest.MonkeyPatch):
+    index = Index[Thing]()
+    for number in range(2_000):
+        index.apply(Thing(f"id-{number}", 1, "n", "a"))
+
+    def costly(_: Thing) -> bool:
+        sum(range(10_000))
+        return False
+
+    turns, done = 0, False
+
+    async def other() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    assert await index.page(("", ""), Order("name"), None, 5, costly) == ([], 0, False)
+    assert turns > 20
+    monkeypatch.setattr(index_module, "SEARCH_SECONDS", 0.02)
+    with pytest.raises(ServiceError, match="filter: the search of 2000 objects takes more than") as caught:
+        await index.page(("", ""), Order("name"), None, 5, costly)
+    assert caught.value.code == Code.INVALID_ARGUMENT
+    done = True
+    await beside
+    assert not index._scans
+
+
+async def test_the_waiters_of_an_id_are_given_back():
+    index = Index[Thing]()
+    assert await asyncio.gather(*(index.wait_for(f"id-{one % 3}", 0.01) for one in range(9))) == [None] * 9
+    assert not index._waiters
 
 
 @settings(max_examples=20)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runwright.service.errors import Code, ServiceError
 from runwright.service.filters import MAX_FILTER, parse_filter
-from runwright.service.index import Order
+from runwright.service.order import Order
 from runwright.service.paging import MAX_ID, MAX_LINE, MAX_SORT, MAX_TOKEN, Pages, check_id, effective_page_size
 from runwright.service.rows import RowFactory, RunRow
 from tests.unit.service.bodies import run_body

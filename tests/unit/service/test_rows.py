@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runwright.kube.objects import Key
-from runwright.service.rows import RowFactory, experiment_scope_id, numeric_version
+from runwright.service import rows
+from runwright.service.present import run_message
+from runwright.service.rows import RowFactory, Shared, experiment_scope_id, numeric_version
 from tests.unit.service.bodies import run_body
 
 
@@ -69,6 +73,54 @@ def test_the_message_is_decoded_with_its_manifest():
     run = row.run("the manifest")
     assert (run.id, run.pipeline_spec.workflow_manifest) == ("uid-train", "the manifest")
     assert row.inline and row.manifest is None
+
+
+def large_body(size: int, references: int = 0, metrics: int = 0) -> dict[str, Any]:
+    """A run with texts of this many characters in every field that has texts."""
+    text = "😀" * size
+    refs = [{"type": "JOB", "id": f"{number}{text}", "name": text} for number in range(references)]
+    pipeline = {"id": text, "name": text, "manifest": text}
+    parameters = [{"name": text, "value": text}]
+    found = [{"name": f"m{number}", "nodeID": text, "value": number} for number in range(metrics)]
+    spec = {"displayName": text, "description": text, "pipeline": pipeline, "parameters": parameters}
+    return run_body(spec={**spec, "references": refs}, status={"phase": text, "metrics": found})
+
+
+def test_the_row_of_a_large_run_is_small_and_says_so():
+    row = RowFactory().row(large_body(300_000, references=64, metrics=512))
+    assert row.partial and len(row.message) < 5 * rows.MAX_TEXT
+    for text in (row.name, row.description, row.status, row.pipeline_id):
+        assert len(text) == rows.MAX_TEXT
+    assert len(row.metric_names) == rows.MAX_METRICS and row.metric("m255") == 255
+    assert row.scopes == (("", ""), ("NAMESPACE", "team")), "no list can name such an id"
+    many = RowFactory().row(large_body(10, references=64))
+    assert len(many.scopes) == 2 + rows.MAX_SCOPES
+
+
+@given(st.integers(0, 6000), st.integers(0, 20))
+def test_a_row_that_is_not_partial_has_the_whole_message(size: int, references: int):
+    body = large_body(size, references)
+    row = RowFactory().row(body)
+    assert len(row.message) <= rows.MAX_MESSAGE + 4 * rows.MAX_TEXT
+    whole = run_message(body)
+    if not row.partial:
+        assert row.run() == whole
+    assert row.completed(run_message(body)).pipeline_spec == whole.pipeline_spec
+
+
+def test_values_that_are_shared_are_given_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rows, "MAX_SHARED", 10)
+    shared = Shared[tuple[str, ...]]()
+    first = ("0",)
+    assert shared.one(first) is first and shared.one(tuple(["0"])) is first
+    for number in range(1000):
+        shared.one((str(number),))
+        assert shared.one(tuple(["0"])) is first, "what is used stays"
+    assert len(shared) <= 10 + 1
+    factory = RowFactory()
+    for number in range(1000):
+        factory.row(body(references=[{"type": "JOB", "id": f"job-{number}"}]))
+    assert max(len(one) for one in (factory._names, factory._scopes, factory._refs)) <= 11
 
 
 def test_equal_scopes_names_and_manifests_are_one_object():

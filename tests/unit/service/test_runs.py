@@ -57,13 +57,29 @@ async def test_a_run_that_was_deleted_is_not_found():
         assert caught.value.code == Code.NOT_FOUND
 
 
-async def test_the_manifest_of_a_row_is_read_from_the_run_where_it_is_inline():
+async def test_a_listed_run_is_read_where_its_manifest_is_inline():
     it = Bench()
     id = await stored(it, spec={"workflow": {"manifest": "inline"}})
     row = it.index.row(id)
-    assert row is not None and await it.runs.manifest_of_row(row) == "inline"
+    assert row is not None and (await it.runs.listed(row)).pipeline_spec.workflow_manifest == "inline"
     it.server.delete("PipelineRun", "team", "train")
-    assert await it.runs.manifest_of_row(row) == ""
+    run = await it.runs.listed(row)
+    assert (run.id, run.name, run.pipeline_spec.workflow_manifest) == (id, row.name, "")
+
+
+async def test_a_listed_run_is_read_where_its_message_is_too_large_for_the_index():
+    it = Bench()
+    parameters = [{"name": f"p{number}", "value": "x" * 60_000} for number in range(10)]
+    id = await stored(it, spec={"workflow": {"manifest": "inline"}, "parameters": parameters})
+    row = it.index.row(id)
+    assert row is not None and row.partial and len(row.message) < 200
+    it.server.patch_status("PipelineRun", "team", "train", {"phase": "Succeeded"})
+    run = await it.runs.listed(row)
+    assert [len(one.value) for one in run.pipeline_spec.parameters] == [60_000] * 10
+    assert (run.pipeline_spec.workflow_manifest, run.status) == ("inline", "Pending"), "the state that was filtered by"
+    it.server.delete("PipelineRun", "team", "train")
+    gone = await it.runs.listed(row)
+    assert (gone.id, gone.name, len(gone.pipeline_spec.parameters)) == (id, row.name, 0)
 
 
 @pytest.mark.parametrize(
