@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from runwright.api.labels import RUN_LABEL, SHARD_LABEL
 from runwright.api.pipelinerun import KIND, MAX_NAME, ManifestFrom, PipelineRun, WorkflowSource
-from runwright.api.resources import API_VERSION, GROUP
+from runwright.api.resources import API_VERSION
 from runwright.core.records import Refusal
 from runwright.core.workflow import kfp
 from runwright.core.workflow.expect import (
@@ -26,6 +26,7 @@ from runwright.core.workflow.expect import (
 )
 from runwright.core.workflow.kube_yaml import UnreadableTextError, check_depth
 from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND, digest_of, read_manifest
+from runwright.core.workflow.metadata import carried_metadata, drop_reserved
 from runwright.core.workflow.parameters import set_parameters
 
 MAX_WORKFLOW = 1_400_000
@@ -123,7 +124,7 @@ class _Build:
         with mark_healing(from_config_map or template is not None):
             _check_entrypoint(spec, template)
             set_parameters(spec, self.run.spec.parameters or (), template)
-            _keep_own_labels(spec)
+            drop_reserved(spec, template)
             workflow["metadata"] = self._metadata(workflow)
             if is_kfp:
                 workflow = kfp.complete_kfp_workflow(workflow, self._own("uid"), self._run_name(), self._created_at())
@@ -252,13 +253,11 @@ class _Build:
     def _metadata(self, workflow: Mapping[str, Any]) -> dict[str, Any]:
         """The Workflow's metadata: labels and annotations of the manifest, the other fields from the run.
 
-        The run's own labels and annotations are not copied, and neither are those that other controllers act on: Argo CD
-        would prune a Workflow with its tracking labels (`app.kubernetes.io/instance`, `argocd.argoproj.io/*`;
-        tektoncd/pipeline#3202), and Argo would never start one with `workflows.argoproj.io/completed`.
+        The run's own labels and annotations are not copied, and neither are those that other controllers act on.
         """
         metadata = expect_mapping(workflow.get("metadata"), "metadata", "MetadataInvalid")
-        annotations = _kept(metadata.get("annotations"), "metadata.annotations")
-        labels = _kept(metadata.get("labels"), "metadata.labels")
+        annotations = carried_metadata(metadata.get("annotations"), "metadata.annotations")
+        labels = carried_metadata(metadata.get("labels"), "metadata.labels")
         built: dict[str, Any] = {
             "name": self._own("name"),
             "namespace": self._own("namespace"),
@@ -286,40 +285,6 @@ def owner_reference(name: str, uid: str) -> dict[str, Any]:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-
-
-_NOT_CARRIED = frozenset(
-    {
-        "app.kubernetes.io/instance",
-        "kubectl.kubernetes.io/last-applied-configuration",
-        "workflows.argoproj.io/completed",
-        "workflows.argoproj.io/phase",
-        "workflows.argoproj.io/workflow-archiving-status",
-    }
-)
-_NOT_CARRIED_PREFIXES = ("argocd.argoproj.io/", f"{GROUP}/")
-
-
-def _kept(value: Any, path: str) -> dict[str, str]:
-    kept: dict[str, str] = {}
-    for key, item in expect_mapping(value, path, "MetadataInvalid").items():
-        if not isinstance(item, str):
-            raise Refused(
-                "MetadataInvalid",
-                f"{path}: expected a string for {quote(key)}, found {json_type(item)}; put it in quotes",
-            )
-        if key not in _NOT_CARRIED and not key.startswith(_NOT_CARRIED_PREFIXES):
-            kept[key] = item
-    return kept
-
-
-def _keep_own_labels(spec: Mapping[str, Any]) -> None:
-    """Removes Runwright's labels from `spec.workflowMetadata`, which would overwrite the Workflow's own labels."""
-    metadata = expect_mapping(spec.get("workflowMetadata"), "spec.workflowMetadata")
-    for part in ("labels", "labelsFrom"):
-        found = expect_mapping(metadata.get(part), f"spec.workflowMetadata.{part}")
-        for label in (RUN_LABEL, SHARD_LABEL):
-            found.pop(label, None)
 
 
 def _check_entrypoint(spec: Mapping[str, Any], template: Mapping[str, Any] | None) -> None:

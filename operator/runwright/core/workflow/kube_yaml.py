@@ -195,7 +195,7 @@ class _Document:
         self._put(value, event)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        found = self._anchors.get(event.anchor)
+        found = self._anchors.get(event.anchor or "")
         if isinstance(found, _Open):
             raise UnreadableTextError(f"{_where(event.start_mark)}: the anchor {event.anchor!r} contains itself")
         if found is None:

@@ -4,6 +4,8 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -97,7 +99,7 @@ def steps(work: Callable[[], object]) -> int:
     """Lines of Python that a call executes."""
     count = 0
 
-    def trace(*_: object) -> object:
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal count
         count += 1
         return trace
@@ -116,7 +118,7 @@ class Searched(str):
 
     characters = 0
 
-    def find(self, sub: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+    def find(self, sub: str, start: int = 0, end: int | None = None) -> int:
         end = len(self) if end is None else end
         found = super().find(sub, start, end)
         Searched.characters += (end if found < 0 else found) - start

@@ -175,7 +175,7 @@ def test_few_short_names_are_compared_for_a_guess(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(difflib, "get_close_matches", record)
     names = [f"{'ab' * 100}{number}" for number in range(60)] + [f"name-{number}" for number in range(60)]
-    refused(spec_of(*({"name": name} for name in names)), **{"ab" * 100: ""})
+    refused(spec_of(*({"name": name} for name in names)), None, **{"ab" * 100: ""})
     assert not compared, "the unknown name is long"
     refused(spec_of(*({"name": name} for name in names)), other="")
     assert len(compared) == 51 and max(map(len, compared)) <= 40
