@@ -150,7 +150,7 @@ async def read_all(kubeconfig: Path, run: Key, node: str) -> dict[str, bytes]:
     """Every artifact of a node, as the command reads them, by name."""
     async with connect_to(Target(str(kubeconfig), namespace=run.namespace)) as here:
         workflow = await read_workflow(here, run)
-        reader = Artifacts(here.client)
+        reader = Artifacts(here.client, None)
         return {
             name: b"".join([piece async for piece in reader.read(workflow, node, name)])
             for name in artifact_names(workflow["status"]["nodes"][node]["outputs"])

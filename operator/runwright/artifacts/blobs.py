@@ -1,14 +1,15 @@
-"""Opens, streams and lists objects of S3, GCS and Azure with obstore, and maps its errors to ArtifactError.
+"""Opens, streams and lists objects of AWS, Google Cloud and Azure with obstore, and maps its errors to ArtifactError.
 
-Only the error code of a store's reply is passed on: its text can contain the request, with signature and access key.
+The clouds' own hosts only: obstore follows redirects, and reads the whole body of an error (direct.py is for other servers).
+Each host is a fixed name of a cloud, or that with labels in front which places.py has validated.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,25 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from runwright.artifacts.places import ArtifactError, AzurePlace, GcsPlace, S3Place, quote_name
+from runwright.artifacts.places import (
+    AWS_REGION,
+    ArtifactError,
+    AzurePlace,
+    GcsPlace,
+    S3Place,
+    StorePlace,
+    quote_name,
+)
+from runwright.artifacts.signing import SIGNATURE
+from runwright.artifacts.stores import (
+    CONNECT_SECONDS,
+    OWN_IDENTITY,
+    READ_SECONDS,
+    Opened,
+    missing,
+    refused_key,
+)
+from runwright.kube.objects import as_mapping, as_text
 
 if TYPE_CHECKING:
     from obstore.store import (
@@ -31,33 +50,14 @@ if TYPE_CHECKING:
 # Its list function can return Arrow tables, which have no type for pyright.
 library = cast(Any, obstore)
 
-StorePlace = S3Place | GcsPlace | AzurePlace
-
 CHUNK = 256 * 1024
 """Minimum bytes of a chunk of an object, except the last one."""
 
 RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 
-CONNECT_SECONDS, READ_SECONDS = 5, 60
-"""Timeouts of a connection and of the wait for the next bytes; the whole transfer of an object has no timeout."""
-
-OWN_IDENTITY = {
-    S3Place: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a web identity, or the node's role",
-    GcsPlace: "GOOGLE_APPLICATION_CREDENTIALS, or workload identity",
-    AzurePlace: "AZURE_CLIENT_ID and what belongs to it, or workload identity",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An open object."""
-
-    size: int
-    chunks: AsyncIterator[bytes]
-
 
 class Blobs:
-    """The bucket or container of a place.
+    """The bucket or container of a place in a cloud.
 
     Its methods raise ArtifactError: ObjectNotFound, Refused, Unreachable.
     """
@@ -78,6 +78,7 @@ class Blobs:
                 region is None
                 or not isinstance(self._place, S3Place)
                 or self._place.region
+                or not AWS_REGION.fullmatch(region[1])
                 or not is_store_error(error)
             ):
                 raise self._failure(error, key) from None
@@ -88,7 +89,10 @@ class Blobs:
                 raise self._failure(again, key) from None
         return Opened(found.meta["size"], self._chunks(found, key))
 
-    async def list(self, folder: str) -> AsyncIterator[tuple[str, int]]:
+    async def close(self) -> None:
+        """Nothing: obstore closes connections that are idle."""
+
+    async def list(self, folder: str) -> AsyncGenerator[tuple[str, int]]:
         """Key and size of each object under a folder, with or without a trailing `/`."""
         try:
             async for page in library.list(await self._connected(), folder.rstrip("/")):
@@ -125,7 +129,7 @@ def connect_store(place: StorePlace, secrets: Mapping[str, str]) -> S3Store | GC
             return s3_store(place, secrets)
         case GcsPlace():
             if secrets:
-                key = secrets["serviceAccountKeySecret"]
+                key = service_account_key(secrets["serviceAccountKeySecret"])
                 return GCSStore(
                     place.bucket, service_account_key=key, client_options=client_options(), retry_config=RETRIES
                 )
@@ -135,29 +139,21 @@ def connect_store(place: StorePlace, secrets: Mapping[str, str]) -> S3Store | GC
             return AzureStore(
                 place.container,
                 account_name=place.account,
-                endpoint=place.endpoint.rstrip("/"),
-                client_options=client_options(plain=place.endpoint.startswith("http://")),
+                endpoint=place.endpoint.url,
+                client_options=client_options(),
                 retry_config=RETRIES,
                 credential_provider=provider,
             )
 
 
-AWS = re.compile(r"s3[.-](dualstack\.)?(?P<region>[a-z]{2}(-[a-z]+)+-[0-9]+)\.amazonaws\.com(\.cn)?")
-
-
 def s3_store(place: S3Place, secrets: Mapping[str, str], region: str = "") -> S3Store:
-    """Creates a store for S3, with the bucket in the host name for AWS and in the path for others, as in Argo (3.7)."""
-    named = AWS.fullmatch(place.endpoint)
-    region = region or place.region or (named["region"] if named else "")
-    host = place.endpoint
-    if host == "s3.amazonaws.com" and region:
-        host = f"s3.{region}.amazonaws.com"
-    virtual = ".amazonaws.com" in host and "." not in place.bucket
-    url = f"{'http' if place.insecure else 'https'}://{f'{place.bucket}.' if virtual else ''}{host}"
+    """Creates a store for AWS, with the bucket in the host name if it can be, as in Argo (3.7)."""
+    region = region or place.own_region
+    url = place.server(region).url
     config: S3Config = {
         "endpoint": url,
         "aws_endpoint_url_s3": url,  # else AWS_ENDPOINT_URL_S3 would win
-        "virtual_hosted_style_request": virtual,
+        "virtual_hosted_style_request": place.virtual,
     }
     if region:
         config["region"] = region
@@ -166,10 +162,25 @@ def s3_store(place: S3Place, secrets: Mapping[str, str], region: str = "") -> S3
     return S3Store(
         place.bucket,
         config=config,
-        client_options=client_options(plain=place.insecure, authority=secrets.get("caSecret", "")),
+        client_options=client_options(secrets.get("caSecret", "")),
         retry_config=RETRIES,
         credential_provider=s3_credentials(secrets) if secrets.get("accessKeySecret") else None,
     )
+
+
+SERVICE_ACCOUNT_FIELDS = ("type", "client_email", "private_key", "private_key_id")
+
+
+def service_account_key(text: str) -> str:
+    """The key of a service account, reduced to its identity: other fields can name another host, or send no signature.
+
+    Raises ValueError.
+    """
+    try:
+        key = as_mapping(json.loads(text))
+    except (ValueError, RecursionError):
+        raise ValueError("InvalidKey: expected the key of a service account") from None
+    return json.dumps({name: as_text(key.get(name)) for name in SERVICE_ACCOUNT_FIELDS if name in key})
 
 
 def s3_credentials(secrets: Mapping[str, str]) -> Callable[[], S3Credential]:
@@ -186,10 +197,6 @@ def s3_credentials(secrets: Mapping[str, str]) -> Callable[[], S3Credential]:
     return provide
 
 
-SIGNATURE = re.compile(r"(\?|&)[^=]+=[^&]+")
-"""Matches a shared access signature, and not an account key (Argo 3.7, `isSASAccountKey`)."""
-
-
 def azure_credentials(key: str) -> Callable[[], AzureAccessKey | AzureSASToken]:
     """Credential provider for an account key or a shared access signature."""
 
@@ -201,10 +208,10 @@ def azure_credentials(key: str) -> Callable[[], AzureAccessKey | AzureSASToken]:
     return provide
 
 
-def client_options(plain: bool = False, authority: str = "") -> ClientConfig:
-    """Connection options of obstore. `plain` allows HTTP without TLS; `authority` is the PEM of a CA."""
+def client_options(authority: str = "") -> ClientConfig:
+    """Connection options of obstore, over TLS only; `authority` is the PEM of a CA."""
     options: ClientConfig = {
-        "allow_http": plain,
+        "allow_http": False,
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "read_timeout": timedelta(seconds=READ_SECONDS),
         "timeout": timedelta(days=7),
@@ -221,8 +228,7 @@ REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
 BAD_CREDENTIALS = re.compile("Credential|CryptoProvider|InvalidKey|credential provider")
 """Matches obstore's errors about invalid credentials, which it raises before it sends a request."""
 
-NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-NO_OBJECT = ("NoSuchKey", "BlobNotFound", "ResourceNotFound", "")
+IDENTITY_KIND = {S3Place: "s3", GcsPlace: "gcs", AzurePlace: "azure"}
 
 
 def is_store_error(error: Exception) -> bool:
@@ -237,25 +243,20 @@ def to_artifact_error(error: Exception, place: StorePlace, key: str) -> Artifact
     said = str(error)
     code, status = first_group(CODE, said), first_group(STATUS, said)
     where = f"bucket {place.store}" if not isinstance(place, AzurePlace) else f"container {place.store}"
-    if isinstance(error, FileNotFoundError) and code in NO_BUCKET:
-        return ArtifactError("ObjectNotFound", f"{where} does not exist")
-    if isinstance(error, FileNotFoundError) and code in NO_OBJECT:
-        return ArtifactError("ObjectNotFound", f"{where} has no object with the key {quote_name(key)}")
+    if isinstance(error, FileNotFoundError) and (gone := missing(where, key, code)) is not None:
+        return gone
     if not status and "root_certificate" in said:
         return ArtifactError("Refused", f"{where}: expected PEM certificates in the Secret that caSecret names")
     if not status and not place.own_identity and BAD_CREDENTIALS.search(said):
         named = ", ".join(field for field in place.secrets if field != "caSecret")
         return ArtifactError("Refused", f"{where}: the Secrets that {named} names have no valid credentials")
     if isinstance(error, PermissionDeniedError | UnauthenticatedError | FileNotFoundError) or status.startswith("4"):
-        reply = ", ".join(part for part in (code, f"HTTP {status}" if status else "") if part)
-        return ArtifactError(
-            "Refused", f"{where} refused to give the key {quote_name(key)}{f' ({reply})' if reply else ''}"
-        )
+        return refused_key(where, key, code, status)
     if place.own_identity and re.search("credential|metadata|identity|token", said, re.IGNORECASE) and not status:
         return ArtifactError(
             "Refused",
             f"{where}: the Workflow names no Secret for it, and this process has no credentials of its own; "
-            f"expected {OWN_IDENTITY[type(place)]}",
+            f"expected {OWN_IDENTITY[IDENTITY_KIND[type(place)]]}",
         )
     if isinstance(error, ValueError):
         return ArtifactError("Unsupported", f"{where}: the key {quote_name(key)} is not supported")

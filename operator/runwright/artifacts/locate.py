@@ -5,7 +5,7 @@ The rules are those of Argo 3.7: `Artifact`, `ArtifactLocation.Relocate`, and `g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -34,9 +34,15 @@ class Located:
 
 
 def locate_artifact(
-    workflow: Json, node_id: str, name: str, objects: Mapping[ObjectRef, Json | None]
+    workflow: Json,
+    node_id: str,
+    name: str,
+    objects: Mapping[ObjectRef, Json | None],
+    namespaces: Collection[str] | None = None,
 ) -> Located | Needs:
     """Finds the node's output artifact. If it returns `Needs`, read these objects and call it again; None: does not exist.
+
+    `namespaces` are those whose ConfigMaps may name the artifact repository; None: all.
 
     Raises:
         ArtifactError: the node or artifact does not exist, was deleted, or has an unknown or unsupported place.
@@ -53,7 +59,7 @@ def locate_artifact(
     key = as_text(as_mapping(artifact.get(kind)).get(KEY_FIELDS.get(kind, "")))
     if not key:
         raise ArtifactError("ArtifactNotFound", "it was not saved: Argo has recorded no place for it")
-    found = find_repository(workflow, node, objects)
+    found = find_repository(workflow, node, objects, namespaces)
     if isinstance(found, Needs):
         return found
     origin, kind, fields = found
@@ -188,7 +194,7 @@ def is_complete_location(kind: str, fields: Json) -> bool:
 
 
 def find_repository(
-    workflow: Json, node: Json, objects: Mapping[ObjectRef, Json | None]
+    workflow: Json, node: Json, objects: Mapping[ObjectRef, Json | None], namespaces: Collection[str] | None
 ) -> tuple[str, str, Json] | Needs:
     """The location of a node's artifact that has only a key: its source for messages, its kind, and its fields.
 
@@ -214,6 +220,12 @@ def find_repository(
     if not OBJECT_NAME.fullmatch(config_map.name) or not OBJECT_NAME.fullmatch(namespace):
         raise ArtifactError(
             "Unsupported", f"artifactRepositoryRef: expected the name of a ConfigMap, found {config_map}"
+        )
+    if namespaces is not None and namespace not in namespaces:
+        raise ArtifactError(
+            "Refused",
+            f"status.artifactRepositoryRef.namespace: expected {quote_names(list(namespaces))}, found {quote_name(namespace)}; "
+            f"an admin sets the namespace of Argo with --argo-namespace (artifacts.argoNamespace of the chart)",
         )
     if config_map not in objects:
         return Needs((config_map,))

@@ -5,12 +5,12 @@ Tenants write these fields, so no field is used as a path, and each error names 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from runwright.artifacts.hosts import EXPECTED_HOST, HOST_LABEL, Endpoint, parse_endpoint, parse_url
 from runwright.kube.objects import Json, as_mapping, as_text
 
 Reason = Literal[
@@ -50,20 +50,48 @@ Secrets = Mapping[str, SecretKey]
 class S3Place:
     """An object in a bucket of S3 or of a compatible server."""
 
-    endpoint: str
-    """HOST or HOST:PORT."""
+    endpoint: Endpoint
+    """The server as the location names it."""
     bucket: str
     key: str
     region: str
-    insecure: bool
-    """Over plain HTTP."""
+    """Empty, or a region of AWS; for another server, a word that only the signature contains."""
     secrets: Secrets
     """Of accessKeySecret, secretKeySecret, sessionTokenSecret, caSecret."""
 
     @property
+    def cloud(self) -> bool:
+        """Whether AWS runs the server."""
+        return AWS_HOST.fullmatch(self.endpoint.host) is not None
+
+    @property
+    def virtual(self) -> bool:
+        """Whether the bucket is in the host name, as in Argo (3.7): in AWS, if the name is a label of a DNS name."""
+        return self.cloud and HOST_LABEL.fullmatch(self.bucket) is not None
+
+    @property
+    def own_region(self) -> str:
+        """The region of the location, or of its host; empty if neither has one."""
+        named = AWS_HOST.fullmatch(self.endpoint.host)
+        return self.region or (named["region"] or "" if named else "")
+
+    def server(self, region: str = "") -> Endpoint:
+        """The server that is contacted, for a bucket in this region of AWS."""
+        host = self.endpoint.host
+        region = region or self.own_region
+        if host == "s3.amazonaws.com" and region:
+            host = f"s3.{region}.amazonaws.com"
+        return replace(self.endpoint, host=f"{self.bucket}.{host}" if self.virtual else host)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The bucket, as segments of a path."""
+        return (self.bucket,)
+
+    @property
     def store(self) -> str:
         """HOST/BUCKET."""
-        return f"{self.endpoint}/{self.bucket}"
+        return f"{self.endpoint.authority}/{self.bucket}"
 
     @property
     def own_identity(self) -> bool:
@@ -81,9 +109,24 @@ class GcsPlace:
     """Of serviceAccountKeySecret."""
 
     @property
+    def endpoint(self) -> Endpoint:
+        """The server: always Google's."""
+        return GCS_ENDPOINT
+
+    @property
+    def cloud(self) -> bool:
+        """Google runs the server."""
+        return True
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The bucket, as segments of a path."""
+        return (self.bucket,)
+
+    @property
     def store(self) -> str:
         """HOST/BUCKET."""
-        return f"storage.googleapis.com/{self.bucket}"
+        return f"{GCS_ENDPOINT.authority}/{self.bucket}"
 
     @property
     def own_identity(self) -> bool:
@@ -95,18 +138,34 @@ class GcsPlace:
 class AzurePlace:
     """A blob in a container of an Azure storage account."""
 
-    endpoint: str
-    """URL of the account's blob service."""
-    account: str
+    endpoint: Endpoint
+    """The account's blob service."""
+    segment: str
+    """The path of the endpoint: empty, or the account on a server for several accounts."""
     container: str
     key: str
     secrets: Secrets
     """Of accountKeySecret: the account's key, or a shared access signature."""
 
     @property
+    def cloud(self) -> bool:
+        """Whether Azure runs the server."""
+        return self.endpoint.tls and not self.segment and AZURE_HOST.fullmatch(self.endpoint.host) is not None
+
+    @property
+    def account(self) -> str:
+        """The storage account: the path of the endpoint, or else the first label of its host, as in Argo (3.7)."""
+        return self.segment or self.endpoint.host.partition(".")[0]
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The container, as segments of a path."""
+        return (self.segment, self.container) if self.segment else (self.container,)
+
+    @property
     def store(self) -> str:
         """HOST/CONTAINER."""
-        return f"{self.endpoint.partition('://')[2].rstrip('/')}/{self.container}"
+        return "/".join((self.endpoint.authority, *self.path))
 
     @property
     def own_identity(self) -> bool:
@@ -121,21 +180,31 @@ class RawPlace:
     data: str
 
 
-Place = S3Place | GcsPlace | AzurePlace | RawPlace
+StorePlace = S3Place | GcsPlace | AzurePlace
+Place = StorePlace | RawPlace
 
 
 # ---------------------------------------------------------------------------------------------------- fields of a place
-HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-BUCKET = re.compile(r"[A-Za-z0-9$]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
-ENDPOINT = re.compile(rf"https?://({HOST.pattern})(/[A-Za-z0-9._-]+)?/?")
+S3_BUCKET = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
+CONTAINER = re.compile(r"\$(root|web|logs)|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+"""What a server other than AWS may call its region: it is a part of the signature, never of a host."""
 
-AZURE_CLOUD = re.compile(
-    r"https://[a-z0-9-]+(\.z[0-9]+)?\.(blob|dfs)"
-    r"\.(core\.windows\.net|core\.chinacloudapi\.cn|core\.usgovcloudapi\.net|storage\.azure\.net)/?"
+AWS_REGION = re.compile(r"[a-z]{2}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
+AWS_HOST = re.compile(
+    rf"s3(-fips)?([.-]dualstack)?([.-](?P<region>{AWS_REGION.pattern}))?\.(?P<partition>amazonaws\.com(\.cn)?)"
 )
-"""Endpoints that get a token of this process's own identity. Anybody who gets a token can use it, unlike a signature."""
+"""Hosts of S3 itself. Other hosts under amazonaws.com, such as those of API gateways, can belong to a customer of AWS."""
+
+AZURE_HOST = re.compile(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.z[0-9]{1,3})?\.(blob|dfs)"
+    r"\.(core\.windows\.net|core\.chinacloudapi\.cn|core\.usgovcloudapi\.net|storage\.azure\.net)"
+)
+"""Hosts of Azure Storage. They get a token of this process's own identity. Anybody who gets a token can use it."""
+
+GCS_ENDPOINT = Endpoint("storage.googleapis.com", 443, True)
 
 MAX_KEY = 1024
 """Maximum bytes of a key in S3 and GCS; in Azure, characters."""
@@ -154,32 +223,13 @@ def parse_place(kind: str, fields: Json, origin: str) -> Place:
             encryption = as_mapping(fields.get("encryptionOptions"))
             if encryption.get("serverSideCustomerKeySecret") is not None:
                 raise given.wrong("encryptionOptions.serverSideCustomerKeySecret", "no key of a customer's own (SSE-C)")
-            return S3Place(
-                endpoint=given.host("endpoint", HOST, "HOST or HOST:PORT without a scheme"),
-                bucket=given.bucket("bucket"),
-                key=given.key("key"),
-                region=as_text(fields.get("region")),
-                insecure=fields.get("insecure") is True,
-                secrets=given.s3_secrets(),
-            )
+            return parse_s3(given)
         case "gcs":
             secrets = given.secrets("serviceAccountKeySecret")
-            return GcsPlace(bucket=given.bucket("bucket"), key=given.key("key"), secrets=secrets)
+            bucket = given.matching("bucket", S3_BUCKET, "the name of a bucket or container")
+            return GcsPlace(bucket=bucket, key=given.key("key"), secrets=secrets)
         case "azure":
-            endpoint = given.host("endpoint", ENDPOINT, "a URL such as https://ACCOUNT.blob.core.windows.net")
-            own = fields.get("useSDKCreds") is True
-            secrets = {} if own else given.secrets("accountKeySecret")
-            if not own and not secrets:
-                raise given.wrong("accountKeySecret", "a Secret, or useSDKCreds: true")
-            if own and not AZURE_CLOUD.fullmatch(endpoint):
-                raise given.wrong("endpoint", "an endpoint of Azure itself over https, with useSDKCreds: true")
-            return AzurePlace(
-                endpoint=endpoint,
-                account=azure_account(endpoint),
-                container=given.bucket("container"),
-                key=given.key("blob"),
-                secrets=secrets,
-            )
+            return parse_azure(given)
         case "raw":
             return RawPlace(as_text(fields.get("data")))
         case _:
@@ -188,31 +238,37 @@ def parse_place(kind: str, fields: Json, origin: str) -> Place:
             )
 
 
-def is_link_local(host: str) -> bool:
-    """Whether HOST or HOST:PORT is a link-local address, such as a metadata service, in any notation."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    parts = name.split(".")
+def parse_s3(given: Fields) -> S3Place:
+    """Parses a location in S3 or a compatible server. Raises ArtifactError."""
     try:
-        if not host.startswith("[") and len(parts) <= 4:
-            # As in inet_aton: hexadecimal and octal parts, and a last part that stands for the missing ones.
-            numbers = [
-                int(part, 0 if part.startswith(("0x", "0X")) else 8 if part.startswith("0") else 10) for part in parts
-            ]
-            name = str(ipaddress.IPv4Address(sum(n << 24 - 8 * at for at, n in enumerate(numbers[:-1])) + numbers[-1]))
-        address = ipaddress.ip_address(name)
+        endpoint = parse_endpoint(as_text(given.fields.get("endpoint")), tls=given.fields.get("insecure") is not True)
     except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
-    return address.is_link_local or address == ipaddress.ip_address("fd00:ec2::254")
+        raise given.wrong("endpoint", f"{EXPECTED_HOST}, without a scheme") from None
+    bucket = given.matching("bucket", S3_BUCKET, "the name of a bucket or container")
+    region = as_text(given.fields.get("region"))
+    place = S3Place(endpoint, bucket, given.key("key"), region, given.s3_secrets())
+    if region and not (AWS_REGION if place.cloud else REGION).fullmatch(region):
+        raise given.wrong("region", "a region such as us-east-1")
+    if place.cloud and endpoint.port != 443:
+        raise given.wrong("endpoint", "a host of AWS without a port, and insecure not to be set")
+    return place
 
 
-def azure_account(endpoint: str) -> str:
-    """The storage account of an endpoint: the first part of its host, or of its path on localhost, as in Argo."""
-    host, _, path = endpoint.partition("://")[2].partition("/")
-    if host.startswith(("127.0.0.1", "localhost")):
-        return path.strip("/")
-    return host.partition(".")[0]
+def parse_azure(given: Fields) -> AzurePlace:
+    """Parses a location in Azure Blob Storage. Raises ArtifactError."""
+    try:
+        endpoint, segment = parse_url(as_text(given.fields.get("endpoint")))
+    except ValueError:
+        raise given.wrong("endpoint", "a URL such as https://ACCOUNT.blob.core.windows.net") from None
+    own = given.fields.get("useSDKCreds") is True
+    secrets = {} if own else given.secrets("accountKeySecret")
+    if not own and not secrets:
+        raise given.wrong("accountKeySecret", "a Secret, or useSDKCreds: true")
+    container = given.matching("container", CONTAINER, "the name of a bucket or container")
+    place = AzurePlace(endpoint, segment, container, given.key("blob"), secrets)
+    if own and not place.cloud:
+        raise given.wrong("endpoint", "an endpoint of Azure itself over https, with useSDKCreds: true")
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,18 +295,6 @@ class Fields:
         if not pattern.fullmatch(value):
             raise self.wrong(field, expected)
         return value
-
-    def host(self, field: str, pattern: re.Pattern[str], expected: str) -> str:
-        """As `matching`; refuses a cloud's metadata service, which would return credentials of this process."""
-        value = self.matching(field, pattern, expected)
-        host = value.partition("://")[2] or value
-        if is_link_local(host.partition("/")[0]):
-            raise self.wrong(field, "the address of an object store")
-        return value
-
-    def bucket(self, field: str) -> str:
-        """The name of a bucket or container: never a path."""
-        return self.matching(field, BUCKET, "the name of a bucket or container")
 
     def key(self, field: str) -> str:
         """A key that every store and client interprets in the same way.

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from runwright.api.duration import duration_of
 from runwright.api.retentionpolicy import MAX_KEPT, RetentionPolicySpec
+from runwright.artifacts.allowed import ARGO_NAMESPACE, AllowedStores
 from runwright.controller.election import LEASE_SECONDS
 from runwright.controller.process import OperatorOptions, run_operator
 from runwright.controller.resync import RESYNC_SECONDS
@@ -115,6 +116,19 @@ KEPT = click.IntRange(0, MAX_KEPT)
     "repeatable. Default: none.",
 )
 @click.option(
+    "--artifact-endpoint",
+    "artifact_endpoints",
+    multiple=True,
+    metavar="HOST[/BUCKET]",
+    help="Object store that the operator may read with keys from Secrets, besides those of AWS, Google Cloud, Azure and Argo's "
+    "own artifact repositories; repeatable.",
+)
+@click.option(
+    "--argo-namespace",
+    default=ARGO_NAMESPACE,
+    help="Namespace of Argo's controller, for its artifact repositories; empty to use none of them.",
+)
+@click.option(
     "--run-metrics-limit",
     type=click.IntRange(0, 100_000),
     default=0,
@@ -177,6 +191,8 @@ def operator_command(
     keep_succeeded: int | None,
     keep_failed: int | None,
     artifact_buckets: tuple[str, ...],
+    artifact_endpoints: tuple[str, ...],
+    argo_namespace: str,
     run_metrics_limit: int,
     run_metrics_labels: tuple[str, ...],
     shard_name: str,
@@ -197,6 +213,7 @@ def operator_command(
     configure_logging(cast(LogFormat, log_format), log_level)
     try:
         shard = parse_shard(shard_name, selector)
+        stores = AllowedStores.parse(artifact_buckets, artifact_endpoints, argo_namespace)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     term = TermOptions(
@@ -210,7 +227,7 @@ def operator_command(
             keep_succeeded=keep_succeeded,
             keep_failed=keep_failed,
         ),
-        artifact_buckets=artifact_buckets,
+        stores=stores,
         run_metrics_limit=run_metrics_limit,
         run_metrics_labels=run_metrics_labels,
         workers=workers,

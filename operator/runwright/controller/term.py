@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
 from runwright.api.retentionpolicy import RetentionPolicySpec
-from runwright.artifacts.reader import Artifacts
+from runwright.artifacts.reader import AllowedStores, Artifacts
 from runwright.controller.cache import RunCache
 from runwright.controller.handlers import watch_registry
 from runwright.controller.intake import Intake
@@ -52,8 +52,8 @@ class TermOptions:
     default_service_account: str = ""
     default_retention: RetentionPolicySpec = field(default_factory=RetentionPolicySpec)
     """Retention of runs without a period of their own, in namespaces without a policy."""
-    artifact_buckets: tuple[str, ...] = ()
-    """Buckets, as HOST/BUCKET, from which metrics are read with the operator's own identity."""
+    stores: AllowedStores = field(default_factory=AllowedStores)
+    """Object stores from which metrics may be read."""
     run_metrics_limit: int = 0
     """Maximum number of run-metric series; 0 for none."""
     run_metrics_labels: tuple[str, ...] = DEFAULT_LABELS
@@ -88,7 +88,7 @@ class Term:
             policies,
             self._queue.add,
             measures,
-            Artifacts(client, options.artifact_buckets),
+            Artifacts(client, options.stores),
         )
         self._reconcile = measures.timed(self._reconciler.reconcile)
         series = RunSeries(cache, parse_labels(options.run_metrics_labels), options.run_metrics_limit)

@@ -95,7 +95,7 @@ async def download(options: DownloadOptions) -> None:
     async with connect_to(options.target) as here:
         workflow = await read_workflow(here, Key(options.run.namespace or here.namespace, options.run.name))
         node = await asyncio.to_thread(find_node_id, workflow, options.node)
-        reading = Artifacts(here.client).read(workflow, node, options.artifact, raw=options.raw)
+        reading = Artifacts(here.client, None).read(workflow, node, options.artifact, raw=options.raw)
         async with aclosing(reading) as pieces:
             with open_output(options.output) as file, show_bytes(options.artifact) as add:
                 await write_pieces(file, pieces, add)

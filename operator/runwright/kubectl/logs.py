@@ -254,7 +254,7 @@ class LogReader:
         from runwright.artifacts.reader import Artifacts
 
         try:
-            async with aclosing(Artifacts(self._here.client).read(workflow, id, ARCHIVED_LOGS)) as pieces:
+            async with aclosing(Artifacts(self._here.client, None).read(workflow, id, ARCHIVED_LOGS)) as pieces:
                 await self._print(pieces, name)
         except ArtifactError as error:
             self._failed = True

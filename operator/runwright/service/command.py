@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import click
 
+from runwright.artifacts.allowed import ARGO_NAMESPACE, AllowedStores
 from runwright.kube.signals import run_process
 from runwright.log import LogFormat, configure_logging, log_options
 from runwright.service.dispatch import Limits
@@ -73,6 +74,19 @@ from runwright.service.server import ServeOptions, run_serve
     help="Bucket that the service may read with its own identity, for Workflows that name no Secret; repeatable.",
 )
 @click.option(
+    "--artifact-endpoint",
+    "artifact_endpoints",
+    multiple=True,
+    metavar="HOST[/BUCKET]",
+    help="Object store that the service may read with keys from Secrets, besides those of AWS, Google Cloud, Azure and Argo's "
+    "own artifact repositories; repeatable.",
+)
+@click.option(
+    "--argo-namespace",
+    default=ARGO_NAMESPACE,
+    help="Namespace of Argo's controller, for its artifact repositories; empty to use none of them.",
+)
+@click.option(
     "--max-artifact-bytes",
     type=click.IntRange(1024),
     default=RunOptions().max_artifact,
@@ -102,6 +116,9 @@ def serve_command(
     max_request_bytes: int,
     request_timeout: float,
     default_service_account: str,
+    artifact_buckets: tuple[str, ...],
+    artifact_endpoints: tuple[str, ...],
+    argo_namespace: str,
     log_format: str,
     log_level: str,
     **given: Any,
@@ -112,8 +129,13 @@ def serve_command(
     service is stateless: you can run any number of replicas.
     """
     configure_logging(cast(LogFormat, log_format), log_level)
+    try:
+        stores = AllowedStores.parse(artifact_buckets, artifact_endpoints, argo_namespace)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     options = ServeOptions(
         **given,
+        stores=stores,
         runs=RunOptions(default_service_account, max_artifact_bytes),
         limits=Limits(max_request_bytes, request_timeout),
     )

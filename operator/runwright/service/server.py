@@ -18,7 +18,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from runwright import __version__
 from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS
-from runwright.artifacts.reader import Artifacts
+from runwright.artifacts.reader import AllowedStores, Artifacts
 from runwright.kube.client import Client
 from runwright.kube.clock import SystemClock
 from runwright.kube.http_client import HttpClient
@@ -73,8 +73,8 @@ class ServeOptions:
     """User of requests without a token; empty to refuse them."""
     page_key_secret: str = ""
     """NAMESPACE/NAME of the Secret with the key of page tokens; empty for a random key of this process."""
-    artifact_buckets: tuple[str, ...] = ()
-    """Buckets that ReadArtifact may read with the identity of this process."""
+    stores: AllowedStores = field(default_factory=AllowedStores)
+    """Object stores that ReadArtifact may read."""
     kubeconfig: str | None = None
     context: str | None = None
     probe_address: str = ""
@@ -103,7 +103,7 @@ class Service:
         runs = Runs(client, self.runs, factory.row, self._manifests)
         experiments = Experiments(client, self.experiments, self.runs, page_key, tenancy)
         lists = RunLists(self.runs, page_key, runs.listed, tenancy)
-        artifacts = Artifacts(client, options.artifact_buckets)
+        artifacts = Artifacts(client, options.stores)
         service = RunService(client, runs, lists, self._manifests, experiments, tenancy, artifacts, options.runs)
         methods = {**service.methods(), **experiments.methods(), **health_methods(multi_user=not options.namespace)}
         self.dispatch = Dispatch(methods, self.access, options.limits, measures)

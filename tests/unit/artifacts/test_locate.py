@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from runwright.artifacts.hosts import Endpoint
 from runwright.artifacts.locate import Located, find_node_id, locate_artifact
 from runwright.artifacts.packing import Packing
 from runwright.artifacts.places import ArtifactError, GcsPlace, RawPlace, S3Place, SecretKey
@@ -49,14 +50,14 @@ def refused(body: dict[str, Any], node: str = "train-1", name: str = "model", **
 
 def test_a_key_without_a_bucket_is_located_in_the_repository():
     place = located(workflow(KEY, repository={"s3": S3})).place
-    assert place == S3Place("minio:9000", "artifacts", "train/model.tgz", "us-east-1", True, {})
+    assert place == S3Place(Endpoint("minio", 9000, False), "artifacts", "train/model.tgz", "us-east-1", {})
     assert isinstance(place, S3Place) and place.own_identity and place.store == "minio:9000/artifacts"
 
 
 def test_a_complete_location_is_used_unchanged():
     own = {"s3": {"endpoint": "s3.amazonaws.com", "bucket": "mine", "key": "k"}}
     place = located(workflow({"name": "model", **own}, repository={"s3": S3})).place
-    assert place == S3Place("s3.amazonaws.com", "mine", "k", "", False, {})
+    assert place == S3Place(Endpoint("s3.amazonaws.com", 443, True), "mine", "k", "", {})
 
 
 def test_an_incomplete_location_is_that_in_the_repository():

@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from runwright.artifacts import blobs
-from runwright.artifacts.reader import ArtifactError, Artifacts
+from runwright.artifacts import direct
+from runwright.artifacts.reader import AllowedStores, ArtifactError, Artifacts
 from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key
@@ -48,7 +48,7 @@ class Api:
 
 
 def reader(api: Api) -> Artifacts:
-    return Artifacts(cast(Client, api))
+    return Artifacts(cast(Client, api), None)
 
 
 class Store:
@@ -83,7 +83,7 @@ class Store:
 
 @pytest.fixture
 async def store(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
-    monkeypatch.setitem(blobs.RETRIES, "max_retries", 0)
+    monkeypatch.setattr(direct, "ATTEMPTS", 1)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
     store = Store()
     app = web.Application()
@@ -242,15 +242,45 @@ async def test_the_own_identity_is_for_the_buckets_that_are_named(
     store.objects["run/out"] = tar_gz(b"hello")
     body = workflow(store, accessKeySecret=None, useSDKCreds=True)
 
-    async def read(buckets: set[str] | None, of: Json = body) -> bytes:
-        return await Artifacts(cast(Client, api), buckets).read_small(of, "train", "out", 100)
+    async def read(allowed: AllowedStores | None, of: Json = body) -> bytes:
+        return await Artifacts(cast(Client, api), allowed).read_small(of, "train", "out", 100)
 
     assert await read(None) == b"hello"
-    assert await read({f"{store.host}/artifacts"}) == b"hello"
-    for buckets in (set[str](), {"artifacts"}, {f"{store.host}/other"}):
+    assert await read(AllowedStores.parse([f"{store.host}/artifacts"])) == b"hello"
+    for buckets in ([], ["artifacts/artifacts"], [f"{store.host}/other"]):
         with pytest.raises(ArtifactError, match="not among those that may be read with the identity"):
-            await read(buckets)
-    assert await read(set(), workflow(store)) == b"hello", "with a Secret's keys, anything may be read"
+            await read(AllowedStores.parse(buckets, [store.host]))
+
+
+async def test_with_a_secrets_keys_only_allowed_servers_are_contacted(store: Store, api: Api):
+    """A listed server, or one of the repositories that an admin gave Argo: no other host gets a request."""
+    store.objects["run/out"] = tar_gz(b"hello")
+
+    async def read(allowed: AllowedStores) -> bytes:
+        return await Artifacts(cast(Client, api), allowed).read_small(workflow(store), "train", "out", 100)
+
+    assert await read(AllowedStores.parse((), [store.host])) == b"hello"
+    for allowed in (AllowedStores(), AllowedStores.parse((), [f"{store.host}/other", "minio.argo"])):
+        with pytest.raises(ArtifactError, match="an admin can list it with --artifact-endpoint 127"):
+            await read(allowed)
+    assert api.asked[-2:] == ["configmaps argo/workflow-controller-configmap", "configmaps argo/artifact-repositories"]
+    repository = json.dumps({"s3": {"endpoint": store.host, "bucket": "artifacts", "insecure": True}})
+    config = {"metadata": {"name": "workflow-controller-configmap"}, "data": {"artifactRepository": repository}}
+    api.objects["workflow-controller-configmap"] = config
+    assert await read(AllowedStores()) == b"hello"
+    with pytest.raises(ArtifactError, match="is not among those that may be contacted"):
+        await read(AllowedStores(argo_namespace=""))
+    api.objects["workflow-controller-configmap"] = ApiError(403, "Forbidden", "you may not")
+    with pytest.raises(ArtifactError, match="is not among those that may be contacted"):
+        await read(AllowedStores())
+
+
+async def test_config_maps_of_other_namespaces_are_not_read(api: Api):
+    body = workflow(Store(), {"archive": {"none": {}}})
+    body["status"]["artifactRepositoryRef"] = {"configMap": "secrets", "key": "a", "namespace": "other"}
+    with pytest.raises(ArtifactError, match='expected "team", "argo", found "other"') as caught:
+        await Artifacts(cast(Client, api), AllowedStores()).read_small(body, "train", "out", 100)
+    assert (caught.value.reason, api.asked) == ("Refused", [])
 
 
 async def test_errors_keep_their_reason(store: Store, api: Api):
@@ -284,6 +314,26 @@ async def test_a_small_artifact_is_small_packed_and_unpacked(store: Store, api: 
     assert len(await reader(api).read_small(workflow(store), "train", "out", 1000)) == 1000
     await too_large(api, workflow(store), 999)
     await too_large(api, workflow(store), len(store.objects["run/out"]) - 1)
+
+
+async def test_a_stream_ends_at_its_limit(store: Store, api: Api):
+    """Before the first byte, where the store says how large the object is."""
+    store.objects["run/out"] = tar_gz(b"x" * 1000)
+
+    async def read(limit: int, raw: bool) -> list[bytes]:
+        return [piece async for piece in reader(api).read(workflow(store), "train", "out", raw=raw, limit=limit)]
+
+    assert b"".join(await read(1000, raw=False)) == b"x" * 1000
+    assert await read(len(store.objects["run/out"]), raw=True) == [store.objects["run/out"]]
+    for limit, raw in ((999, False), (len(store.objects["run/out"]) - 1, True)):
+        with pytest.raises(ArtifactError, match="it has more than"):
+            await read(limit, raw)
+
+
+async def test_a_directory_of_many_objects_ends_at_the_limit(store: Store, api: Api):
+    """Each object costs a header of the tar, also an empty one."""
+    store.objects = {f"run/out/{n}": b"" for n in range(3000)}
+    await too_large(api, workflow(store, {"archive": {"none": {}}}), MIB)
 
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE], ids=["file", "directory"])

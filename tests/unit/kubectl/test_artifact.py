@@ -88,7 +88,7 @@ class Broken:
 
     error: ArtifactError | None = None
 
-    def __init__(self, client: object) -> None:
+    def __init__(self, client: object, allowed: None) -> None:
         pass
 
     async def read(self, workflow: Json, node: str, name: str, *, raw: bool) -> AsyncGenerator[bytes]:

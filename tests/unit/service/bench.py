@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from runwright.api.resources import PIPELINE_RUNS
-from runwright.artifacts.reader import Artifacts
+from runwright.artifacts.reader import AllowedStores, Artifacts
 from runwright.kube.objects import Json, key_of
 from runwright.kube.resource import Resource
 from runwright.service.calls import Access, Caller
@@ -95,7 +95,7 @@ class Bench:
             self.manifests,
             experiments,
             tenancy,
-            Artifacts(self.client, ()),
+            Artifacts(self.client, AllowedStores()),
             RunOptions(),
         )
         self.measures = ServiceMeasures()
