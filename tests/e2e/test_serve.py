@@ -29,6 +29,7 @@ from tests.e2e.conftest import SYSTEM, Apply, WaitRun, fresh_namespace
 from tests.e2e.manifests import instant, one_step, pipeline_run, suspended
 from tests.e2e.processes import Serve
 from tests.e2e.serving import Caller, asking, certificate, token_of
+from tests.grpc_token import WithToken
 
 EDIT, VIEW = "edit", "view"
 
@@ -362,7 +363,7 @@ class Reflected:
 
     def __init__(self, address: str, token: str, credentials: grpc.ChannelCredentials | None = None) -> None:
         self._channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
-        self._database = ProtoReflectionDescriptorDatabase(self._channel)
+        self._database = ProtoReflectionDescriptorDatabase(WithToken.on(self._channel, token))
         self._pool = DescriptorPool(self._database)
         self._metadata = (("authorization", f"Bearer {token}"),)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import time
@@ -14,8 +15,9 @@ from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, status_of
 from runwright.kube.resource import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
-from runwright.service.calls import Access, Caller
-from runwright.service.errors import Code, ServiceError, unavailable
+from runwright.service.budget import Budget, Limits
+from runwright.service.calls import ANONYMOUS_GROUP, Access, Caller
+from runwright.service.errors import Code, ServiceError, invalid_argument, unavailable
 from runwright.service.single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,11 @@ MAX_CACHED = 10_000
 MAX_TOKEN = 16_384
 """Characters of a token."""
 
-ANONYMOUS_GROUP = "system:unauthenticated"
+REFUSED_SECONDS = 0.25
+"""How long a refused token holds its place among the reviews: it bounds how often a client can make the API server refuse."""
+
+MAX_NAME = 253
+"""Characters of the name of any object or namespace (Kubernetes, RFC 1123 subdomains)."""
 
 WARNING_SECONDS = 600.0
 """Shortest time between two warnings that requests without a token are accepted."""
@@ -71,18 +77,26 @@ class KubernetesAccess:
         audiences: Sequence[str] = (),
         anonymous_user: str = "",
         clock: Callable[[], float] = time.monotonic,
+        budget: Budget | None = None,
     ) -> None:
-        """`anonymous_user` is the user of requests without a token; where it is empty, they are refused."""
+        """`anonymous_user` is the user of requests without a token; where it is empty, they are refused.
+
+        `budget` bounds the token reviews in flight, in total and for each client.
+        """
         self._client = client
         self._audiences = tuple(audiences)
         self._anonymous_user = anonymous_user
         self._clock = clock
+        self._budget = budget or Budget(Limits())
         self._warned_at = -WARNING_SECONDS
         self._callers = ReviewCache[Caller | None](clock)
         self._rights = ReviewCache[bool](clock)
 
-    async def identify(self, authorization: str) -> Caller:
-        """Return the caller who sent this `authorization` header. Raises ServiceError (UNAUTHENTICATED, UNAVAILABLE)."""
+    async def identify(self, authorization: str, peer: str = "") -> Caller:
+        """Return the caller who sent this `authorization` header.
+
+        Raises ServiceError: UNAUTHENTICATED, UNAVAILABLE, RESOURCE_EXHAUSTED where too many tokens of this client are reviewed.
+        """
         scheme, _, token = authorization.strip().partition(" ")
         token = token.strip()
         if not authorization.strip() and self._anonymous_user:
@@ -93,7 +107,7 @@ class KubernetesAccess:
         # The cache holds a digest: the token itself is kept nowhere.
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         try:
-            caller = await self._callers.get(digest, lambda: self._review_token(token))
+            caller = await self._callers.get(digest, lambda: self._review_token(token, peer))
         except ApiError as error:
             raise unavailable(f"the token cannot be checked now: {error.reason}") from error
         if caller is None:
@@ -108,6 +122,9 @@ class KubernetesAccess:
 
     async def require(self, caller: Caller, access: Access) -> None:
         """Return if the caller has the right. Raises ServiceError (PERMISSION_DENIED, UNAVAILABLE)."""
+        if len(access.namespace) > MAX_NAME or len(access.name) > MAX_NAME:
+            field = "namespace" if len(access.namespace) > MAX_NAME else "name"
+            raise invalid_argument(f"{field}: expected at most {MAX_NAME} characters")
         extra = tuple(sorted((key, tuple(values)) for key, values in caller.extra.items()))
         key = (caller.user, caller.uid, caller.groups, extra, access)
         try:
@@ -117,7 +134,20 @@ class KubernetesAccess:
         if not allowed:
             raise ServiceError(Code.PERMISSION_DENIED, denial_message(caller, access))
 
-    async def _review_token(self, token: str) -> Caller | None:
+    async def _review_token(self, token: str, peer: str) -> Caller | None:
+        # A call that was cancelled leaves its review running, so the review itself holds what it takes.
+        with self._budget.unidentified.hold(peer, 1):
+            place = self._budget.reviews.hold(peer)
+            await place.add_when_free(1)
+            kept = 0.0
+            try:
+                caller = await self._send_token_review(token)
+                kept = 0.0 if caller else REFUSED_SECONDS
+                return caller
+            finally:
+                asyncio.get_running_loop().call_later(kept, place.release)
+
+    async def _send_token_review(self, token: str) -> Caller | None:
         spec: dict[str, Any] = {"token": token}
         if self._audiences:
             spec["audiences"] = [*self._audiences]

@@ -8,6 +8,11 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
+from runwright.service.budget import Hold, unlimited
+
+ANONYMOUS_GROUP = "system:unauthenticated"
+"""The group of callers without a token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -36,8 +41,10 @@ class Access:
 class Authorizer(Protocol):
     """Authentication and authorization."""
 
-    async def identify(self, authorization: str) -> Caller:
+    async def identify(self, authorization: str, peer: str = "") -> Caller:
         """Return the caller who sent this `authorization` header; empty for a request without one.
+
+        `peer` is the owner (`peer_owner`) of the reviews that are in flight for it.
 
         Raises ServiceError: UNAUTHENTICATED for an invalid or missing token, UNAVAILABLE without an API server.
         """
@@ -57,6 +64,8 @@ class Call:
     """`RunService/CreateRun`"""
     idempotency_key: str = ""
     """The header or metadata `idempotency-key`: calls of CreateRun with equal keys create one run."""
+    reply: Hold = field(default_factory=unlimited, compare=False)
+    """Bytes that the method holds for its reply; released when the reply was sent. service/budget.py says how to charge it."""
 
 
 Method = Callable[[Any, Call], Awaitable[Message]]

@@ -10,7 +10,7 @@ import click
 from runwright.artifacts.allowed import ARGO_NAMESPACE, AllowedStores
 from runwright.kube.signals import run_process
 from runwright.log import LogFormat, configure_logging, log_options
-from runwright.service.dispatch import Limits
+from runwright.service.budget import Limits
 from runwright.service.run_service import RunOptions
 from runwright.service.server import ServeOptions, run_serve
 
@@ -137,6 +137,6 @@ def serve_command(
         **given,
         stores=stores,
         runs=RunOptions(default_service_account, max_artifact_bytes),
-        limits=Limits(max_request_bytes, request_timeout),
+        limits=Limits(request_bytes=max_request_bytes, seconds=request_timeout),
     )
     run_process(run_serve(options))

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
 from runwright.kube.errors import ApiError
-from runwright.service.calls import Authorizer, Call, Caller, Methods
+from runwright.service.budget import Budget, Hold, peer_owner, user_owner
+from runwright.service.calls import ANONYMOUS_GROUP, Authorizer, Call, Caller, Methods
 from runwright.service.errors import Code, ServiceError, invalid_argument, unavailable
 from runwright.service.measures import ServiceMeasures
 
@@ -21,56 +23,71 @@ logger = logging.getLogger(__name__)
 PUBLIC_METHODS = frozenset({"HealthzService/GetHealthz"})
 """Methods that need no authentication."""
 
-REQUEST_SECONDS = 60.0
-MAX_CALLS = 256
-"""Calls that run at the same time; more are refused with RESOURCE_EXHAUSTED."""
-
 IMPERSONATION = "impersonate-"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of requests."""
+class Envelope:
+    """What is known of a call before its request is read."""
 
-    request_bytes: int = 10 * 1024 * 1024
-    seconds: float = REQUEST_SECONDS
-    at_a_time: int = MAX_CALLS
+    method: str
+    """`Service/Method`"""
+    headers: Mapping[str, str]
+    """By lower-case name."""
+    peer: str = ""
+    """The address of the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that is not sent yet."""
+
+    message: Message
+    bytes: Hold
+    """What it takes in memory."""
+
+
+Receive = Callable[[Hold], Awaitable[Message]]
+"""Reads and decodes the request, and charges its bytes to the hold. Raises ServiceError."""
 
 
 class Dispatch:
     """All methods, with what is common to them."""
 
-    def __init__(self, methods: Methods, authorizer: Authorizer, limits: Limits, measures: ServiceMeasures) -> None:
+    def __init__(self, methods: Methods, authorizer: Authorizer, budget: Budget, measures: ServiceMeasures) -> None:
         self._methods = methods
         self._authorizer = authorizer
-        self._limits = limits
+        self.budget = budget
         self._measures = measures
-        self._running = 0
 
     @property
     def running(self) -> int:
         """Number of calls that are running."""
-        return self._running
+        return self.budget.calls.used
 
-    async def call(self, method: str, request: Message, headers: Mapping[str, str]) -> Message:
-        """Call `Service/Method`; `headers` have lower-case names. Raises ServiceError and nothing else."""
+    async def call(self, envelope: Envelope, receive: Receive, holds: ExitStack) -> Reply:
+        """Identify the caller, then receive the request, then carry it out. Raises ServiceError and nothing else.
+
+        `holds` gets what the call holds of the budget: the transport closes it when the reply was sent.
+        """
+        method, limits = envelope.method, self.budget.limits
         began, code, user = time.perf_counter(), "OK", ""
-        self._running += 1
         try:
-            if self._running > self._limits.at_a_time:
-                raise ServiceError(Code.RESOURCE_EXHAUSTED, "too many calls are running; try again in a moment")
-            async with asyncio.timeout(self._limits.seconds):
-                call = await self._identified(method, headers)
-                user = call.caller.user
-                return await self._methods[method](request, call)
+            async with asyncio.timeout(limits.seconds):
+                caller, owner = await self.enter(envelope, holds)
+                user = caller.user
+                reply = holds.enter_context(self.budget.replies.hold(owner))
+                call = Call(caller, method, envelope.headers.get("idempotency-key", ""), reply)
+                request = await receive(holds.enter_context(self.budget.bodies.hold(owner)))
+                return Reply(await self._methods[method](request, call), reply)
         except TimeoutError:
-            error = ServiceError(Code.DEADLINE_EXCEEDED, f"no reply within {self._limits.seconds:.0f} s")
+            error = ServiceError(Code.DEADLINE_EXCEEDED, f"no reply within {limits.seconds:.0f} s")
             code = error.code.name
             raise error from None
         except ServiceError as error:
             code = error.code.name
             if error.code not in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
-                logger.info("%s by %s: %s: %s", method, user or "nobody", code, error.message)
+                logger.info("%s by %s: %s: %s", method, user or envelope.peer or "nobody", code, error.message)
             raise
         except ApiError as error:
             translated = to_service_error(method, error)
@@ -81,16 +98,19 @@ class Dispatch:
             code = translated.code.name
             raise translated from error
         finally:
-            self._running -= 1
             self._measures.call(method, code, time.perf_counter() - began)
 
-    async def _identified(self, method: str, headers: Mapping[str, str]) -> Call:
-        if any(name.startswith(IMPERSONATION) for name in headers):
+    async def enter(self, envelope: Envelope, holds: ExitStack) -> tuple[Caller, str]:
+        """Identify the caller and take a place among the calls; returns the owner of what the call uses. Raises ServiceError."""
+        if any(name.startswith(IMPERSONATION) for name in envelope.headers):
             raise invalid_argument("Impersonate-* headers are not supported: call with a token of that user")
-        if method in PUBLIC_METHODS:
-            return Call(Caller(""), method)
-        caller = await self._authorizer.identify(headers.get("authorization", ""))
-        return Call(caller, method, headers.get("idempotency-key", ""))
+        owner, caller = peer_owner(envelope.peer), Caller("")
+        if envelope.method not in PUBLIC_METHODS:
+            caller = await self._authorizer.identify(envelope.headers.get("authorization", ""), owner)
+            if ANONYMOUS_GROUP not in caller.groups:
+                owner = user_owner(caller.user)
+        holds.enter_context(self.budget.calls.hold(owner, 1))
+        return caller, owner
 
 
 def to_service_error(method: str, error: ApiError) -> ServiceError:

@@ -8,50 +8,70 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from runwright import __version__
 from runwright.service.bindings import Binding, is_repeated, match_path
-from runwright.service.dispatch import Dispatch, Limits
+from runwright.service.budget import Hold, Limits
+from runwright.service.conversion import convert
+from runwright.service.dispatch import Dispatch, Envelope
 from runwright.service.errors import Code, ServiceError, invalid_argument
 from runwright.service.messages import UnreadableMessageError, read_fields, read_json
 from runwright.service.openapi import openapi_document
 
 ERROR_TYPE = "type.googleapis.com/api.Error"
-LARGE = 256 * 1024
-"""Bytes. Larger messages are encoded and decoded in a thread, so that the event loop goes on."""
+SLOW_SECONDS, SLOW_BYTES = 5.0, 32 * 1024
+"""A body may take SLOW_SECONDS, and a second more for each SLOW_BYTES that arrived."""
+
+WRITE_SECONDS = 30.0
+"""How long a client may take to read a reply."""
+
+T = TypeVar("T", bound=web.StreamResponse)
 
 OPENAPI_PATHS = ("/openapi.json", "/apis/v1beta1/openapi.json")
 
 
-def rest_application(dispatch: Dispatch, limits: Limits) -> web.Application:
+def rest_application(dispatch: Dispatch) -> web.Application:
     """Create the HTTP application."""
-    app = web.Application(client_max_size=limits.request_bytes)
+    app = web.Application()
     described = json.dumps(openapi_document()).encode()
 
-    async def openapi(_: web.Request) -> web.Response:
-        return web.Response(body=described, content_type="application/json")
+    async def openapi(request: web.Request) -> web.Response:
+        return closing(request, web.Response(body=described, content_type="application/json"))
 
     async def call(request: web.Request) -> web.StreamResponse:
         try:
-            return await answer_request(request, dispatch, limits)
+            return closing(request, await answer_request(request, dispatch))
         except ServiceError as error:
-            return error_response(error, error.code.http_status)
+            return closing(request, error_response(error, error.code.http_status))
 
     for path in OPENAPI_PATHS:
-        app.router.add_get(path, openapi)
-    app.router.add_route("*", "/{path:.*}", call)
+        app.router.add_get(path, openapi, expect_handler=expect_nothing)
+    app.router.add_route("*", "/{path:.*}", call, expect_handler=expect_nothing)
     return app
 
 
-async def answer_request(request: web.Request, dispatch: Dispatch, limits: Limits) -> web.Response:
-    """Carry out the RPC of an HTTP request. Raises ServiceError."""
+async def expect_nothing(request: web.Request) -> None:
+    """Leave `Expect: 100-continue` unanswered until the body is read."""
+
+
+def closing(request: web.Request, response: T) -> T:
+    """The response, which ends the connection if the body of the request was not read."""
+    if not request.content.at_eof():
+        response.force_close()
+    return response
+
+
+async def answer_request(request: web.Request, dispatch: Dispatch) -> web.StreamResponse:
+    """Carry out the RPC of an HTTP request, and send its reply. Raises ServiceError."""
     path = request.rel_url.raw_path
     matching = match_path(path)
     binding = next((one for one in matching if one.verb == request.method), None)
@@ -61,36 +81,72 @@ async def answer_request(request: web.Request, dispatch: Dispatch, limits: Limit
         return error_response(error, 405, {"Allow": allowed})
     if binding is None:
         return error_response(ServiceError(Code.NOT_FOUND, "Not Found"), 404)
-    body = await read_body(request, limits)
-    message = await run_in_thread_if(
-        len(body) > LARGE, lambda: decode_request(binding, path, request.query.items(), body)
-    )
     headers = {name.lower(): value for name, value in request.headers.items()}
-    reply = await dispatch.call(binding.method, message, headers)
-    shown = await run_in_thread_if(reply.ByteSize() > LARGE, lambda: encode_reply(binding, reply))
-    return web.Response(body=shown, content_type="application/json")
+
+    async def receive(body: Hold) -> Message:
+        # A method without a body does not read one, and the connection is closed after the reply.
+        read = await read_body(request, body, dispatch.budget.limits) if binding.body else b""
+        return await convert(len(read), lambda: decode_request(binding, path, request.query.items(), read))
+
+    with ExitStack() as holds:
+        reply = await dispatch.call(Envelope(binding.method, headers, request.remote or ""), receive, holds)
+        size = reply.message.ByteSize()
+        await reply.bytes.add_when_free(size)
+        shown = await convert(size, lambda: encode_reply(binding, reply.message))
+        response = closing(request, web.Response(body=shown, content_type="application/json"))
+        await send_reply(request, response)
+        return response
 
 
-async def read_body(request: web.Request, limits: Limits) -> bytes:
-    """Read the body. Raises ServiceError for one that is too large or too slow."""
+async def send_reply(request: web.Request, response: web.Response) -> None:
+    """Send a reply, and return when the client has read it but for a rest that fits into the buffers.
+
+    Ends the connection of a client that does not read.
+    """
+    await response.prepare(request)
+    await response.write_eof()
     try:
-        async with asyncio.timeout(limits.seconds):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        message = f"the request has more than {limits.request_bytes} bytes, the limit of a request"
-        raise ServiceError(Code.RESOURCE_EXHAUSTED, message) from error
+        async with asyncio.timeout(WRITE_SECONDS):
+            await request.writer.drain()
+    except TimeoutError:
+        request.protocol.force_close()
+
+
+async def read_body(request: web.Request, body: Hold, limits: Limits) -> bytearray:
+    """Read the body. Raises ServiceError for one that is too large, too slow or compressed."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise invalid_argument("header Content-Encoding: expected none. Send the body without compression.")
+    length, received = request.content_length, bytearray()
+    if length is not None:
+        check_length(length, limits)
+        body.add(length)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(SLOW_SECONDS) as timeout:
+            async for piece in request.content.iter_any():
+                if length is None:
+                    check_length(len(received) + len(piece), limits)
+                    body.add(len(piece))
+                received += piece
+                timeout.reschedule(began + SLOW_SECONDS + len(received) / SLOW_BYTES)
     except TimeoutError as error:
-        raise ServiceError(
-            Code.DEADLINE_EXCEEDED, f"the request was not received within {limits.seconds:.0f} s"
-        ) from error
+        message = f"the request was not received within {SLOW_SECONDS:.0f} s and 1 s for each {SLOW_BYTES} bytes"
+        raise ServiceError(Code.DEADLINE_EXCEEDED, message) from error
+    except (web.RequestPayloadError, PayloadEncodingError) as error:
+        raise invalid_argument("the body does not have the length or the chunks that its headers say") from error
+    return received
 
 
-async def run_in_thread_if(large: bool, work: Any) -> Any:
-    """Call `work`, in a thread if `large`."""
-    return await asyncio.to_thread(work) if large else work()
+def check_length(length: int, limits: Limits) -> None:
+    """Raise ServiceError for a body that is too large."""
+    if length > limits.request_bytes:
+        message = f"the request has more than {limits.request_bytes} bytes, the limit of a request"
+        raise ServiceError(Code.RESOURCE_EXHAUSTED, message)
 
 
-def decode_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], body: bytes) -> Message:
+def decode_request(binding: Binding, path: str, query: Iterable[tuple[str, str]], body: bytes | bytearray) -> Message:
     """Decode a request's message from path, query and body. Raises ServiceError (INVALID_ARGUMENT)."""
     message = binding.request()
     try:

@@ -27,9 +27,10 @@ from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import stop_on_signals
 from runwright.service.access import KubernetesAccess
+from runwright.service.budget import Budget, Limits
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.healthz_pb2 import GetHealthzResponse
-from runwright.service.dispatch import Dispatch, Limits
+from runwright.service.dispatch import Dispatch
 from runwright.service.experiment_rows import ExperimentRow, experiment_row
 from runwright.service.experiments import Experiments
 from runwright.service.index import Index
@@ -50,6 +51,16 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 20.0
 """How long running calls may take to end at shutdown."""
+
+HTTP_OPTIONS: Mapping[str, Any] = {
+    "auto_decompress": False,
+    "keepalive_timeout": 75.0,
+    "lingering_time": 2.0,
+    "max_line_size": MAX_LINE,
+    "max_field_size": 24 * 1024,
+    "max_headers": 64,
+}
+"""Limits of HTTP connections. A filter is in the request's line, and a token is one field."""
 
 CERTIFICATE_POLL_SECONDS = 30.0
 """How often the certificate's file is checked for changes."""
@@ -97,7 +108,8 @@ class Service:
             IndexFeed(client, PIPELINE_RUNS, options.namespaces, self.runs, factory.row),
             IndexFeed(client, PIPELINE_EXPERIMENTS, options.namespaces, self.experiments, experiment_row),
         )
-        self.access = KubernetesAccess(client, options.token_audiences, options.anonymous_user)
+        self.budget = Budget(options.limits)
+        self.access = KubernetesAccess(client, options.token_audiences, options.anonymous_user, budget=self.budget)
         self._manifests = Manifests(client, SystemClock(), options.namespaces)
         tenancy = Tenancy(options.namespace, self.access, self.runs, self.experiments)
         runs = Runs(client, self.runs, factory.row, self._manifests)
@@ -106,7 +118,7 @@ class Service:
         artifacts = Artifacts(client, options.stores)
         service = RunService(client, runs, lists, self._manifests, experiments, tenancy, artifacts, options.runs)
         methods = {**service.methods(), **experiments.methods(), **health_methods(multi_user=not options.namespace)}
-        self.dispatch = Dispatch(methods, self.access, options.limits, measures)
+        self.dispatch = Dispatch(methods, self.access, self.budget, measures)
         measures.register(self.runs, self.experiments)
 
     @property
@@ -202,8 +214,8 @@ async def serve_rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerato
     host, port = split_address(options.http_address)
     context = make_tls_context(options)
     logging.getLogger("aiohttp.server").addFilter(drop_bad_requests)
-    app = rest_application(dispatch, options.limits)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, max_line_size=MAX_LINE)
+    app = rest_application(dispatch)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, **HTTP_OPTIONS)
     await runner.setup()
     renewal = asyncio.create_task(reload_certificate(context, options)) if context else None
     try:
@@ -257,7 +269,7 @@ async def serve_grpc(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerato
         yield
         return
     split_address(options.grpc_address)
-    server = make_grpc_server(dispatch, options.limits)
+    server = make_grpc_server(dispatch)
     if options.tls_cert and options.tls_key:
         server.add_secure_port(options.grpc_address, grpc_credentials(options.tls_cert, options.tls_key))
     else:

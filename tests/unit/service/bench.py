@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,9 @@ from runwright.api.resources import PIPELINE_RUNS
 from runwright.artifacts.reader import AllowedStores, Artifacts
 from runwright.kube.objects import Json, key_of
 from runwright.kube.resource import Resource
+from runwright.service.budget import Budget, Hold, Limits
 from runwright.service.calls import Access, Caller
-from runwright.service.dispatch import Dispatch, Limits
+from runwright.service.dispatch import Dispatch, Envelope
 from runwright.service.errors import Code, ServiceError
 from runwright.service.experiment_rows import ExperimentRow
 from runwright.service.experiments import Experiments
@@ -63,7 +65,7 @@ class Rights:
         self.refuse: set[tuple[str, str]] = set()
         """Verb and namespace."""
 
-    async def identify(self, authorization: str) -> Caller:
+    async def identify(self, authorization: str, peer: str = "") -> Caller:
         if not authorization.startswith("Bearer "):
             raise ServiceError(Code.UNAUTHENTICATED, "expected a bearer token")
         return Caller(authorization.removeprefix("Bearer "))
@@ -100,12 +102,18 @@ class Bench:
         )
         self.measures = ServiceMeasures()
         methods = {**service.methods(), **experiments.methods()}
-        self.dispatch = Dispatch(methods, self.rights, Limits(), self.measures)
+        self.dispatch = Dispatch(methods, self.rights, Budget(Limits(of_one_caller=256)), self.measures)
 
     async def call(
         self, method: str, request: Message, headers: Mapping[str, str] | None = None, user: str = "ann"
     ) -> Any:
-        return await self.dispatch.call(method, request, {"authorization": f"Bearer {user}", **(headers or {})})
+        envelope = Envelope(method, {"authorization": f"Bearer {user}", **(headers or {})})
+
+        async def receive(_: Hold) -> Message:
+            return request
+
+        with ExitStack() as holds:
+            return (await self.dispatch.call(envelope, receive, holds)).message
 
     async def refused(self, method: str, request: Message, **options: Any) -> ServiceError:
         try:

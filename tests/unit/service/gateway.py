@@ -15,8 +15,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from runwright.service.bindings import Binding, bindings, is_repeated, reply_class
+from runwright.service.budget import Budget, Limits
 from runwright.service.calls import Call
-from runwright.service.dispatch import Dispatch, Limits
+from runwright.service.dispatch import Dispatch
 from runwright.service.measures import ServiceMeasures
 from runwright.service.rest import rest_application
 from runwright.service.rpc import make_grpc_server
@@ -59,11 +60,11 @@ LIMITS = Limits(request_bytes=100_000, seconds=0.5, at_a_time=4)
 async def open_gateway() -> AsyncIterator[Gateway]:
     """Start both servers."""
     it = Gateway()
-    dispatch = Dispatch({one.method: it.method(one) for one in bindings()}, Rights(), LIMITS, it.measures)
-    rpc = make_grpc_server(dispatch, LIMITS)
+    dispatch = Dispatch({one.method: it.method(one) for one in bindings()}, Rights(), Budget(LIMITS), it.measures)
+    rpc = make_grpc_server(dispatch)
     it.grpc = f"127.0.0.1:{rpc.add_insecure_port('127.0.0.1:0')}"
     await rpc.start()
-    async with TestServer(rest_application(dispatch, LIMITS)) as rest:
+    async with TestServer(rest_application(dispatch)) as rest:
         it.http = str(rest.make_url("")).rstrip("/")
         yield it
     await rpc.stop(None)

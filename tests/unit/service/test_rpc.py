@@ -15,6 +15,7 @@ from runwright.service.bindings import Binding, bindings, reply_class, request_c
 from runwright.service.contract.error_pb2 import Error
 from runwright.service.contract.run_pb2 import GetRunRequest, RunDetail
 from runwright.service.errors import Code, ServiceError
+from tests.grpc_token import WithToken
 from tests.unit.service.gateway import Gateway, filled
 
 
@@ -72,7 +73,7 @@ async def test_reflection_lists_the_services(gateway: Gateway):
 
     def ask() -> tuple[Any, Any]:
         with grpc.insecure_channel(gateway.grpc) as channel:
-            found = ProtoReflectionDescriptorDatabase(channel)
+            found = ProtoReflectionDescriptorDatabase(WithToken.on(channel, "ann"))
             return found.get_services(), found.FindFileContainingSymbol("api.RunService")
 
     names, file = await asyncio.to_thread(ask)
