@@ -1,4 +1,6 @@
 # The operator's image. `make image` builds it with Docker or buildah. BASE: any image with Python 3.11 or later and its venv.
+# Before a release, `make pin-base` adds the digest: python:3.11-slim@sha256:… Without Docker, `make image` uses a base that it
+# builds itself and selects by its digest.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build

@@ -121,6 +121,10 @@ image: cluster ## Build the operator's image and give it to the cluster (again o
 sbom: ## Print what is in the operator's image, as CycloneDX
 	@$(PYTHON) deploy/image.py --sbom
 
+.PHONY: pin-base
+pin-base: ## Pin the Dockerfile's base image by the digest that its registry gives; needs skopeo or docker, and the network
+	@$(PYTHON) deploy/base_image.py
+
 .PHONY: audit
 audit: venv ## Ask whether a requirement is known to be vulnerable; needs the network, and is no part of `make test`
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
