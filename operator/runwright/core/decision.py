@@ -11,7 +11,14 @@ from runwright.api.pipelinerun import PipelineRunStatus
 from runwright.api.states import Phase, Shutdown
 from runwright.core.metrics.collect import NOTHING_COLLECTED, STILL_READING, Collected, add_metrics, uncollected_nodes
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
-from runwright.core.status.conditions import METRICS_COLLECTED, STALLED, SUCCEEDED, find_condition, set_condition
+from runwright.core.status.conditions import (
+    METRICS_COLLECTED,
+    NODES_MIRRORED,
+    STALLED,
+    SUCCEEDED,
+    find_condition,
+    set_condition,
+)
 from runwright.core.status.mirror import write_urgency
 
 FIRST_WRITE_DELAY = timedelta(seconds=2)
@@ -240,9 +247,9 @@ def stall_finished_run(run: RunRecord, refusal: Refusal, now: datetime, memory: 
 
 
 def status_notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Notice, ...]:
-    """Events for the change from one status to the next: the run failed, stalled, or lacks metrics."""
+    """Events for the change from one status to the next: the run failed, stalled, or lacks metrics or nodes."""
     found: list[Notice] = []
-    for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True"), (METRICS_COLLECTED, "False")):
+    for kind, bad in ((SUCCEEDED, "False"), (STALLED, "True"), (METRICS_COLLECTED, "False"), (NODES_MIRRORED, "False")):
         before, after = find_condition(old.conditions, kind), find_condition(new.conditions, kind)
         if after is None or after.status != bad:
             continue

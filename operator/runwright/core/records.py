@@ -100,6 +100,10 @@ class WorkflowRecord:
     finished_at: datetime | None = None
     nodes: tuple[NodeStatus, ...] = ()
     nodes_omitted: int = 0
+    nodes_problem: str = ""
+    """Why its nodes cannot be read; empty if they can."""
+    partial: bool = False
+    """Whether its nodes and outputs were left out: reading them takes long, and its owner was not checked."""
     outputs: Outputs | None = None
     metric_nodes: tuple[str, ...] = ()
     """Ids of finished pod nodes with a metrics output; at most as many as a run can have metrics."""

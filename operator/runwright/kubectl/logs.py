@@ -16,7 +16,8 @@ from runwright.artifacts.locate import find_node_id
 from runwright.artifacts.places import ArtifactError
 from runwright.artifacts.workflow import kept_workflow
 from runwright.core.edits import has_ended
-from runwright.core.workflow.record import node_status, workflow_nodes
+from runwright.core.workflow.nodes import node_status
+from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.client import list_objects
 from runwright.kube.errors import ApiError
 from runwright.kube.informer import ADDED, MODIFIED, Informer

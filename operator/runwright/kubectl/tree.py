@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from runwright.api.pipelinerun import NodeStatus
 from runwright.core.retry.node_graph import NodeGraph
 from runwright.core.status.mirror import format_duration
-from runwright.core.workflow.nodes import node_order
-from runwright.core.workflow.record import node_status, workflow_nodes
+from runwright.core.workflow.nodes import node_order, node_status
+from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.objects import Json, key_of, status_of
 from runwright.kubectl.summary import summary_rows
 from runwright.kubectl.tables import printable_text

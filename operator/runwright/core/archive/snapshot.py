@@ -12,11 +12,11 @@ from runwright.api.workflowsnapshot import KIND, MAX_SNAPSHOT
 from runwright.core.records import RunRecord
 from runwright.core.retry.reset import COMPLETED_LABEL, PHASE_LABEL, pack_json
 from runwright.core.workflow.build import owner_reference
+from runwright.core.workflow.packed import PackedError, unpack_json
 from runwright.core.workflow.record import (
     RESTORED_ANNOTATION,
     attempt_of,
     controller_reference,
-    unpack_json,
     workflow_nodes,
 )
 from runwright.kube.objects import Json, as_mapping, as_text, metadata_of, status_of
@@ -63,8 +63,11 @@ def pack_snapshot(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
 
 
 def unpack_snapshot(snapshot: Json) -> dict[str, Any] | None:
-    """The Workflow in a snapshot; None if the snapshot's data is invalid."""
-    return dict(unpack_json(as_text(snapshot.get("data")))) or None
+    """The Workflow in a snapshot; None if the snapshot's data is invalid or too large. Check the snapshot's owner first."""
+    try:
+        return dict(unpack_json(as_text(snapshot.get("data")))) or None
+    except PackedError:
+        return None
 
 
 MAX_NODES_PLAIN = 1_000_000

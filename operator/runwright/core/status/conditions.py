@@ -15,6 +15,9 @@ ARCHIVED = "Archived"
 METRICS_COLLECTED = "MetricsCollected"
 """False if some metrics of the run's nodes could not be collected; otherwise absent."""
 
+NODES_MIRRORED = "NodesMirrored"
+"""False if the nodes of the run's Workflow could not be read; otherwise absent."""
+
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 WORKFLOW_DELETED = "WorkflowDeleted"
@@ -26,6 +29,8 @@ PREVIOUS_WORKFLOW = "PreviousWorkflow"
 ARGO_NOT_INSTALLED = "ArgoNotInstalled"
 CLEARED = "Cleared"
 METRICS_REFUSED = "MetricsRefused"
+NODES_UNREADABLE = "NodesUnreadable"
+"""Reason of NodesMirrored=False: `status.compressedNodes` of the Workflow is invalid, or beyond a bound."""
 KEPT = "WorkflowKept"
 """Reason of Archived=True: a snapshot of the Workflow exists."""
 NOTHING_TO_KEEP = "NoWorkflow"

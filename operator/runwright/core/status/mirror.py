@@ -11,6 +11,8 @@ from runwright.core.records import RunRecord, WorkflowRecord
 from runwright.core.shutdown import succeeded_reason
 from runwright.core.status.conditions import (
     MESSAGE_LIMIT,
+    NODES_MIRRORED,
+    NODES_UNREADABLE,
     SUCCEEDED,
     ConditionStatus,
     clear_stalled,
@@ -70,6 +72,18 @@ def mirror_workflow(run: RunRecord, workflow: WorkflowRecord, now: datetime) -> 
         generation=run.generation,
     )
     conditions = clear_stalled(conditions, now=now, generation=run.generation)
+    if workflow.nodes_problem:
+        conditions = set_condition(
+            conditions,
+            NODES_MIRRORED,
+            "False",
+            NODES_UNREADABLE,
+            f"{workflow.nodes_problem}; the run has its phase, but no nodes, outputs and metrics",
+            now=now,
+            generation=run.generation,
+        )
+    else:
+        conditions = [condition for condition in conditions if condition.type != NODES_MIRRORED]
     finished_at = (workflow.finished_at or now.replace(microsecond=0)) if phase.finished else None
     return base_status(run).model_copy(
         update={

@@ -8,6 +8,9 @@ from typing import Any, cast
 from runwright.api.pipelinerun import OutputArtifact, OutputParameter, Outputs
 from runwright.core.status.sizes import json_bytes
 
+MOST_OUTPUTS = 1000
+"""Items of each list that are looked at."""
+
 OUTPUTS_BUDGET = 1536
 """Maximum bytes of names, values and keys in `status.outputs`."""
 
@@ -21,6 +24,12 @@ LOGS_ARTIFACT = "main-logs"
 def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
     """Parameters and artifacts of all given outputs, or None. A later one replaces an earlier one with the same name."""
     parameters: dict[str, OutputParameter] = {}
+    unseen = sum(
+        max(0, len(cast(list[object], items)) - MOST_OUTPUTS)
+        for output in outputs
+        for items in (output.get("parameters"), output.get("artifacts"))
+        if isinstance(items, list)
+    )
     artifacts: dict[str, OutputArtifact] = {}
     for output in outputs:
         for name, item in named_items(output.get("parameters")):
@@ -32,7 +41,7 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
                 artifacts[name] = OutputArtifact(name=name, key=artifact_key(item))
     if not parameters and not artifacts:
         return None
-    left, omitted = OUTPUTS_BUDGET, 0
+    left, omitted = OUTPUTS_BUDGET, unseen
     kept: list[OutputParameter | OutputArtifact] = []
     for item in [*parameters.values(), *artifacts.values()]:
         content = item.value if isinstance(item, OutputParameter) else item.key
@@ -50,8 +59,8 @@ def bounded_outputs(*outputs: Mapping[str, Any]) -> Outputs | None:
 
 
 def named_items(items: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The items of a list that are objects with a valid name, by name."""
-    for item in cast(list[object], items) if isinstance(items, list) else []:
+    """The first items of a list that are objects with a valid name, by name."""
+    for item in cast(list[object], items)[:MOST_OUTPUTS] if isinstance(items, list) else []:
         if isinstance(item, Mapping):
             fields = cast(Mapping[str, Any], item)
             name = fields.get("name")

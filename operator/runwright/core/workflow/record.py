@@ -5,21 +5,18 @@ Never raises, whatever the Workflow contains: users can write to it.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import re
-import zlib
 from itertools import islice
 from typing import cast
 
 from runwright.api.labels import SHARD_LABEL
-from runwright.api.pipelinerun import KIND, NodeStatus
+from runwright.api.pipelinerun import KIND
 from runwright.core.metrics.reports import MAX_OF_A_RUN, METRICS_OUTPUT
 from runwright.core.records import WorkflowRecord
+from runwright.core.status.conditions import MESSAGE_LIMIT
 from runwright.core.status.sizes import shorten
 from runwright.core.workflow.nodes import bounded_nodes
 from runwright.core.workflow.outputs import bounded_outputs
+from runwright.core.workflow.packed import PackedError, unpack_json
 from runwright.kube.objects import (
     Json,
     annotations_of,
@@ -45,22 +42,19 @@ ATTEMPT_ANNOTATION = "runwright.dev/attempt"
 RESTORED_ANNOTATION = "runwright.dev/restored-from"
 """On a Workflow that was restored from a snapshot: the uid of the deleted Workflow."""
 
-MAX_NODES_BYTES = 64 * 1024 * 1024
-"""Maximum bytes of unpacked `status.compressedNodes`; more than the nodes that fit into an etcd object."""
-
-NODE_MESSAGE_LIMIT = 256
-"""Bytes of a node's message."""
-
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""Escape of a surrogate; an unpaired one cannot be sent to the API server."""
+MANY_NODES = 1000
+"""Nodes that are read within 10 ms."""
 
 
-def workflow_record(body: Json) -> WorkflowRecord:
-    """The fields of a Workflow that the decision needs."""
+def workflow_record(body: Json, *, with_nodes: bool = True) -> WorkflowRecord:
+    """The fields of a Workflow that the decision needs.
+
+    `with_nodes=False` for one with many nodes (`has_many_nodes`) that may belong to nobody: the record is marked as partial.
+    """
     metadata, status = metadata_of(body), status_of(body)
     owner = controller_reference(metadata)
-    nodes = workflow_nodes(status)
-    kept, omitted = bounded_nodes([node_status(id, as_mapping(node)) for id, node in nodes.items()])
+    nodes, problem = read_nodes(status) if with_nodes else ({}, "")
+    kept, omitted = bounded_nodes(nodes)
     root = as_mapping(nodes.get(as_text(metadata.get("name"))))
     annotations = as_mapping(metadata.get("annotations"))
     return WorkflowRecord(
@@ -71,19 +65,21 @@ def workflow_record(body: Json) -> WorkflowRecord:
         owner_name=as_text(owner.get("name")),
         generation=as_count(annotations.get(GENERATION_ANNOTATION)) or 0,
         attempt=attempt_of(body),
-        restored_from=as_text(annotations.get(RESTORED_ANNOTATION)),
-        source_digest=as_text(annotations.get(SOURCE_ANNOTATION)),
+        restored_from=shorten(as_text(annotations.get(RESTORED_ANNOTATION)), 64),
+        source_digest=shorten(as_text(annotations.get(SOURCE_ANNOTATION)), 64),
         shard=as_text(as_mapping(metadata.get("labels")).get(SHARD_LABEL)),
         created_at=as_time(metadata.get("creationTimestamp")),
         deleting=metadata.get("deletionTimestamp") is not None,
-        shutdown=as_text(spec_of(body).get("shutdown")),
-        phase=as_text(status.get("phase")),
-        message=as_text(status.get("message")),
+        shutdown=shorten(as_text(spec_of(body).get("shutdown")), 32),
+        phase=shorten(as_text(status.get("phase")), 32),
+        message=shorten(as_text(status.get("message")), MESSAGE_LIMIT),
         progress=shorten(as_text(status.get("progress")), 32),
         started_at=as_time(status.get("startedAt")),
         finished_at=as_time(status.get("finishedAt")),
         nodes=kept,
         nodes_omitted=omitted,
+        nodes_problem=problem,
+        partial=not with_nodes,
         metric_nodes=find_metric_nodes(nodes),
         outputs=bounded_outputs(as_mapping(root.get("outputs")), as_mapping(status.get("outputs"))),
     )
@@ -135,39 +131,26 @@ def controller_reference(metadata: Json) -> Json:
     return {}
 
 
+def has_many_nodes(body: Json) -> bool:
+    """Whether a Workflow's nodes are packed or many, so that reading them would stop the event loop for long."""
+    status = status_of(body)
+    return bool(status.get("compressedNodes")) or len(as_mapping(status.get("nodes"))) > MANY_NODES
+
+
 def workflow_nodes(status: Json) -> Json:
-    """A Workflow's nodes, by id.
+    """A Workflow's nodes, by id; an empty mapping if they cannot be read.
 
-    Argo 3.7 moves `status.nodes` to `status.compressedNodes` (gzip, base64) near 1 MB. Returns an empty mapping for nodes
-    in Argo's database or in another compression.
+    Argo 3.7 moves `status.nodes` to `status.compressedNodes` (gzip, base64) near 1 MB. Check the Workflow's owner first.
     """
+    return read_nodes(status)[0]
+
+
+def read_nodes(status: Json) -> tuple[Json, str]:
+    """A Workflow's nodes, by id, and the reason why they cannot be read; empty if they can, or if there are none."""
     packed = as_text(status.get("compressedNodes"))
-    return unpack_json(packed) if packed else as_mapping(status.get("nodes"))
-
-
-def unpack_json(packed: str) -> Json:
-    """Decodes an object from base64, gzip and JSON; an empty mapping if it is invalid."""
+    if not packed:
+        return as_mapping(status.get("nodes")), ""
     try:
-        unpacker = zlib.decompressobj(wbits=31)
-        raw = unpacker.decompress(base64.b64decode(packed), MAX_NODES_BYTES)
-        found: object = json.loads(raw) if unpacker.eof else None
-        if SURROGATE.search(raw):
-            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
-        return as_mapping(found)
-    except (binascii.Error, zlib.error, ValueError, RecursionError):
-        return {}
-
-
-def node_status(node_id: str, node: Json) -> NodeStatus:
-    """Summary of one node; with its message unless it is running or succeeded."""
-    phase = as_text(node.get("phase"))
-    message = as_text(node.get("message")) if phase not in ("Succeeded", "Running") else ""
-    return NodeStatus(
-        id=shorten(node_id, 253),
-        name=shorten(as_text(node.get("displayName")) or as_text(node.get("name")), 253),
-        type=shorten(as_text(node.get("type")), 32),
-        phase=shorten(phase, 32),
-        started_at=as_time(node.get("startedAt")),
-        finished_at=as_time(node.get("finishedAt")),
-        message=shorten(message, NODE_MESSAGE_LIMIT) or None,
-    )
+        return unpack_json(packed), ""
+    except PackedError as error:
+        return {}, f"status.compressedNodes of the Workflow {error}"
