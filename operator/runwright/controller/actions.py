@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from runwright.api.pipelinerun import PipelineRun
 from runwright.api.resources import PIPELINE_RUNS, REFERENCED, WORKFLOWS
 from runwright.controller.cache import RunCache
 from runwright.controller.collector import Collector
+from runwright.controller.lane import Lane
 from runwright.controller.leftovers import clear_leftovers
 from runwright.controller.measures import Measures
 from runwright.controller.scope import Scope
@@ -39,21 +39,31 @@ from runwright.core.retry.attempt import is_retry_due
 from runwright.core.retry.reset import has_claims, reset_workflow
 from runwright.core.run_record import run_record
 from runwright.core.status.refusals import invalid_run, read_forbidden, refusal_from_error, retry_forbidden
+from runwright.core.status.sizes import is_large
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
 from runwright.core.workflow.ownership import is_new_attempt
-from runwright.core.workflow.record import ATTEMPT_ANNOTATION, GENERATION_ANNOTATION, SOURCE_ANNOTATION, workflow_record
+from runwright.core.workflow.record import (
+    ATTEMPT_ANNOTATION,
+    GENERATION_ANNOTATION,
+    SOURCE_ANNOTATION,
+    controller_reference,
+    has_many_nodes,
+    workflow_record,
+)
 from runwright.kube.client import Client, get_if_served
 from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key, as_mapping
+from runwright.kube.objects import Json, Key, as_mapping, as_text, metadata_of, uid_of
 
 logger = logging.getLogger(__name__)
 
 MAX_READS = 8
 """Maximum rounds of reads of the objects that a Workflow is built from."""
 
-LONG_MANIFEST = 20_000
-"""A longer manifest, in characters, is read in a thread: YAML takes a second for each million, and blocks the event loop."""
+LARGE_SOURCE = 20_000
+"""Characters of a Workflow's sources above which it is built in a thread: YAML takes a second for each million."""
+
+DELETED_UNREAD = "the Workflow was deleted before its nodes were read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +89,17 @@ class Actions:
         options: BuildOptions,
         measures: Measures,
         collector: Collector,
+        lane: Lane,
     ) -> None:
         self._client = client
         self._scope = scope
         self._cache = cache
         self._clock = clock
         self._options = options
-        self._snapshots = Snapshots(client)
+        self._snapshots = Snapshots(client, lane)
         self._measures = measures
         self._collector = collector
+        self._lane = lane
 
     async def carry_out(self, run: RunRecord, seen: Seen, action: Action) -> Observation:
         """Carry an action out. Raises ApiError if the API server refuses or does not reply: the caller retries."""
@@ -126,7 +138,7 @@ class Actions:
         body = await self._client.get(WORKFLOWS, key) if run else None
         if run is None or body is None:
             return Observation(run, Absent())
-        workflow = self._kept(body)
+        workflow = await self._kept(run, body)
         shard = self._options.shard
         if shard and workflow.shard != shard and workflow.owner_uid == run.uid and not workflow.finished:
             # The run moved here from another shard: without the label, this shard's watch does not report its Workflow.
@@ -135,7 +147,7 @@ class Actions:
             if body is None:
                 return Observation(run, Absent())
             logger.info("Workflow %s belongs to shard %s now", key, shard)
-            workflow = self._kept(body)
+            workflow = await self._kept(run, body)
         return Observation(run, workflow)
 
     async def read_run(self, key: Key) -> RunRecord | None:
@@ -149,8 +161,23 @@ class Actions:
         self._cache.put_run(run)
         return run
 
-    def _kept(self, body: Json) -> WorkflowRecord:
-        workflow = workflow_record(body)
+    async def read_nodes(self, run: RunRecord, partial: WorkflowRecord) -> Observation:
+        """Read the Workflow of a run with its nodes, which were left out of the record."""
+        body = await self._client.get(WORKFLOWS, run.key)
+        if body is not None and uid_of(body) == partial.uid:
+            return Observation(run, await self._kept(run, body))
+        if not partial.finished:
+            return await self.look(run.key)
+        return Observation(run, replace(partial, partial=False, nodes_problem=DELETED_UNREAD))
+
+    async def _kept(self, run: RunRecord, body: Json) -> WorkflowRecord:
+        """Put the Workflow into the cache; returns its record. Many nodes are read only if the run owns the Workflow."""
+        if not has_many_nodes(body):
+            workflow = workflow_record(body)
+        elif controller_reference(metadata_of(body)).get("uid") == run.uid:
+            workflow = await self._lane.run(run.key.namespace, workflow_record, body)
+        else:
+            workflow = workflow_record(body, with_nodes=False)
         self._cache.put_workflow(workflow)
         return workflow
 
@@ -179,7 +206,7 @@ class Actions:
                 raise
             return self._refused(run, refusal)
         logger.info("created Workflow %s", run.key)
-        return Observation(run, self._kept(created))
+        return Observation(run, await self._kept(run, created))
 
     async def _delete(self, run: RunRecord, action: DeleteWorkflow) -> Observation:
         workflow = action.workflow
@@ -204,7 +231,7 @@ class Actions:
         if body is None:
             self._cache.drop_workflow(workflow.key, workflow.uid)
             return Observation(run, NotSeen())
-        return Observation(run, self._kept(body))
+        return Observation(run, await self._kept(run, body))
 
     async def _build(self, record: RunRecord, body: Json) -> Json | Refusal:
         try:
@@ -235,9 +262,10 @@ class Actions:
         raise ApiError(0, "TooManyReads", f"the Workflow of PipelineRun {record.key} needs objects without end")
 
     async def _try_build(self, run: PipelineRun, objects: dict[ObjectRef, Json | None]) -> Needs | Built | Refusal:
-        source = run.spec.workflow
-        if source.manifest_from or len(source.manifest or "") > LONG_MANIFEST:
-            return await asyncio.to_thread(build_workflow, run, objects, self._options)
+        sources = [run.spec.workflow.manifest, run.spec.workflow.spec, run.spec.parameters, *objects.values()]
+        if is_large(sources, LARGE_SOURCE):
+            namespace = as_text(run.metadata.get("namespace"))
+            return await self._lane.run(namespace, build_workflow, run, objects, self._options)
         return build_workflow(run, objects, self._options)
 
     def _refused(self, run: RunRecord, refusal: Refusal) -> Observation:
@@ -267,10 +295,12 @@ class Actions:
         if body is None:
             self._cache.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
-        workflow = self._kept(body)
+        workflow = await self._kept(run, body)
         if workflow.uid != known.uid or is_new_attempt(run, workflow) or workflow.phase not in ("Failed", "Error"):
             return Observation(run, workflow)
-        reset = await asyncio.to_thread(reset_workflow, body, self._clock.now())
+        reset = await self._lane.thread(
+            has_many_nodes(body), run.key.namespace, reset_workflow, body, self._clock.now()
+        )
         if isinstance(reset, Refusal):
             return self._refused(run, reset)
         await clear_leftovers(self._client, run.key, reset.removed)
@@ -279,7 +309,7 @@ class Actions:
         if written is None:
             return Observation(run, Absent())
         logger.info("retrying Workflow %s: attempt %d, %d nodes run again", run.key, run.retries, len(reset.removed))
-        return Observation(run, self._kept(written))
+        return Observation(run, await self._kept(run, written))
 
     async def _restart(self, known: RunRecord) -> Observation:
         """Start the attempt without a Workflow: from its snapshot, or else from the run's spec."""
@@ -295,7 +325,9 @@ class Actions:
             logger.info("the volumes of Workflow %s were deleted with it: starting from the beginning", run.key)
             workflow = None
         if workflow is not None:
-            reset = await asyncio.to_thread(reset_workflow, workflow, self._clock.now())
+            reset = await self._lane.thread(
+                has_many_nodes(workflow), run.key.namespace, reset_workflow, workflow, self._clock.now()
+            )
             if isinstance(reset, Refusal):
                 return self._refused(run, reset)
             workflow, removed = reset.workflow, reset.removed
@@ -313,7 +345,7 @@ class Actions:
         if body is None:
             self._cache.drop_workflow(known.key, known.uid)
             return Observation(run, Absent())
-        workflow = self._kept(body)
+        workflow = await self._kept(run, body)
         if workflow.uid != known.uid or not workflow.finished:
             return Observation(run, workflow)
         try:

@@ -10,10 +10,11 @@ from typing import Protocol
 
 from runwright.api.resources import WORKFLOWS
 from runwright.controller.cache import RunCache
+from runwright.controller.lane import Lane
 from runwright.core.metrics.collect import Collected
 from runwright.core.metrics.reports import MAX_FILE, METRICS_OUTPUT, Report, read_metrics_file
 from runwright.core.records import WorkflowRecord
-from runwright.core.workflow.record import find_output, workflow_nodes
+from runwright.core.workflow.record import find_output, has_many_nodes, workflow_nodes
 from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, status_of, uid_of
@@ -42,12 +43,15 @@ class Reader(Protocol):
 class Collector:
     """Reads metrics in one task for each run."""
 
-    def __init__(self, client: Client, reader: Reader, cache: RunCache, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self, client: Client, reader: Reader, cache: RunCache, wake: Callable[[Key], None], lane: Lane
+    ) -> None:
         """The result goes into the run's memory; then `wake` enqueues the run."""
         self._client = client
         self._reader = reader
         self._cache = cache
         self._wake = wake
+        self._lane = lane
         self._places = asyncio.Semaphore(AT_A_TIME)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,13 +89,16 @@ class Collector:
     async def _read(self, workflow: WorkflowRecord, nodes: frozenset[str]) -> Collected:
         try:
             body = await self._client.get(WORKFLOWS, workflow.key)
+            if body is None or uid_of(body) != workflow.uid:
+                return Collected(nodes, problems=("the Workflow was deleted before its metrics were read",))
+            if has_many_nodes(body):
+                found = await self._lane.run(workflow.key.namespace, workflow_nodes, status_of(body))
+            else:
+                found = workflow_nodes(status_of(body))
         except ApiError as error:
             logger.warning("metrics: the Workflow cannot be read: %s", error)
             await asyncio.sleep(TRY_AGAIN)
             return Collected()
-        if body is None or uid_of(body) != workflow.uid:
-            return Collected(nodes, problems=("the Workflow was deleted before its metrics were read",))
-        found = workflow_nodes(status_of(body))
         outputs = {node: as_mapping(as_mapping(found.get(node)).get("outputs")) for node in sorted(nodes)}
         read = await asyncio.gather(*(self._read_node(body, node, left) for node, left in outputs.items()))
         return Collected(

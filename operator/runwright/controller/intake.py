@@ -9,7 +9,7 @@ from runwright.controller.policies import Policies
 from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
 from runwright.core.run_record import run_record
-from runwright.core.workflow.record import workflow_record
+from runwright.core.workflow.record import has_many_nodes, workflow_record
 from runwright.kube.objects import Json, Key, key_of, uid_of, version_of
 
 DELETED = "DELETED"
@@ -56,7 +56,7 @@ class Intake:
         workflow = live.workflow if live is not None else None
         held = workflow is not None and (workflow.uid, workflow.resource_version) == (uid, version_of(body))
         if workflow is None or not held or event == DELETED:
-            workflow = workflow_record(body)
+            workflow = workflow_record(body, with_nodes=not has_many_nodes(body))
             if event == DELETED:
                 self._cache.mark_workflow_deleted(workflow)
             else:

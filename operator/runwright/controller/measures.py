@@ -45,7 +45,7 @@ REASONS = frozenset({
     "Unauthorized", "Forbidden", "NotFound", "AlreadyExists", "Conflict", "Gone", "Invalid", "ServerTimeout",
     "StorageReadError", "Timeout", "TooManyRequests", "BadRequest", "MethodNotAllowed", "NotAcceptable",
     "RequestEntityTooLarge", "UnsupportedMediaType", "InternalError", "Expired", "ServiceUnavailable", "Unknown",
-    "Unreachable", "TooManyReads",
+    "Unreachable", "TooManyReads", "Busy",
 })
 # fmt: on
 """Reasons of ApiErrors that get a series: those of Kubernetes (1.34, `StatusReason`), and the operator's own.

@@ -13,6 +13,7 @@ from runwright.controller.cache import RunCache, is_later
 from runwright.controller.collector import Collector, Reader
 from runwright.controller.events import event_body
 from runwright.controller.finished import LONGEST_WAIT, FinishedRuns
+from runwright.controller.lane import Lane
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
 from runwright.controller.scope import Scope
@@ -70,8 +71,9 @@ class Reconciler:
         self._policies = policies
         self._wake = wake
         self._measures = measures
-        self.collector = Collector(client, reader, cache, wake)
-        self._actions = Actions(client, scope, cache, clock, options, measures, self.collector)
+        lane = Lane()
+        self.collector = Collector(client, reader, cache, wake, lane)
+        self._actions = Actions(client, scope, cache, clock, options, measures, self.collector, lane)
         self.finished = FinishedRuns(cache)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -115,7 +117,10 @@ class Reconciler:
         run = self._cache.run(key)
         left = self._cache.pop_unwatched(key)
         if run is not None and not run.archived:
-            return Observed(Observation(run, self._cache.workflow(run) or NotSeen()))
+            workflow = self._cache.workflow(run)
+            if workflow is not None and workflow.partial:
+                return Observed(await self._actions.read_nodes(run, workflow))
+            return Observed(Observation(run, workflow or NotSeen()))
         if run is not None or left or self._cache.has_unfinished_workflow(key):
             # The run is not watched, or was not reported yet, or has finished while its Workflow runs.
             return Observed(await self._look(key, left))

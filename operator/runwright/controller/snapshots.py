@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from runwright.api.resources import WORKFLOW_SNAPSHOTS
+from runwright.controller.lane import Lane
 from runwright.core.archive.snapshot import (
     belongs_to_run,
     holds_workflow,
@@ -15,23 +15,33 @@ from runwright.core.archive.snapshot import (
     restore_workflow,
 )
 from runwright.core.records import RunRecord
+from runwright.core.workflow.record import has_many_nodes
 from runwright.kube.client import Client, get_if_served
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key, key_of, uid_of
+from runwright.kube.objects import Json, Key, as_text, key_of, uid_of
+
+LARGE_DATA = 64 * 1024
+"""Characters of a snapshot's data that unpack to about 1 MB."""
+
+
+def is_large_snapshot(snapshot: Json) -> bool:
+    """Whether unpacking a snapshot takes long."""
+    return len(as_text(snapshot.get("data"))) > LARGE_DATA
 
 
 class Snapshots:
     """The WorkflowSnapshots of runs: at most one for each run."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, lane: Lane) -> None:
         self._client = client
+        self._lane = lane
 
     async def keep(self, run: RunRecord, workflow: Json) -> int:
         """Ensure a snapshot of this Workflow; returns its size in bytes, 0 if it would be too large.
 
         Raises ApiError if the API server refuses or does not reply, and Conflict if another operator writes it too.
         """
-        snapshot = await asyncio.to_thread(pack_snapshot, run, workflow)
+        snapshot = await self._lane.thread(has_many_nodes(workflow), run.key.namespace, pack_snapshot, run, workflow)
         if snapshot is None:
             return 0
         size = len(snapshot["data"])
@@ -41,7 +51,9 @@ class Snapshots:
             if error.reason != "AlreadyExists":
                 raise
             there = await self._get(run.key)
-            if there is not None and await asyncio.to_thread(holds_workflow, there, run, workflow):
+            if there is not None and await self._lane.thread(
+                is_large_snapshot(there), run.key.namespace, holds_workflow, there, run, workflow
+            ):
                 return size
             if there is not None and is_of_later_attempt(there, run, snapshot):
                 raise ApiError(409, "Conflict", "a snapshot of a later attempt is there") from error
@@ -61,14 +73,14 @@ class Snapshots:
         snapshot = await self._get(run.key)
         if snapshot is None or not is_of_current_attempt(snapshot, run):
             return None
-        return await asyncio.to_thread(restore_workflow, snapshot, run)
+        return await self._lane.thread(is_large_snapshot(snapshot), run.key.namespace, restore_workflow, snapshot, run)
 
     async def last_workflow(self, run: RunRecord) -> dict[str, Any] | None:
         """The Workflow of the latest attempt that has a snapshot; it may be an earlier attempt."""
         snapshot = await self._get(run.key)
         if snapshot is None or not belongs_to_run(snapshot, run):
             return None
-        return await asyncio.to_thread(restore_workflow, snapshot, run)
+        return await self._lane.thread(is_large_snapshot(snapshot), run.key.namespace, restore_workflow, snapshot, run)
 
     async def _get(self, key: Key) -> Json | None:
         return await get_if_served(self._client, WORKFLOW_SNAPSHOTS, key)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from runwright.api.states import Shutdown
-from runwright.controller.actions import GONE, LONG_MANIFEST, Observation
+from runwright.controller.actions import GONE, LARGE_SOURCE, Observation
 from runwright.core.decision import (
     CreateWorkflow,
     DeleteRun,
@@ -90,8 +90,23 @@ def test_create_skips_a_run_that_is_being_deleted() -> None:
     virtually(test)
 
 
-@pytest.mark.parametrize("characters", [100, LONG_MANIFEST + 1])
-def test_create_parses_a_long_manifest_in_a_thread(characters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+SMALL_SPEC: Json = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {}}]}
+TEXT = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}\n#"
+
+
+@pytest.mark.parametrize(
+    ("source", "large"),
+    [
+        ({"manifest": TEXT}, False),
+        ({"manifest": TEXT.ljust(LARGE_SOURCE + 1, "#")}, True),
+        ({"spec": SMALL_SPEC}, False),
+        ({"spec": {**SMALL_SPEC, "nodeSelector": {"a": "b" * LARGE_SOURCE}}}, True),
+        ({"spec": {**SMALL_SPEC, "tolerations": [{}] * LARGE_SOURCE}}, True),
+    ],
+)
+def test_create_builds_from_a_large_source_in_a_thread(
+    source: Json, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_threads: list[object] = []
 
     async def to_thread(function: Callable[..., object], *arguments: object) -> object:
@@ -101,10 +116,9 @@ def test_create_parses_a_long_manifest_in_a_thread(characters: int, monkeypatch:
     monkeypatch.setattr(asyncio, "to_thread", to_thread)
 
     async def test(bench: Bench) -> None:
-        manifest = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec: {entrypoint: main, templates: [{name: main, suspend: {}}]}\n#"
-        bench.world.apply({"workflow": {"manifest": manifest.ljust(characters, "#")}})
+        bench.world.apply({"workflow": source})
         await bench.actions.carry_out(bench.deliver_run(), NotSeen(), CreateWorkflow())
-        assert len(in_threads) == (characters > LONG_MANIFEST) and bench.world.workflow() is not None
+        assert len(in_threads) == large and bench.world.workflow() is not None
 
     virtually(test)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from runwright.controller.actions import Observation
+from runwright.controller.lane import Lane
 from runwright.controller.snapshots import Snapshots
 from runwright.core.archive import snapshot as packing
 from runwright.core.archive.snapshot import unpack_snapshot
@@ -109,7 +110,7 @@ def test_find_snapshot_finds_the_last_attempt_only() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await ended(bench)
         assert (await bench.actions.carry_out(run, Absent(), FindSnapshot())).seen == Absent(snapshot=False)
-        await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
+        await Snapshots(bench.client, Lane()).keep(run, bench.world.workflow() or {})
         assert (await bench.actions.carry_out(run, Absent(), FindSnapshot())).seen == Absent(snapshot=True)
         later = replace(run, status=run.status.model_copy(update={"retries": 1}))
         assert (await bench.actions.carry_out(later, Absent(), FindSnapshot())).seen == Absent(snapshot=False)
@@ -123,7 +124,7 @@ def test_find_snapshot_finds_the_last_attempt_only() -> None:
 async def archived(bench: Bench) -> tuple[RunRecord, WorkflowRecord]:
     """A run with a snapshot and without its Workflow."""
     run, workflow = await ended(bench)
-    await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
+    await Snapshots(bench.client, Lane()).keep(run, bench.world.workflow() or {})
     bench.world.delete("Workflow")
     bench.forget_calls()
     return run, workflow
@@ -164,7 +165,7 @@ def test_restore_without_a_snapshot_reports_it_absent() -> None:
 def test_restore_reads_a_workflow_that_exists_already() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await archived(bench)
-        put_back = await Snapshots(bench.client).finished_workflow(run) or {}
+        put_back = await Snapshots(bench.client, Lane()).finished_workflow(run) or {}
         bench.client.handlers["create workflows"] = before_first_call(lambda: bench.server.create("Workflow", put_back))
         assert await bench.actions.carry_out(run, Absent(), RestoreWorkflow()) == Observation(
             run, stored_workflow(bench)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from runwright.controller.actions import Observation
+from runwright.controller.lane import Lane
 from runwright.controller.snapshots import Snapshots
 from runwright.core.decision import RecreateWorkflow, RetryWorkflow
 from runwright.core.records import Absent, NotSeen, Refusal, RunRecord, WorkflowRecord
@@ -185,7 +186,7 @@ async def workflow_deleted(bench: Bench, *, snapshot: bool) -> RunRecord:
     """A failed run with one more attempt requested; its Workflow and pods are deleted."""
     run, _ = await retry_requested(bench)
     if snapshot:
-        await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
+        await Snapshots(bench.client, Lane()).keep(run, bench.world.workflow() or {})
     bench.world.delete("Workflow")
     bench.world.collect()
     await bench.wait(2)
@@ -234,7 +235,7 @@ def test_recreate_of_a_workflow_with_volume_claims_starts_from_the_spec() -> Non
         run, _ = await retry_requested(bench)
         body = bench.world.workflow() or {}
         claims = {**body, "spec": {**body["spec"], "volumeClaimTemplates": [{"metadata": {"name": "work"}}]}}
-        await Snapshots(bench.client).keep(run, claims)
+        await Snapshots(bench.client, Lane()).keep(run, claims)
         bench.world.delete("Workflow")
         observed = await carry_out(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == "" and attempt(bench) == "1"
@@ -246,7 +247,7 @@ def test_recreate_ignores_the_snapshot_of_an_earlier_run() -> None:
     async def test(bench: Bench) -> None:
         earlier = await workflow_deleted(bench, snapshot=False)
         stranger = replace(earlier, uid="earlier-run")
-        await Snapshots(bench.client).keep(stranger, {"metadata": {}, "status": {"phase": "Failed"}})
+        await Snapshots(bench.client, Lane()).keep(stranger, {"metadata": {}, "status": {"phase": "Failed"}})
         observed = await carry_out(bench, earlier, RecreateWorkflow())
         assert isinstance(observed.seen, WorkflowRecord) and observed.seen.phase == ""
 
@@ -271,7 +272,7 @@ def test_recreate_deletes_leftover_pods_before_the_creation() -> None:
 def test_recreate_keeps_the_pods_of_finished_nodes() -> None:
     async def test(bench: Bench) -> None:
         run, _ = await retry_requested(bench)
-        await Snapshots(bench.client).keep(run, bench.world.workflow() or {})
+        await Snapshots(bench.client, Lane()).keep(run, bench.world.workflow() or {})
         bench.world.delete("Workflow")
         await carry_out(bench, run, RecreateWorkflow())
         assert ("Pod", A) in pods_and_results(bench) and ("Pod", B) not in pods_and_results(bench)
@@ -363,7 +364,7 @@ def test_recreate_from_a_succeeded_snapshot_is_refused() -> None:
     async def test(bench: Bench) -> None:
         run = await workflow_deleted(bench, snapshot=False)
         good = {"metadata": {"annotations": {"runwright.dev/attempt": "0"}}, "status": {"phase": "Succeeded"}}
-        await Snapshots(bench.client).keep(run, good)
+        await Snapshots(bench.client, Lane()).keep(run, good)
         observed = await carry_out(bench, run, RecreateWorkflow())
         assert isinstance(observed.seen, Refusal) and observed.seen.reason == RETRY_IMPOSSIBLE
         assert bench.world.workflow() is None and bench.cache.recall(KEY).refused_at is not None

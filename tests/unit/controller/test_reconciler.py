@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
 from runwright.controller.reconciler import MAX_STEPS
+from runwright.core.retry.reset import pack_json
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json
-from tests.unit.controller.bench import KEY, Bench, after_first_call, before_first_call, failing, remembered, virtually
+from tests.unit.controller.bench import (
+    KEY,
+    Bench,
+    after_first_call,
+    before_first_call,
+    failing,
+    remembered,
+    status,
+    virtually,
+)
 from tests.unit.fake.client import Commit
 from tests.unit.fake.rules import condition_of
 from tests.unit.fake.world import NAMESPACE, RUN, World, manifest
@@ -352,5 +363,58 @@ def test_run_that_is_being_deleted_makes_no_call() -> None:
         bench.forget_calls()
         assert await bench.reconcile() is None
         assert bench.calls() == {} and remembered(bench) == {}
+
+    virtually(test)
+
+
+# ------------------------------------------------------------------------------------------ Workflows with many nodes
+
+
+async def with_packed_nodes(bench: Bench, nodes: dict[str, Any]) -> None:
+    """A started run, whose Workflow has packed nodes now, as the watch reports."""
+    bench.world.apply(manifest())
+    bench.deliver_run()
+    await bench.reconcile()
+    status = {
+        "phase": "Running",
+        "compressedNodes": pack_json(nodes),
+        "nodes": None,
+        "startedAt": "2026-11-24T12:00:00Z",
+    }
+    bench.server.patch("Workflow", NAMESPACE, RUN, {"status": status})
+    bench.deliver_workflow()
+    bench.deliver_run()
+    bench.forget_calls()
+
+
+def test_packed_nodes_are_read_for_the_run_that_owns_the_workflow() -> None:
+    async def test(bench: Bench) -> None:
+        await with_packed_nodes(bench, {"a": {"phase": "Failed", "type": "Pod"}})
+        assert all(workflow.partial and not workflow.nodes for workflow in bench.cache.workflows())
+        await bench.reconcile()
+        assert [node["id"] for node in status(bench)["nodes"]] == ["a"]
+        assert bench.calls()["get workflows"] == 1
+        assert not any(workflow.partial for workflow in bench.cache.workflows())
+
+    virtually(test)
+
+
+def test_packed_nodes_of_a_workflow_that_belongs_to_others_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: list[object] = []
+    monkeypatch.setattr("runwright.core.workflow.record.unpack_json", lambda packed: unpacked.append(packed) or {})
+
+    async def test(bench: Bench) -> None:
+        bench.server.create(
+            "Workflow",
+            {
+                "metadata": {"namespace": NAMESPACE, "name": RUN, "labels": {"runwright.dev/run": RUN}},
+                "status": {"phase": "Succeeded", "compressedNodes": "x"},
+            },
+        )
+        bench.intake.workflow("MODIFIED", bench.world.workflow() or {})
+        bench.world.apply(manifest())
+        bench.deliver_run()
+        await bench.reconcile()
+        assert unpacked == []
 
     virtually(test)

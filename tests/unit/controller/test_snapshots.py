@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runwright.controller.lane import Lane
 from runwright.controller.snapshots import Snapshots
 from runwright.core.archive import snapshot as packing
 from runwright.core.archive.snapshot import pack_snapshot, unpack_snapshot
@@ -61,7 +62,7 @@ def kept(bench: Bench) -> Json:
 
 def test_keep_creates_one_snapshot_and_reuses_it() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         assert await snapshots.keep(failed_run(), workflow())
         body = stored(bench) or {}
         assert bench.calls() == CREATED
@@ -78,7 +79,7 @@ def test_keep_creates_one_snapshot_and_reuses_it() -> None:
 
 def test_keep_of_a_restored_workflow_leaves_the_snapshot() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         await snapshots.keep(failed_run(), workflow())
         uid = uid_of(stored(bench))
         assert await snapshots.keep(failed_run(), workflow(uid="put-back"))
@@ -97,7 +98,7 @@ def test_keep_of_a_restored_workflow_leaves_the_snapshot() -> None:
 )
 def test_keep_replaces_the_snapshot_of_an_earlier_attempt_or_run(of: RunRecord, later: Json) -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         await snapshots.keep(failed_run(), workflow())
         bench.forget_calls()
         assert await snapshots.keep(of, later)
@@ -112,7 +113,7 @@ def test_keep_replaces_an_unreadable_snapshot() -> None:
     async def test(bench: Bench) -> None:
         body = pack_snapshot(failed_run(), workflow()) or {}
         bench.server.create("WorkflowSnapshot", {**body, "data": "H4sI"})
-        assert await Snapshots(bench.client).keep(failed_run(), workflow())
+        assert await Snapshots(bench.client, Lane()).keep(failed_run(), workflow())
         assert kept(bench)["status"] == workflow()["status"]
 
     virtually(test)
@@ -120,7 +121,7 @@ def test_keep_replaces_an_unreadable_snapshot() -> None:
 
 def test_keep_creates_a_snapshot_deleted_before_its_read() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         await snapshots.keep(failed_run(), workflow())
         bench.forget_calls()
         bench.client.handlers["get workflowsnapshots"] = before_first_call(
@@ -135,7 +136,7 @@ def test_keep_creates_a_snapshot_deleted_before_its_read() -> None:
 
 def test_keep_conflicts_with_a_concurrent_replacement() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         await snapshots.keep(failed_run(), workflow())
         theirs = pack_snapshot(failed_run(), workflow(attempt=1)) or {}
 
@@ -157,7 +158,7 @@ def test_keep_of_a_too_large_workflow_makes_no_call(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(packing, "MAX_SNAPSHOT", 100)
 
     async def test(bench: Bench) -> None:
-        assert not await Snapshots(bench.client).keep(failed_run(), workflow())
+        assert not await Snapshots(bench.client, Lane()).keep(failed_run(), workflow())
         assert bench.calls() == {} and stored(bench) is None
 
     virtually(test)
@@ -168,7 +169,7 @@ def test_keep_raises_the_error_of_a_refused_creation(code: int) -> None:
     async def test(bench: Bench) -> None:
         bench.client.handlers["create workflowsnapshots"] = failing(ApiError(code, "Why", "because"))
         with pytest.raises(ApiError, match="because"):
-            await Snapshots(bench.client).keep(failed_run(), workflow())
+            await Snapshots(bench.client, Lane()).keep(failed_run(), workflow())
         assert bench.calls() == CREATED
 
     virtually(test)
@@ -187,7 +188,7 @@ def test_keep_raises_the_error_of_a_refused_creation(code: int) -> None:
 )
 def test_reads_match_the_runs_uid_and_attempt(of: RunRecord, there: bool, last: bool) -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         await snapshots.keep(failed_run(), workflow())
         assert await snapshots.there(of) is there
         assert (await snapshots.finished_workflow(of) is not None) is there
@@ -198,7 +199,7 @@ def test_reads_match_the_runs_uid_and_attempt(of: RunRecord, there: bool, last: 
 
 def test_reads_without_a_snapshot_return_none() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         assert not await snapshots.there(failed_run())
         assert await snapshots.finished_workflow(failed_run()) is None
         assert await snapshots.last_workflow(failed_run()) is None
@@ -209,7 +210,7 @@ def test_reads_without_a_snapshot_return_none() -> None:
 
 def test_finished_workflow_is_as_it_ended_and_names_the_one_it_replaces() -> None:
     async def test(bench: Bench) -> None:
-        snapshots = Snapshots(bench.client)
+        snapshots = Snapshots(bench.client, Lane())
         await snapshots.keep(failed_run(), workflow())
         restored = await snapshots.finished_workflow(failed_run()) or {}
         assert restored["status"] == workflow()["status"] and restored["spec"] == workflow()["spec"]

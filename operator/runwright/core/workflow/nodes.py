@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from datetime import UTC, datetime
-from typing import cast
 
 from runwright.api.pipelinerun import NodeStatus
 from runwright.core.status.sizes import json_bytes, shorten
@@ -34,7 +33,7 @@ def bounded_nodes(nodes: Json) -> tuple[tuple[NodeStatus, ...], int]:
 
     Keeps failed nodes first, then running ones, then the others; the oldest first within each group.
     """
-    first = heapq.nsmallest(MOST_NODES, nodes.items(), key=raw_order) if len(nodes) > MOST_NODES else nodes.items()
+    first = nodes.items() if len(nodes) <= MOST_NODES else heapq.nsmallest(MOST_NODES, nodes.items(), key=raw_order)
     summaries = [node_status(id, as_mapping(node)) for id, node in first]
     kept: list[NodeStatus] = []
     left = NODES_BUDGET
@@ -49,7 +48,7 @@ def bounded_nodes(nodes: Json) -> tuple[tuple[NodeStatus, ...], int]:
 def raw_order(item: tuple[str, object]) -> tuple[int, str, str]:
     """Sort key of a node before it is summarized. Argo writes all times in one format, so that they sort as text."""
     id, node = item
-    fields = cast(Json, node) if isinstance(node, dict) else {}
+    fields = as_mapping(node)
     return node_rank(as_text(fields.get("phase"))), as_text(fields.get("startedAt")), id
 
 

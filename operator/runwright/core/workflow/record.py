@@ -42,6 +42,8 @@ ATTEMPT_ANNOTATION = "runwright.dev/attempt"
 RESTORED_ANNOTATION = "runwright.dev/restored-from"
 """On a Workflow that was restored from a snapshot: the uid of the deleted Workflow."""
 
+NO_NODES: Json = {}
+
 MANY_NODES = 1000
 """Nodes that are read within 10 ms."""
 
@@ -53,7 +55,7 @@ def workflow_record(body: Json, *, with_nodes: bool = True) -> WorkflowRecord:
     """
     metadata, status = metadata_of(body), status_of(body)
     owner = controller_reference(metadata)
-    nodes, problem = read_nodes(status) if with_nodes else ({}, "")
+    nodes, problem = read_nodes(status) if with_nodes else (NO_NODES, "")
     kept, omitted = bounded_nodes(nodes)
     root = as_mapping(nodes.get(as_text(metadata.get("name"))))
     annotations = as_mapping(metadata.get("annotations"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,10 @@ from runwright.api.crd import openapi_schema
 from runwright.api.kinds import PIPELINE_RUN
 from runwright.api.pipelinerun import NodeStatus, PipelineRunStatus
 from runwright.api.states import Phase
+from runwright.core.decision import status_notices
 from runwright.core.reconcile import reconcile
 from runwright.core.records import NotSeen, RunRecord, Seen, WorkflowRecord
-from runwright.core.status.conditions import SUCCEEDED, find_condition
+from runwright.core.status.conditions import NODES_MIRRORED, SUCCEEDED, find_condition
 from runwright.core.status.mirror import (
     Urgency,
     failed_node,
@@ -224,3 +226,14 @@ class TestUrgency:
 
 def test_without_a_cached_workflow_no_status_is_written() -> None:
     assert reconcile(NEW, NotSeen(), NOW).status is None
+
+
+def test_nodes_that_cannot_be_read_are_reported_until_they_can() -> None:
+    bad = mirror_workflow(NEW, observed({"phase": "Running", "compressedNodes": "x"}), NOW)
+    condition = find_condition(bad.conditions, NODES_MIRRORED)
+    assert bad.phase is Phase.RUNNING
+    assert condition and (condition.status, condition.reason) == ("False", "NodesUnreadable")
+    assert "status.compressedNodes of the Workflow is not an object" in condition.message
+    assert [notice.reason for notice in status_notices(NEW.status, bad)] == ["NodesUnreadable"]
+    good = mirror_workflow(replace(NEW, status=bad), observed({"phase": "Running", "nodes": {}}), NOW)
+    assert find_condition(good.conditions, NODES_MIRRORED) is None
