@@ -189,10 +189,14 @@ ROWS = (
                 ),
             ),
             Panel(
-                "Restarts of watches, refused objects",
+                "Restarts of loops, loops that are down, refused objects",
                 "short",
                 (
-                    (f"sum(increase(runwright_watch_restarts_total{{{OPERATOR}}}[1h]))", "restarts in an hour"),
+                    (
+                        f"sum by (loop) (increase(runwright_loop_restarts_total{{{OPERATOR}}}[1h]))",
+                        "{{loop}}: restarts in an hour",
+                    ),
+                    (f"runwright_loop_up{{{OPERATOR}}} == 0", "{{loop}}: down"),
                     (
                         f"sum by (reason) (increase(runwright_objects_refused_total{{{OPERATOR}}}[1h]))",
                         "{{reason}} in an hour",

@@ -4,33 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from datetime import datetime
 
-from runwright.controller.workers import cut_off
 from runwright.kube.client import Client
 from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
-from runwright.kube.lease import FENCE_SHARE, RENEW_SHARE, LeaseRecord, claimed, lease_record, released, renewed
+from runwright.kube.lease import (
+    FENCE_SHARE,
+    RENEW_SHARE,
+    LeaseRecord,
+    claimed,
+    lease_record,
+    released,
+    renewed,
+    stored_lease,
+)
 from runwright.kube.objects import Json, Key
 from runwright.kube.resource import LEASES, Selection
+from runwright.kube.supervise import Backoff, LoopGroup, Supervisor, TransientError
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 12.0
 """Longest time, in seconds, until another operator holds the Lease of a dead one. It starts within two more seconds."""
 
-POLL_SECONDS = 1.0
-"""Seconds between two attempts while the API server does not reply."""
+STEADY = Backoff(1.0, 1.0)
+"""Pause between two attempts while the API server does not reply."""
+
+REOPEN_SECONDS = 0.5
+"""Pause after a watch of the Lease that has ended, and after a claim for which another candidate was faster."""
+
+LIMIT_SECONDS = 60.0
+"""How long a renewal may take in any case."""
+
+ENDS_AFTER = 10
+"""The process ends after so many unexpected errors in a row: another candidate can act."""
 
 
 class Election:
     """One candidate. After `win`, the caller must `hold`, and may `release`."""
 
     def __init__(
-        self, client: Client, key: Key, identity: str, clock: Clock, fence: Fence, seconds: float = LEASE_SECONDS
+        self,
+        client: Client,
+        key: Key,
+        identity: str,
+        clock: Clock,
+        fence: Fence,
+        supervisor: Supervisor,
+        seconds: float = LEASE_SECONDS,
     ) -> None:
         """`identity` is unique to this process: a restarted one is another candidate."""
         self._client = client
@@ -38,63 +64,66 @@ class Election:
         self._identity = identity
         self._clock = clock
         self._fence = fence
+        self._supervisor = supervisor
         self._seconds = seconds
         self._body: Json = {}
         self._seen: tuple[str, float] = ("", 0.0)
-        self._logged = ""
+        self._standing_by_for = ""
 
     async def win(self) -> None:
         """Return once this candidate holds the Lease."""
-        while True:
-            try:
-                async with asyncio.timeout(self._patience):
-                    body = await self._client.get(LEASES, self._key)
-                if body is None:
-                    await self._claim(None)
-                    return
-                record = lease_record(body)
-                # Held already if the reply to the claim was lost.
-                wait = 0.0 if record.holder == self._identity else self._wait(record)
-                if wait <= 0:
-                    await self._claim(body)
-                    return
-                self._log_once(f"stands by: {record.holder} holds Lease {self._key}")
-                await self._watch(record, wait)
-            except ApiError as error:
-                if error.code != 409:  # another candidate was faster
-                    self._log_once(f"waiting for Lease {self._key}: {error}", logging.WARNING)
-                    await asyncio.sleep(POLL_SECONDS)
-            except TimeoutError:
-                self._log_once(f"waiting for Lease {self._key}: no reply from the API server", logging.WARNING)
+        await self._supervisor.until_done("election", self._attempt, backoff=STEADY)
 
-    async def hold(self, lost: asyncio.Event) -> None:
+    async def _attempt(self) -> float | None:
+        """Claim the Lease, and return None; or return the seconds until the next attempt. Raises TransientError."""
+        try:
+            return await self._claim_if_free()
+        except ApiError as error:
+            if error.code == 409:  # another candidate was faster
+                return REOPEN_SECONDS
+            raise TransientError(f"waiting for Lease {self._key}: {error}") from error
+        except TimeoutError:
+            raise TransientError(f"waiting for Lease {self._key}: no reply from the API server") from None
+
+    async def _claim_if_free(self) -> float | None:
+        async with asyncio.timeout(self._patience):
+            found = await self._client.get(LEASES, self._key)
+        if found is None:
+            await self._claim(None)
+            return None
+        body = stored_lease(found)
+        record = lease_record(body)
+        # Held already if the reply to the claim was lost.
+        wait = 0.0 if record.holder == self._identity else self._wait(record)
+        if wait <= 0:
+            await self._claim(body)
+            return None
+        if self._standing_by_for != record.holder:
+            self._standing_by_for = record.holder
+            logger.info("stands by: %s holds Lease %s", record.holder, self._key)
+        return 0.0 if await self._may_be_free(record, wait) else REOPEN_SECONDS
+
+    def hold(self, loops: LoopGroup, lost: asyncio.Event) -> None:
         """Renew the Lease until another candidate holds it; then set `lost`. While a renewal fails, the fence closes."""
-        failing = False
-        pause = self._seconds * RENEW_SHARE
-        while True:
+
+        async def step() -> float:
             try:
-                await asyncio.sleep(pause)
-                pause = self._seconds * RENEW_SHARE
                 async with asyncio.timeout(self._patience):
-                    if not await self._renew():
-                        break
-                if failing:
-                    logger.warning("Lease %s is renewed again", self._key)
-                failing = False
-            except asyncio.CancelledError:
-                if not cut_off():
-                    raise
-                pause = 0.0
+                    held = await self._renew()
             except (ApiError, TimeoutError) as error:
-                if not failing:
-                    why = str(error) or "no reply in time"
-                    logger.warning(
-                        "Lease %s was not renewed: %s; writes stop soon, until a renewal succeeds", self._key, why
-                    )
-                failing, pause = True, POLL_SECONDS
-        self._fence.close()
-        logger.warning("Lease %s was lost: another operator holds it, or it was deleted", self._key)
-        lost.set()
+                why = str(error) or "no reply in time"
+                raise TransientError(
+                    f"Lease {self._key} was not renewed: {why}; writes stop soon, until a renewal succeeds"
+                ) from error
+            if held:
+                return pause
+            self._fence.close()
+            logger.warning("Lease %s was lost: another operator holds it, or it was deleted", self._key)
+            lost.set()
+            return math.inf
+
+        pause = self._seconds * RENEW_SHARE
+        loops.start("lease", step, after=pause, limit=LIMIT_SECONDS, backoff=STEADY, ends_after=ENDS_AFTER)
 
     async def release(self) -> None:
         """Release the Lease if it is still held: a waiting candidate takes it at once."""
@@ -120,31 +149,34 @@ class Election:
             self._seen = (record.resource_version, self._fence.now())
         return self._seen[1] + record.seconds - self._fence.now()
 
-    async def _watch(self, record: LeaseRecord, wait: float) -> None:
-        """Return when the Lease may be free; the caller reads it again."""
+    async def _may_be_free(self, record: LeaseRecord, wait: float) -> bool:
+        """Return True when the Lease may be free, and False if the watch ended before; the caller reads the Lease again."""
         loop = asyncio.get_running_loop()
-        with suppress(TimeoutError):
+        try:
             async with (
                 asyncio.timeout(wait) as limit,
                 aclosing(self._client.watch(LEASES, Selection.of(self._key), record.resource_version)) as events,
             ):
                 async for event in events:
                     if event.type == "DELETED":
-                        return
+                        return True
                     if event.type in ("ADDED", "MODIFIED"):
                         wait = self._wait(lease_record(event.body))
                         if wait <= 0:
-                            return
+                            return True
                         limit.reschedule(loop.time() + wait)
+        except TimeoutError:
+            return True
+        return False
 
     async def _claim(self, body: Json | None) -> None:
         sent = self._fence.now()
         claim = claimed(body, self._key, self._identity, self._seconds, self._clock.now())
         async with asyncio.timeout(self._patience):
-            self._body = await (self._client.create(LEASES, claim) if body is None else self._replace(claim))
+            self._body = await (self._create(claim) if body is None else self._replace(claim))
         self._open(sent)
+        self._standing_by_for = ""
         logger.info("holds Lease %s as %s", self._key, self._identity)
-        self._logged = ""
 
     async def _renew(self) -> bool:
         """Renew the Lease; returns whether it is still held."""
@@ -162,19 +194,22 @@ class Election:
             if error.code not in (404, 409):
                 raise
             body = await self._client.get(LEASES, self._key)
-            if body is None or self._term(body) != self._term(self._body):
+            if body is None or self._term(stored_lease(body)) != self._term(self._body):
                 return None
             # Still held: the reply to a renewal was lost, or others edited the Lease.
             sent = self._fence.now()
             self._body = await self._replace(change(body, self._key, self._clock.now()))
         return sent
 
+    async def _create(self, body: Json) -> Json:
+        return stored_lease(await self._client.create(LEASES, body))
+
     async def _replace(self, body: Json) -> Json:
         """Replace the Lease. Raises ApiError, also NotFound."""
         replaced = await self._client.replace(LEASES, body)
         if replaced is None:
             raise ApiError(404, "NotFound", f"Lease {self._key} does not exist")
-        return replaced
+        return stored_lease(replaced)
 
     def _open(self, sent: float) -> None:
         # From the time of sending: the API server may have written it then, and other candidates count from their event.
@@ -183,9 +218,3 @@ class Election:
     def _term(self, body: Json) -> tuple[str, int]:
         record = lease_record(body)
         return record.holder, record.transitions
-
-    def _log_once(self, message: str, level: int = logging.INFO) -> None:
-        """Log a message, unless it equals the last one."""
-        if message != self._logged:
-            logger.log(level, "%s", message)
-            self._logged = message

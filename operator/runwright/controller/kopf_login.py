@@ -21,11 +21,18 @@ MAX_PAUSE = 10.0
 class KopfLogin:
     """Opens the sessions of Kopf, which closes them."""
 
-    def __init__(self, login: Login, user_agent: str, response_class: type[aiohttp.ClientResponse]) -> None:
-        """`response_class` decodes the replies."""
+    def __init__(
+        self,
+        login: Login,
+        user_agent: str,
+        response_class: type[aiohttp.ClientResponse],
+        pace: aiohttp.ClientMiddlewareType,
+    ) -> None:
+        """`response_class` decodes the replies; `pace` delays requests."""
         self._login = login
         self._user_agent = user_agent
         self._response_class = response_class
+        self._pace = pace
         self._opened_at = -math.inf
         self._refusals = 0
 
@@ -44,7 +51,9 @@ class KopfLogin:
             await asyncio.sleep(min(MAX_PAUSE, 0.1 * 2**self._refusals))
         self._opened_at = loop.time()
         # No limit on connections: each watch holds one, and there is one for each kind and namespace.
-        session = open_session(self._login, self._user_agent, connections=0, response_class=self._response_class)
+        session = open_session(
+            self._login, self._user_agent, connections=0, response_class=self._response_class, middlewares=(self._pace,)
+        )
         return kopf.AiohttpSession(
             server=self._login.server, default_namespace=self._login.namespace, aiohttp_session=session
         )

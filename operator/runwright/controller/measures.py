@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from prometheus_client import (
@@ -29,6 +29,7 @@ from runwright.controller.cache import RunCache
 from runwright.controller.finished import FinishedRuns
 from runwright.controller.queue import WorkQueue
 from runwright.controller.series import RunSeries
+from runwright.controller.workers import Reconcile
 from runwright.core.records import RunRecord
 from runwright.core.status.conditions import SUCCEEDED, find_condition
 from runwright.kube.errors import ApiError
@@ -52,8 +53,6 @@ REASONS = frozenset({
 
 Others are counted as Other: an admission webhook may set any text.
 """
-
-Reconcile = Callable[[Key], Awaitable[float | None]]
 
 
 class Measures:
@@ -119,9 +118,6 @@ class Measures:
             registry=self.registry,
         )
         self._request_series: dict[tuple[str, str, int], Histogram] = {}
-        self.watch_restarts = Counter(
-            "runwright_watch_restarts", "Restarts of the watches after an unexpected end.", registry=self.registry
-        )
         self.snapshot_size = Histogram(
             "runwright_snapshot_size_bytes",
             "Size of the compressed Workflow in a new WorkflowSnapshot.",

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from runwright import __version__
@@ -25,6 +26,7 @@ from runwright.kube.login import log_in
 from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import pass_on, stop_on_signals
+from runwright.kube.supervise import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -66,27 +68,37 @@ async def run_operator(options: OperatorOptions) -> None:
         await first_answer(client, login.server)
         stop = asyncio.Event()
         stop_on_signals(stop)
+        supervisor = Supervisor(stop)
+        measures.registry.register(supervisor)
         shard = options.term.shard
         where = ", ".join(options.term.namespaces) or "all namespaces"
         which = f" of shard {shard.name} ({shard.selector})" if shard.name else ""
         operator = Operator(
-            lambda: Term(client, options.term, measures, login, agent),
+            lambda: Term(client, options.term, measures, login, agent, supervisor),
+            supervisor,
             f"runwright {__version__} looks after PipelineRuns{which} in {where} of {login.server}",
         )
-        async with health_endpoint(options.probe_address, lambda: operator.ready, operator.report, measures.registry):
+        probes = health_endpoint(
+            options.probe_address, supervisor, lambda: operator.ready, operator.report, measures.registry
+        )
+        async with probes:
             if options.lease is None:
                 await operator.act(stop, stop)
             else:
-                election = Election(client, options.lease, identity, SystemClock(), fence, options.lease_seconds)
+                election = Election(
+                    client, options.lease, identity, SystemClock(), fence, supervisor, options.lease_seconds
+                )
                 await operator.compete(election, stop)
+        supervisor.check()
         logger.info("stopped; the next start continues unfinished work")
 
 
 class Operator:
     """A process that acts as the leader, or waits to become it."""
 
-    def __init__(self, new_term: Callable[[], Term], title: str) -> None:
+    def __init__(self, new_term: Callable[[], Term], supervisor: Supervisor, title: str) -> None:
         self._new_term = new_term
+        self._supervisor = supervisor
         self._title = title
         self._term: Term | None = None
         self._standby = False
@@ -123,17 +135,13 @@ class Operator:
             if not await unless(stop, election.win()):
                 break
             lost, end = asyncio.Event(), asyncio.Event()
-            helpers = [
-                asyncio.create_task(election.hold(lost), name="lease"),
-                asyncio.create_task(pass_on(lost, end)),
-                asyncio.create_task(pass_on(stop, end)),
-            ]
             try:
-                await self.act(end, stop)
+                async with self._supervisor.group() as loops:
+                    election.hold(loops, lost)
+                    for event in (lost, stop):
+                        loops.start("shutdown", partial(pass_on, event, end))
+                    await self.act(end, stop)
             finally:
-                for helper in helpers:
-                    helper.cancel()
-                await asyncio.gather(*helpers, return_exceptions=True)
                 if not lost.is_set():
                     await election.release()
 

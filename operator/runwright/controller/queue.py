@@ -101,7 +101,9 @@ class WorkQueue(Generic[K]):
     async def get(self) -> K:
         """Wait for the next key; the caller must call `done` with it."""
         await self._handout.acquire()
-        lane = self._urgent or self._low
+        while not (lane := self._urgent or self._low):
+            # The queue was closed after the key was added, and before this worker had its turn.
+            await self._handout.acquire()
         key = next(iter(lane))
         del lane[key]
         self._working.add(key)

@@ -6,7 +6,6 @@ on the way. The lists have names and versions; only objects that differ from the
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 
@@ -16,16 +15,18 @@ from runwright.api.states import Phase, StorageState
 from runwright.controller.cache import RunCache, is_later
 from runwright.controller.queue import WorkQueue
 from runwright.controller.scope import Scope, list_each_metadata
-from runwright.controller.workers import cut_off
 from runwright.core.run_record import run_record
 from runwright.kube.client import Client
-from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key, key_of, version_of
+from runwright.kube.supervise import Backoff, LoopGroup
 
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
 """Mean time between two resyncs."""
+
+LIMIT_SECONDS = 1800.0
+"""How long a resync may take: the lists and reads of some 100,000 runs."""
 
 UNFINISHED = ",".join(f"status.phase!={phase.value}" for phase in Phase if phase.finished)
 NOT_YET_ARCHIVED = f"status.storageState!={StorageState.ARCHIVED.value}"
@@ -41,25 +42,21 @@ class Resync:
         self._cache = cache
         self._queue = queue
 
-    async def forever(self, seconds: float) -> None:
+    def start(self, loops: LoopGroup, seconds: float) -> None:
         """Resync at this interval, with jitter, so that many operators do not list at once.
 
         The first one lists only what the watches leave out: they list the rest at the start.
         """
         look = self.half_archived
-        while True:
-            try:
-                found = await look()
-            except asyncio.CancelledError:
-                if not cut_off():
-                    raise
-                logger.warning("resync failed: a request was cut off")
-            except ApiError as error:
-                logger.warning("resync failed: %s", error)
-            else:
-                logger.debug("resync found %d runs that the watches had missed", len(found))
+
+        async def step() -> float:
+            nonlocal look
+            found = await look()
+            logger.debug("resync found %d runs that the watches had missed", len(found))
             look = self.once
-            await asyncio.sleep(seconds * random.uniform(0.9, 1.1))
+            return seconds * random.uniform(0.9, 1.1)
+
+        loops.start("resync", step, limit=LIMIT_SECONDS, backoff=Backoff(5.0, 60.0))
 
     async def once(self) -> set[Key]:
         """Resync once; returns the runs that were enqueued."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from runwright.api.labels import ARCHIVED_RUNS, DELETE_ON_LABEL
@@ -16,13 +16,12 @@ from runwright.api.resources import PIPELINE_RUNS
 from runwright.controller.cache import RunCache
 from runwright.controller.queue import WorkQueue
 from runwright.controller.scope import Scope, list_each_metadata
-from runwright.controller.workers import cut_off
 from runwright.core.retention.periods import utc_day
 from runwright.kube.client import Client
 from runwright.kube.clock import Clock
-from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, key_of, labels_of
 from runwright.kube.resource import Selection
+from runwright.kube.supervise import Backoff, LoopGroup
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,11 @@ SWEEP_SECONDS = 6 * 3600.0
 
 ONE_DAY = timedelta(days=1)
 
-RETRY_SECONDS = 30.0
+BACKOFF = Backoff(5.0, 60.0)
+"""Pauses after sweeps that failed."""
+
+LIMIT_SECONDS = 1800.0
+"""How long a sweep may take: the lists of some 100,000 archived runs."""
 
 
 class Sweep:
@@ -44,6 +47,7 @@ class Sweep:
         self._queue = queue
         self._clock = clock
         self._swept_at: datetime | None = None
+        self._due = -math.inf
         self._changed: set[str] = set()
         self._begun: set[str] = set()
         self._wake = asyncio.Event()
@@ -61,30 +65,19 @@ class Sweep:
         self._begun.add(namespace)
         self._wake.set()
 
-    async def forever(self) -> None:
-        """Sweep at the start, every SWEEP_SECONDS, and after a change of a policy. A failed sweep is retried."""
+    def start(self, loops: LoopGroup) -> None:
+        """Sweep now, every SWEEP_SECONDS, and after a change of a policy."""
+        loops.start("sweep", self.step, limit=LIMIT_SECONDS, wake=self._wake, backoff=BACKOFF)
+
+    async def step(self) -> float:
+        """Do what is due now; returns the seconds until the next sweep."""
         loop = asyncio.get_running_loop()
-        at = loop.time()
-        while True:
-            wait = RETRY_SECONDS
-            try:
-                if loop.time() >= at:
-                    found = await self.expiring()
-                    logger.debug("%d archived runs will be deleted by tomorrow", found)
-                    at = loop.time() + SWEEP_SECONDS
-                await self.changed()
-                wait = at - loop.time()
-            except asyncio.CancelledError:
-                if not cut_off():
-                    raise
-                logger.warning("no sweep: a request was cut off; trying again in %.0f s", wait)
-            except ApiError as error:
-                logger.warning("no sweep: %s; trying again in %.0f s", error, wait)
-            with suppress(TimeoutError):
-                # `wait_for` would make a task of it (Python 3.11), which Kopf cancels when it ends.
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
-            self._wake.clear()
+        if loop.time() >= self._due:
+            found = await self.expiring()
+            logger.debug("%d archived runs will be deleted by tomorrow", found)
+            self._due = loop.time() + SWEEP_SECONDS
+        await self.changed()
+        return self._due - loop.time()
 
     async def expiring(self) -> int:
         """Enqueue archived runs that are deleted by tomorrow; returns their number.

@@ -24,8 +24,9 @@ from runwright.controller.resync import RESYNC_SECONDS, Resync
 from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
 from runwright.controller.sweep import Sweep
+from runwright.controller.watch_pace import WatchPace
 from runwright.controller.watches import Watches, missing_kinds
-from runwright.controller.workers import WORKERS, work
+from runwright.controller.workers import WORKERS, start_workers
 from runwright.core.metrics.series import DEFAULT_LABELS, parse_labels
 from runwright.core.shard import EVERYTHING, Shard
 from runwright.core.workflow.build import BuildOptions
@@ -34,6 +35,7 @@ from runwright.kube.errors import ApiError
 from runwright.kube.http_client import HttpClient
 from runwright.kube.login import Login
 from runwright.kube.objects import Key
+from runwright.kube.supervise import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Term:
         measures: Measures,
         login: Login,
         user_agent: str,
+        supervisor: Supervisor,
     ) -> None:
         """Raises ValueError for unknown labels of run metrics."""
         self._options = options
@@ -95,21 +98,22 @@ class Term:
         self._unregister = measures.register(cache, self._reconciler.finished, self._queue, series)
         intake = Intake(cache, self._queue, policies, series)
         self._lists = intake.lists
-        self._scope, self._client = scope, client
+        self._scope, self._client, self._supervisor = scope, client, supervisor
         registry = watch_registry(intake)
-        KopfLogin(login, user_agent, self._lists.response_class()).register(registry)
+        self._pace = WatchPace()
+        KopfLogin(login, user_agent, self._lists.response_class(), self._pace).register(registry)
         self._watches = Watches(
             registry,
             options.namespaces,
             options.shard,
             lambda: missing_kinds(client),
-            measures.watch_restarts.inc,
+            supervisor,
         )
 
     @property
     def watching(self) -> bool:
-        """Whether the watches run."""
-        return self._watches.running
+        """Whether the watches run, and are not closed as soon as they are opened."""
+        return self._watches.running and not self._pace.interrupted
 
     @property
     def waiting(self) -> int:
@@ -118,22 +122,20 @@ class Term:
 
     async def run(self, end: asyncio.Event, signalled: asyncio.Event) -> None:
         """Reconcile runs until `end` is set. A signal sets `signalled`; then running reconciles are finished."""
-        background = [
-            asyncio.create_task(work(self._queue, self._reconcile, self._options.workers), name="workers"),
-            asyncio.create_task(self._resync.forever(self._options.resync_seconds), name="resync"),
-            asyncio.create_task(self._sweep.forever(), name="sweep"),
-        ]
         try:
-            self._lists.expect(await self._initial_lists())
-            await self._watches.run(end, signalled)
-            if signalled.is_set():
-                await self._queue.drain(DRAIN_SECONDS)
+            async with self._supervisor.group() as loops:
+                start_workers(loops, self._queue, self._reconcile, self._options.workers)
+                self._resync.start(loops, self._options.resync_seconds)
+                self._sweep.start(loops)
+                try:
+                    self._lists.expect(await self._initial_lists())
+                    await self._watches.run(end, signalled)
+                    if signalled.is_set():
+                        await self._queue.drain(DRAIN_SECONDS)
+                finally:
+                    self._queue.close()
+                    self._lists.close()
         finally:
-            self._queue.close()
-            self._lists.close()
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
             await self._reconciler.collector.close()
 
     async def _initial_lists(self) -> list[str]:

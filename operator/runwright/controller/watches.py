@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from functools import partial
 
 import kopf
 
 from runwright.api.resources import PIPELINE_RUNS, WORKFLOWS
 from runwright.controller.handlers import operator_settings
 from runwright.core.shard import Shard
-from runwright.kube.errors import ApiError
+from runwright.kube.errors import error_line
 from runwright.kube.http_client import HttpClient
 from runwright.kube.signals import pass_on, stop_on_signals
+from runwright.kube.supervise import Backoff, Supervisor, TransientError
 
 logger = logging.getLogger(__name__)
 
-MAX_BACKOFF = 10.0
-"""Longest time, in seconds, between two starts of Kopf."""
+BACKOFF = Backoff(1.0, 10.0)
+"""Pauses between two starts of Kopf."""
+
+LIMIT_SECONDS = 60.0
+"""How long a check for missing kinds may take."""
 
 POLL_SECONDS = 5.0
 """Seconds between two checks whether a missing kind is served."""
@@ -39,14 +44,14 @@ class Watches:
         namespaces: tuple[str, ...],
         shard: Shard,
         missing_kinds: Callable[[], Awaitable[tuple[str, ...]]],
-        restarted: Callable[[], object] = lambda: None,
+        supervisor: Supervisor,
     ) -> None:
-        """`restarted` is called before each restart after an unexpected end."""
         self._registry = registry
         self._namespaces = namespaces
         self._shard = shard
         self._missing_kinds = missing_kinds
-        self._restarted = restarted
+        self._supervisor = supervisor
+        self._missing: tuple[str, ...] | None = None
         self._ready = asyncio.Event()
 
     @property
@@ -56,31 +61,27 @@ class Watches:
 
     async def run(self, stop: asyncio.Event, signalled: asyncio.Event | None = None) -> None:
         """Watch until `stop` is set. A signal sets `signalled`, and `stop` where that is None."""
-        failures = 0
-        while not stop.is_set():
-            end = asyncio.Event()
-            helpers = [asyncio.create_task(pass_on(stop, end))]
+        step = partial(self._watch, stop, signalled or stop)
+        await self._supervisor.until_done("watches", step, stop=stop, backoff=BACKOFF)
+
+    async def _watch(self, stop: asyncio.Event, signalled: asyncio.Event) -> float | None:
+        """Run Kopf once; returns None after `stop`, and 0 if the cluster serves other kinds now. Raises TransientError."""
+        end = asyncio.Event()
+        async with self._supervisor.group() as helpers:
+            helpers.start("shutdown", partial(pass_on, stop, end))
             if self._namespaces:
-                helpers.append(asyncio.create_task(self._await_kinds(end)))
-            started = asyncio.get_running_loop().time()
+                helpers.start("kinds", partial(self._check_kinds, end), limit=LIMIT_SECONDS)
             try:
-                await self._kopf(signalled or stop, end)
+                await self._kopf(signalled, end)
                 problem = "Kopf ended by itself"
             except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = f"Kopf ended: {error_line(error)}"
             finally:
                 self._ready.clear()
-                for helper in helpers:
-                    helper.cancel()
-                await asyncio.gather(*helpers, return_exceptions=True)
-            if end.is_set():
-                continue
-            failures = failures + 1 if asyncio.get_running_loop().time() - started < 60 else 1
-            seconds = min(MAX_BACKOFF, 0.5 * 2**failures)
-            logger.error("the watches ended (%s); starting them again in %.0f s", problem, seconds)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), seconds)
-            self._restarted()
+                self._missing = None
+        if not end.is_set():
+            raise TransientError(problem)
+        return None if stop.is_set() else 0.0
 
     async def _kopf(self, signalled: asyncio.Event, end: asyncio.Event) -> None:
         # Kopf cancels every task that it does not know when it ends. What was created just now has begun after this, so
@@ -100,22 +101,16 @@ class Watches:
         stop_on_signals(signalled)
         await kopf.run_tasks(tasks, ignored=others)
 
-    async def _await_kinds(self, end: asyncio.Event) -> None:
-        """Set `end` when the set of missing kinds changes; return at once if none is missing."""
-        first: tuple[str, ...] | None = None
-        while first != ():
-            with suppress(ApiError):
-                missing = await self._missing_kinds()
-                if first is None:
-                    first = missing
-                    if missing:
-                        logger.warning("waiting for %s to be installed in the cluster", ", ".join(missing))
-                elif missing != first:
-                    logger.info("the cluster serves other kinds now; restarting the watches")
-                    end.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(end.wait(), POLL_SECONDS)
-                return
+    async def _check_kinds(self, end: asyncio.Event) -> float:
+        """Set `end` when the set of missing kinds changes; returns the seconds until the next check."""
+        missing = await self._missing_kinds()
+        if self._missing is None and missing:
+            logger.warning("waiting for %s to be installed in the cluster", ", ".join(missing))
+        elif self._missing not in (None, missing):
+            logger.info("the cluster serves other kinds now; restarting the watches")
+            end.set()
+        self._missing = missing
+        return POLL_SECONDS if missing and not end.is_set() else math.inf
 
 
 async def missing_kinds(client: HttpClient) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def not_served(resource: object) -> ApiError:
     return ApiError(404, "NotServed", f"{resource} are not served by this cluster: install the CRDs")
 
 
-def error_line(error: Exception) -> str:
+def error_line(error: BaseException) -> str:
     """Reason and message of an error, on one line."""
     reason, message = type(error).__name__, str(error)
     if isinstance(error, ApiError):

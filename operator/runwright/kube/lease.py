@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from runwright.kube.objects import Key, as_text, metadata_of, spec_of, version_of
+from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json, Key, as_text, metadata_of, spec_of, version_of
 
 FENCE_SHARE = 7 / 12
 """How long, of the Lease's duration, a holder writes after it last renewed. The rest is for what is under way by then: a
@@ -45,15 +46,30 @@ def lease_record(body: Mapping[str, Any]) -> LeaseRecord:
     return LeaseRecord(
         version_of(body),
         as_text(spec.get("holderIdentity")),
-        float(spec.get("leaseDurationSeconds") or 0),
-        int(spec.get("leaseTransitions") or 0),
+        float(as_number(spec.get("leaseDurationSeconds"))),
+        as_number(spec.get("leaseTransitions")),
     )
+
+
+def stored_lease(body: Json) -> Json:
+    """The reply of the API server. Raises ApiError (code 0, Undecodable) if it is not a stored Lease.
+
+    A Lease without a version would look free, and a write without a version would overwrite another holder.
+    """
+    if not version_of(body) or body.get("kind") not in (None, "Lease"):
+        raise ApiError(0, "Undecodable", "the reply of the API server is not a Lease")
+    return body
+
+
+def as_number(value: object) -> int:
+    """The value if it is a whole number, else 0."""
+    return value if isinstance(value, int) else 0
 
 
 def claimed(body: Mapping[str, Any] | None, key: Key, holder: str, seconds: float, now: datetime) -> dict[str, Any]:
     """The Lease as a new holder writes it over `body`, the present one, with its resourceVersion as the precondition."""
     known = spec_of(body or {})
-    transitions = int(known.get("leaseTransitions") or 0) + (1 if body is not None else 0)
+    transitions = as_number(known.get("leaseTransitions")) + (1 if body is not None else 0)
     return lease_with_spec(
         body,
         key,

@@ -1,7 +1,7 @@
 """Liveness and readiness probes, and metrics, over HTTP.
 
 Answered from the event loop that does the work, so an answer means that the loop turns. A backlog, or an API server that
-is away, does not fail liveness: a restart would only add to the load.
+is away, does not fail liveness: a restart would only add to the load. A loop that is down fails readiness, unless it only tidies up.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.aiohttp import make_aiohttp_handler
+
+from runwright.kube.supervise import Supervisor
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 """Seconds: from a request on the same machine to one that ran into its time limit."""
@@ -30,14 +32,16 @@ def refused_counter(registry: CollectorRegistry) -> Counter:
 @asynccontextmanager
 async def health_endpoint(
     address: str,
+    supervisor: Supervisor,
     ready: Callable[[], bool],
     report: Callable[[], Mapping[str, object]],
     registry: CollectorRegistry,
 ) -> AsyncGenerator[None]:
-    """Serve `http://ADDRESS/healthz` (200), `/readyz` (200 if ready, else 503) and `/metrics`; nothing for an empty address.
+    """Serve `http://ADDRESS/healthz`, `/readyz` and `/metrics`; nothing for an empty address.
 
-    The first two answer with the report as JSON, the third with the registry in the Prometheus format that the client
-    asks for. Raises ValueError for an address that is not HOST:PORT, and OSError where it cannot be bound.
+    `/healthz` is 200, and 500 if only a restart helps. `/readyz` is 200 if the process is ready and its essential loops work, else 503.
+    Both answer with the report and the loops that are down as JSON, `/metrics` with the registry in the Prometheus format
+    that the client asks for. Raises ValueError for an address that is not HOST:PORT, and OSError where it cannot be bound.
     """
     if not address:
         yield
@@ -46,11 +50,14 @@ async def health_endpoint(
     if not colon or not port.isdecimal():
         raise ValueError(f"probe address {address!r}: expected HOST:PORT")
 
+    def reply(status: int) -> web.Response:
+        return web.json_response({**report(), "down": supervisor.down}, status=status)
+
     async def healthz(_: web.Request) -> web.Response:
-        return web.json_response(dict(report()))
+        return reply(200 if supervisor.alive else 500)
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.json_response(dict(report()), status=200 if ready() else 503)
+        return reply(200 if ready() and supervisor.ready else 503)
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

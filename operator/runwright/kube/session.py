@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -34,10 +35,11 @@ def open_session(
     *,
     connections: int = CONNECTIONS,
     response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """Open a session for one API server; the caller closes it. Each request gets the login's token, server name and proxy.
 
-    `connections` is the most that it holds at once, 0 for no limit.
+    `connections` is the most that it holds at once, 0 for no limit; `middlewares` come before the one of the login.
     """
     connector = aiohttp.TCPConnector(
         limit=connections,
@@ -50,7 +52,7 @@ def open_session(
         read_bufsize=LINE_BYTES,
         trace_configs=[fencing(fence)] if fence is not None else None,
         response_class=response_class,
-        middlewares=[authorizing(login)],
+        middlewares=[*middlewares, authorizing(login)],
         proxy=proxy_of(login) or None,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import sys
 from collections.abc import Coroutine
@@ -18,10 +19,11 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-async def pass_on(first: asyncio.Event, second: asyncio.Event) -> None:
-    """Set the second event as soon as the first one is."""
+async def pass_on(first: asyncio.Event, second: asyncio.Event) -> float:
+    """Set the second event as soon as the first one is: the step of a loop, with nothing to do after that."""
     await first.wait()
     second.set()
+    return math.inf
 
 
 def run_process(work: Coroutine[Any, Any, None]) -> None:

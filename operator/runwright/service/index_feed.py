@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from typing_extensions import override
 
 from runwright.kube.client import Client, WatchEvent
 from runwright.kube.informer import DELETED, Informer, Known, follow_synced
-from runwright.kube.objects import Json, uid_of
+from runwright.kube.objects import Json, key_of, uid_of
 from runwright.kube.resource import Resource, Selection
+from runwright.kube.supervise import LoopGroup
 from runwright.service.index import Index
 from runwright.service.order import Row, Scope
 from runwright.service.rows import ALL, numeric_version
@@ -58,11 +59,10 @@ class IndexFeed(Generic[R]):
         self._index, self._make_row = index, make_row
         self._synced = dict.fromkeys(namespaces or ("",), False)
 
-    async def run(self) -> None:
-        """Follow the objects until cancelled. Sets `synced` of the index: true while every namespace is in sync."""
-        async with asyncio.TaskGroup() as group:
-            for namespace in self._synced:
-                group.create_task(self._follow(namespace))
+    def start(self, loops: LoopGroup) -> None:
+        """Follow the objects. Sets `synced` of the index: true while every namespace is in sync."""
+        for namespace in self._synced:
+            loops.start(f"index of {self._resource.plural}", partial(self._follow, namespace))
 
     async def _follow(self, namespace: str) -> None:
         began, scope = time.monotonic(), index_scope(namespace)
@@ -80,9 +80,21 @@ class IndexFeed(Generic[R]):
 
         known = IndexedObjects(self._index, scope)
         informer = Informer(self._client, self._resource, Selection(namespace), known=known)
-        await follow_synced(informer, self._apply, set_synced)
+        try:
+            await follow_synced(informer, self._apply, set_synced)
+        finally:
+            # Nothing is followed until the loop is restarted, which lists all objects.
+            self._synced[namespace] = self._index.synced = False
 
     def _apply(self, event: WatchEvent) -> None:
+        """Take in an event. An object that cannot be read is left out: it harms no other."""
+        try:
+            self._take_in(event)
+        except Exception:
+            key, kind = key_of(event.body), self._resource.plural
+            logger.exception("%s %s is left out of lists: it cannot be read", kind, key)
+
+    def _take_in(self, event: WatchEvent) -> None:
         if event.type == DELETED:
             self._index.remove(uid_of(event.body), numeric_version(event.body))
         else:

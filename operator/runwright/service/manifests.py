@@ -6,13 +6,11 @@ ConfigMaps that no run uses.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
-from typing import NoReturn
 
 from cachetools import LRUCache, TTLCache
 
@@ -36,6 +34,7 @@ from runwright.kube.objects import (
     version_of,
 )
 from runwright.kube.resource import CONFIG_MAPS, Selection
+from runwright.kube.supervise import Backoff, LoopGroup
 from runwright.service.errors import Code, ServiceError
 from runwright.service.present import ManifestRef
 from runwright.service.single_flight import SingleFlight
@@ -52,6 +51,9 @@ UNUSED = timedelta(hours=1)
 """Minimum age of the last use before a ConfigMap is deleted: far more than RENEWAL and the time between the two writes."""
 
 SWEEP_SECONDS = 600.0
+BACKOFF = Backoff(5.0, 60.0)
+"""Pauses after sweeps that failed."""
+
 KNOWN_SECONDS = 60.0
 """How long a ConfigMap that was just seen is assumed to exist."""
 
@@ -140,15 +142,22 @@ class Manifests:
 
     # --------------------------------------------------------------------------------------------------------- sweep
 
-    async def sweep_forever(self, in_use: Callable[[], set[Key] | None]) -> NoReturn:
-        """Sweep every SWEEP_SECONDS. Errors are logged."""
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            try:
-                if deleted := await self.sweep(in_use):
-                    logger.info("deleted %d manifests that no run uses", deleted)
-            except ApiError as error:
-                logger.warning("manifests were not swept: %s", error)
+    def start_sweeps(self, loops: LoopGroup, in_use: Callable[[], set[Key] | None]) -> None:
+        """Sweep every SWEEP_SECONDS."""
+
+        async def step() -> float:
+            if deleted := await self.sweep(in_use):
+                logger.info("deleted %d manifests that no run uses", deleted)
+            return SWEEP_SECONDS
+
+        loops.start(
+            "manifests sweep",
+            step,
+            after=SWEEP_SECONDS,
+            limit=SWEEP_SECONDS,
+            backoff=BACKOFF,
+            essential=False,
+        )
 
     async def sweep(self, in_use: Callable[[], set[Key] | None]) -> int:
         """Delete the ConfigMaps that no run uses and none has used for UNUSED; returns their number. Raises ApiError.

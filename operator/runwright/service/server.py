@@ -26,6 +26,7 @@ from runwright.kube.login import log_in
 from runwright.kube.objects import Key
 from runwright.kube.probes import health_endpoint
 from runwright.kube.signals import stop_on_signals
+from runwright.kube.supervise import LoopGroup, Supervisor, TransientError
 from runwright.service.access import KubernetesAccess
 from runwright.service.budget import Budget, Limits
 from runwright.service.calls import Call, Methods
@@ -126,12 +127,11 @@ class Service:
         """Whether both indexes are in sync: lists are answered only then."""
         return self.runs.synced and self.experiments.synced
 
-    async def run(self) -> None:
-        """Keep the indexes up to date and sweep manifests, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for feed in self._feeds:
-                group.create_task(feed.run())
-            group.create_task(self._manifests.sweep_forever(self.manifests_in_use))
+    def start(self, loops: LoopGroup) -> None:
+        """Keep the indexes up to date and sweep manifests."""
+        for feed in self._feeds:
+            feed.start(loops)
+        self._manifests.start_sweeps(loops, self.manifests_in_use)
 
     def manifests_in_use(self) -> set[Key] | None:
         """The ConfigMaps that runs name; None while not all runs are known."""
@@ -155,7 +155,8 @@ async def run_serve(options: ServeOptions) -> None:
         service.access.warn()
         stop, ending = asyncio.Event(), False
         stop_on_signals(stop)
-        background = asyncio.create_task(service.run(), name="service")
+        supervisor = Supervisor(stop)
+        measures.registry.register(supervisor)
 
         def ready() -> bool:
             return service.synced and not ending
@@ -163,29 +164,22 @@ async def run_serve(options: ServeOptions) -> None:
         def report() -> dict[str, object]:
             return {"version": __version__, "synced": service.synced, "calls": service.dispatch.running}
 
-        try:
+        context = make_tls_context(options)
+        async with supervisor.group() as loops:
+            service.start(loops)
+            if context is not None:
+                Certificate(context, options).start(loops)
             async with (
-                health_endpoint(options.probe_address, ready, report, measures.registry),
-                serve_rest(service.dispatch, options),
+                health_endpoint(options.probe_address, supervisor, ready, report, measures.registry),
+                serve_rest(service.dispatch, options, context),
                 serve_grpc(service.dispatch, options),
             ):
                 where = ", ".join(options.namespaces) or "all namespaces"
                 logger.info("runwright %s serves the runs in %s of %s", __version__, where, login.server)
-                await run_until_stopped(stop, background)
+                await stop.wait()
                 ending = True
-        finally:
-            background.cancel()
-            await asyncio.gather(background, return_exceptions=True)
+        supervisor.check()
         logger.info("stopped")
-
-
-async def run_until_stopped(stop: asyncio.Event, background: asyncio.Task[None]) -> None:
-    """Return once `stop` is set. Raises the error of the background task where that ends first: it never ends by itself."""
-    stopped = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopped, background], return_when=asyncio.FIRST_COMPLETED)
-    if background in done:
-        stopped.cancel()
-        background.result()
 
 
 def health_methods(multi_user: bool) -> Methods:
@@ -209,21 +203,19 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def serve_rest(dispatch: Dispatch, options: ServeOptions) -> AsyncGenerator[None]:
+async def serve_rest(
+    dispatch: Dispatch, options: ServeOptions, context: ssl.SSLContext | None = None
+) -> AsyncGenerator[None]:
     """Serve REST within the context."""
     host, port = split_address(options.http_address)
-    context = make_tls_context(options)
     logging.getLogger("aiohttp.server").addFilter(drop_bad_requests)
     app = rest_application(dispatch)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, **HTTP_OPTIONS)
     await runner.setup()
-    renewal = asyncio.create_task(reload_certificate(context, options)) if context else None
     try:
         await web.TCPSite(runner, host or None, port, ssl_context=context).start()
         yield
     finally:
-        if renewal:
-            renewal.cancel()
         await runner.cleanup()
 
 
@@ -243,20 +235,35 @@ def make_tls_context(options: ServeOptions) -> ssl.SSLContext | None:
     return context
 
 
-async def reload_certificate(context: ssl.SSLContext, options: ServeOptions) -> None:
-    """Reload the certificate whenever its file changed; new connections use it. Errors are logged."""
-    certificate, key = cast(Path, options.tls_cert), cast(Path, options.tls_key)
-    seen = certificate.read_bytes()
-    while True:
-        await asyncio.sleep(CERTIFICATE_POLL_SECONDS)
-        try:
-            now = await asyncio.to_thread(certificate.read_bytes)
-            if now != seen:
-                context.load_cert_chain(certificate, key)
-                seen = now
-                logger.info("reloaded the certificate")
-        except (OSError, ssl.SSLError) as error:
-            logger.warning("the certificate cannot be reloaded: %s", error)
+class Certificate:
+    """The certificate of the options, in the context that connections are made with."""
+
+    def __init__(self, context: ssl.SSLContext, options: ServeOptions) -> None:
+        """Raises OSError."""
+        self._context = context
+        self._certificate, self._key = cast(Path, options.tls_cert), cast(Path, options.tls_key)
+        self._seen = self._certificate.read_bytes()
+
+    def start(self, loops: LoopGroup) -> None:
+        """Reload the certificate whenever its file changed; new connections use it."""
+        loops.start(
+            "certificate",
+            self._reload,
+            after=CERTIFICATE_POLL_SECONDS,
+            limit=CERTIFICATE_POLL_SECONDS,
+            essential=False,
+        )
+
+    async def _reload(self) -> float:
+        now = await asyncio.to_thread(self._certificate.read_bytes)
+        if now != self._seen:
+            try:
+                self._context.load_cert_chain(self._certificate, self._key)
+            except ssl.SSLError as error:
+                raise TransientError(f"the certificate {self._certificate} cannot be loaded: {error}") from error
+            self._seen = now
+            logger.info("reloaded the certificate")
+        return CERTIFICATE_POLL_SECONDS
 
 
 # ------------------------------------------------------------------------------------------------------------------- gRPC

@@ -19,6 +19,7 @@ from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
 from runwright.kube.objects import Json, Key
 from runwright.kube.resource import LEASES, Resource, Selection
+from runwright.kube.supervise import Supervisor
 from tests.unit.fake.apiserver import ApiServer
 from tests.unit.fake.client import FakeClient
 from tests.unit.fake.virtual_time import run_virtually
@@ -127,7 +128,8 @@ class Candidate:
     ) -> None:
         self.door = Door(shared, chance)
         self.fence = fence or Fence(clock=asyncio.get_running_loop().time)
-        self.election = Election(self.door, KEY, name, Clock(), self.fence)
+        self.supervisor = Supervisor()
+        self.election = Election(self.door, KEY, name, Clock(), self.fence, self.supervisor)
         self.terms = 0
         self.won = asyncio.Event()
         self.task = asyncio.create_task(self.live())
@@ -137,7 +139,10 @@ class Candidate:
             await self.election.win()
             self.terms += 1
             self.won.set()
-            await self.election.hold(asyncio.Event())
+            lost = asyncio.Event()
+            async with self.supervisor.group() as loops:
+                self.election.hold(loops, lost)
+                await lost.wait()
             self.won.clear()
 
     async def die(self) -> None:

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from runwright.controller import kopf_login
 from runwright.controller.kopf_login import KopfLogin
+from runwright.controller.watch_pace import WatchPace
 from runwright.kube.login import Login
 
 
@@ -27,7 +28,7 @@ async def test_request_has_the_current_token_and_the_user_agent():
     app.router.add_get("/api", reply)
     async with TestServer(app) as server:
         login = Login(str(server.make_url("")).rstrip("/"), namespace="team", token=token)
-        session = await KopfLogin(login, "runwright/1", ClientResponse).open()
+        session = await KopfLogin(login, "runwright/1", ClientResponse, WatchPace()).open()
         assert (session.server, session.default_namespace) == (login.server, "team")
         async with session.aiohttp_session as http:
             for _ in range(2):
@@ -42,7 +43,7 @@ async def test_refused_sessions_are_reopened_with_back_off(monkeypatch: pytest.M
         pauses.append(seconds)
 
     monkeypatch.setattr(kopf_login.asyncio, "sleep", sleep)
-    login = KopfLogin(Login("http://127.0.0.1:1"), "runwright/1", ClientResponse)
+    login = KopfLogin(Login("http://127.0.0.1:1"), "runwright/1", ClientResponse, WatchPace())
     sessions = [await login.open() for _ in range(10)]
     assert pauses[0] < 1 and pauses == sorted(pauses) and pauses[-1] == kopf_login.MAX_PAUSE
     assert len(pauses) == 8, "neither the first session waits, nor the first one after it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import pytest
 from runwright.controller import process
 from runwright.controller.process import Operator, first_answer, unless
 from runwright.kube.errors import ApiError
+from runwright.kube.supervise import LoopGroup, Supervisor
 from tests.unit.fake.apiserver import ApiServer
 from tests.unit.fake.client import FakeClient
 from tests.unit.fake.virtual_time import run_virtually
@@ -78,10 +80,13 @@ class Election:
     async def win(self) -> None:
         self.log.append("win")
 
-    async def hold(self, lost: asyncio.Event) -> None:
-        await asyncio.sleep(self.lost_after)
-        self.log.append("lost")
-        lost.set()
+    def hold(self, loops: LoopGroup, lost: asyncio.Event) -> None:
+        async def step() -> float:
+            self.log.append("lost")
+            lost.set()
+            return math.inf
+
+        loops.start("lease", step, after=self.lost_after)
 
     async def release(self) -> None:
         self.log.append("release")
@@ -97,7 +102,7 @@ class Election:
 def test_lost_lease_ends_the_term_and_starts_another(lost_after: float, expected: list[str]):
     async def scene() -> list[str]:
         log: list[str] = []
-        operator = Operator(lambda: cast(Any, Term(log)), "title")
+        operator = Operator(lambda: cast(Any, Term(log)), Supervisor(), "title")
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(100, stop.set)
         await operator.compete(cast(Any, Election(log, lost_after)), stop)
@@ -107,7 +112,7 @@ def test_lost_lease_ends_the_term_and_starts_another(lost_after: float, expected
 
 
 def test_probes_report_the_term():
-    operator = Operator(lambda: cast(Any, Term([])), "title")
+    operator = Operator(lambda: cast(Any, Term([])), Supervisor(), "title")
     assert not operator.ready and operator.report()["leader"] is False
 
     async def scene() -> dict[str, object]:

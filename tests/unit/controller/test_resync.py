@@ -12,6 +12,7 @@ from runwright.controller.resync import Resync
 from runwright.controller.scope import Scope
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
+from runwright.kube.supervise import Supervisor
 from tests.unit.controller.bench import Bench, failing, virtually
 from tests.unit.fake.operator import Operator
 from tests.unit.fake.virtual_time import run_virtually
@@ -108,22 +109,25 @@ def test_all_pages_are_read() -> None:
     without_watch_events(test)
 
 
-def test_resync_repeats_with_jitter_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_resync_repeats_with_jitter(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     async def test(world: World, operator: Operator) -> None:
         resyncs: list[float] = []
 
-        async def once() -> int:
+        async def once() -> set[Key]:
             resyncs.append(asyncio.get_running_loop().time())
-            raise ApiError(500, "InternalError", "no")
+            if fails:
+                raise ApiError(500, "InternalError", "no")
+            return set()
 
         resync = Resync(operator.reconciler._client, Scope(), operator.cache, operator.queue)
         monkeypatch.setattr(resync, "once", once)
-        task = asyncio.create_task(resync.forever(300))
-        await world.sleep(3000)
-        task.cancel()
+        async with Supervisor().group() as loops:
+            resync.start(loops, 300)
+            await world.sleep(3000)
         waits = [after - before for before, after in itertools.pairwise(resyncs)]
         assert len(waits) >= 8
-        assert all(270 <= wait <= 330 for wait in waits)
+        assert all((4 <= wait <= 60) if fails else (270 <= wait <= 330) for wait in waits)
         assert len(set(waits)) > 1, "with jitter"
 
     without_watch_events(test)
@@ -203,31 +207,31 @@ def test_first_resync_lists_half_archived_runs_only() -> None:
     async def test(bench: Bench) -> None:
         bench.finished("labelled-during-downtime", labels={"runwright.dev/storage-state": "Archived"})
         bench.world.apply(manifest(), "seen-by-the-watch")
-        task = asyncio.create_task(bench.resync.forever(300))
-        await bench.wait(1)
-        assert {key.name for key in await bench.take()} == {"labelled-during-downtime"}
-        assert bench.calls() == {"list pipelineruns": 2}
-        await bench.wait(331)
-        assert bench.calls()["list workflows"] == 1 and Key(NAMESPACE, "seen-by-the-watch") in await bench.take()
-        assert not task.done()
+        async with Supervisor().group() as loops:
+            bench.resync.start(loops, 300)
+            await bench.wait(1)
+            assert {key.name for key in await bench.take()} == {"labelled-during-downtime"}
+            assert bench.calls() == {"list pipelineruns": 2}
+            await bench.wait(331)
+            assert bench.calls()["list workflows"] == 1 and Key(NAMESPACE, "seen-by-the-watch") in await bench.take()
 
     virtually(test)
 
 
-@pytest.mark.parametrize("error", [ApiError(500, "InternalError", "no"), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "error", [ApiError(500, "InternalError", "no"), ValueError("no JSON"), asyncio.CancelledError()]
+)
 def test_failed_first_resync_is_repeated_later(error: BaseException) -> None:
     async def test(bench: Bench) -> None:
         bench.finished("labelled-during-downtime", labels={"runwright.dev/storage-state": "Archived"})
         bench.client.handlers["list pipelineruns"] = failing(error)
-        task = asyncio.create_task(bench.resync.forever(300))
-        await bench.wait(1)
-        assert await bench.take() == set() and not task.done()
-        bench.client.handlers.clear()
-        await bench.wait(331)
-        assert await bench.take() == {Key(NAMESPACE, "labelled-during-downtime")} and not task.done()
-        task.cancel()
-        await bench.wait(1)
-        assert task.cancelled()
+        async with Supervisor().group() as loops:
+            bench.resync.start(loops, 300)
+            await bench.wait(1)
+            assert await bench.take() == set()
+            bench.client.handlers.clear()
+            await bench.wait(6)
+            assert await bench.take() == {Key(NAMESPACE, "labelled-during-downtime")}
 
     virtually(test)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
 from runwright.controller import sweep
-from runwright.controller.sweep import RETRY_SECONDS, SWEEP_SECONDS
+from runwright.controller.sweep import SWEEP_SECONDS
 from runwright.kube.client import Client, Page
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.kube.resource import Resource, Selection
+from runwright.kube.supervise import Backoff, Supervisor
 from tests.unit.controller.bench import Bench, virtually
 from tests.unit.fake.world import NAMESPACE
 
@@ -42,15 +43,21 @@ async def take(bench: Bench) -> set[str]:
     return {key.name for key in keys}
 
 
-def swept(test: Callable[[Bench, asyncio.Task[None]], Awaitable[None]], setup: Callable[[Bench], object]) -> None:
+@asynccontextmanager
+async def sweeping(bench: Bench) -> AsyncIterator[None]:
+    async with Supervisor().group() as loops:
+        bench.sweep.start(loops)
+        yield
+
+
+def swept(test: Callable[[Bench], Awaitable[None]], setup: Callable[[Bench], object]) -> None:
     """Run the test next to a sweep that starts after the setup."""
 
     async def body(bench: Bench) -> None:
         setup(bench)
-        task = asyncio.create_task(bench.sweep.forever())
-        await bench.wait(1)
-        await test(bench, task)
-        assert not task.done(), "the sweep runs until it is cancelled"
+        async with sweeping(bench):
+            await bench.wait(1)
+            await test(bench)
 
     virtually(body)
 
@@ -89,7 +96,7 @@ NO = ApiError(503, "ServiceUnavailable", "no")
 
 
 def test_first_sweep_enqueues_the_runs_due_by_tomorrow() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         assert await take(bench) == {"long-ago", "yesterday", "today", "tomorrow"}
         assert bench.calls() == {"list pipelineruns": 3}, "pages of a list; no run is read"
 
@@ -103,7 +110,7 @@ def test_first_sweep_enqueues_the_runs_due_by_tomorrow() -> None:
 
 
 def test_due_runs_are_enqueued_with_low_priority() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         bench.queue.add(key("running"))
         assert [(await bench.queue.get()).name for _ in range(3)] == ["running", "due", "overdue"]
 
@@ -115,7 +122,7 @@ def test_due_runs_are_enqueued_with_low_priority() -> None:
 
 
 def test_later_sweep_lists_three_days_only() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         assert await take(bench) == {"first"}
         lists = lists_of(bench)
         archived(bench, "second", days=1)
@@ -136,11 +143,11 @@ def test_later_sweep_lists_three_days_only() -> None:
 
 
 def test_run_due_during_an_api_server_outage_is_enqueued_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "RETRY_SECONDS", 3600.0)
+    monkeypatch.setattr(sweep, "BACKOFF", Backoff(3600.0, 3600.0))
 
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         assert await take(bench) == set()
-        lists_of(bench, *[NO] * 96)
+        lists_of(bench, *[NO] * 108)
         await bench.wait(4 * DAY)
         assert await take(bench) == set()
         await bench.wait(DAY / 2)
@@ -150,7 +157,7 @@ def test_run_due_during_an_api_server_outage_is_enqueued_after_it(monkeypatch: p
 
 
 def test_run_due_during_a_clock_jump_is_enqueued_after_it() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         assert await take(bench) == set()
         bench.world.clock.ahead = 5 * DAY
         await bench.wait(SWEEP_SECONDS)
@@ -159,32 +166,16 @@ def test_run_due_during_a_clock_jump_is_enqueued_after_it() -> None:
     swept(test, lambda bench: archived(bench, "meanwhile", days=2))
 
 
-def test_failed_list_is_repeated_after_the_retry_interval(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [NO, KeyError("items"), asyncio.CancelledError()])
+def test_failed_list_is_repeated_with_a_back_off(error: BaseException) -> None:
     async def test(bench: Bench) -> None:
         archived(bench, "due", days=0)
-        lists = lists_of(bench, NO, NO)
-        task = asyncio.create_task(bench.sweep.forever())
-        await bench.wait(2 * RETRY_SECONDS + 1)
-        assert lists.at == pytest.approx([0, RETRY_SECONDS, 2 * RETRY_SECONDS], abs=0.1)
-        assert lists.asked == [due()] * 3, "no list has succeeded yet"
-        assert await take(bench) == {"due"} and not task.done()
-
-    with caplog.at_level(logging.WARNING):
-        virtually(test)
-    assert "503 ServiceUnavailable: no; trying again in 30 s" in caplog.text
-
-
-def test_cancelled_request_does_not_end_the_sweep() -> None:
-    async def test(bench: Bench) -> None:
-        archived(bench, "due", days=0)
-        lists = lists_of(bench, asyncio.CancelledError())
-        task = asyncio.create_task(bench.sweep.forever())
-        await bench.wait(RETRY_SECONDS + 1)
-        assert await take(bench) == {"due"} and len(lists.asked) == 2 and not task.done()
-        bench.sweep.policy_changed(NAMESPACE)
-        task.cancel()
-        await bench.wait(1)
-        assert task.cancelled()
+        lists = lists_of(bench, error, error)
+        async with sweeping(bench):
+            await bench.wait(16)
+            assert len(lists.at) == 3 and lists.at[1] >= 4 and lists.at[2] - lists.at[1] >= 8
+            assert lists.asked == [due()] * 3, "no list has succeeded yet"
+            assert await take(bench) == {"due"}
 
     virtually(test)
 
@@ -193,7 +184,7 @@ def test_cancelled_request_does_not_end_the_sweep() -> None:
 
 
 def test_policy_change_enqueues_all_runs_of_the_namespace_once() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         assert await take(bench) == set()
         bench.sweep.policy_changed(NAMESPACE)
         await bench.wait(1)
@@ -213,7 +204,7 @@ def test_policy_change_enqueues_all_runs_of_the_namespace_once() -> None:
 
 
 def test_policy_changes_do_not_delay_the_next_sweep() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         lists = lists_of(bench)
         for _ in range(3):
             await bench.wait(SWEEP_SECONDS / 4)
@@ -226,11 +217,11 @@ def test_policy_changes_do_not_delay_the_next_sweep() -> None:
 
 
 def test_policy_change_with_a_failed_list_is_retried() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         await take(bench)
         lists = lists_of(bench, NO, asyncio.CancelledError())
         bench.sweep.policy_changed(NAMESPACE)
-        await bench.wait(RETRY_SECONDS * 2 + 1)
+        await bench.wait(16)
         assert await take(bench) == {"a", "b", "c"}
         assert lists.asked == [Selection(NAMESPACE)] * 3
 
@@ -238,7 +229,7 @@ def test_policy_change_with_a_failed_list_is_retried() -> None:
 
 
 def test_policy_change_during_the_list_repeats_the_list() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         await take(bench)
         pages, seen = bench.client.pages, list[set[str]]()
 
@@ -273,7 +264,7 @@ def undated(bench: Bench) -> None:
     ("namespace", "names"), [(NAMESPACE, {"undated", "too"}), ("", {"undated", "too", "elsewhere"}), ("empty", set())]
 )
 def test_first_deleting_policy_enqueues_archived_runs_without_a_date(namespace: str, names: set[str]) -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         assert await take(bench) == set()
         bench.sweep.policy_begins(namespace)
         await bench.wait(1)
@@ -285,11 +276,11 @@ def test_first_deleting_policy_enqueues_archived_runs_without_a_date(namespace: 
 
 
 def test_first_deleting_policy_with_a_failed_list_is_retried() -> None:
-    async def test(bench: Bench, task: asyncio.Task[None]) -> None:
+    async def test(bench: Bench) -> None:
         lists = lists_of(bench, NO, asyncio.CancelledError())
         bench.sweep.policy_begins(NAMESPACE)
         bench.sweep.policy_changed("empty")
-        await bench.wait(RETRY_SECONDS * 2 + 1)
+        await bench.wait(16)
         assert await take(bench) == {"undated", "too"}
         undated = Selection(NAMESPACE, "runwright.dev/storage-state=Archived,!runwright.dev/delete-on")
         assert lists.asked == [undated, undated, undated, Selection("empty")] and not bench.sweep._changed

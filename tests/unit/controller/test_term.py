@@ -13,6 +13,7 @@ from runwright.controller.measures import Measures
 from runwright.controller.term import Term, TermOptions
 from runwright.kube.errors import ApiError
 from runwright.kube.login import Login
+from runwright.kube.supervise import Supervisor
 from tests.unit.fake.apiserver import ApiServer
 from tests.unit.fake.client import FakeClient
 
@@ -21,7 +22,7 @@ RUNS, WORKFLOWS = "/apis/runwright.dev/v1alpha1", "/apis/argoproj.io/v1alpha1"
 
 def term(client: FakeClient, measures: Measures | None = None, **options: Any) -> Term:
     login = Login("http://127.0.0.1:1")
-    return Term(cast(Any, client), TermOptions(**options), measures or Measures(), login, "runwright/1")
+    return Term(cast(Any, client), TermOptions(**options), measures or Measures(), login, "runwright/1", Supervisor())
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ from typing import Any
 
 import kopf
 import pytest
+from prometheus_client import CollectorRegistry
 
 from runwright.controller import watches
 from runwright.controller.watches import Watches
-from runwright.controller.workers import work
+from runwright.controller.workers import start_workers
 from runwright.core.shard import EVERYTHING
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
+from runwright.kube.supervise import Backoff, Supervisor
 from tests.unit.controller.bench import Bench
 from tests.unit.fake.virtual_time import run_virtually
 
@@ -52,9 +54,15 @@ async def served() -> tuple[str, ...]:
     return ()
 
 
+def restarts_of(supervisor: Supervisor, loop: str) -> float | None:
+    registry = CollectorRegistry()
+    registry.register(supervisor)
+    return registry.get_sample_value("runwright_loop_restarts_total", {"loop": loop})
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watches, "MAX_BACKOFF", 0.001)
+    monkeypatch.setattr(watches, "BACKOFF", Backoff(0.001, 0.001))
     monkeypatch.setattr(watches, "POLL_SECONDS", 0.001)
 
 
@@ -62,22 +70,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_watches_restart_after_an_end_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "fail", "end", "fail", "wait")
     stop = asyncio.Event()
-    restarts: list[int] = []
-    running = Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, lambda: restarts.append(starts.count))
+    supervisor = Supervisor()
+    running = Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, supervisor)
     task = asyncio.create_task(running.run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     assert running.running
     stop.set()
     await asyncio.wait_for(task, 5)
     assert starts.count == 4
-    assert restarts == [1, 2, 3], "each start but the first is counted, and the end is not"
+    assert restarts_of(supervisor, "watches") == 3, "each start but the first is counted, and the end is not"
     assert not running.running
 
 
 async def test_stop_ends_the_wait_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "fail")
     stop = asyncio.Event()
-    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, Supervisor()).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     stop.set()
     await asyncio.wait_for(task, 5)
@@ -96,7 +104,9 @@ async def test_namespaced_watches_restart_when_a_kind_appears(monkeypatch: pytes
 
     starts = Starts(monkeypatch, "wait", "wait")
     stop = asyncio.Event()
-    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), ("team-a",), EVERYTHING, missing).run(stop))
+    task = asyncio.create_task(
+        Watches(kopf.OperatorRegistry(), ("team-a",), EVERYTHING, missing, Supervisor()).run(stop)
+    )
     await asyncio.wait_for(starts.started.wait(), 5)
     stop.set()
     await asyncio.wait_for(task, 5)
@@ -106,7 +116,7 @@ async def test_namespaced_watches_restart_when_a_kind_appears(monkeypatch: pytes
 async def test_sigterm_stops_the_watches_after_kopf_replaced_the_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch, "wait")
     stop = asyncio.Event()
-    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop))
+    task = asyncio.create_task(Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, Supervisor()).run(stop))
     await asyncio.wait_for(starts.started.wait(), 5)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(task, 5)
@@ -128,21 +138,21 @@ def test_tasks_beside_kopf_survive_its_end(monkeypatch: pytest.MonkeyPatch) -> N
         async def reconcile(key: Key) -> None:
             reconciled.append(key)
 
-        beside = [
-            asyncio.create_task(work(bench.queue, reconcile, workers=2)),
-            asyncio.create_task(bench.sweep.forever()),
-            asyncio.create_task(bench.resync.forever(300)),
-        ]
-        stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(1000, stop.set)
-        # Not as a task, so that the tasks beside it have started.
-        await Watches(kopf.OperatorRegistry(), (), EVERYTHING, served).run(stop)
-        assert [task.done() for task in beside] == [False] * 3
-        bench.queue.add(Key("team", "a"))
-        bench.queue.add(Key("team", "b"))
-        bench.sweep.policy_changed("team")
-        await asyncio.sleep(1)
-        assert reconciled == [Key("team", "a"), Key("team", "b")]
-        assert not bench.sweep._changed
+        supervisor = Supervisor()
+        async with supervisor.group() as beside:
+            start_workers(beside, bench.queue, reconcile, 2)
+            bench.sweep.start(beside)
+            bench.resync.start(beside, 300)
+            stop = asyncio.Event()
+            asyncio.get_running_loop().call_later(1000, stop.set)
+            # Not as a task, so that the tasks beside it have started.
+            await Watches(kopf.OperatorRegistry(), (), EVERYTHING, served, supervisor).run(stop)
+            assert [task.done() for task in beside._tasks] == [False] * 4
+            bench.queue.add(Key("team", "a"))
+            bench.queue.add(Key("team", "b"))
+            bench.sweep.policy_changed("team")
+            await asyncio.sleep(1)
+            assert reconciled == [Key("team", "a"), Key("team", "b")]
+            assert not bench.sweep._changed
 
     run_virtually(main())

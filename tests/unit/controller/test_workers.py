@@ -7,9 +7,10 @@ import logging
 import pytest
 
 from runwright.controller.queue import WorkQueue
-from runwright.controller.workers import work
+from runwright.controller.workers import RECONCILE_SECONDS, start_workers
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
+from runwright.kube.supervise import Supervisor
 from runwright.log import current_run
 from tests.unit.fake.virtual_time import run_virtually
 
@@ -41,10 +42,9 @@ def worked(recorder: Recorder, *keys: Key, workers: int = 2, seconds: float = 10
         queue = WorkQueue[Key]()
         for key in keys:
             queue.add(key)
-        task = asyncio.create_task(work(queue, recorder.reconcile, workers))
-        await asyncio.sleep(seconds)
-        assert not task.done(), "workers run until they are cancelled"
-        task.cancel()
+        async with Supervisor().group() as loops:
+            start_workers(loops, queue, recorder.reconcile, workers)
+            await asyncio.sleep(seconds)
 
     run_virtually(main())
     return [at for at, _ in recorder.calls]
@@ -96,15 +96,13 @@ def test_cancelled_request_is_retried_and_ends_no_worker() -> None:
 
         queue = WorkQueue[Key]()
         queue.add(A)
-        task = asyncio.create_task(work(queue, reconcile, 1))
-        await asyncio.sleep(100)
-        assert len(starts) == 3 and not task.done()
-        queue.add(B)
-        await asyncio.sleep(1)
-        assert len(starts) == 4
-        task.cancel()
-        await asyncio.sleep(1)
-        assert task.cancelled()
+        async with Supervisor().group() as loops:
+            start_workers(loops, queue, reconcile, 1)
+            await asyncio.sleep(100)
+            assert len(starts) == 3
+            queue.add(B)
+            await asyncio.sleep(1)
+            assert len(starts) == 4
 
     run_virtually(main())
 
@@ -139,11 +137,39 @@ def test_error_with_a_wait_is_retried_after_it_without_back_off() -> None:
             done.set()
             return None
 
-        task = asyncio.ensure_future(work(queue, reconcile, 1))
-        queue.add(A)
-        await done.wait()
-        task.cancel()
+        async with Supervisor().group() as loops:
+            start_workers(loops, queue, reconcile, 1)
+            queue.add(A)
+            await done.wait()
         return at
 
     at = run_virtually(main())
     assert [round(moment - at[0]) for moment in at] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no JSON"), RecursionError(), MemoryError(), StopIteration(), KeyError("x")]
+)
+def test_any_error_of_a_reconcile_is_retried_and_ends_no_worker(error: Exception) -> None:
+    assert len(worked(Recorder(error, error, None), A, workers=1)) == 3
+
+
+def test_reconcile_without_an_end_is_cut_off_and_retried_and_the_worker_goes_on() -> None:
+    starts: list[tuple[Key, float]] = []
+
+    async def main() -> None:
+        async def reconcile(key: Key) -> float | None:
+            starts.append((key, asyncio.get_running_loop().time()))
+            if key == A and len(starts) == 1:
+                await asyncio.Event().wait()
+            return None
+
+        queue = WorkQueue[Key]()
+        async with Supervisor().group() as loops:
+            start_workers(loops, queue, reconcile, 1)
+            for key in (A, B):
+                queue.add(key)
+            await asyncio.sleep(RECONCILE_SECONDS + 10)
+
+    run_virtually(main())
+    assert [key for key, _ in starts] == [A, B, A] and starts[1][1] == RECONCILE_SECONDS

@@ -48,8 +48,9 @@ QUOTED = {
         *("the Workflow declares no parameter ", " to be installed in the cluster", "stands by: ", " was not renewed"),
         *(
             "not sent: the Lease of this operator was not renewed in time",
-            "the watches ended (",
-            "starting them again in ",
+            "loop ",
+            " failed: ",
+            "; restarting it in ",
         ),
         "set one of manifest, spec, templateRef and manifestFrom",
         "set only one of manifest, spec, templateRef and manifestFrom",

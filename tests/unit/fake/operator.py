@@ -20,13 +20,15 @@ from runwright.controller.resync import RESYNC_SECONDS, Resync
 from runwright.controller.scope import Scope
 from runwright.controller.series import RunSeries
 from runwright.controller.sweep import Sweep
-from runwright.controller.workers import work
+from runwright.controller.workers import start_workers
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key
+from runwright.kube.supervise import Supervisor
 from tests.unit.fake.apiserver import Change, select
 from tests.unit.fake.faults import LATE_SECONDS, Fault, Surroundings
 from tests.unit.fake.faulty_client import FaultyClient
+from tests.unit.fake.virtual_time import at_end
 
 MEASURES = Measures()
 """Shared by all operators: creating it is slow, and no test here reads it."""
@@ -61,11 +63,11 @@ class Operator:
             Stream(self, "Workflow", RUN_LABEL, intake.workflow),
             Stream(self, "RetentionPolicy", "", intake.policy),
         )
-        self._tasks = [
-            asyncio.ensure_future(work(self.queue, self._reconcile, 3)),
-            asyncio.ensure_future(self.resync.forever(RESYNC_SECONDS)),
-            asyncio.ensure_future(self.sweep.forever()),
-        ]
+        self._loops = Supervisor().group()
+        at_end(self._loops.cancel)
+        start_workers(self._loops, self.queue, self._reconcile, 3)
+        self.resync.start(self._loops, RESYNC_SECONDS)
+        self.sweep.start(self._loops)
         intake.lists.expect(stream.kind for stream in self._streams[:2] if stream.served)
         self.lists = intake.lists
         for stream in self._streams:
@@ -90,8 +92,7 @@ class Operator:
         self.lists.close()
         for stream in self._streams:
             stream.stop()
-        for task in self._tasks:
-            task.cancel()
+        self._loops.cancel()
 
     async def pause(self, seconds: float) -> None:
         """Pause the process, as SIGSTOP does. Events that arrive meanwhile wait."""

@@ -31,6 +31,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        self.endings: list[Callable[[], object]] = []
+        """Called at the end of `run_virtually`: supervised loops survive the cancellation of their tasks."""
 
     @override
     def time(self) -> float:
@@ -47,12 +49,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return done
 
 
+def at_end(ending: Callable[[], object]) -> None:
+    """Call the function when the present virtual loop ends."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.endings.append(ending)
+
+
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` on a new virtual loop and return its result. Tasks that still run are cancelled."""
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main)
     finally:
+        for ending in loop.endings:
+            ending()
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()

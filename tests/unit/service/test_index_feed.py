@@ -7,13 +7,15 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from runwright.api.resources import PIPELINE_RUNS
 from runwright.kube import informer
 from runwright.kube.errors import ApiError
+from runwright.kube.objects import Json
+from runwright.kube.supervise import Supervisor
 from runwright.service.index import Index
 from runwright.service.index_feed import IndexedObjects, IndexFeed, index_scope
 from runwright.service.rows import ALL, RowFactory, RunRow
@@ -58,12 +60,9 @@ class Followed:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.feed.run())
-        try:
+        async with Supervisor().group() as loops:
+            self.feed.start(loops)
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_list_fills_the_index_and_the_watch_keeps_it_up_to_date():
@@ -150,3 +149,31 @@ def test_indexed_objects_are_the_rows_of_their_scope():
     assert known.missing({"uid-b"}, "8") == [{"metadata": {"uid": "uid-a", "resourceVersion": "8"}}]
     assert known.missing({"uid-b"}, "opaque") == ()
     assert len(list(IndexedObjects(index, ALL).missing(set(), "8"))) == 3
+
+
+async def test_an_object_without_a_row_is_left_out_and_others_are_listed(caplog: pytest.LogCaptureFixture):
+    it = Followed()
+    make_row = it.feed._make_row
+
+    def refuse(body: Json) -> RunRow:
+        if body["metadata"]["name"] == "b":
+            raise RecursionError("too deep")
+        return make_row(body)
+
+    it.feed._make_row = refuse
+    it.create(*"abc")
+    async with it.running():
+        await until(lambda: it.index.synced and it.names == "ac")
+    assert "pipelineruns team/b is left out of lists: it cannot be read" in caplog.messages
+
+
+async def test_a_feed_that_fails_is_not_in_sync_until_it_is_restarted(monkeypatch: pytest.MonkeyPatch):
+    it = Followed()
+    it.create("a")
+    async with it.running():
+        await until(lambda: it.index.synced)
+        it.client.fail("watch pipelineruns", cast(Any, KeyError("object")))
+        it.client.end_watches()
+        await until(lambda: not it.index.synced)
+        it.create("b")
+        await until(lambda: it.index.synced and it.names == "ab")

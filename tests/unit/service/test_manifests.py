@@ -10,6 +10,7 @@ import pytest
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.kube.resource import CONFIG_MAPS
+from runwright.kube.supervise import Backoff, Supervisor
 from runwright.service import manifests
 from runwright.service.contract.run_pb2 import (
     DeleteRunRequest,
@@ -147,14 +148,14 @@ async def test_the_cache_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch):
 async def test_an_error_ends_neither_the_sweeps_nor_is_it_silent(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(manifests, "SWEEP_SECONDS", 0.001)
+    monkeypatch.setattr(manifests, "SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr(manifests, "BACKOFF", Backoff(0.001, 0.001))
     it = Bench()
     await it.manifests.store("team", MANIFEST_TEXT)
     it.clock.on(2 * UNUSED)
     it.client.fail("list configmaps", ApiError(500, "InternalError", "etcd"))
-    task = asyncio.create_task(it.manifests.sweep_forever(set))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(5), Supervisor().group() as loops:
+        it.manifests.start_sweeps(loops, set)
         while it.all(CONFIG_MAPS):  # noqa: ASYNC110 - the sweep has no event
             await asyncio.sleep(0.001)
-    task.cancel()
-    assert "manifests were not swept: 500 InternalError: etcd" in caplog.messages
+    assert "loop manifests sweep failed: 500 InternalError: etcd" in caplog.text

@@ -19,18 +19,18 @@ from aiohttp import ClientSession
 from aiohttp.http_exceptions import BadHttpMessage
 
 from runwright.kube.resource import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
+from runwright.kube.supervise import Supervisor
 from runwright.service import server
 from runwright.service.contract.run_pb2 import ListRunsRequest, ListRunsResponse
 from runwright.service.measures import ServiceMeasures
 from runwright.service.server import (
+    Certificate,
     ServeOptions,
     Service,
     drop_bad_requests,
     grpc_credentials,
     make_tls_context,
-    reload_certificate,
     run_serve,
-    run_until_stopped,
     serve_grpc,
     serve_rest,
     split_address,
@@ -62,16 +62,14 @@ def fake_cluster() -> FakeClient:
 async def serving(options: ServeOptions) -> AsyncIterator[Service]:
     """The service on a fake cluster, with the servers of the options, once its indexes are in sync."""
     service = Service(fake_cluster(), options, b"k" * 32, ServiceMeasures())
-    background = asyncio.create_task(service.run())
     async with AsyncExitStack() as stack:
+        service.start(await stack.enter_async_context(Supervisor().group()))
         await stack.enter_async_context(serve_rest(service.dispatch, options))
         await stack.enter_async_context(serve_grpc(service.dispatch, options))
         async with asyncio.timeout(5):
             while not service.synced:  # noqa: ASYNC110 - two indexes
                 await asyncio.sleep(0.001)
         yield service
-    background.cancel()
-    await asyncio.gather(background, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
@@ -155,17 +153,16 @@ async def test_tls_needs_certificate_and_key(tmp_path: Path):
 async def test_a_changed_certificate_is_reloaded_and_a_damaged_one_is_logged(
     certificate: ServeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(server, "CERTIFICATE_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(server, "CERTIFICATE_POLL_SECONDS", 0.1)
     context = make_tls_context(certificate)
     assert context is not None
     with caplog.at_level(logging.INFO):
-        task = asyncio.create_task(reload_certificate(context, certificate))
-        await asyncio.sleep(0.01)
-        issue(tmp_path, "second")
-        await seen(caplog, "reloaded the certificate")
-        (tmp_path / "tls.crt").write_text("damaged")
-        await seen(caplog, "the certificate cannot be reloaded")
-        task.cancel()
+        async with Supervisor().group() as loops:
+            Certificate(context, certificate).start(loops)
+            issue(tmp_path, "second")
+            await seen(caplog, "reloaded the certificate")
+            (tmp_path / "tls.crt").write_text("damaged")
+            await seen(caplog, "tls.crt cannot be loaded")
 
 
 async def seen(caplog: pytest.LogCaptureFixture, text: str) -> None:
@@ -179,20 +176,6 @@ def test_grpc_credentials_need_readable_files(certificate: ServeOptions, tmp_pat
     assert grpc_credentials(certificate.tls_cert, certificate.tls_key) is not None
     with pytest.raises(OSError, match="missing"):
         grpc_credentials(tmp_path / "missing", certificate.tls_key)
-
-
-# -------------------------------------------------------------------------------------------------------------------- end
-async def test_it_returns_when_stopped_and_raises_the_error_of_the_background():
-    stop, background = asyncio.Event(), asyncio.create_task(asyncio.sleep(60))
-    stop.set()
-    await run_until_stopped(stop, background)
-    background.cancel()
-
-    async def fail() -> None:
-        raise OSError("broken")
-
-    with pytest.raises(OSError, match="broken"):
-        await run_until_stopped(asyncio.Event(), asyncio.create_task(fail()))
 
 
 def test_malformed_http_is_not_logged():

@@ -24,6 +24,7 @@ from runwright.controller.series import RunSeries
 from runwright.core.metrics.series import RUN_LABELS
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
+from runwright.kube.supervise import Backoff, Loop, Supervisor
 from tests.unit.controller.records import KEY, run
 from tests.unit.controller.test_measures import at, seconds
 
@@ -63,8 +64,13 @@ async def exported() -> dict[str, Metric]:
 
     with pytest.raises(ApiError):
         await measures.timed(fail)(KEY)
+    supervisor, loop = Supervisor(), Loop("watches", Backoff())
+    measures.registry.register(supervisor)
+    with supervisor.shown(loop):
+        supervisor.failed(loop, ApiError(503, "ServiceUnavailable", ""))
+        text = generate_latest(measures.registry).decode()
     found: dict[str, Metric] = {}
-    for family in text_string_to_metric_families(generate_latest(measures.registry).decode()):
+    for family in text_string_to_metric_families(text):
         if family.name.startswith("process_"):
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
