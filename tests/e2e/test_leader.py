@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -46,8 +47,11 @@ class Candidate(Operator):
 
     def report(self) -> str:
         """What /readyz says."""
-        with urllib.request.urlopen(f"http://{self.probe}/readyz", timeout=10) as reply:
-            return reply.read().decode()
+        try:
+            with urllib.request.urlopen(f"http://{self.probe}/readyz", timeout=10) as reply:
+                return reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
 
 
 @pytest.fixture
