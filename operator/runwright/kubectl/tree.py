@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runwright.api.pipelinerun import NodeStatus
-from runwright.core.retry.node_graph import NodeGraph
+from runwright.core.retry.node_graph import NodeGraph, TooMuchWorkError
 from runwright.core.status.mirror import format_duration
 from runwright.core.workflow.nodes import node_order, node_status
 from runwright.core.workflow.record import workflow_nodes
@@ -72,7 +72,10 @@ def tree_of_status(run_name: str, nodes: Iterable[NodeStatus], omitted: int) -> 
 
 def tree_of_workflow(workflow: Json) -> Tree:
     """The tree of all nodes of a Workflow; hooks and exit handlers are under the node that they belong to."""
-    graph = NodeGraph.of(workflow_nodes(status_of(workflow)))
+    try:
+        graph = NodeGraph.of(workflow_nodes(status_of(workflow)))
+    except TooMuchWorkError:
+        return Tree({}, [], {})
     nodes = {id: node_status(id, node) for id, node in graph.nodes.items()}
     within: dict[str, list[str]] = {}
     roots: list[str] = []

@@ -49,7 +49,7 @@ def settled_attempts(graph: NodeGraph) -> set[str]:
     settled: set[str] = set()
     for node in graph.nodes:
         if graph.type_of(node) == "Retry":
-            *earlier, last = graph.attempts(node) or [node]
+            *earlier, last = graph.attempts(node) or (node,)
             if not is_broken(graph, node) or graph.type_of(last) in GROUPS:
                 settled.update(*(graph.inside(one) for one in earlier))
     return settled
@@ -67,9 +67,9 @@ def broken_leaves(graph: NodeGraph, ignored: Collection[str]) -> Iterable[tuple[
         unit = graph.inside(node)
         if not any(is_broken(graph, one) for one in unit):
             continue
-        attempts = graph.attempts(encloser) if encloser and graph.type_of(encloser) == "Retry" else []
+        attempts = graph.attempts(encloser) if encloser and graph.type_of(encloser) == "Retry" else {}
         if encloser and node in attempts:
-            if node != attempts[-1] or not is_broken(graph, encloser):
+            if node != next(reversed(attempts)) or not is_broken(graph, encloser):
                 continue
             unit = graph.inside(encloser) - {encloser}
         yield node, unit
@@ -79,8 +79,8 @@ def broken_groups(graph: NodeGraph) -> Iterable[str]:
     """The broken groups, except Retry nodes with a broken leaf as the last attempt, which counts instead."""
     for node in graph.nodes:
         if graph.type_of(node) in GROUPS and is_broken(graph, node):
-            last = graph.attempts(node)[-1:] if graph.type_of(node) == "Retry" else []
-            if not any(graph.type_of(one) not in GROUPS and is_broken(graph, one) for one in last):
+            last = next(reversed(graph.attempts(node)), None) if graph.type_of(node) == "Retry" else None
+            if last is None or graph.type_of(last) in GROUPS or not is_broken(graph, last):
                 yield node
 
 
@@ -124,6 +124,7 @@ class Plan:
         while (undone := sum(self.graph.phase(one) == "Succeeded" for one in self.removed)) > seen:
             seen = undone
             self.levels.clear()
+            self.graph.work.spend(2 * len(self.graph.nodes))
             for start, unit in broken_leaves(self.graph, self.settled | self.handlers | self.removed):
                 self.add_cause(start, unit)
             for group in sorted(
@@ -138,6 +139,7 @@ class Plan:
             self.find_successors(start, unit),
             *(self.group_successors(group) for group in self.graph.enclosers(start)),
         ]
+        self.graph.work.spend(len(unit) + sum(len(level.nodes) for level in levels))
         if any(level.tolerated for level in levels):
             return
         if self.graph.type_of(start) in GROUPS:
@@ -163,7 +165,7 @@ class Plan:
         scope = next((one for one in graph.enclosers(start) if graph.type_of(one) in ("DAG", "Steps")), None)
         near = {one for one in ahead if scope in graph.enclosers(one)} if scope else ahead
         succeeded = [one for one in near - self.removed if graph.phase(one) == "Succeeded"]
-        kept = reachable(succeeded, lambda one: self.parents[one] & near)
+        kept = reachable(succeeded, lambda one: self.parents_in(one, near), graph.work)
         fatal = (
             kept
             and scope
@@ -173,8 +175,15 @@ class Plan:
         )
         return Successors(ahead, tolerated=bool(kept) and not fatal)
 
+    def parents_in(self, node: str, near: set[str]) -> set[str]:
+        """The parents of a node that are in `near`."""
+        parents = self.parents[node]
+        self.graph.work.spend(min(len(parents), len(near)))
+        return parents & near
+
     def omits_successor(self, unit: set[str], lost: set[str], kept: set[str]) -> bool:
         """Whether one of `lost` is a direct successor of `unit` that was omitted because of `unit` alone."""
+        self.graph.work.spend(len(lost) + len(kept))
         return any(
             self.graph.phase(one) == "Omitted"
             and not unit.isdisjoint(self.parents[one])
@@ -185,8 +194,10 @@ class Plan:
     def blocking_parents(self, omitted: str, kept: set[str]) -> set[str]:
         """The broken parents of an omitted node that have no child in `kept`."""
         known, found = self.blockers.get(omitted, (None, set[str]()))
+        self.graph.work.spend(1 + len(kept))
         if known != kept:
             children = self.graph.children
+            self.graph.work.spend(sum(1 + len(children(one)) for one in self.parents[omitted]))
             found = {
                 one for one in self.parents[omitted] if is_broken(self.graph, one) and kept.isdisjoint(children(one))
             }
@@ -201,6 +212,7 @@ class Plan:
             found = False
             for daemon in list(waiting):
                 again = self.removed | self.restarted | self.reopened
+                self.graph.work.spend(len(again) + len(waiting))
                 if daemon not in again and not again.isdisjoint(self.graph.after([daemon])):
                     waiting.remove(daemon)
                     self.restarted |= self.graph.inside(daemon)

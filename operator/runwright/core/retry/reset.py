@@ -9,15 +9,14 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from runwright.core.records import Refusal
-from runwright.core.retry.node_graph import NodeGraph
+from runwright.core.retry.node_graph import NodeGraph, TooMuchWorkError
 from runwright.core.retry.rerun import GOOD, Rerun, plan_rerun, remaining_links
-from runwright.core.workflow.record import workflow_nodes
+from runwright.core.workflow.record import read_nodes
 from runwright.kube.objects import Json, as_mapping, as_text, metadata_of, name_of, spec_of, status_of
 
 RETRY_IMPOSSIBLE = "RetryImpossible"
@@ -67,23 +66,27 @@ def reset_workflow(body: Json, now: datetime) -> WorkflowReset | Refusal:
             RETRY_IMPOSSIBLE,
             "the Workflow's nodes are in Argo's database (status.offloadNodeStatusVersion): use `argo retry`",
         )
-    nodes = workflow_nodes(status)
+    nodes, problem = read_nodes(status)
     packed = bool(status.get("compressedNodes"))
-    if packed and not nodes:
-        return Refusal(
-            RETRY_IMPOSSIBLE, "status.compressedNodes of the Workflow: expected gzip in base64, as Argo writes it"
-        )
+    if problem:
+        return Refusal(RETRY_IMPOSSIBLE, f"{problem}; create a new run instead")
     try:
         return reset_with_nodes(body, nodes, packed, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    except TooMuchWorkError as error:
+        return Refusal(
+            RETRY_IMPOSSIBLE,
+            f"status.nodes of the Workflow: finding the nodes to run again takes {error}: create a new run instead",
+        )
     except RecursionError:
-        return Refusal(RETRY_IMPOSSIBLE, "the Workflow is nested too deeply to be copied: create a new run instead")
+        return Refusal(RETRY_IMPOSSIBLE, "the Workflow is nested too deeply to be written: create a new run instead")
 
 
 def reset_with_nodes(body: Json, nodes: Json, packed: bool, started: str) -> WorkflowReset:
     """Resets a Workflow with the given (unpacked) nodes, for an attempt that starts at `started`."""
     graph = NodeGraph.of(nodes)
     plan = plan_rerun(graph, name_of(body), find_daemons(body, graph))
-    workflow = deepcopy(dict(body))
+    # Not a deep copy: the parts that change are new, and the others are only written.
+    workflow = dict(body)
     workflow["metadata"] = reset_metadata(metadata_of(workflow), begun=bool(graph.nodes))
     workflow["spec"] = reset_spec(spec_of(workflow))
     workflow["status"] = reset_status(status_of(workflow), graph, plan, started)
@@ -156,9 +159,9 @@ def reset_nodes(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
             new = {**copy_without(node, OF_A_POD), "phase": "Pending", "startedAt": started}
         elif key in plan.settled and as_text(node.get("phase")) not in (*GOOD, "Failed", "Error"):
             # Argo would wait for an attempt that seems to be running.
-            new = {**deepcopy(dict(node)), "phase": "Failed", "finishedAt": node.get("finishedAt") or started}
+            new = {**node, "phase": "Failed", "finishedAt": node.get("finishedAt") or started}
         else:
-            new = deepcopy(dict(node))
+            new = dict(node)
         for kind in ("children", "outboundNodes"):
             if kind in new:
                 new[kind] = remaining_links(graph, key, kind, plan.removed)
@@ -169,8 +172,8 @@ def reset_nodes(graph: NodeGraph, plan: Rerun, started: str) -> dict[str, Any]:
 
 
 def copy_without(node: Json, fields: tuple[str, ...]) -> dict[str, Any]:
-    """A copy of a node without some of its fields."""
-    return deepcopy({key: value for key, value in node.items() if key not in fields})
+    """A node without some of its fields."""
+    return {key: value for key, value in node.items() if key not in fields}
 
 
 def put_nodes(workflow: dict[str, Any], nodes: dict[str, Any], packed: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 
-from runwright.core.retry.node_graph import NodeGraph, linked_ids, reachable
+from runwright.core.retry.node_graph import NodeGraph, Work, linked_ids, reachable
 from tests.unit.core.strategies import JSON, NODES
 
 
@@ -65,7 +65,7 @@ def test_the_attempts_of_a_retry_node_are_its_own_children_in_order() -> None:
         ("run.a(1)", "Pod", "run.b"),
         ("run.b", "Pod", ""),
     )
-    assert graph.attempts("run.a") == ["run.a(0)", "run.a(1)"]
+    assert list(graph.attempts("run.a")) == ["run.a(0)", "run.a(1)"]
     assert list(graph.enclosers("run.b")) == ["run"]
 
 
@@ -85,4 +85,4 @@ def test_ids_that_are_not_strings_are_ignored() -> None:
 
 def test_reachable_follows_steps_through_a_cycle_once() -> None:
     steps = {"a": ["b"], "b": ["c", "a"], "c": []}
-    assert reachable(["a"], lambda node: steps[node]) == {"a", "b", "c"}
+    assert reachable(["a"], lambda node: steps[node], Work()) == {"a", "b", "c"}

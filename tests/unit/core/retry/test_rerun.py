@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from runwright.core.retry.node_graph import NodeGraph
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from runwright.core.records import Refusal
+from runwright.core.retry import node_graph
+from runwright.core.retry.node_graph import MAX_WORK, NodeGraph, Work
 from runwright.core.retry.rerun import is_broken, plan_rerun, remaining_links
+from runwright.core.retry.reset import reset_workflow
 
 
 def graph_of(*nodes: tuple[str, str, str, str]) -> NodeGraph:
@@ -89,3 +98,67 @@ def test_links_to_removed_and_unknown_nodes_are_left_out() -> None:
         ("run.b", "Pod", "Failed", ""),
     )
     assert remaining_links(graph, "run", "children", {"run.b"}) == ["run.a"]
+
+
+# ------------------------------------------------------------------------------------------------------ bounded work
+
+
+def chain(count: int) -> dict[str, Any]:
+    """Each node failed, and is followed by the next."""
+    nodes = {f"n{at}": {"name": f"w.{at}", "type": "Pod", "phase": "Failed"} for at in range(count)}
+    return {key: node | {"children": [f"n{at + 1}"]} for at, (key, node) in enumerate(nodes.items())}
+
+
+def dense(count: int) -> dict[str, Any]:
+    """Each node failed, and is followed by every other."""
+    ids = [f"n{at}" for at in range(count)]
+    return {id: {"name": f"w.{id}", "type": "Pod", "phase": "Failed", "children": ids} for id in ids}
+
+
+def nested(count: int) -> dict[str, Any]:
+    """Each group contains the next."""
+    return {f"n{at}": {"name": "w" + ".a" * at, "type": "DAG", "phase": "Failed"} for at in range(count)}
+
+
+def dotted(count: int) -> dict[str, Any]:
+    """Each prefix of a name is a name."""
+    return {f"n{at}": {"name": "." * (at + 1), "type": "Pod", "phase": "Failed"} for at in range(count)}
+
+
+def many_attempts(count: int) -> dict[str, Any]:
+    """One step was tried often."""
+    nodes = {f"n{at}": {"name": f"w.r({at})", "type": "Pod", "phase": "Failed"} for at in range(count)}
+    return {"r": {"name": "w.r", "type": "Retry", "phase": "Failed", "children": list(nodes)}, **nodes}
+
+
+def fan_out(count: int) -> dict[str, Any]:
+    """Half of many nodes failed, before one that is omitted."""
+    nodes = {
+        f"n{at}": {"name": f"w.{at}", "type": "Pod", "phase": ("Failed", "Succeeded")[at % 2], "children": ["end"]}
+        for at in range(count)
+    }
+    end = {"name": "w.end", "type": "Skipped", "phase": "Omitted"}
+    return {"w": {"name": "w", "type": "DAG", "phase": "Failed", "children": list(nodes)}, **nodes, "end": end}
+
+
+def steps_of(nodes: dict[str, Any]) -> int:
+    work = Work(10**12)
+    plan_rerun(NodeGraph.of(nodes, work), "w", ())
+    return 10**12 - work.left
+
+
+@pytest.mark.parametrize("shape", [many_attempts, fan_out])
+def test_work_is_linear_for_shapes_that_argo_makes(shape: Callable[[int], dict[str, Any]]) -> None:
+    assert steps_of(shape(400)) <= 2.2 * steps_of(shape(200))
+    assert steps_of(shape(10_000)) < MAX_WORK / 10
+
+
+@pytest.mark.parametrize("shape", [chain, dense, nested, dotted])
+def test_crafted_nodes_are_refused_after_a_bounded_number_of_steps(
+    shape: Callable[[int], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_graph, "MAX_WORK", 10_000)
+    body = {"metadata": {"name": "w"}, "status": {"phase": "Failed", "nodes": shape(400)}}
+    refusal = reset_workflow(body, datetime.now(UTC))
+    assert isinstance(refusal, Refusal) and refusal.reason == "RetryImpossible"
+    assert "finding the nodes to run again takes more than" in refusal.message

@@ -544,7 +544,7 @@ def test_anything_is_a_workflow_or_a_refusal(body: Any) -> None:
 
 def test_a_spec_that_is_nested_too_deeply_is_refused() -> None:
     deep: Any = "x"
-    for _ in range(600):
+    for _ in range(2000):
         deep = [deep]
     assert isinstance(reset_workflow(failed(made(("run", "Pod", "Failed", "")), outputs=deep), NOW), Refusal)
 
