@@ -56,6 +56,23 @@ class RunFilter(logging.Filter):
         return True
 
 
+class ClientErrorFilter(logging.Filter):
+    """Drops the errors of aiohttp's server that only a client can cause: malformed HTTP, and connections that end early.
+
+    They would let anyone who reaches a port fill the log. The client gets a 400, if it is still connected.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        from aiohttp.http_exceptions import HttpProcessingError  # commands without a server start faster without it
+
+        self._errors = (HttpProcessingError, ConnectionError)
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], self._errors))
+
+
 class RepetitionFilter(logging.Filter):
     """Drops a line that equals the line before: Kopf repeats one for each CRD."""
 
@@ -134,4 +151,5 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.getLogger("kopf").setLevel(logging.NOTSET if level.upper() == "DEBUG" else logging.WARNING)
     logging.getLogger("kopf._core.reactor.observation").addFilter(RepetitionFilter())
+    logging.getLogger("aiohttp.server").addFilter(ClientErrorFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp.client_exceptions import ClientConnectionResetError
+from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
+import runwright.service
 from runwright.kube.objects import Key
 from runwright.log import (
     UNUSED,
+    ClientErrorFilter,
     JsonFormatter,
     RepetitionFilter,
     RunFilter,
@@ -78,6 +83,27 @@ def test_the_run_is_set_only_inside_its_context() -> None:
             assert current_run.get() == Key("b", "c")
         assert current_run.get() == RUN
     assert current_run.get() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (BadHttpMessage("no HTTP"), False),
+        (ClientConnectionResetError("closed"), False),
+        (OSError("disk"), True),
+        (None, True),
+    ],
+)
+def test_errors_of_clients_are_not_logged(error: Exception | None, logged: bool) -> None:
+    info = (type(error), error, None) if error else None
+    made = logging.LogRecord("aiohttp.server", logging.ERROR, "", 1, "Error handling request", (), info)
+    assert ClientErrorFilter().filter(made) is logged
+
+
+def test_grpc_writes_no_lines_of_its_own() -> None:
+    """They are no JSON, and a client without a token can cause them."""
+    assert runwright.service
+    assert os.environ["GRPC_VERBOSITY"] == "NONE"
 
 
 def test_a_repeated_line_is_dropped() -> None:

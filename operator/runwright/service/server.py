@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import grpc
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf.empty_pb2 import Empty
 
 from runwright import __version__
@@ -208,7 +207,6 @@ async def serve_rest(
 ) -> AsyncGenerator[None]:
     """Serve REST within the context."""
     host, port = split_address(options.http_address)
-    logging.getLogger("aiohttp.server").addFilter(drop_bad_requests)
     app = rest_application(dispatch)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, **HTTP_OPTIONS)
     await runner.setup()
@@ -217,12 +215,6 @@ async def serve_rest(
         yield
     finally:
         await runner.cleanup()
-
-
-def drop_bad_requests(record: logging.LogRecord) -> bool:
-    """Log filter that drops malformed-HTTP errors, which could flood the log; the sender gets a 400."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
 
 
 def make_tls_context(options: ServeOptions) -> ssl.SSLContext | None:

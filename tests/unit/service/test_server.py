@@ -16,7 +16,6 @@ import grpc
 import grpc.aio
 import pytest
 from aiohttp import ClientSession
-from aiohttp.http_exceptions import BadHttpMessage
 
 from runwright.kube.resource import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from runwright.kube.supervise import Supervisor
@@ -27,7 +26,6 @@ from runwright.service.server import (
     Certificate,
     ServeOptions,
     Service,
-    drop_bad_requests,
     grpc_credentials,
     make_tls_context,
     run_serve,
@@ -176,12 +174,3 @@ def test_grpc_credentials_need_readable_files(certificate: ServeOptions, tmp_pat
     assert grpc_credentials(certificate.tls_cert, certificate.tls_key) is not None
     with pytest.raises(OSError, match="missing"):
         grpc_credentials(tmp_path / "missing", certificate.tls_key)
-
-
-def test_malformed_http_is_not_logged():
-    def record(error: Exception | None) -> logging.LogRecord:
-        info = (type(error), error, None) if error else None
-        return logging.LogRecord("aiohttp.server", logging.ERROR, "", 1, "Error handling request", (), info)
-
-    assert not drop_bad_requests(record(BadHttpMessage("no HTTP")))
-    assert drop_bad_requests(record(OSError("disk"))) and drop_bad_requests(record(None))
