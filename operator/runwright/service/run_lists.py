@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from runwright.service.calls import Call
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceType
@@ -16,6 +17,7 @@ from runwright.service.index import Index
 from runwright.service.order import Scope
 from runwright.service.paging import Pages, check_id
 from runwright.service.rows import ALL, METRIC_PREFIX, RunRow, experiment_scope_id
+from runwright.service.single_flight import SingleFlight
 from runwright.service.tenancy import Tenancy
 
 FIELDS: dict[str, type] = {
@@ -47,7 +49,7 @@ READS_OF_A_LIST = 4
 READS_AT_A_TIME = 8
 """Runs that are read at the same time for all lists."""
 
-ReadRun = Callable[[RunRow], Awaitable[Run]]
+ReadRun = Callable[[RunRow], Coroutine[Any, Any, Run]]
 
 
 class RunLists:
@@ -60,6 +62,7 @@ class RunLists:
         self._read_run = read_run
         self._tenancy = tenancy
         self._reads = asyncio.Semaphore(READS_AT_A_TIME)
+        self._shared = SingleFlight[Run]()
 
     async def list_runs(self, request: ListRunsRequest, call: Call) -> ListRunsResponse:
         """Return a page of runs. Raises ServiceError."""
@@ -69,11 +72,10 @@ class RunLists:
         if not self._index.synced:
             raise unavailable("the list of runs is not complete yet; try again in a moment")
         rows, total, more = await self._index.page(scope, listing.order, listing.after, listing.size, matches)
-        reply, held = ListRunsResponse(total_size=total), 0
-        async with aclosing(self._messages(rows)) as messages:
+        reply, read = ListRunsResponse(total_size=total), ReadAhead(rows, self._message)
+        async with aclosing(read.messages()) as messages:
             async for run in messages:
-                held += run.ByteSize() + BYTES_WITH_A_RUN
-                if held > MAX_REPLY and reply.runs:
+                if read.bytes > MAX_REPLY and reply.runs:
                     more = True
                     break
                 reply.runs.append(run)
@@ -81,24 +83,10 @@ class RunLists:
             reply.next_page_token = self._pages.token(listing, rows[len(reply.runs) - 1])
         return reply
 
-    async def _messages(self, rows: list[RunRow]) -> AsyncGenerator[Run]:
-        """The messages of the rows, in order; the next READS_OF_A_LIST are read ahead."""
-        reading = deque[asyncio.Task[Run]]()
-        try:
-            for row in rows:
-                reading.append(asyncio.create_task(self._message(row)))
-                if len(reading) == READS_OF_A_LIST:
-                    yield await reading.popleft()
-            while reading:
-                yield await reading.popleft()
-        finally:
-            for one in reading:
-                one.cancel()
-            await asyncio.gather(*reading, return_exceptions=True)
-
     async def _message(self, row: RunRow) -> Run:
+        """The message of a run; callers that list it at the same time share it."""
         async with self._reads:
-            return await self._read_run(row)
+            return await self._shared.call((row.id, row.version), lambda: self._read_run(row))
 
     async def _scope(self, request: ListRunsRequest, call: Call) -> Scope:
         """The scope of the list, after the check that the caller may list it."""
@@ -135,6 +123,41 @@ class RunLists:
                 raise
             raise invalid_argument("ListRuns must filter by resource reference in multi-user mode.") from error
         return ("NAMESPACE", namespace) if namespace else ALL
+
+
+class ReadAhead:
+    """The messages of rows, in order; the next ones are read ahead, as far as they probably fit into the reply."""
+
+    def __init__(self, rows: list[RunRow], read_run: ReadRun) -> None:
+        self._rows = iter(rows)
+        self._read_run = read_run
+        self._reading = deque[asyncio.Task[Run]]()
+        self._largest = 0
+        self.bytes = 0
+        """Bytes of the messages so far, in a list."""
+
+    async def messages(self) -> AsyncGenerator[Run]:
+        """Yield the messages. Close the generator (`aclosing`) if you do not read all of them."""
+        try:
+            while True:
+                while len(self._reading) < self._ahead() and (row := next(self._rows, None)) is not None:
+                    self._reading.append(asyncio.create_task(self._read_run(row)))
+                if not self._reading:
+                    return
+                run = await self._reading.popleft()
+                size = run.ByteSize() + BYTES_WITH_A_RUN
+                self.bytes += size
+                self._largest = max(self._largest, size)
+                yield run
+        finally:
+            for one in self._reading:
+                one.cancel()
+            await asyncio.gather(*self._reading, return_exceptions=True)
+
+    def _ahead(self) -> int:
+        if not self._largest:
+            return READS_OF_A_LIST
+        return max(1, min(READS_OF_A_LIST, (MAX_REPLY - self.bytes) // self._largest))
 
 
 def resource_type_name(key: ResourceKey) -> str:
