@@ -1,6 +1,6 @@
 """Encodes a reply as JSON in pieces, so that no whole copy of it is in memory beside the message.
 
-The JSON is that of `google.protobuf.json_format` with zero values and names in snake case, as grpc-gateway 1.16 sends it;
+As `google.protobuf.json_format` does with zero values and names in snake case, and as grpc-gateway 1.16 does it;
 texts are in UTF-8, and escaped only where JSON requires it.
 """
 

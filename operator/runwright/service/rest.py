@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from runwright import __version__
@@ -26,13 +25,19 @@ from runwright.service.dispatch import Dispatch, Envelope
 from runwright.service.errors import Code, ServiceError, invalid_argument
 from runwright.service.messages import UnreadableMessageError, read_fields, read_json
 from runwright.service.openapi import openapi_document
+from runwright.service.reply_json import json_pieces, json_text, message_json
 
 ERROR_TYPE = "type.googleapis.com/api.Error"
 SLOW_SECONDS, SLOW_BYTES = 5.0, 32 * 1024
 """A body may take SLOW_SECONDS, and a second more for each SLOW_BYTES that arrived."""
 
 WRITE_SECONDS = 30.0
-"""How long a client may take to read a reply."""
+"""How long a client may take to read a reply; for a large one, a second more for each SLOW_BYTES."""
+
+WHOLE = 256 * 1024
+"""Bytes of a message. A larger reply is encoded and sent in pieces."""
+
+JSON = "application/json"
 
 T = TypeVar("T", bound=web.StreamResponse)
 
@@ -45,7 +50,7 @@ def rest_application(dispatch: Dispatch) -> web.Application:
     described = json.dumps(openapi_document()).encode()
 
     async def openapi(request: web.Request) -> web.Response:
-        return closing(request, web.Response(body=described, content_type="application/json"))
+        return closing(request, web.Response(body=described, content_type=JSON))
 
     async def call(request: web.Request) -> web.StreamResponse:
         try:
@@ -90,10 +95,10 @@ async def answer_request(request: web.Request, dispatch: Dispatch) -> web.Stream
 
     with ExitStack() as holds:
         reply = await dispatch.call(Envelope(binding.method, headers, request.remote or ""), receive, holds)
-        size = reply.message.ByteSize()
+        if (size := reply.message.ByteSize()) > WHOLE:
+            return await send_pieces(request, json_pieces(reply.message), size)
         await reply.bytes.add_when_free(size)
-        shown = await convert(size, lambda: encode_reply(binding, reply.message))
-        response = closing(request, web.Response(body=shown, content_type="application/json"))
+        response = closing(request, web.Response(body=encode_reply(binding, reply.message), content_type=JSON))
         await send_reply(request, response)
         return response
 
@@ -110,6 +115,23 @@ async def send_reply(request: web.Request, response: web.Response) -> None:
             await request.writer.drain()
     except TimeoutError:
         request.protocol.force_close()
+
+
+async def send_pieces(request: web.Request, pieces: Iterator[bytes], size: int) -> web.StreamResponse:
+    """Send a large reply as it is encoded: its JSON is never whole in memory. Ends the connection of a slow client."""
+    response = closing(request, web.StreamResponse())
+    response.content_type = JSON
+    try:
+        async with asyncio.timeout(WRITE_SECONDS + size / SLOW_BYTES):
+            await response.prepare(request)
+            for piece in pieces:
+                # Returns when the client has read all but what fits into the buffers.
+                await response.write(piece)
+                await asyncio.sleep(0)
+            await response.write_eof()
+    except TimeoutError:
+        request.protocol.force_close()
+    return response
 
 
 async def read_body(request: web.Request, body: Hold, limits: Limits) -> bytearray:
@@ -199,12 +221,7 @@ def encode_reply(binding: Binding, reply: Message) -> bytes:
     if binding.method == "HealthzService/GetHealthz":
         # KFP's HTTP handler adds these to the fields of the contract.
         shown |= {"commit_sha": "", "tag_name": __version__}
-    return json.dumps(shown, separators=(",", ":")).encode()
-
-
-def message_json(message: Message) -> dict[str, Any]:
-    """A message as JSON, with zero values."""
-    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return json_text(shown)
 
 
 def error_json(error: ServiceError) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
+from runwright.service.budget import Quota
 from runwright.service.calls import Call
 from runwright.service.contract.resource_reference_pb2 import ResourceKey, ResourceType
 from runwright.service.contract.run_pb2 import ListRunsRequest, ListRunsResponse, Run
@@ -43,11 +44,19 @@ A client of gRPC takes 4 MiB by default. One run always fits: etcd holds 1.5 MB 
 BYTES_WITH_A_RUN = 8
 """Bytes of a run's tag and length in the message."""
 
+MAX_SEARCHES = 64
+"""Lists that are searched or sorted, or wait for that; the index carries out a few of them at a time."""
+
 READS_OF_A_LIST = 4
 """Runs that are read at the same time for one list, beside those that are in the reply already."""
 
 READS_AT_A_TIME = 8
 """Runs that are read at the same time for all lists."""
+
+SEARCHES_OF_A_CALLER = 2
+"""Lists of one caller that are searched or sorted at the same time."""
+
+SEARCH_WAIT_SECONDS = 20.0
 
 ReadRun = Callable[[RunRow], Coroutine[Any, Any, Run]]
 
@@ -61,6 +70,7 @@ class RunLists:
         self._pages = Pages(pages_key, "Run", FIELDS, (METRIC_PREFIX,))
         self._read_run = read_run
         self._tenancy = tenancy
+        self._searches = Quota("lists that are searched", MAX_SEARCHES, SEARCHES_OF_A_CALLER)
         self._reads = asyncio.Semaphore(READS_AT_A_TIME)
         self._shared = SingleFlight[Run]()
 
@@ -71,7 +81,11 @@ class RunLists:
         matches = parse_filter(listing.filter, FIELDS)
         if not self._index.synced:
             raise unavailable("the list of runs is not complete yet; try again in a moment")
-        rows, total, more = await self._index.page(scope, listing.order, listing.after, listing.size, matches)
+        with self._searches.hold(call.caller.user) as turn:
+            await turn.add_when_free(1, SEARCH_WAIT_SECONDS)
+            rows, total, more = await self._index.page(scope, listing.order, listing.after, listing.size, matches)
+        # As much again as the reply takes: what is read for it.
+        await call.reply.add_when_free(2 * MAX_REPLY)
         reply, read = ListRunsResponse(total_size=total), ReadAhead(rows, self._message)
         async with aclosing(read.messages()) as messages:
             async for run in messages:
@@ -79,6 +93,7 @@ class RunLists:
                     more = True
                     break
                 reply.runs.append(run)
+        call.reply.drop(2 * MAX_REPLY - read.bytes)
         if more and reply.runs:
             reply.next_page_token = self._pages.token(listing, rows[len(reply.runs) - 1])
         return reply

@@ -6,7 +6,6 @@ docs/run-service.md lists them, and the differences from KFP 1.8.22.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from runwright.kube.client import Client, get_if_served
 from runwright.kube.edit import edit_until_accepted
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, annotations_of, metadata_of, version_of
+from runwright.service.artifact_reply import ArtifactReplies
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.run_pb2 import (
     ArchiveRunRequest,
@@ -66,6 +66,9 @@ from runwright.service.tenancy import Tenancy
 NAME_ATTEMPTS = 5
 """Random names that are tried for a new run."""
 
+OBJECT_BYTES = 8 * 1024 * 1024
+"""Bytes that a call is charged while it reads a run and its Workflow: etcd holds 1.5 MB of each, encoded."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -73,8 +76,11 @@ class RunOptions:
 
     default_service_account: str = ""
     """Service account for runs that set none; the operator must have the same."""
-    max_artifact: int = 64 * 1024 * 1024
-    """Largest artifact, in bytes, that ReadArtifact returns: each call holds its artifact in memory."""
+    max_artifact: int = 16 * 1024 * 1024
+    """Largest artifact, in bytes, that ReadArtifact returns: each call holds its artifact in memory, twice or three times.
+
+    With a larger one, `budget.Limits.reply_bytes` and the memory of the container must be larger too.
+    """
 
 
 class RunService:
@@ -100,6 +106,7 @@ class RunService:
         self._artifacts = artifacts
         self._options = options
         self._metrics = MetricReports(runs)
+        self._replies = ArtifactReplies()
 
     def methods(self) -> Methods:
         """The methods by their names in the contract."""
@@ -196,40 +203,44 @@ class RunService:
 
     async def get_run(self, request: GetRunRequest, call: Call) -> RunDetail:
         """Return a run with its manifest and Workflow. Raises ServiceError."""
-        found = await self._allowed(request.run_id, call, "get")
+        key = (await self._tenancy.run(request.run_id, call, "get")).key
+        await call.reply.add_when_free(OBJECT_BYTES)
+        found = await self._runs.read(request.run_id, key)
         manifest, workflow = await asyncio.gather(
             self._runs.manifest(found.body), kept_workflow(self._client, found.key, found.id)
         )
+        text = await workflow_json(workflow) if workflow else ""
+        size = len(manifest) + len(text)
+        await call.reply.add_when_free(size - OBJECT_BYTES)
+        call.reply.drop(OBJECT_BYTES - size)
         return RunDetail(
             run=fill_service_account(run_message(found.body, manifest), workflow or {}),
-            pipeline_runtime=PipelineRuntime(workflow_manifest=await workflow_json(workflow) if workflow else ""),
+            pipeline_runtime=PipelineRuntime(workflow_manifest=text),
         )
 
     async def read_artifact(self, request: ReadArtifactRequest, call: Call) -> ReadArtifactResponse:
         """Return an artifact as it is in the object store, not unpacked. Raises ServiceError."""
         key = (await self._tenancy.run(request.run_id, call, "get", "artifacts")).key
+        await call.reply.add_when_free(OBJECT_BYTES)
         found = await self._runs.read(request.run_id, key)
         workflow = await kept_workflow(self._client, found.key, found.id)
         what = f"artifact runs/{request.run_id}/nodes/{request.node_id}/artifacts/{request.artifact_name}"
         if workflow is None:
             raise ServiceError(Code.NOT_FOUND, f"{what} not found.: the run has no Workflow and no WorkflowSnapshot")
-        limit, data = self._options.max_artifact, bytearray()
+        limit = self._options.max_artifact
+        call.reply.drop(OBJECT_BYTES)
         try:
             node = await asyncio.to_thread(find_node_id, workflow, request.node_id)
-            async with aclosing(self._artifacts.read(workflow, node, request.artifact_name, raw=True)) as pieces:
-                async for piece in pieces:
-                    data += piece
-                    if len(data) > limit:
-                        raise ServiceError(
-                            Code.RESOURCE_EXHAUSTED,
-                            f"{what}: it has more than {limit} bytes, the limit of a reply; read it with `runwright artifact "
-                            f"{key.namespace}/{key.name}`",
-                        )
+            pieces = self._artifacts.read(workflow, node, request.artifact_name, raw=True, limit=limit)
+            return await self._replies.read(pieces, call)
         except ArtifactError as error:
-            raise ServiceError(
-                ARTIFACT_CODES.get(error.reason, Code.FAILED_PRECONDITION), f"{what}: {error.message}"
-            ) from error
-        return ReadArtifactResponse(data=bytes(data))
+            code, message = ARTIFACT_CODES.get(error.reason, Code.FAILED_PRECONDITION), f"{what}: {error.message}"
+            if error.reason == "TooLarge":
+                message = (
+                    f"{what}: it has more than {limit} bytes, the limit of a reply (--max-artifact-bytes); read it with "
+                    f"`runwright artifact {key.namespace}/{key.name}`"
+                )
+            raise ServiceError(code, message) from error
 
     # ---------------------------------------------------------------------------------------------------------- edit
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from runwright.service.bindings import Binding, bindings, reply_class
 from runwright.service.contract.run_pb2 import ListRunsRequest
 from runwright.service.openapi import documented_path, openapi_document
-from runwright.service.rest import message_json
+from runwright.service.reply_json import message_json
 from tests.unit.service.gateway import filled
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from runwright.service.bindings import Binding, bindings, reply_class, request_class
 from runwright.service.contract.run_pb2 import ReadArtifactResponse, Run, RunDetail
 from runwright.service.errors import HTTP_STATUS, Code, ServiceError
-from runwright.service.rest import decode_request, message_json
+from runwright.service.reply_json import message_json
+from runwright.service.rest import decode_request
 from tests.unit.service.gateway import TOKEN, Gateway, example_path, filled
 
 
