@@ -13,6 +13,9 @@ from typing import Protocol
 PIECE = 1024 * 1024
 """Maximum bytes of a piece of output."""
 
+MAX_MEMBERS, BYTES_OF_A_MEMBER = 1000, 1024
+"""Members of a gzip: this many, and one more for each so many bytes. A member can take 20 bytes and a copy of all that follows."""
+
 
 class PackingError(Exception):
     """The object does not have the expected format; the message says what was expected and found."""
@@ -67,15 +70,20 @@ class Gunzip(Unpacker):
         self._inflated = inflated
         self._member = zlib.decompressobj(wbits=31)
         self._begun = False
+        self._members, self._taken = 1, 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The decompressed bytes."""
+        self._taken += len(data)
         while data:
             if self._member.eof:
                 data = data.lstrip(b"\0")  # padding of blocks
                 if not data:
                     return
                 self._member = zlib.decompressobj(wbits=31)
+                self._members += 1
+                if self._members > MAX_MEMBERS + self._taken // BYTES_OF_A_MEMBER:
+                    raise PackingError("the gzip has more members than a program that saves an artifact writes")
             self._begun = True
             piece = inflate(self._member, data, "gzip")
             self._inflated(len(piece))

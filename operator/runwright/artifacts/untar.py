@@ -13,6 +13,9 @@ MAX_NOTE = 64 * 1024
 MAX_NOTES = 16
 """Maximum number of extended headers before one entry."""
 
+MAX_LENGTH_DIGITS = 6
+"""Digits of the length of a record in an extended header."""
+
 MAX_PADDING = 1024 * 1024
 """Maximum bytes after the end of a tar; programs pad to 512 bytes or 10 KiB."""
 
@@ -152,15 +155,16 @@ def pax_size(note: bytes) -> int | None:
 
     Each record has the form: its own length, a space, name=value, a newline.
     """
-    while note:
-        length, space, rest = note.partition(b" ")
-        if not space or not length.isdigit() or not len(length) < int(length[:6]) <= len(note):
+    at = 0
+    while at < len(note):
+        space = note.find(b" ", at, at + MAX_LENGTH_DIGITS + 1)
+        length = note[at:space]
+        if space < 0 or not length.isdigit() or not len(length) < int(length) <= len(note) - at:
             raise PackingError("the tar has an invalid extended header")
-        record = rest[: int(length) - len(length) - 1]
-        name, _, value = record.partition(b"=")
+        name, _, value = note[space + 1 : at + int(length) - 1].partition(b"=")
         if name == b"size" and value.strip().isdigit() and len(value) < 20:
             return int(value)
-        note = note[int(length) :]
+        at += int(length)
     return None
 
 

@@ -21,6 +21,9 @@ from runwright.core.metrics.series import (
 )
 from runwright.kube.objects import Json, Key
 
+MIN_SHARED = 64
+"""Shared tuples that are never swept."""
+
 
 class RunSeries(Collector):
     """Collects the series from the states of available runs."""
@@ -32,6 +35,7 @@ class RunSeries(Collector):
         self._limit = limit
         self._shared: dict[tuple[Labels, ...], tuple[Labels, ...]] = {}
         """Names of metrics and nodes, which many runs have in common."""
+        self._swept_at = MIN_SHARED
 
     def put(self, key: Key, run: Json) -> None:
         """Update the run's sample."""
@@ -41,8 +45,16 @@ class RunSeries(Collector):
         if found is None:
             self.drop(key)
             return
-        names = self._shared.setdefault(found.names, found.names)
+        names = self._share(found.names)
         self._cache.state(key).sample = Sample(found.created_at, found.uid, found.labels, names, found.values)
+
+    def _share(self, names: tuple[Labels, ...]) -> tuple[Labels, ...]:
+        """An equal tuple that another run has, or this one. Tuples that no run has any more are dropped in time."""
+        if len(self._shared) > self._swept_at:
+            live = {state.sample.names for _, state in self._cache.states() if state.sample is not None}
+            self._shared = {one: one for one in live}
+            self._swept_at = 2 * len(live) + MIN_SHARED
+        return self._shared.setdefault(names, names)
 
     def drop(self, key: Key) -> None:
         """Drop the sample of a run that is gone or archived."""
@@ -56,8 +68,6 @@ class RunSeries(Collector):
         if not self._limit:
             return
         samples = {key: state.sample for key, state in self._cache.states() if state.sample is not None}
-        if not samples:
-            self._shared.clear()
         series, beyond = select_series(sort_samples(samples), self._limit)
         of_run = [label.name for label in self._labels if label.of_run is not None]
         of_metric = [METRIC, *(label.name for label in self._labels if label.of_run is None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 from collections.abc import Iterator
 
@@ -68,3 +69,18 @@ def test_a_passed_on_object_ends_without_more_bytes():
 def test_damaged_data_is_refused_with_the_expected_format():
     with pytest.raises(PackingError, match="expected zip, but the object is damaged"):
         inflate(zlib.decompressobj(wbits=-15), b"\xff" * 10, "zip")
+
+
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_many_small_members_are_refused_before_they_cost_much(content: bytes):
+    """Each one copies the rest of the chunk: 200,000 of them would take minutes."""
+    unpacker = Gunzip(lambda _: None)
+    with pytest.raises(PackingError, match="more members"):
+        list(unpacker.feed(gzip.compress(content) * 200_000))
+
+
+def test_a_gzip_of_many_blocks_is_unpacked():
+    """As bgzip writes it."""
+    unpacker = Gunzip(lambda _: None)
+    block = gzip.compress(bytes(range(256)) * 8 + random.Random(1).randbytes(4000))
+    assert sum(len(piece) for _ in range(3000) for piece in unpacker.feed(block)) == 3000 * (2048 + 4000)

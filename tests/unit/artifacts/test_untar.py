@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import time
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 
 from runwright.artifacts.packing import Packing
 from runwright.artifacts.unpacker import PackingError
-from runwright.artifacts.untar import MAX_PADDING, TAR_END, pax_size, tar_entry, tar_header, tar_padding
+from runwright.artifacts.untar import (
+    MAX_NOTE,
+    MAX_NOTES,
+    MAX_PADDING,
+    TAR_END,
+    pax_size,
+    tar_entry,
+    tar_header,
+    tar_padding,
+)
 from tests.unit.artifacts.archives import DATA, cuts, tar_of, unpacked
 
 
@@ -105,3 +115,14 @@ def test_a_block_of_zeros_is_the_end_of_a_tar():
     assert tar_entry(TAR_END[:512]) is None
     entry = tar_entry(tar_header("model", 3)[:512])
     assert entry is not None and (entry.name, entry.size) == ("model", 3)
+
+
+def test_an_extended_header_of_many_records_takes_linear_time():
+    """And a length of thousands of digits is no number."""
+    began = time.perf_counter()
+    for _ in range(MAX_NOTES):
+        assert pax_size(b"4 =\n" * (MAX_NOTE // 4)) is None
+    assert time.perf_counter() - began < 2
+    for length in (b"065000" + b"0" * 5000, b"0" * 6 + b"1", b"9" * 5000):
+        with pytest.raises(PackingError, match="extended header"):
+            pax_size(length + b" a=b\n" + b"x" * MAX_NOTE)

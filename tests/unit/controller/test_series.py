@@ -5,8 +5,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from runwright.controller.cache import RunCache
-from runwright.controller.series import RunSeries
+from runwright.controller.series import MIN_SHARED, RunSeries
 from runwright.core.metrics.series import parse_labels
+from runwright.kube.objects import Key
 from tests.unit.controller.bench import Bench
 from tests.unit.controller.records import KEY, run_body
 
@@ -51,3 +52,21 @@ def test_series_beyond_the_limit_are_counted() -> None:
         f'runwright_run_metric{{metric="a",run="{KEY.name}"}} 1.0',
         "runwright_run_metrics_left_out 1.0",
     ]
+
+
+def test_edits_of_a_run_leave_nothing_behind() -> None:
+    """A run that reports other names with each edit: names that no run has any more are dropped."""
+    series = RunSeries(RunCache(), parse_labels(("run",)), 1000)
+    for number in range(5000):
+        series.put(KEY, reporting(str(number), **{f"metric{number}": 1.0}))
+    assert len(series._shared) <= 2 * MIN_SHARED + 2
+    assert len(exposition(series)) == 2
+
+
+def test_equal_names_are_shared() -> None:
+    cache = RunCache()
+    series = RunSeries(cache, parse_labels(("run",)), 1000)
+    for number in range(500):
+        series.put(Key("ns", f"run-{number}"), reporting(**{f"metric{number % 200}": 1.0}))
+    names = [state.sample.names for _, state in cache.states() if state.sample is not None]
+    assert len({id(one) for one in names}) == 200

@@ -34,6 +34,9 @@ MAX_OF_A_RUN = 256
 MAX_FILE = 1024 * 1024
 """Bytes of a metrics file, unpacked."""
 
+MAX_TEXT, MAX_BITS = 128, 1024
+"""Characters of a text, and bits of a number, in a report; a larger number is no finite value of 64 bits."""
+
 FORMATS: tuple[Literal["UNSPECIFIED", "RAW", "PERCENTAGE"], ...] = ("UNSPECIFIED", "RAW", "PERCENTAGE")
 """In the order of their numbers in run.proto."""
 
@@ -151,7 +154,20 @@ def read_metrics_entry(entry: object, node_id: str) -> Report:
         return Report(node_id, None)
     fields = cast(Mapping[str, object], entry)
     value = fields.get("numberValue", fields.get("number_value", 0.0))
-    return Report(node_id, fields.get("name"), value, fields.get("format", "UNSPECIFIED"))
+    return Report(
+        node_id, bound_value(fields.get("name")), bound_value(value), bound_value(fields.get("format", "UNSPECIFIED"))
+    )
+
+
+def bound_value(value: object) -> object:
+    """The value if it is small; otherwise a text that is never valid, so that a report keeps no large value in memory."""
+    if value is None or isinstance(value, bool | float) or (isinstance(value, str) and len(value) <= MAX_TEXT):
+        return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= MAX_BITS else (math.inf if value > 0 else -math.inf)
+    if isinstance(value, str):
+        return f"{value[:MAX_TEXT]}…"
+    return "a list…" if isinstance(value, list) else "an object…"
 
 
 def text_or_empty(value: object) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+from runwright.core.metrics.reports import MAX_OF_A_RUN
 from runwright.kube.objects import (
     Json,
     Key,
@@ -29,6 +30,9 @@ from runwright.kube.objects import (
 
 MAX_LABEL = 128
 """Characters of a label's value; longer values are cut."""
+
+MAX_COUNTED = 100_000
+"""Maximum number of series beyond the limit that are counted: they are held while they are counted."""
 
 LABEL_PREFIX = "label:"
 """Prefix of an option that names a Kubernetes label of the run."""
@@ -91,7 +95,7 @@ def parse_label(word: str) -> ChosenLabel:
 
 def sample_metrics(run: Json, labels: tuple[ChosenLabel, ...]) -> Sample | None:
     """Reads the metrics of a PipelineRun; None if it has none. Never raises, whatever the run contains."""
-    metrics = as_objects(status_of(run).get("metrics"))
+    metrics = as_objects(status_of(run).get("metrics"))[:MAX_OF_A_RUN]
     by_node = any(label.of_run is None for label in labels)
     shown = status_node_names(run) if by_node else {}
     names: list[Labels] = []
@@ -115,7 +119,7 @@ def sample_metrics(run: Json, labels: tuple[ChosenLabel, ...]) -> Sample | None:
 
 
 def select_series(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labels, float], int]:
-    """At most `limit` series, by label values (the run's, then the metric's), and the number of further series.
+    """At most `limit` series, by label values (the run's, then the metric's), and the number of further ones, up to MAX_COUNTED.
 
     Metrics of one run with equal labels share one series, with the value of the last of them.
     """
@@ -130,7 +134,7 @@ def select_series(newest_first: Iterable[Sample], limit: int) -> tuple[dict[Labe
                 continue
             if len(series) < limit:
                 series[labels] = value
-            else:
+            elif len(beyond) < MAX_COUNTED:
                 beyond.add(labels)
     return series, len(beyond)
 

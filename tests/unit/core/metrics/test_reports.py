@@ -175,3 +175,16 @@ def test_metrics_beyond_the_limit_of_a_file_are_reported() -> None:
 def test_any_metrics_file_gives_reports_or_a_message(text: str) -> None:
     reports, _ = read_metrics_file(text, "n")
     add_reports((), reports)
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 1_000_000, "1" + " " * 200 + "0", [1] * 100_000, {"a": "b" * 100_000}, 10**4000, -(10**4000)]
+)
+@pytest.mark.parametrize("field", ["name", "numberValue", "format"])
+def test_a_report_keeps_no_large_value(field: str, value: object) -> None:
+    (report,), problem = read_metrics_file(file_of({"name": "a", field: value}), "n")
+    assert problem == ""
+    assert all(len(str(one)) <= 130 for one in (report.name, report.value, report.format))
+    (result,) = add_reports((), [report])[1]
+    assert result.status is ReportStatus.INVALID_ARGUMENT
+    assert len(result.message) < 400

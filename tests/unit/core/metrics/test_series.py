@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.core.metrics.reports import MAX_OF_A_RUN
 from runwright.core.metrics.series import (
     DEFAULT_LABELS,
     MAX_LABEL,
@@ -144,3 +145,13 @@ def test_series_beyond_the_limit_are_counted(runs: list[tuple[int, int, int]], l
     assert len(exposed) + beyond == len(all_of_them)
     assert exposed.items() <= all_of_them.items()
     assert series(labels, limit, *reversed(objects)) == (exposed, beyond), "in any order"
+
+
+def test_what_is_held_of_a_run_and_counted_at_a_scrape_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    """A run with more metrics than the operator writes, and more series than are worth a count."""
+    many = tuple((f"m{number}", 1.0) for number in range(10_000))
+    sample = sample_metrics(run("a", 0, *many), parse_labels(()))
+    assert sample is not None and len(sample.names) == MAX_OF_A_RUN
+    monkeypatch.setattr("runwright.core.metrics.series.MAX_COUNTED", 100)
+    found, beyond = select_series([sample], 10)
+    assert (len(found), beyond) == (10, 100)
