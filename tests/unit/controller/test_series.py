@@ -67,6 +67,6 @@ def test_equal_names_are_shared() -> None:
     cache = RunCache()
     series = RunSeries(cache, parse_labels(("run",)), 1000)
     for number in range(500):
-        series.put(Key("ns", f"run-{number}"), reporting(**{f"metric{number % 200}": 1.0}))
+        series.put(Key("ns", f"run-{number}"), reporting("1", **{f"metric{number % 200}": 1.0}))
     names = [state.sample.names for _, state in cache.states() if state.sample is not None]
     assert len({id(one) for one in names}) == 200
