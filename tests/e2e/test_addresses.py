@@ -31,7 +31,7 @@ OWN = {"AWS_ACCESS_KEY_ID": "own-key", "AWS_SECRET_ACCESS_KEY": "own-secret", "A
 
 
 class Server:
-    """An HTTP server on loopback that records each request, and answers as it is told."""
+    """An HTTP server on loopback that records each request, and gives one answer to all of them."""
 
     def __init__(self, body: bytes = b"secret of an internal service", redirect: str = "", error_mib: int = 0) -> None:
         self.requests: list[str] = []
