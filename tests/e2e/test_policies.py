@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import Kubectl, Object, WaitError, condition
-from tests.e2e.conftest import REPOSITORY, Apply, WaitRun
+from tests.e2e.conftest import REPOSITORY, Apply, WaitRun, fresh_namespace
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.helm import Helm
 from tests.e2e.manifests import one_step, pipeline_run, suspended, workflow
@@ -229,3 +229,117 @@ def test_chart_renders_the_policies_of_the_component(helm: Helm):
 
 def as_lists(found: Object) -> Object:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+
+
+# ------------------------------------------------------------------------------------- every way to a service account
+ADMIN: Object = {"serviceAccountName": "admin"}
+ALLOWED = "Allowed service accounts: pipeline-runner"
+TOKEN = "admin.service-account-token"
+CONTAINER: Object = {"name": "init", "image": "a"}
+FROM_TOKEN: Object = {"name": "A", "valueFrom": {"secretKeyRef": {"name": TOKEN, "key": "token"}}}
+
+
+@pytest.fixture(scope="module")
+def limited_namespace(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace in which runs may use one service account."""
+    with fresh_namespace(kubectl) as namespace:
+        for name in ("pipeline-runner", "admin"):
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+            kubectl("apply", "-n", namespace, "-f", "-", input=json.dumps(account))
+        held = Limits(kubectl, namespace)
+        try:
+            held.put(("pipeline-runner",))
+            for bad in (workflow(one_step(**ADMIN), "probe"), WORKFLOW_POD | {"spec": WORKFLOW_POD["spec"] | ADMIN}):
+                waited(kubectl, namespace, bad, ALLOWED)
+            yield namespace
+        finally:
+            held.take_away()
+
+
+def with_template(**fields: Any) -> Object:
+    """A WorkflowSpec whose one template has these fields too."""
+    spec = one_step()
+    return spec | {"templates": [spec["templates"][0] | fields]}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        one_step(**ADMIN),
+        one_step(executor=ADMIN),
+        one_step(templateDefaults=ADMIN),
+        one_step(templateDefaults={"executor": ADMIN}),
+        one_step(artifactGC={"strategy": "OnWorkflowDeletion", **ADMIN}),
+        with_template(**ADMIN),
+        with_template(executor=ADMIN),
+        with_template(outputs={"artifacts": [{"name": "a", "path": "/a", "artifactGC": ADMIN}]}),
+    ],
+    ids=[
+        "spec",
+        "executor",
+        "defaults",
+        "default executor",
+        "artifact GC",
+        "template",
+        "template executor",
+        "artifact",
+    ],
+)
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate"])
+def test_each_field_that_names_a_service_account_is_limited(
+    kubectl: Kubectl, limited_namespace: str, spec: Object, kind: str
+):
+    document = workflow(spec, "probe") | {"kind": kind}
+    assert ALLOWED in refusal(kubectl, limited_namespace, document)
+    allowed = json.loads(json.dumps(document).replace('"admin"', '"pipeline-runner"'))
+    assert refusal(kubectl, limited_namespace, allowed) == ""
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ADMIN,
+        {"serviceAccountName": None, "serviceAccount": "admin"},
+        {"volumes": [{"name": "exec-sa-token", "secret": {"secretName": "anything"}}]},
+        {"volumes": [{"name": "a", "secret": {"secretName": TOKEN}}]},
+        {"volumes": [{"name": "a", "projected": {"sources": [{"secret": {"name": TOKEN}}]}}]},
+        {"initContainers": [CONTAINER | {"envFrom": [{"secretRef": {"name": TOKEN}}]}]},
+        {"initContainers": [CONTAINER | {"env": [FROM_TOKEN]}]},
+    ],
+    ids=["account", "old field", "executor", "volume", "projected", "envFrom", "env"],
+)
+def test_each_way_of_a_pod_to_a_service_account_is_limited(kubectl: Kubectl, limited_namespace: str, spec: Object):
+    """Also those that a podSpecPatch, an inline template or a ClusterWorkflowTemplate leads to."""
+    runner = {"serviceAccountName": "pipeline-runner"}
+    pod = WORKFLOW_POD | {"spec": WORKFLOW_POD["spec"] | runner | spec}
+    assert ALLOWED in refusal(kubectl, limited_namespace, pod)
+    token = "pipeline-runner.service-account-token"
+    allowed = json.dumps(pod).replace("admin", "pipeline-runner").replace("anything", token)
+    assert refusal(kubectl, limited_namespace, json.loads(allowed)) == ""
+
+
+def test_default_of_a_parameter_is_limited_in_the_manifest_and_in_the_template(
+    kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, limits: Limits
+):
+    limits.put(size="(small|medium)")
+    said = "size must have a value that matches (small|medium)"
+
+    def sized(**fields: Any) -> Object:
+        return paused("1s") | {"arguments": {"parameters": [{"name": "size", **fields}]}}
+
+    waited(kubectl, namespace, workflow(sized(value="huge"), "probe"), said)
+    source = {"configMapKeyRef": {"name": "a", "key": "b"}}
+    assert said in refusal(kubectl, namespace, workflow(sized(valueFrom=source), "probe"))
+    for name, value in (("large", "huge"), ("little", "small")):
+        apply(workflow(sized(value=value), name) | {"kind": "WorkflowTemplate"})
+        apply(pipeline_run({"templateRef": {"name": name}}, f"by-{name}"))
+    apply(pipeline_run({"spec": sized(value="huge")}, "inline"))
+    apply(pipeline_run({"spec": sized(default="huge")}, "default"))
+    apply(pipeline_run({"templateRef": {"name": "large"}}, "given", parameters={"size": "medium"}))
+    for name in ("by-large", "inline", "default"):
+        run = wait_run(name, lambda found: "conditions" in found.get("status", {}))
+        stalled = condition(run, "Stalled")
+        assert (stalled["status"], stalled["reason"]) == ("True", "Forbidden")
+        assert said in stalled["message"]
+    for name in ("by-little", "given"):
+        wait_run(name, "Succeeded")

@@ -36,7 +36,8 @@ def set_parameters(
     """Sets `given` in `spec.arguments.parameters`, in place.
 
     `template_spec` is the spec of the template that `spec.workflowTemplateRef` names. Its parameters count as declared,
-    and only changed values are written (Argo merges both; the Workflow's own win).
+    and all its values are written too: an admission policy for Workflows sees what the run gets (Argo merges both; the
+    Workflow's own win).
 
     Raises:
         Refused: an undeclared name, a missing value, a value that `enum` does not list, or an unexpected type.
@@ -63,7 +64,7 @@ def set_parameters(
                 missing.append(name)
                 continue
         elif name not in own:
-            continue
+            entry |= {key: effective[key] for key in ("value", "valueFrom") if effective.get(key) is not None}
         _check_enum(name, entry, effective)
         if name not in own:
             added.append(entry)

@@ -245,7 +245,7 @@ class TestTemplateRef:
         workflow = built(run, {self.REF: self.TEMPLATE})
         assert workflow["spec"] == {
             "workflowTemplateRef": {"name": "etl", "clusterScope": False},
-            "arguments": {"parameters": [{"name": "day", "value": "mon"}]},
+            "arguments": {"parameters": [{"name": "day", "value": "mon"}, {"name": "n", "value": "1"}]},
         }
         assert workflow["metadata"]["labels"] == {"workflows.argoproj.io/workflow-template": "etl", RUN_LABEL: "train"}
 
@@ -282,7 +282,8 @@ class TestTemplateRef:
         spec = {"workflowTemplateRef": {"name": "etl"}, "arguments": {"parameters": [{"name": "day", "value": "tue"}]}}
         run = run_of({"manifest": manifest(spec)})
         assert needs(run) == {self.REF}
-        assert built(run, {self.REF: self.TEMPLATE})["spec"] == spec
+        whole = {"parameters": [{"name": "day", "value": "tue"}, {"name": "n", "value": "1"}]}
+        assert built(run, {self.REF: self.TEMPLATE})["spec"] == spec | {"arguments": whole}
         assert "spec.workflowTemplateRef.name" in refused(run, {self.REF: None}).message
 
     def test_its_service_account_is_checked_and_not_overridden_by_the_default(self) -> None:

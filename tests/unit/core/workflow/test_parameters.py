@@ -116,10 +116,13 @@ def test_wrong_shapes(spec: dict[str, Any], said: str) -> None:
 
 
 class TestOfATemplate:
-    def test_only_what_is_given_is_written(self) -> None:
-        template = spec_of({"name": "a", "value": "1", "description": "d"}, {"name": "b", "value": "2"})
-        assert outcome({}, template, a="9") == [{"name": "a", "value": "9"}]
-        assert outcome({}, template) is None
+    def test_all_its_values_are_written(self) -> None:
+        """An admission policy for Workflows sees them so."""
+        source = {"configMapKeyRef": {"name": "c", "key": "k"}}
+        template = spec_of({"name": "a", "value": "1", "description": "d"}, {"name": "b", "value": 2, "enum": [2]})
+        assert outcome({}, template, a="9") == [{"name": "a", "value": "9"}, {"name": "b", "value": 2}]
+        assert outcome({}, template) == [{"name": "a", "value": "1"}, {"name": "b", "value": 2}]
+        assert outcome({}, spec_of({"name": "a", "valueFrom": source})) == [{"name": "a", "valueFrom": source}]
 
     def test_its_default_is_written(self) -> None:
         assert outcome({}, spec_of({"name": "a", "default": "1"})) == [{"name": "a", "value": "1"}]
