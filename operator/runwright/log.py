@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, TypeVar
@@ -57,20 +57,25 @@ class RunFilter(logging.Filter):
 
 
 class ClientErrorFilter(logging.Filter):
-    """Drops the errors of aiohttp's server that only a client can cause: malformed HTTP, and connections that end early.
+    """Drops the errors of a server's library that only a client can cause. They would let anyone who reaches a port fill the log."""
 
-    They would let anyone who reaches a port fill the log. The client gets a 400, if it is still connected.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, *errors: type[Exception]) -> None:
         super().__init__()
-        from aiohttp.http_exceptions import HttpProcessingError  # commands without a server start faster without it
-
-        self._errors = (HttpProcessingError, ConnectionError)
+        self._errors = errors
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], self._errors))
+
+
+def client_errors() -> Mapping[str, tuple[type[Exception], ...]]:
+    """By logger: malformed HTTP and connections that end early, which get a 400 if possible; gRPC's metadata that is no UTF-8."""
+    from aiohttp.http_exceptions import HttpProcessingError  # commands without a server start faster without it
+
+    return {
+        "aiohttp.server": (HttpProcessingError, ConnectionError),
+        "grpc._cython.cygrpc": (UnicodeDecodeError,),
+    }
 
 
 class RepetitionFilter(logging.Filter):
@@ -151,5 +156,6 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.getLogger("kopf").setLevel(logging.NOTSET if level.upper() == "DEBUG" else logging.WARNING)
     logging.getLogger("kopf._core.reactor.observation").addFilter(RepetitionFilter())
-    logging.getLogger("aiohttp.server").addFilter(ClientErrorFilter())
+    for name, errors in client_errors().items():
+        logging.getLogger(name).addFilter(ClientErrorFilter(*errors))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -25,6 +25,7 @@ from runwright.log import (
     RunFilter,
     TextFormatter,
     TimestampCache,
+    client_errors,
     configure_logging,
     current_run,
     run_context,
@@ -86,18 +87,20 @@ def test_the_run_is_set_only_inside_its_context() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "logged"),
+    ("logger", "error", "logged"),
     [
-        (BadHttpMessage("no HTTP"), False),
-        (ClientConnectionResetError("closed"), False),
-        (OSError("disk"), True),
-        (None, True),
+        ("aiohttp.server", BadHttpMessage("no HTTP"), False),
+        ("aiohttp.server", ClientConnectionResetError("closed"), False),
+        ("aiohttp.server", OSError("disk"), True),
+        ("aiohttp.server", None, True),
+        ("grpc._cython.cygrpc", UnicodeDecodeError("utf-8", b"\xa1", 0, 1, "invalid start byte"), False),
+        ("grpc._cython.cygrpc", ValueError("other"), True),
     ],
 )
-def test_errors_of_clients_are_not_logged(error: Exception | None, logged: bool) -> None:
+def test_errors_of_clients_are_not_logged(logger: str, error: Exception | None, logged: bool) -> None:
     info = (type(error), error, None) if error else None
-    made = logging.LogRecord("aiohttp.server", logging.ERROR, "", 1, "Error handling request", (), info)
-    assert ClientErrorFilter().filter(made) is logged
+    made = logging.LogRecord(logger, logging.ERROR, "", 1, "Error handling request", (), info)
+    assert ClientErrorFilter(*client_errors()[logger]).filter(made) is logged
 
 
 def test_grpc_writes_no_lines_of_its_own() -> None:
