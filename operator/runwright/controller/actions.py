@@ -38,7 +38,13 @@ from runwright.core.records import Absent, Kept, NotSeen, Refusal, RunRecord, Se
 from runwright.core.retry.attempt import is_retry_due
 from runwright.core.retry.reset import has_claims, reset_workflow
 from runwright.core.run_record import run_record
-from runwright.core.status.refusals import invalid_run, read_forbidden, refusal_from_error, retry_forbidden
+from runwright.core.status.refusals import (
+    cut_object,
+    invalid_run,
+    read_forbidden,
+    refusal_from_error,
+    retry_forbidden,
+)
 from runwright.core.status.sizes import is_large
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow, in_shard
 from runwright.core.workflow.ownership import is_new_attempt
@@ -53,7 +59,7 @@ from runwright.core.workflow.record import (
 from runwright.kube.client import Client, get_if_served
 from runwright.kube.clock import Clock
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key, as_mapping, as_text, metadata_of, uid_of
+from runwright.kube.objects import Json, Key, as_mapping, as_text, incompleteness, metadata_of, uid_of
 
 logger = logging.getLogger(__name__)
 
@@ -234,6 +240,8 @@ class Actions:
         return Observation(run, await self._kept(run, body))
 
     async def _build(self, record: RunRecord, body: Json) -> Json | Refusal:
+        if mark := incompleteness(body):
+            return cut_object(mark)
         try:
             run = PipelineRun.model_validate(body)
         except ValidationError as error:
@@ -348,6 +356,11 @@ class Actions:
         workflow = await self._kept(run, body)
         if workflow.uid != known.uid or not workflow.finished:
             return Observation(run, workflow)
+        if mark := incompleteness(body):
+            logger.warning("Workflow %s stays: %s", run.key, mark.message)
+            return Observation(
+                run, Kept(workflow, f"the Workflow stays, no snapshot can hold all of it: {mark.message}")
+            )
         try:
             size = await self._snapshots.keep(run, body)
         except ApiError as error:

@@ -65,6 +65,11 @@ def watch_registry(intake: Intake) -> kopf.OperatorRegistry:
     """The handlers of the watch streams."""
     registry = kopf.OperatorRegistry()
 
+    @kopf.on.startup(registry=registry)
+    async def started(**_: Any) -> None:
+        # The last Kopf has ended, and hands over nothing more.
+        intake.arrivals.clear()
+
     def on_event(resource: Resource) -> Any:
         return kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)
 

@@ -1,18 +1,14 @@
 """Tracks whether the initial lists of the watches have finished, and every listed object has arrived as an event.
 
-Kopf (1.45.2) reports neither. It lists through our HTTP session, so the pages can be seen there as it decodes them.
+Kopf (1.45.2) reports neither. It lists through our HTTP session (`kopf_stream`), which reports the pages.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import cast
 
-import aiohttp
-from typing_extensions import override
-
-from runwright.kube.decoding import MAX_PAGE_BYTES, decode_page, read_bounded
 from runwright.kube.objects import Json, as_text, metadata_of, uid_of
 
 MAX_SECONDS = 300.0
@@ -40,7 +36,7 @@ class InitialLists:
         self._timer = asyncio.get_running_loop().call_later(MAX_SECONDS, self._finish)
         self._check()
 
-    def add_page(self, path: str, body: Json, *, first: bool) -> None:
+    def add_page(self, path: str, body: Json, first: bool) -> None:
         """Take in a page of a list. A first page begins the list again: what remained of a failed one is dropped."""
         if path not in self._unfinished:
             return
@@ -62,21 +58,6 @@ class InitialLists:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def response_class(self) -> type[aiohttp.ClientResponse]:
-        """Make the response class of a session that lists: it decodes lists within bounds, and adds their pages."""
-        lists = self
-
-        class ListResponse(aiohttp.ClientResponse):
-            @override
-            async def json(self, **options: Any) -> Any:
-                if self.method != "GET" or self.status >= 400:
-                    return await super().json(**options)
-                body = decode_page(await read_bounded(self, MAX_PAGE_BYTES))
-                lists.add_page(self.url.path, body, first="continue" not in self.url.query)
-                return body
-
-        return ListResponse
 
     def _check(self) -> None:
         if self._timer is not None and not self._unfinished and not self._pending:

@@ -8,6 +8,7 @@ import math
 import aiohttp
 import kopf
 
+from runwright.controller.kopf_stream import KopfResponse
 from runwright.kube.login import Login
 from runwright.kube.session import open_session
 
@@ -21,18 +22,11 @@ MAX_PAUSE = 10.0
 class KopfLogin:
     """Opens the sessions of Kopf, which closes them."""
 
-    def __init__(
-        self,
-        login: Login,
-        user_agent: str,
-        response_class: type[aiohttp.ClientResponse],
-        pace: aiohttp.ClientMiddlewareType,
-    ) -> None:
-        """`response_class` decodes the replies; `pace` delays requests."""
+    def __init__(self, login: Login, user_agent: str, *middlewares: aiohttp.ClientMiddlewareType) -> None:
+        """`middlewares` of the sessions delay requests, and decode lists and watches."""
         self._login = login
         self._user_agent = user_agent
-        self._response_class = response_class
-        self._pace = pace
+        self._middlewares = middlewares
         self._opened_at = -math.inf
         self._refusals = 0
 
@@ -52,7 +46,7 @@ class KopfLogin:
         self._opened_at = loop.time()
         # No limit on connections: each watch holds one, and there is one for each kind and namespace.
         session = open_session(
-            self._login, self._user_agent, connections=0, response_class=self._response_class, middlewares=(self._pace,)
+            self._login, self._user_agent, connections=0, response_class=KopfResponse, middlewares=self._middlewares
         )
         return kopf.AiohttpSession(
             server=self._login.server, default_namespace=self._login.namespace, aiohttp_session=session

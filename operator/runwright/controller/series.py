@@ -37,11 +37,12 @@ class RunSeries(Collector):
         """Names of metrics and nodes, which many runs have in common."""
         self._swept_at = MIN_SHARED
 
-    def put(self, key: Key, run: Json) -> None:
+    def read(self, run: Json) -> Sample | None:
+        """The sample of a run; None for one without metrics."""
+        return sample_metrics(run, self._labels) if self._limit else None
+
+    def put(self, key: Key, found: Sample | None) -> None:
         """Update the run's sample."""
-        if not self._limit:
-            return
-        found = sample_metrics(run, self._labels)
         if found is None:
             self.drop(key)
             return

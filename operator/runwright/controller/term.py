@@ -16,6 +16,7 @@ from runwright.controller.cache import RunCache
 from runwright.controller.handlers import watch_registry
 from runwright.controller.intake import Intake
 from runwright.controller.kopf_login import KopfLogin
+from runwright.controller.kopf_stream import KopfStream
 from runwright.controller.measures import Measures
 from runwright.controller.policies import Policies
 from runwright.controller.queue import WorkQueue
@@ -96,12 +97,13 @@ class Term:
         self._reconcile = measures.timed(self._reconciler.reconcile)
         series = RunSeries(cache, parse_labels(options.run_metrics_labels), options.run_metrics_limit)
         self._unregister = measures.register(cache, self._reconciler.finished, self._queue, series)
-        intake = Intake(cache, self._queue, policies, series)
+        intake = Intake(cache, self._queue, policies, series, measures.object_refused)
         self._lists = intake.lists
         self._scope, self._client, self._supervisor = scope, client, supervisor
         registry = watch_registry(intake)
         self._pace = WatchPace()
-        KopfLogin(login, user_agent, self._lists.response_class(), self._pace).register(registry)
+        stream = KopfStream(intake.arrivals, self._lists.add_page)
+        KopfLogin(login, user_agent, self._pace, stream).register(registry)
         self._watches = Watches(
             registry,
             options.namespaces,

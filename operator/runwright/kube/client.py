@@ -6,7 +6,7 @@ does not exist is None. Each verb makes one request, `list` one for each page.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -33,12 +33,12 @@ class Form(StrEnum):
 class Page:
     """One page of a list."""
 
-    items: list[Json]
-    """The objects; of a Table, its rows."""
+    items: Sequence[Json]
+    """The objects; of a Table, its rows. Those of a large page are decoded each time that they are read."""
     version: str
     """Resource version of the whole list: a watch goes on from there."""
     body: Json
-    """The page itself; a Table's columns are in it."""
+    """The page without its objects; a Table's columns are in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, NamedTuple, cast, overload
 
 import aiohttp
+from typing_extensions import override
 
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import INCOMPLETE, Incompleteness, Json, as_mapping
@@ -23,8 +24,14 @@ MAX_OBJECT_BYTES = 16 * 1024 * 1024
 etcd holds 1.5 MB of an object; a ConfigMap of control characters is six times as long in JSON.
 """
 
-MAX_PAGE_BYTES = 512 * 1024 * 1024
-"""Longest page of a list."""
+MAX_PAGE_BYTES = MAX_OBJECT_BYTES
+"""Longest page of a list: a longer one is requested again with fewer objects."""
+
+PAGE_BYTES = 8 * 1024 * 1024
+"""Size of the pages that are requested after a large one. 300 runs of 1 MB take 40 pages."""
+
+SHRINK = 8
+"""By how much the number of objects is divided after a page of more than MAX_PAGE_BYTES."""
 
 MAX_ERROR_BYTES = 64 * 1024
 """Longest part of a refusal that is read."""
@@ -43,6 +50,7 @@ MAX_FIELD_CONTAINERS = 50_000
 
 TOO_DEEP = "TooDeep"
 TOO_COMPLEX = "TooComplex"
+TOO_LARGE = "TooLarge"
 
 _AS_BRACES = bytes.maketrans(b"[]", b"{}")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
@@ -139,16 +147,57 @@ def decode_event(data: bytes) -> Json:
     return event
 
 
-def decode_page(data: bytes) -> Json:
-    """Decode a page of a list as `decode` does; only the items beyond the bounds are cut and marked."""
+class DecodedPage(NamedTuple):
+    """A page of a list, or of a Table."""
+
+    envelope: Json
+    """The list without its items."""
+    items: Sequence[Json]
+    """The items, or a Table's rows."""
+    size: int
+    """Bytes of the page."""
+
+
+def decode_page(data: bytes) -> DecodedPage:
+    """Decode a page of a list as `decode` does; only the items beyond the bounds are cut and marked.
+
+    The items of a page with many containers are decoded one by one, each time that they are read.
+    """
     shape = shape_of(data)
     if shape.depth <= MAX_DEPTH + 2 and shape.containers <= MAX_CONTAINERS:
-        return _decoded(data)
-    envelope, name, items = _split(data)
-    page = dict(decode(envelope))
-    if name:
-        page[name] = [decode(item) for item in items]
-    return page
+        envelope = dict(_decoded(data))
+        name = "items" if "items" in envelope else "rows"
+        items = envelope.pop(name, None)
+        return DecodedPage(envelope, cast(list[Json], items) if isinstance(items, list) else [], len(data))
+    outer, spans = _split(data)
+    return DecodedPage(decode(outer), _LazyItems(data, spans), len(data))
+
+
+def next_limit(asked: int, limit: int, size: int) -> int:
+    """Objects to request in the next page, at most `asked`, after a page of `limit` objects had `size` bytes."""
+    return max(1, min(asked, limit * PAGE_BYTES // max(1, size)))
+
+
+class _LazyItems(Sequence[Json]):
+    """Items of a page, decoded as they are read."""
+
+    def __init__(self, data: bytes, spans: list[tuple[int, int]]) -> None:
+        self._data, self._spans = data, spans
+
+    @override
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    @overload
+    def __getitem__(self, index: int) -> Json: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Json]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Json | Sequence[Json]:
+        if isinstance(index, slice):
+            return _LazyItems(self._data, self._spans[index])
+        start, end = self._spans[index]
+        return decode(self._data[start:end])
 
 
 class _Cut(NamedTuple):
@@ -205,8 +254,8 @@ def _cut(data: bytes, envelope: int) -> _Cut:
     return _Cut(b"".join(pieces), reason, field)
 
 
-def _split(data: bytes) -> tuple[bytes, str, Iterator[bytes]]:
-    """Split a page into the list around its items, the field that holds them, and each item's bytes."""
+def _split(data: bytes) -> tuple[bytes, list[tuple[int, int]]]:
+    """Split a page into the list without its items, and the span of each item."""
     name, depth, start, end = "", 0, 0, 0
     spans: list[tuple[int, int]] = []
     item_at = 0
@@ -226,8 +275,7 @@ def _split(data: bytes) -> tuple[bytes, str, Iterator[bytes]]:
         elif depth == 2 and name and not end:
             end = at
         depth -= 1
-    envelope = data[:start] + data[end:] if end else data
-    return envelope, name if end else "", (data[first:last] for first, last in spans)
+    return (data[:start] + data[end:], spans) if end else (data, [])
 
 
 def _decoded(data: bytes) -> Json:
@@ -254,8 +302,25 @@ async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for piece in response.content.iter_any():
         whole += piece
         if len(whole) > limit:
-            raise ApiError(0, "TooLarge", f"a reply of the API server has more than {limit} bytes")
+            raise ApiError(0, TOO_LARGE, f"a reply of the API server has more than {limit} bytes")
     return bytes(whole)
+
+
+async def bounded_lines(content: aiohttp.StreamReader, limit: int) -> AsyncGenerator[bytes | None]:
+    """Read lines of a stream without their ends; None for one of more than `limit` bytes. Drops an unfinished last line."""
+    held, searched, overlong = bytearray(), 0, False
+    async for piece in content.iter_any():
+        held += piece
+        while (end := held.find(b"\n", searched)) >= 0:
+            line = None if overlong or end > limit else bytes(held[:end])
+            del held[: end + 1]
+            searched, overlong = 0, False
+            if line != b"":
+                yield line
+        searched = len(held)
+        if searched > limit:
+            held.clear()
+            searched, overlong = 0, True
 
 
 async def read_start(response: aiohttp.ClientResponse, limit: int = MAX_ERROR_BYTES) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Any, cast
 
 import aiohttp
-from aiohttp.http_exceptions import LineTooLong
 from typing_extensions import override
 from yarl import URL
 
@@ -18,18 +18,24 @@ from runwright.kube.client import PAGE, Client, Form, Page, WatchEvent, deletion
 from runwright.kube.decoding import (
     MAX_OBJECT_BYTES,
     MAX_PAGE_BYTES,
+    SHRINK,
+    TOO_LARGE,
+    bounded_lines,
     decode,
     decode_event,
     decode_page,
+    next_limit,
     read_bounded,
     read_start,
 )
 from runwright.kube.errors import ApiError, not_served, status_error, unreachable
 from runwright.kube.fence import Fence
 from runwright.kube.login import Login
-from runwright.kube.objects import Json, Key, as_mapping, as_text, key_of, metadata_of
+from runwright.kube.objects import Json, Key, as_mapping, as_text, incompleteness, key_of, metadata_of
 from runwright.kube.resource import ALL, LEASES, PODS, Resource, Selection
 from runwright.kube.session import open_session
+
+logger = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 20.0
 """How long one request may take: a retry belongs to the caller's queue, not to a hanging call."""
@@ -101,27 +107,27 @@ class HttpClient(Client):
     async def pages(
         self, resource: Resource, selection: Selection = ALL, *, form: Form = Form.OBJECTS, limit: int = PAGE
     ) -> AsyncGenerator[Page]:
-        query = {**selectors(selection), "limit": str(limit)}
+        query = selectors(selection)
         path = resource.collection_path(selection.namespace)
+        asked = limit
         while True:
+            query["limit"] = str(limit)
             try:
-                body = await self._send(
-                    "GET",
-                    "list",
-                    resource,
-                    path,
-                    query=query,
-                    accept=form.value,
-                    limit=MAX_PAGE_BYTES,
-                    decoder=decode_page,
+                page = decode_page(
+                    await self._request(
+                        "GET", "list", resource, path, query=query, accept=form.value, most=MAX_PAGE_BYTES
+                    )
                 )
             except ApiError as error:
+                if error.reason == TOO_LARGE and limit > 1:
+                    limit = max(1, limit // SHRINK)
+                    continue
                 if error.code == 404:
                     raise not_served(resource) from error
                 raise
-            items = cast(list[Json], body.get("rows" if form is Form.TABLE else "items") or [])
-            metadata = metadata_of(body)
-            yield Page(items, as_text(metadata.get("resourceVersion")), body)
+            limit = next_limit(asked, limit, page.size)
+            metadata = metadata_of(page.envelope)
+            yield Page(page.items, as_text(metadata.get("resourceVersion")), page.envelope)
             token = as_text(metadata.get("continue"))
             if not token:
                 return
@@ -129,6 +135,7 @@ class HttpClient(Client):
 
     @override
     async def create(self, resource: Resource, body: Json, *, dry_run: bool = False, strict: bool = False) -> Json:
+        refuse_incomplete(resource, body)
         query = {"fieldManager": self._manager}
         if dry_run:
             query["dryRun"] = "All"
@@ -139,6 +146,7 @@ class HttpClient(Client):
 
     @override
     async def replace(self, resource: Resource, body: Json) -> Json | None:
+        refuse_incomplete(resource, body)
         query = {"fieldManager": self._manager}
         return await self._found("PUT", "update", resource, resource.object_path(key_of(body)), body, query=query)
 
@@ -173,7 +181,8 @@ class HttpClient(Client):
                 if response.status >= 300:
                     raise status_error(response.status, await read_start(response))
                 yield WatchEvent("OPENED", {})
-                while line := await next_line(response):
+                lines = bounded_lines(response.content, MAX_OBJECT_BYTES)
+                while line := await next_line(lines, resource):
                     event = decode_event(line)
                     kind, body = as_text(event.get("type")), as_mapping(event.get("object"))
                     if kind == "ERROR":
@@ -235,24 +244,51 @@ class HttpClient(Client):
         query: Mapping[str, str] | None = None,
         accept: str = JSON,
         content: str = JSON,
-        limit: int = MAX_OBJECT_BYTES,
-        decoder: Callable[[bytes], Json] = decode,
-        seconds: float = REQUEST_SECONDS,
         subresource: str = "",
         discovery: bool = False,
     ) -> Json:
-        """Make one request; returns the decoded reply. Raises ApiError for every reply that is not a success."""
+        """Make one request about one object; returns the decoded reply. Raises ApiError as `_request` does."""
+        return decode(
+            await self._request(
+                method,
+                verb,
+                resource,
+                path,
+                body,
+                query=query,
+                content=content,
+                subresource=subresource,
+                discovery=discovery,
+            )
+        )
+
+    async def _request(
+        self,
+        method: str,
+        verb: str,
+        resource: Resource,
+        path: str,
+        body: Json | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        accept: str = JSON,
+        content: str = JSON,
+        most: int | None = None,
+        subresource: str = "",
+        discovery: bool = False,
+    ) -> bytes:
+        """Make one request; returns the reply, of at most `most` bytes. Raises ApiError for one that is not a success."""
         began, code = time.perf_counter(), 0
         try:
             fenced = method != "GET" and resource is not LEASES
             async with await self._open(
-                method, path, body, query=query, accept=accept, content=content, seconds=seconds, fenced=fenced
+                method, path, body, query=query, accept=accept, content=content, fenced=fenced
             ) as response:
                 code = response.status
                 self._count(verb, resource, subresource, discovery, code, began)
                 if code >= 300:
                     raise status_error(code, await read_start(response))
-                return decoder(await read_bounded(response, limit))
+                return await read_bounded(response, most or MAX_OBJECT_BYTES)
         except NETWORK_ERRORS as error:
             raise unreachable(error) from error
         finally:
@@ -268,10 +304,11 @@ class HttpClient(Client):
         query: Mapping[str, str] | None = None,
         accept: str = JSON,
         content: str = JSON,
-        seconds: float = REQUEST_SECONDS,
+        seconds: float | None = None,
         fenced: bool = False,
     ) -> aiohttp.ClientResponse:
-        """Send a request; returns once the reply begins. The whole of it may take `seconds`."""
+        """Send a request; returns once the reply begins. The whole of it may take `seconds`, or else REQUEST_SECONDS."""
+        seconds = seconds or REQUEST_SECONDS
         if self._session is None:
             raise RuntimeError("the client is used outside its context")
         headers = {"Accept": accept}
@@ -298,6 +335,12 @@ class HttpClient(Client):
             self._observe(verb, what, code, time.perf_counter() - began)
 
 
+def refuse_incomplete(resource: Resource, body: Json) -> None:
+    """Refuse to write an object that was cut as it was decoded: the rest of it would be lost."""
+    if mark := incompleteness(body):
+        raise ApiError(422, mark.reason, f"{resource} {key_of(body)} cannot be written: {mark.message}")
+
+
 def selectors(selection: Selection) -> dict[str, str]:
     """Query parameters of a selection; its namespace is part of the path."""
     given = {"labelSelector": selection.labels, "fieldSelector": selection.fields}
@@ -309,11 +352,15 @@ def text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-async def next_line(response: aiohttp.ClientResponse) -> bytes:
-    """Read the next line of a watch; empty at its end. Raises TimeoutError after SILENCE_SECONDS without one."""
-    # Not wait_for: in Python 3.11 it can swallow a cancellation, such as Ctrl-C, that comes with a line.
-    async with asyncio.timeout(SILENCE_SECONDS):
-        try:
-            return await response.content.readuntil(b"\n", max_size=MAX_OBJECT_BYTES)
-        except LineTooLong as error:
-            raise ApiError(0, "TooLarge", f"an event of a watch has more than {MAX_OBJECT_BYTES} bytes") from error
+async def next_line(lines: AsyncGenerator[bytes | None], resource: Resource) -> bytes:
+    """Read the next line of a watch; empty at its end. Raises TimeoutError after SILENCE_SECONDS without one.
+
+    An event that is too long is left out: the next watch would begin with it again, and never get further.
+    """
+    while True:
+        # Not wait_for: in Python 3.11 it can swallow a cancellation, such as Ctrl-C, that comes with a line.
+        async with asyncio.timeout(SILENCE_SECONDS):
+            line = await anext(lines, b"")
+        if line is not None:
+            return line
+        logger.warning("a watch of %s: left out an event of more than %d bytes", resource, MAX_OBJECT_BYTES)

@@ -22,9 +22,9 @@ from runwright.core.decision import (
     SetLabels,
     ShutDownWorkflow,
 )
-from runwright.core.records import Absent, NotSeen
+from runwright.core.records import Absent, NotSeen, Refusal
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json
+from runwright.kube.objects import INCOMPLETE, Incompleteness, Json
 from tests.unit.controller.bench import (
     KEY,
     Bench,
@@ -85,6 +85,22 @@ def test_create_skips_a_run_that_is_being_deleted() -> None:
         bench.client.handlers["get pipelineruns"] = get_run
         observed = await bench.actions.carry_out(known, NotSeen(), CreateWorkflow())
         assert observed.seen == NotSeen() and observed.run and observed.run.deleting
+        assert bench.world.workflow() is None
+
+    virtually(test)
+
+
+def test_create_refuses_a_run_that_was_cut_as_it_was_decoded() -> None:
+    async def test(bench: Bench) -> None:
+        bench.world.apply(manifest())
+        known, body = bench.deliver_run(), bench.world.run() or {}
+
+        async def get_run(_: Commit) -> Json:
+            return {**body, INCOMPLETE: Incompleteness("TooDeep", "spec.x is nested deeper than 100 levels")}
+
+        bench.client.handlers["get pipelineruns"] = get_run
+        observed = await bench.actions.carry_out(known, NotSeen(), CreateWorkflow())
+        assert isinstance(observed.seen, Refusal) and observed.seen.reason == "TooDeep"
         assert bench.world.workflow() is None
 
     virtually(test)

@@ -15,8 +15,9 @@ from runwright.core.archive import snapshot as packing
 from runwright.core.archive.snapshot import unpack_snapshot
 from runwright.core.decision import FindSnapshot, RestoreWorkflow, SaveSnapshot
 from runwright.core.records import Absent, Kept, Refusal, RunRecord, WorkflowRecord
-from runwright.kube.objects import Json
+from runwright.kube.objects import INCOMPLETE, Incompleteness, Json
 from tests.unit.controller.bench import KEY, Bench, before_first_call, ended, stored_workflow, uid_of, virtually
+from tests.unit.fake.client import Commit
 from tests.unit.fake.world import NAMESPACE, RUN
 
 
@@ -104,6 +105,22 @@ def test_save_snapshot_of_a_too_large_workflow_reports_why(
     with caplog.at_level(logging.WARNING):
         virtually(test)
     assert f"Workflow {KEY} is too large for a snapshot, and stays" in caplog.text
+
+
+def test_save_snapshot_of_a_workflow_that_was_cut_reports_why() -> None:
+    async def test(bench: Bench) -> None:
+        run, workflow = await ended(bench)
+        body = bench.world.workflow() or {}
+
+        async def get_workflow(_: Commit) -> Json:
+            return {**body, INCOMPLETE: Incompleteness("TooDeep", "spec.x is nested deeper than 100 levels")}
+
+        bench.client.handlers["get workflows"] = get_workflow
+        observed = await bench.actions.carry_out(run, workflow, SaveSnapshot(workflow))
+        assert isinstance(observed.seen, Kept) and "spec.x is nested deeper" in observed.seen.problem
+        assert snapshot(bench) is None
+
+    virtually(test)
 
 
 def test_find_snapshot_finds_the_last_attempt_only() -> None:

@@ -6,13 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
-import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from runwright.controller.initial_lists import MAX_SECONDS, InitialLists
-from runwright.kube.errors import ApiError
 from tests.unit.fake.virtual_time import run_virtually
 
 A, B = "/apis/a", "/apis/b"
@@ -109,33 +103,3 @@ def test_closed_lists_never_finish() -> None:
         assert recorder.finished == 0
 
     run_virtually(main())
-
-
-async def test_response_class_adds_its_pages() -> None:
-    recorder = Recorder()
-    recorder.lists.expect((A,))
-
-    async def reply(request: web.Request) -> web.Response:
-        if request.query.get("continue") == "deep":
-            return web.Response(text="[" * 100_000)
-        if "continue" in request.query:
-            return web.json_response(page("2"))
-        if "refuse" in request.query:
-            return web.json_response({"kind": "Status", "code": 403}, status=403)
-        return web.json_response(page("1", more="token"))
-
-    app = web.Application()
-    app.router.add_get(A, reply)
-    async with (
-        TestServer(app) as server,
-        aiohttp.ClientSession(server.make_url(""), response_class=recorder.lists.response_class()) as session,
-    ):
-        assert (await (await session.get(A, params={"refuse": "1"})).json())["code"] == 403
-        assert await (await session.get(A, params={"limit": "500"})).json() == page("1", more="token")
-        with pytest.raises(ApiError, match="no JSON"):
-            await (await session.get(A, params={"continue": "deep"})).json()
-        recorder.lists.remove("1")
-        assert recorder.lists.running
-        assert await (await session.get(A, params={"continue": "token"})).json() == page("2")
-        recorder.lists.remove("2")
-    assert recorder.finished == 1

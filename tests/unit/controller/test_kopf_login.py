@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import ClientResponse, web
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from runwright.controller import kopf_login
@@ -28,7 +28,7 @@ async def test_request_has_the_current_token_and_the_user_agent():
     app.router.add_get("/api", reply)
     async with TestServer(app) as server:
         login = Login(str(server.make_url("")).rstrip("/"), namespace="team", token=token)
-        session = await KopfLogin(login, "runwright/1", ClientResponse, WatchPace()).open()
+        session = await KopfLogin(login, "runwright/1", WatchPace()).open()
         assert (session.server, session.default_namespace) == (login.server, "team")
         async with session.aiohttp_session as http:
             for _ in range(2):
@@ -43,7 +43,7 @@ async def test_refused_sessions_are_reopened_with_back_off(monkeypatch: pytest.M
         pauses.append(seconds)
 
     monkeypatch.setattr(kopf_login.asyncio, "sleep", sleep)
-    login = KopfLogin(Login("http://127.0.0.1:1"), "runwright/1", ClientResponse, WatchPace())
+    login = KopfLogin(Login("http://127.0.0.1:1"), "runwright/1", WatchPace())
     sessions = [await login.open() for _ in range(10)]
     assert pauses[0] < 1 and pauses == sorted(pauses) and pauses[-1] == kopf_login.MAX_PAUSE
     assert len(pauses) == 8, "neither the first session waits, nor the first one after it"

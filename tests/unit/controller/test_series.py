@@ -40,14 +40,14 @@ async def test_series_follow_the_watch_events() -> None:
 
 def test_limit_zero_stores_and_exposes_nothing() -> None:
     series = RunSeries(RunCache(), parse_labels(("run",)), 0)
-    series.put(KEY, reporting(accuracy=1))
+    series.put(KEY, series.read(reporting(accuracy=1)))
     assert exposition(series) == []
     assert not list(series._cache.states())
 
 
 def test_series_beyond_the_limit_are_counted() -> None:
     series = RunSeries(RunCache(), parse_labels(("run",)), 1)
-    series.put(KEY, reporting(a=1, b=2))
+    series.put(KEY, series.read(reporting(a=1, b=2)))
     assert exposition(series) == [
         f'runwright_run_metric{{metric="a",run="{KEY.name}"}} 1.0',
         "runwright_run_metrics_left_out 1.0",
@@ -58,7 +58,7 @@ def test_edits_of_a_run_leave_nothing_behind() -> None:
     """A run that reports other names with each edit: names that no run has any more are dropped."""
     series = RunSeries(RunCache(), parse_labels(("run",)), 1000)
     for number in range(5000):
-        series.put(KEY, reporting(str(number), **{f"metric{number}": 1.0}))
+        series.put(KEY, series.read(reporting(str(number), **{f"metric{number}": 1.0})))
     assert len(series._shared) <= 2 * MIN_SHARED + 2
     assert len(exposition(series)) == 2
 
@@ -67,6 +67,6 @@ def test_equal_names_are_shared() -> None:
     cache = RunCache()
     series = RunSeries(cache, parse_labels(("run",)), 1000)
     for number in range(500):
-        series.put(Key("ns", f"run-{number}"), reporting("1", **{f"metric{number % 200}": 1.0}))
+        series.put(Key("ns", f"run-{number}"), series.read(reporting("1", **{f"metric{number % 200}": 1.0})))
     names = [state.sample.names for _, state in cache.states() if state.sample is not None]
     assert len({id(one) for one in names}) == 200

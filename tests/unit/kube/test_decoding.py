@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -17,10 +20,12 @@ from runwright.kube.decoding import (
     MAX_DEPTH,
     MAX_FIELD_CONTAINERS,
     BoundsError,
+    bounded_lines,
     decode,
     decode_event,
     decode_page,
     load_bounded,
+    next_limit,
     read_bounded,
     read_start,
     shape_of,
@@ -161,16 +166,46 @@ def test_a_deep_item_does_not_lose_its_page(indent: int | None, envelope_first: 
     items = [plain, json.loads(deep_run(900)), plain]
     envelope = {"kind": "PipelineRunList", "metadata": {"continue": "token", "resourceVersion": "7"}}
     page = {**envelope, "items": items} if envelope_first else {"items": items, **envelope}
-    body = decode_page(json.dumps(page, indent=indent).encode())
-    assert body["metadata"] == envelope["metadata"]
-    assert [item["metadata"]["name"] for item in body["items"]] == ["plain", "deep", "plain"]
-    assert [incompleteness(item) is not None for item in body["items"]] == [False, True, False]
-    assert body["items"][2] == plain
+    data = json.dumps(page, indent=indent).encode()
+    body = decode_page(data)
+    assert (body.envelope["metadata"], body.size) == (envelope["metadata"], len(data))
+    assert [item["metadata"]["name"] for item in body.items] == ["plain", "deep", "plain"]
+    assert [incompleteness(item) is not None for item in body.items] == [False, True, False]
+    assert (body.items[2], len(body.items), list(body.items[2:])) == (plain, 3, [plain])
 
 
 def test_a_page_without_items_is_decoded() -> None:
-    assert decode_page(b'{"items":[],"metadata":{}}') == {"items": [], "metadata": {}}
-    assert decode_page(f'{{"items":null,"x":{nested(3000)}}}'.encode())["items"] is None
+    assert decode_page(b'{"items":[],"metadata":{}}') == ({"metadata": {}}, [], 26)
+    assert decode_page(b'{"rows":[{"cells":[]}],"metadata":{}}').items == [{"cells": []}]
+    assert list(decode_page(f'{{"items":null,"x":{nested(3000)}}}'.encode()).items) == []
+
+
+def test_the_next_page_has_fewer_objects_after_a_large_one() -> None:
+    assert next_limit(500, 500, 2_000_000) == 500, "ordinary pages cost no more requests"
+    assert next_limit(500, 62, 62 * 100_000) == 83
+    assert next_limit(500, 7, 7_000_000) == 8
+    assert next_limit(500, 1, 16_000_000) == 1
+    assert next_limit(1, 1, 0) == 1
+
+
+@given(st.lists(st.binary(max_size=40)), st.lists(st.integers(1, 50), min_size=1), st.integers(0, 30))
+def test_lines_are_those_of_the_stream_up_to_the_limit(lines: list[bytes], sizes: list[int], limit: int) -> None:
+    lines = [line.replace(b"\n", b"") for line in lines]
+    whole = b"".join(line + b"\n" for line in lines) + b"unfinished"
+
+    class Content:
+        async def iter_any(self) -> AsyncIterator[bytes]:
+            at = 0
+            for size in itertools.cycle(sizes):
+                if at >= len(whole):
+                    return
+                yield whole[at : at + size]
+                at += size
+
+    async def read() -> list[bytes | None]:
+        return [line async for line in bounded_lines(cast(Any, Content()), limit)]
+
+    assert asyncio.run(read()) == [line if len(line) <= limit else None for line in lines if line]
 
 
 def test_text_in_a_field_is_decoded_within_the_same_bounds() -> None:

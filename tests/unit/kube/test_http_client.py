@@ -187,14 +187,42 @@ async def test_a_stream_that_does_not_begin_is_given_up(
     assert caught.value.reason == "Unreachable"
 
 
-async def test_a_watch_line_beyond_the_bound_is_an_error(
-    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_watch_line_beyond_the_bound_is_left_out(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(http_client, "MAX_OBJECT_BYTES", 1000)
-    server.replies = [(200, Stream([event("ADDED", {"text": "x" * 2000})]))]
+    server.replies = [(200, Stream([event("ADDED", {"text": "x" * 2000}), event("ADDED", BODY)]))]
+    seen = [one async for one in client.watch(THINGS, Selection(), "5")]
+    assert [(one.type, one.body) for one in seen] == [("OPENED", {}), ("ADDED", BODY)]
+    assert "left out an event of more than 1000 bytes" in caplog.text
+
+
+async def test_large_pages_are_requested_again_with_fewer_objects(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "MAX_PAGE_BYTES", 1000)
+    monkeypatch.setattr(decoding, "PAGE_BYTES", 500)
+    large, small = {"text": "x" * 2000}, {"text": "x" * 100}
+    more = {"metadata": {"resourceVersion": "7", "continue": "token"}}
+    server.replies = [
+        (200, {"items": [large]}),
+        (200, {**more, "items": [small] * 2}),
+        (200, {"metadata": {"resourceVersion": "7"}, "items": [small]}),
+    ]
+    pages = [list(page.items) async for page in client.pages(THINGS, limit=20)]
+    assert pages == [[small] * 2, [small]]
+    asked = [(one.query["limit"], one.query.get("continue")) for one in server.requests]
+    assert asked[:2] == [("20", None), ("2", None)] and asked[2][1] == "token" and 2 <= int(asked[2][0]) < 20
+
+
+async def test_one_object_beyond_the_bound_of_a_page_is_an_error(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "MAX_PAGE_BYTES", 1000)
+    server.replies = [(200, {"items": [{"text": "x" * 2000}]})] * 3
     with pytest.raises(ApiError) as caught:
-        _ = [one async for one in client.watch(THINGS, Selection(), "5")]
-    assert caught.value.reason == "TooLarge"
+        _ = [page async for page in client.pages(THINGS, limit=9)]
+    assert (caught.value.reason, len(server.requests)) == ("TooLarge", 2)
 
 
 async def test_a_reply_beyond_the_bound_is_an_error(
@@ -202,9 +230,8 @@ async def test_a_reply_beyond_the_bound_is_an_error(
 ) -> None:
     monkeypatch.setattr(http_client, "MAX_OBJECT_BYTES", 10)
     server.replies = [(200, BODY)]
-    # Bound as the default of a parameter: what counts is that `_send` passes it on.
     with pytest.raises(ApiError) as caught:
-        await client._send("GET", "get", THINGS, OBJECT, limit=http_client.MAX_OBJECT_BYTES)
+        await client.get(THINGS, KEY)
     assert caught.value.reason == "TooLarge"
 
 
@@ -213,6 +240,20 @@ async def test_a_deeply_nested_reply_is_cut_and_marked(server: Server, client: H
     body = await client.get(THINGS, KEY)
     assert body is not None and incompleteness(body) == ("TooDeep", "a.a.a is nested deeper than 100 levels")
     assert await client.get(THINGS, KEY) == BODY
+    for write in (client.create, client.replace):
+        with pytest.raises(ApiError) as caught:
+            await write(THINGS, body)
+        assert (caught.value.code, caught.value.reason) == (422, "TooDeep")
+
+
+async def test_a_success_that_is_no_json_is_an_api_error(server: Server, client: HttpClient) -> None:
+    server.replies = [(200, b"<html>"), (200, b'{"kind":'), (200, Stream([b"<html>\n"]))]
+    with pytest.raises(ApiError, match="no JSON"):
+        await client.get(THINGS, KEY)
+    with pytest.raises(ApiError, match="no JSON"):
+        _ = [page async for page in client.pages(THINGS)]
+    with pytest.raises(ApiError, match="no JSON"):
+        _ = [one async for one in client.watch(THINGS, Selection(), "5")]
 
 
 async def test_a_refusal_is_read_only_in_part(
@@ -230,7 +271,7 @@ async def test_no_reply_in_time_is_unreachable(
     monkeypatch.setattr(http_client, "REQUEST_SECONDS", 0.05)
     server.replies = [(0, {})]
     with pytest.raises(ApiError) as caught:
-        await asyncio.wait_for(client._send("GET", "get", THINGS, OBJECT, seconds=0.05), 5)
+        await asyncio.wait_for(client.get(THINGS, KEY), 5)
     assert (caught.value.code, caught.value.reason) == (0, "Unreachable")
 
 
@@ -320,12 +361,13 @@ async def test_each_request_is_counted_once_by_verb_kind_and_status(
 
 
 async def test_a_request_without_a_reply_is_counted_with_code_0(
-    server: Server, counted: tuple[HttpClient, list[tuple[str, str, int]]]
+    server: Server, counted: tuple[HttpClient, list[tuple[str, str, int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(http_client, "REQUEST_SECONDS", 0.05)
     client, seen = counted
     server.replies = [(0, {})]
     with pytest.raises(ApiError):
-        await client._send("GET", "get", THINGS, OBJECT, seconds=0.05)
+        await client.get(THINGS, KEY)
     assert seen == [("get", "things", 0)]
 
 

@@ -17,7 +17,7 @@ from runwright.core.records import Refusal
 from runwright.core.retry.node_graph import NodeGraph, TooMuchWorkError
 from runwright.core.retry.rerun import GOOD, Rerun, plan_rerun, remaining_links
 from runwright.core.workflow.record import read_nodes
-from runwright.kube.objects import Json, as_mapping, as_text, metadata_of, name_of, spec_of, status_of
+from runwright.kube.objects import Json, as_mapping, as_text, incompleteness, metadata_of, name_of, spec_of, status_of
 
 RETRY_IMPOSSIBLE = "RetryImpossible"
 """Reason of Stalled=True for a Workflow that cannot be reset."""
@@ -57,6 +57,8 @@ def reset_workflow(body: Json, now: datetime) -> WorkflowReset | Refusal:
 
     Never raises, whatever the Workflow contains, and does not change `body`.
     """
+    if mark := incompleteness(body):
+        return Refusal(RETRY_IMPOSSIBLE, f"the Workflow cannot be written again as it is: {mark.message}")
     status = status_of(body)
     phase = as_text(status.get("phase"))
     if phase not in ("Failed", "Error"):

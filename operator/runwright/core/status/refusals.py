@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from runwright.core.records import Refusal
 from runwright.core.status.conditions import ARGO_NOT_INSTALLED
 from runwright.core.workflow.build import ObjectRef
+from runwright.kube.objects import Incompleteness
 
 NAMESPACE_TERMINATING = "NamespaceTerminating"
 WORKFLOW_INVALID = "WorkflowInvalid"
@@ -41,6 +42,11 @@ def invalid_run(error: ValidationError) -> Refusal:
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     return Refusal(RUN_INVALID, f"{field}: {first['msg']}")
+
+
+def cut_object(mark: Incompleteness) -> Refusal:
+    """The refusal of an object that was cut as it was decoded: nothing can be built from what is left of it."""
+    return Refusal(mark.reason, f"{mark.message}. Flatten it, or move data into the text of a parameter")
 
 
 def retry_forbidden(message: str) -> Refusal:

@@ -28,6 +28,7 @@ from runwright.core.workflow.kube_yaml import UnreadableTextError, check_depth
 from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND, digest_of, read_manifest
 from runwright.core.workflow.metadata import carried_metadata, drop_reserved
 from runwright.core.workflow.parameters import set_parameters
+from runwright.kube.objects import incompleteness
 
 MAX_WORKFLOW = 1_400_000
 """Bytes of a new Workflow's JSON. etcd refuses objects over 1.5 MiB, and Argo adds the status."""
@@ -157,6 +158,8 @@ class _Build:
         found = self.objects[ref]
         if found is None:
             raise Refused(reason, f"{path}: there is no {ref}; expected one, create it or name another", heals=True)
+        if mark := incompleteness(found):
+            raise Refused(mark.reason, f"{path}: {ref} cannot be used: {mark.message}", heals=True)
         return found
 
     def _ref(self, kind: ObjectKind, name: str, path: str) -> ObjectRef:

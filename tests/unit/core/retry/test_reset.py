@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from runwright.core.records import Refusal
 from runwright.core.retry.reset import RETRY_IMPOSSIBLE, WorkflowReset, has_claims, reset_workflow
 from runwright.core.workflow.record import workflow_nodes
+from runwright.kube.objects import INCOMPLETE, Incompleteness
 from tests.unit.core.small_argo import FAILED, SmallArgo, Task, Template
 from tests.unit.core.strategies import JSON
 
@@ -29,6 +30,13 @@ def done(body: Object) -> WorkflowReset:
     result = reset_workflow(body, NOW)
     assert isinstance(result, WorkflowReset), result
     return result
+
+
+def test_a_workflow_that_was_cut_is_never_written_again() -> None:
+    body = {**failed({}), INCOMPLETE: Incompleteness("TooDeep", "spec.x is too deep")}
+    assert reset_workflow(body, NOW) == Refusal(
+        RETRY_IMPOSSIBLE, "the Workflow cannot be written again as it is: spec.x is too deep"
+    )
 
 
 def failed(nodes: Object | None = None, *, name: str = "run", **status: Any) -> Object:

@@ -3,8 +3,9 @@
 import pytest
 
 from runwright.api.pipelinerun import PipelineRun
-from runwright.core.status.refusals import invalid_run, read_forbidden, refusal_from_error
+from runwright.core.status.refusals import cut_object, invalid_run, read_forbidden, refusal_from_error
 from runwright.core.workflow.build import ObjectRef
+from runwright.kube.objects import Incompleteness
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,12 @@ def test_an_invalid_run_is_refused_with_its_field() -> None:
     assert refusal.reason == "RunInvalid"
     assert refusal.message.startswith("spec.workflow.manifest: ")
     assert not refusal.heals
+
+
+def test_an_object_that_was_cut_is_refused_with_the_field_and_the_limit() -> None:
+    refusal = cut_object(Incompleteness("TooDeep", "spec.x is nested deeper than 100 levels"))
+    assert (refusal.reason, refusal.heals) == ("TooDeep", False)
+    assert refusal.message.startswith("spec.x is nested deeper than 100 levels. Flatten it")
 
 
 def test_a_forbidden_object_is_named() -> None:

@@ -13,6 +13,7 @@ from runwright.api.resources import API_VERSION
 from runwright.core.records import Refusal
 from runwright.core.workflow.build import MAX_WORKFLOW, BuildOptions, Built, Needs, ObjectRef, build_workflow
 from runwright.core.workflow.manifest import digest_of
+from runwright.kube.objects import INCOMPLETE, Incompleteness
 
 SPEC: dict[str, Any] = {"entrypoint": "main", "templates": [{"name": "main", "container": {"image": "alpine"}}]}
 OPTIONS = BuildOptions()
@@ -271,6 +272,7 @@ class TestTemplateRef:
             ({"spec": {"templates": [{"name": "a"}]}}, {}, "EntrypointMissing"),
             (TEMPLATE, {}, "ParameterMissing"),
             (TEMPLATE, {"day": "mon", "x": "y"}, "ParameterUnknown"),
+            ({**TEMPLATE, INCOMPLETE: Incompleteness("TooDeep", "spec.x is too deep")}, {}, "TooDeep"),
         ],
     )
     def test_an_error_in_a_template_heals(self, template: Any, given: dict[str, str], reason: str) -> None:

@@ -52,7 +52,7 @@ async def exported() -> dict[str, Metric]:
     """All metrics of an operator after one of each action, without process metrics."""
     measures, cache, queue = Measures(), RunCache(), WorkQueue[Key]()
     of_runs = RunSeries(cache, (), 1)
-    of_runs.put(KEY, {"status": {"metrics": [{"name": "accuracy", "value": 1}]}})
+    of_runs.put(KEY, of_runs.read({"status": {"metrics": [{"name": "accuracy", "value": 1}]}}))
     measures.register(cache, FinishedRuns(cache), queue, of_runs)
     cache.put_run(run())
     measures.written(at(None), at(Phase.FAILED, seconds(1), seconds(2), "Failed"), 0.1)
