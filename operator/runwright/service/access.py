@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar, cast
 
-from cachetools import TLRUCache
+from cachetools import TLRUCache, TTLCache
 
 from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
@@ -27,6 +27,9 @@ POSITIVE_TTL = 10.0
 
 NEGATIVE_TTL = 2.0
 """Seconds that a negative review is cached: a new right takes effect after this time at the latest."""
+
+ACCEPTED_TTL = 3600.0
+"""Seconds that a valid token is preferred in later reviews."""
 
 MAX_CACHED = 10_000
 """Reviews of each kind that are cached; beyond that, the least recently used one is dropped."""
@@ -91,6 +94,8 @@ class KubernetesAccess:
         self._warned_at = -WARNING_SECONDS
         self._callers = ReviewCache[Caller | None](clock)
         self._rights = ReviewCache[bool](clock)
+        self._accepted = TTLCache[bytes, None](MAX_CACHED, ACCEPTED_TTL, timer=clock)
+        """Digests of tokens that were valid: their next review does not wait behind those of unknown tokens."""
 
     async def identify(self, authorization: str, peer: str = "") -> Caller:
         """Return the caller who sent this `authorization` header.
@@ -104,10 +109,8 @@ class KubernetesAccess:
             return Caller(self._anonymous_user, groups=(ANONYMOUS_GROUP,))
         if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN:
             raise unauthenticated("expected the header `authorization: Bearer TOKEN`")
-        # The cache holds a digest: the token itself is kept nowhere.
-        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         try:
-            caller = await self._callers.get(digest, lambda: self._review_token(token, peer))
+            caller = await self._callers.get(token_digest(token), lambda: self._review_token(token, peer))
         except ApiError as error:
             raise unavailable(f"the token cannot be checked now: {error.reason}") from error
         if caller is None:
@@ -135,6 +138,13 @@ class KubernetesAccess:
             raise ServiceError(Code.PERMISSION_DENIED, denial_message(caller, access))
 
     async def _review_token(self, token: str, peer: str) -> Caller | None:
+        digest = token_digest(token)
+        if digest in self._accepted:
+            # Reviewed once in POSITIVE_TTL at most, whatever other clients of this address send.
+            caller = await self._send_token_review(token)
+            if caller is None:
+                self._accepted.pop(digest, None)
+            return caller
         # A call that was cancelled leaves its review running, so the review itself holds what it takes.
         with self._budget.unidentified.hold(peer, 1):
             place = self._budget.reviews.hold(peer)
@@ -142,6 +152,8 @@ class KubernetesAccess:
             kept = 0.0
             try:
                 caller = await self._send_token_review(token)
+                if caller:
+                    self._accepted[digest] = None
                 kept = 0.0 if caller else REFUSED_SECONDS
                 return caller
             finally:
@@ -161,6 +173,11 @@ class KubernetesAccess:
             "spec": review_spec(caller, access),
         }
         return status_of(await self._client.create(SUBJECT_ACCESS_REVIEWS, body)).get("allowed") is True
+
+
+def token_digest(token: str) -> bytes:
+    """What stands for a token in caches: the token itself is kept nowhere."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 def reviewed_caller(status: Json, audiences: Sequence[str] = ()) -> Caller | None:

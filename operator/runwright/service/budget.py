@@ -162,6 +162,7 @@ class Budget:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.connections = Quota("connections", limits.connections, max(limits.connections // 2, 1))
         self.unidentified = Quota("calls without a reviewed token", 128, 32)
         self.reviews = Quota("token reviews", 32, 4)
         self.calls = Quota("calls", limits.at_a_time, limits.of_one_caller)

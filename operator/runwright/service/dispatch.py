@@ -80,25 +80,27 @@ class Dispatch:
                 call = Call(caller, method, envelope.headers.get("idempotency-key", ""), reply)
                 request = await receive(holds.enter_context(self.budget.bodies.hold(owner)))
                 return Reply(await self._methods[method](request, call), reply)
-        except TimeoutError:
-            error = ServiceError(Code.DEADLINE_EXCEEDED, f"no reply within {limits.seconds:.0f} s")
-            code = error.code.name
-            raise error from None
         except ServiceError as error:
             code = error.code.name
             if error.code not in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
                 logger.info("%s by %s: %s: %s", method, user or envelope.peer or "nobody", code, error.message)
             raise
-        except ApiError as error:
-            translated = to_service_error(method, error)
-            code = translated.code.name
-            raise translated from error
         except Exception as error:
-            translated = internal_error(method, error)
-            code = translated.code.name
-            raise translated from error
+            refusal = self._refusal(method, error)
+            code = refusal.code.name
+            try:
+                raise refusal from (None if isinstance(error, TimeoutError) else error)
+            finally:
+                # The traceback refers to this frame, and the frame must not refer to it: a cycle would keep the request.
+                del refusal
         finally:
             self._measures.call(method, code, time.perf_counter() - began)
+
+    def _refusal(self, method: str, error: Exception) -> ServiceError:
+        """What a client gets to know of an error."""
+        if isinstance(error, TimeoutError):
+            return ServiceError(Code.DEADLINE_EXCEEDED, f"no reply within {self.budget.limits.seconds:.0f} s")
+        return to_service_error(method, error) if isinstance(error, ApiError) else internal_error(method, error)
 
     async def enter(self, envelope: Envelope, holds: ExitStack) -> tuple[Caller, str]:
         """Identify the caller and take a place among the calls; returns the owner of what the call uses. Raises ServiceError."""

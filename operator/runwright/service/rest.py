@@ -22,6 +22,7 @@ from runwright.service.bindings import Binding, is_repeated, match_path
 from runwright.service.budget import Hold, Limits
 from runwright.service.conversion import convert
 from runwright.service.dispatch import Dispatch, Envelope
+from runwright.service.door import answer_in_turn
 from runwright.service.errors import Code, ServiceError, invalid_argument
 from runwright.service.messages import UnreadableMessageError, read_fields, read_json
 from runwright.service.openapi import openapi_document
@@ -46,7 +47,7 @@ OPENAPI_PATHS = ("/openapi.json", "/apis/v1beta1/openapi.json")
 
 def rest_application(dispatch: Dispatch) -> web.Application:
     """Create the HTTP application."""
-    app = web.Application()
+    app = web.Application(middlewares=[answer_in_turn])
     described = json.dumps(openapi_document()).encode()
 
     async def openapi(request: web.Request) -> web.Response:
@@ -106,15 +107,11 @@ async def answer_request(request: web.Request, dispatch: Dispatch) -> web.Stream
 async def send_reply(request: web.Request, response: web.Response) -> None:
     """Send a reply, and return when the client has read it but for a rest that fits into the buffers.
 
-    Ends the connection of a client that does not read.
+    Raises ConnectionError; `door` ends the connection of a client that does not read.
     """
     await response.prepare(request)
     await response.write_eof()
-    try:
-        async with asyncio.timeout(WRITE_SECONDS):
-            await request.writer.drain()
-    except TimeoutError:
-        request.protocol.force_close()
+    await request.writer.drain()
 
 
 async def send_pieces(request: web.Request, pieces: Iterator[bytes], size: int) -> web.StreamResponse:
@@ -158,6 +155,8 @@ async def read_body(request: web.Request, body: Hold, limits: Limits) -> bytearr
         raise ServiceError(Code.DEADLINE_EXCEEDED, message) from error
     except (web.RequestPayloadError, PayloadEncodingError) as error:
         raise invalid_argument("the body does not have the length or the chunks that its headers say") from error
+    except ConnectionError as error:
+        raise ServiceError(Code.CANCELLED, "the connection ended before the request was complete") from error
     return received
 
 

@@ -102,6 +102,7 @@ def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Any, Any], Awaita
                 return request()
             return await read_request(context, one, body, limits)
 
+        refusal: ServiceError | None = None
         with ExitStack() as holds:
             try:
                 reply = await dispatch.call(envelope_of(one.method, context), receive, holds)
@@ -111,10 +112,12 @@ def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Any, Any], Awaita
                 async with asyncio.timeout(WRITE_SECONDS):
                     await context.write(encoded)
             except ServiceError as error:
-                await abort(context, error)
+                refusal = plain(error)
             except TimeoutError:
                 message = f"the reply was not read within {WRITE_SECONDS:.0f} s"
-                await abort(context, ServiceError(Code.DEADLINE_EXCEEDED, message))
+                refusal = ServiceError(Code.DEADLINE_EXCEEDED, message)
+        if refusal:
+            await abort(context, refusal)
 
     return answer
 
@@ -152,6 +155,7 @@ def reflection_handler(servicer: Any, dispatch: Dispatch) -> Callable[[Any, Any]
             while (raw := await context.read()) is not grpc.aio.EOF:
                 yield ServerReflectionRequest.FromString(raw)
 
+        refusal: ServiceError | None = None
         with ExitStack() as holds:
             try:
                 async with asyncio.timeout(READ_SECONDS):
@@ -159,11 +163,13 @@ def reflection_handler(servicer: Any, dispatch: Dispatch) -> Callable[[Any, Any]
                     async for reply in servicer.ServerReflectionInfo(requests(), context):
                         await context.write(reply.SerializeToString())
             except ServiceError as error:
-                await abort(context, error)
+                refusal = plain(error)
             except TimeoutError:
-                await abort(context, ServiceError(Code.DEADLINE_EXCEEDED, f"a stream may last {READ_SECONDS:.0f} s"))
+                refusal = ServiceError(Code.DEADLINE_EXCEEDED, f"a stream may last {READ_SECONDS:.0f} s")
             except DecodeError:
-                await abort(context, invalid_argument("expected a ServerReflectionRequest"))
+                refusal = invalid_argument("expected a ServerReflectionRequest")
+        if refusal:
+            await abort(context, refusal)
 
     return answer
 
@@ -172,6 +178,11 @@ def envelope_of(method: str, context: Any) -> Envelope:
     """The envelope of a call, from its metadata and the address of the client."""
     headers = {str(key).lower(): value for key, value in context.invocation_metadata() if isinstance(value, str)}
     return Envelope(method, headers, peer_address(context.peer()))
+
+
+def plain(error: ServiceError) -> ServiceError:
+    """The error without its traceback: gRPC keeps the error of a call, and with it all that its frames refer to."""
+    return ServiceError(error.code, error.message)
 
 
 async def abort(context: Any, error: ServiceError) -> None:

@@ -31,6 +31,7 @@ from runwright.service.budget import Budget, Limits
 from runwright.service.calls import Call, Methods
 from runwright.service.contract.healthz_pb2 import GetHealthzResponse
 from runwright.service.dispatch import Dispatch
+from runwright.service.door import Door
 from runwright.service.experiment_rows import ExperimentRow, experiment_row
 from runwright.service.experiments import Experiments
 from runwright.service.index import Index
@@ -211,8 +212,9 @@ async def serve_rest(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, **HTTP_OPTIONS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host or None, port, ssl_context=context).start()
-        yield
+        door = Door(cast(web.Server, runner.server), dispatch.budget.connections, context)
+        async with door.open(host, port):
+            yield
     finally:
         await runner.cleanup()
 
