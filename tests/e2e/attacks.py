@@ -76,7 +76,7 @@ async def write(writer: asyncio.StreamWriter, pieces: tuple[bytes, ...]) -> None
 
 
 async def many(number: int, one: Callable[[], Awaitable[str]]) -> Counter[str]:
-    """What came of one thing done many times at once."""
+    """Do one thing many times at once; returns the number of each result."""
     return Counter(await asyncio.gather(*(one() for _ in range(number))))
 
 
@@ -207,7 +207,7 @@ def channel(it: Target) -> grpc.aio.Channel:
 async def streams(
     it: Target, number: int, method: str, token: str, message: bytes | None = None, **more: Any
 ) -> Counter[str]:
-    """What came of so many calls that send one message, or none, and do not end."""
+    """Make calls that send one message, or none, and do not end; returns the number of each result."""
 
     async def requests() -> AsyncIterator[bytes]:
         if message is not None:

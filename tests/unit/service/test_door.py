@@ -93,7 +93,7 @@ async def test_a_client_that_does_not_read_gets_no_further_reply(monkeypatch: py
     async with serving(4, 4) as it:
         reader, writer = await it.connect(b"GET /?size=20000000 HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
         async with asyncio.timeout(5):
-            while it.quota.used:  # noqa: ASYNC110 - nothing tells of the end of a connection
+            while it.quota.used:  # noqa: ASYNC110 - the end of a connection is no event
                 await asyncio.sleep(0.01)
         got = 0
         try:
