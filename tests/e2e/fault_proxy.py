@@ -10,6 +10,7 @@ import base64
 import json
 import re
 import ssl
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,20 @@ or after, so that nobody knows; a late reply; and, for a read, what was read the
 
 EVENT_FAULTS = ("lost", "doubled", "cut", "gone")
 """What can befall an event of a watch: it does not come, it comes twice, the watch ends after it, or it ends with 410 Gone."""
+
+ODD_REPLIES = {
+    "a page of a proxy": b"<html><body>Please log in</body></html>",
+    "nothing": b"",
+    "a part": b'{"kind":"PipelineRunList","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"na',
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"7",
+    "an empty object": b"{}",
+    "odd items": b'{"kind":"List","metadata":{"resourceVersion":"1"},"items":[1,null,"x",[],{}],"resources":[1],"groups":[null]}',
+    "odd fields": b'{"kind":7,"metadata":[],"items":{"a":1},"spec":"x","status":3,"resources":"x","groups":{},"type":[],"object":2}',
+    "no UTF-8": b'{"metadata":{"name":"\xff\xfe"}}',
+}
+"""Bodies of replies with status 200 that are not what was asked for."""
 
 GONE = {
     "type": "ERROR",
@@ -73,11 +88,36 @@ class FaultProxy:
         self._counts: dict[str, int] = {}
         self.calls: list[tuple[Call, str]] = []
         """Requests about objects, and the fault of each."""
+        self.odd_reply: bytes | None = None
+        """Body of the reply to every request, with status 200; None to pass requests on. Every other watch has expired."""
+        self.closing = False
+        """Whether each watch is closed as soon as it is opened."""
+        self.asked: Counter[str] = Counter()
+        """Number of requests by method and path; watches as `WATCH`."""
+        self._streams: set[asyncio.Transport] = set()
+
+    def cut_watches(self) -> None:
+        """End the connections of all watches."""
+        for transport in list(self._streams):
+            transport.abort()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        if request.query.get("watch") in ("true", "1"):
-            return await self._stream(request)
+        watch = request.query.get("watch") in ("true", "1")
+        self.asked[f"{'WATCH' if watch else request.method} {request.path}"] += 1
+        if self.odd_reply is not None:
+            expired = watch and self.asked[f"WATCH {request.path}"] % 2
+            body = json.dumps(GONE).encode() + b"\n" if expired else self.odd_reply + b"\n"
+            return web.Response(body=body, content_type="application/json")
+        if watch and self.closing:
+            return web.Response(content_type="application/json")
+        if watch:
+            assert request.transport is not None
+            self._streams.add(transport := request.transport)
+            try:
+                return await self._stream(request)
+            finally:
+                self._streams.discard(transport)
         call = self._call(request, body)
         fault = self._choose(call) if call else ""
         if call:

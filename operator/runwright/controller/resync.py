@@ -56,7 +56,7 @@ class Resync:
             look = self.once
             return seconds * random.uniform(0.9, 1.1)
 
-        loops.start("resync", step, limit=LIMIT_SECONDS, backoff=Backoff(5.0, 60.0))
+        loops.start("resync", step, limit=LIMIT_SECONDS, backoff=Backoff(2.0, 60.0))
 
     async def once(self) -> set[Key]:
         """Resync once; returns the runs that were enqueued."""

@@ -127,7 +127,7 @@ def test_resync_repeats_with_jitter(monkeypatch: pytest.MonkeyPatch, fails: bool
             await world.sleep(3000)
         waits = [after - before for before, after in itertools.pairwise(resyncs)]
         assert len(waits) >= 8
-        assert all((4 <= wait <= 60) if fails else (270 <= wait <= 330) for wait in waits)
+        assert all((1.5 <= wait <= 60) if fails else (270 <= wait <= 330) for wait in waits)
         assert len(set(waits)) > 1, "with jitter"
 
     without_watch_events(test)
