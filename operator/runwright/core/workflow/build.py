@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from runwright.api.labels import RUN_LABEL, SHARD_LABEL
 from runwright.api.pipelinerun import KIND, MAX_NAME, ManifestFrom, PipelineRun, WorkflowSource
@@ -322,11 +322,18 @@ def _check_size(workflow: Mapping[str, Any]) -> None:
 
 
 def _copy(value: Any, path: str) -> dict[str, Any]:
-    """Copies a spec, after a check of its nesting depth."""
+    """Copies a spec, after a check of its nesting depth and size."""
     if not isinstance(value, dict):
         raise Refused("SpecInvalid", f"{path}: expected a mapping (Argo's WorkflowSpec), found {json_type(value)}")
     try:
         check_depth(value)
     except UnreadableTextError as error:
         raise Refused("SpecInvalid", f"{path}: {error}") from None
-    return json.loads(json.dumps(value))
+    return _copied(value)
+
+
+def _copied(value: Any) -> Any:
+    """A deep copy of a JSON value within MAX_DEPTH; other threads run meanwhile, which they do not during a call of `json`."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in cast("dict[str, Any]", value).items()}
+    return [_copied(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value

@@ -22,6 +22,9 @@ MAX_DEPTH = 100
 MAX_EXPANDED = 4_000_000
 """Maximum characters of a text after its aliases are expanded."""
 
+MAX_VALUES = 200_000
+"""Maximum number of values in a document; a Workflow of 1.4 MB, the most that etcd holds, has about 100,000."""
+
 MAX_TAG_DIRECTIVES = 16
 """Maximum `%TAG` lines of a text: libyaml compares each with all others, in one call that stops the process."""
 
@@ -86,12 +89,13 @@ def load_yaml(text: str) -> list[Any]:
 
 
 def check_depth(value: Any) -> None:
-    """Checks that `value` nests no deeper than `MAX_DEPTH`.
+    """Checks that `value` nests no deeper than `MAX_DEPTH`, and has no more than `MAX_VALUES` values.
 
     Raises:
         UnreadableTextError: it does.
     """
     level: list[Any] = [value]
+    values = 0
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for item in level:
@@ -101,6 +105,9 @@ def check_depth(value: Any) -> None:
                 below.extend(cast("list[Any]", item))
         if not below:
             return
+        values += len(below)
+        if values > MAX_VALUES:
+            raise UnreadableTextError(f"it has more than {MAX_VALUES} values")
         level = below
     raise UnreadableTextError(f"it nests deeper than {MAX_DEPTH} levels")
 

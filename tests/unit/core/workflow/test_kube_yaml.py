@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.core.workflow.kube_yaml import MAX_DEPTH, UnreadableTextError, check_depth, load_json, load_yaml
+from runwright.core.workflow.kube_yaml import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    UnreadableTextError,
+    check_depth,
+    load_json,
+    load_yaml,
+)
 
 # What sigs.k8s.io/yaml v1.6 makes of the same text.
 AS_KUBERNETES_READS = [
@@ -168,3 +175,10 @@ def test_many_tag_directives_are_refused() -> None:
 )
 def test_alias_is_of_the_last_anchor_before_it(text: str, expected: object) -> None:
     assert load_yaml(text) == expected
+
+
+def test_number_of_values_is_bounded() -> None:
+    for text in ("[" + "1," * MAX_VALUES + "1]", '{"a":[' + '"b",' * MAX_VALUES + "1]}"):
+        with pytest.raises(UnreadableTextError, match="more than 200000 values"):
+            load_json(text)
+    check_depth([1] * MAX_VALUES)
