@@ -139,17 +139,17 @@ class Experiments:
         await self._tenancy.require(call, "patch", row.key.namespace)
         if not self._runs.synced:
             raise unavailable("runs are still being listed; try again in a moment")
-        limit = asyncio.Semaphore(MAX_CONCURRENT_ARCHIVES)
+        runs = iter(self._runs.in_scope(("EXPERIMENT", experiment_scope_id(row.key.namespace, row.id))))
+        patch = {"labels": {STORAGE_STATE_LABEL: StorageState.ARCHIVED.value}}
 
-        async def archive(run: RunRow) -> None:
-            async with limit:
-                labels = {STORAGE_STATE_LABEL: StorageState.ARCHIVED.value}
-                await self._client.patch(PIPELINE_RUNS, run.key, {"metadata": {"uid": run.id, "labels": labels}})
+        async def archive() -> None:
+            for run in runs:
+                if run.storage_state != "STORAGESTATE_ARCHIVED":
+                    await self._client.patch(PIPELINE_RUNS, run.key, {"metadata": {"uid": run.id, **patch}})
 
         async with asyncio.TaskGroup() as group:
-            for run in self._runs.in_scope(("EXPERIMENT", experiment_scope_id(row.key.namespace, row.id))):
-                if run.storage_state != "STORAGESTATE_ARCHIVED":
-                    group.create_task(archive(run))
+            for _ in range(MAX_CONCURRENT_ARCHIVES):
+                group.create_task(archive())
         return Empty()
 
     async def unarchive_experiment(self, request: UnarchiveExperimentRequest, call: Call) -> Empty:

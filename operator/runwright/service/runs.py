@@ -11,13 +11,16 @@ from runwright.api.resources import PIPELINE_RUNS
 from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Json, Key, as_text, metadata_of, status_of, uid_of
+from runwright.kube.objects import Json, Key, as_mapping, as_text, metadata_of, status_of, uid_of
 from runwright.service.contract.run_pb2 import Run
 from runwright.service.errors import Code, ServiceError, invalid_argument, not_found
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
 from runwright.service.present import inline_manifest, protobuf_text, run_manifest_ref, run_message
 from runwright.service.rows import RunRow
+
+FEW_NODES = 100
+"""Nodes that are encoded at once, with the rest of their Workflow."""
 
 EDIT_ATTEMPTS = 8
 """How often an edit is decided again because others wrote the run after it was read."""
@@ -119,9 +122,25 @@ async def workflow_json(workflow: Json) -> str:
 
 
 def encode_workflow(workflow: Json) -> str:
-    """Encode a Workflow as JSON; nodes that Argo compressed are decompressed."""
+    """Encode a Workflow as JSON; nodes that Argo compressed are decompressed.
+
+    Each node is encoded by itself: other threads, such as that of the event loop, run in between.
+    """
     status = dict(status_of(workflow))
-    if as_text(status.get("compressedNodes")) and (nodes := workflow_nodes(status)):
+    if as_text(status.get("compressedNodes")) and (unpacked := workflow_nodes(status)):
         status.pop("compressedNodes")
-        workflow = {**workflow, "status": {**status, "nodes": nodes}}
-    return protobuf_text(json.dumps(workflow, separators=(",", ":"), ensure_ascii=False))
+        status["nodes"] = unpacked
+        workflow = {**workflow, "status": status}
+    nodes = as_mapping(status.get("nodes"))
+    if len(nodes) < FEW_NODES:
+        return protobuf_text(json_line(workflow))
+    del status["nodes"]
+    outer = json_line({**{name: part for name, part in workflow.items() if name != "status"}, "status": status})
+    pieces = (f"{json_line(id)}:{json_line(node)}" for id, node in nodes.items())
+    # The status is the last member, and `nodes` becomes the last one in it.
+    return protobuf_text(f'{outer[:-2]}{"," if status else ""}"nodes":{{{",".join(pieces)}}}}}}}')
+
+
+def json_line(value: object) -> str:
+    """A JSON value as text, without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

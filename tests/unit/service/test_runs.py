@@ -8,10 +8,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runwright.api.resources import PIPELINE_RUNS
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
+from runwright.service import runs as runs_module
 from runwright.service.errors import Code, ServiceError
 from runwright.service.runs import encode_workflow, to_client_error, workflow_json
 from tests.unit.service.bench import Bench
@@ -115,3 +118,27 @@ def test_damaged_nodes_are_left_as_they_are(nodes: object):
 
 def test_lone_surrogates_are_replaced():
     assert "\ud800" not in encode_workflow({"spec": {"text": "\ud800"}})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8"), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=3), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["spec", "metadata", "kind"]), json_values),
+    st.dictionaries(st.sampled_from(["phase", "message"]), json_values),
+    st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), json_values, max_size=6),
+    st.integers(1, 4),
+)
+def test_a_workflow_is_encoded_node_by_node_as_it_is(outer: Any, status: Any, nodes: Any, few: int):
+    workflow = {"status": {"nodes": nodes, **status}, **outer}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_module, "FEW_NODES", few)
+        assert json.loads(encode_workflow(workflow)) == json.loads(json.dumps(workflow))
+        assert json.loads(encode_workflow(outer)) == json.loads(json.dumps(outer))
