@@ -299,9 +299,12 @@ def test_retention_values_become_options(helm: Helm):
 
 def test_artifact_bucket_values_become_options(helm: Helm):
     variable = {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "id"}}}
-    values = {"buckets": ["minio.argo:9000/artifacts", "storage.googleapis.com/b"], "env": [variable]}
+    values: dict[str, Any] = {"buckets": ["minio.argo:9000/artifacts", "storage.googleapis.com/b"], "env": [variable]}
+    values |= {"endpoints": ["minio.storage:9000", "ceph.storage/shared"], "argoNamespace": "workflows"}
     without, with_all = helm.rendered(), helm.rendered("--set-json", f"artifacts={json.dumps(values)}")
     added = ["--artifact-bucket=minio.argo:9000/artifacts", "--artifact-bucket=storage.googleapis.com/b"]
+    added += ["--artifact-endpoint=minio.storage:9000", "--artifact-endpoint=ceph.storage/shared"]
+    added += ["--argo-namespace=workflows"]
     assert arguments(with_all) == [*arguments(without), *added]
     (container,) = with_all["Deployment", SYSTEM, "runwright-operator"]["spec"]["template"]["spec"]["containers"]
     assert [one["name"] for one in container["env"]] == ["POD_NAMESPACE", "AWS_ACCESS_KEY_ID"]
@@ -309,6 +312,9 @@ def test_artifact_bucket_values_become_options(helm: Helm):
     for bucket in ("artifacts", "https://minio/artifacts", "minio/"):
         with pytest.raises(subprocess.CalledProcessError):
             helm.rendered("--set-json", f"artifacts.buckets={json.dumps([bucket])}")
+    for endpoint in ("https://minio", "minio/", "user@minio", "minio minio"):
+        with pytest.raises(subprocess.CalledProcessError):
+            helm.rendered("--set-json", f"artifacts.endpoints={json.dumps([endpoint])}")
 
 
 def test_run_metric_values_become_options(helm: Helm):

@@ -184,7 +184,12 @@ ALL = {
         "destinations": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
     },
     "shard": {"name": "gold", "selector": "tier in (gold,silver)"},
-    "artifacts": {"readSecrets": True, "buckets": ["host/bucket"], "env": [{"name": "A", "value": "b"}]},
+    "artifacts": {
+        "readSecrets": True,
+        "buckets": ["host/bucket"],
+        "endpoints": ["host"],
+        "env": [{"name": "A", "value": "b"}],
+    },
     "metrics": {"dashboard": {"enabled": True}, "ofRuns": {"limit": 5}},
     "retention": {"archiveAfter": "7d", "keepFailed": 3},
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],

@@ -15,6 +15,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import cache
 from urllib.parse import parse_qsl
 from urllib.request import getproxies, proxy_bypass
 
@@ -36,6 +37,9 @@ PIECE_BYTES = 256 * 1024
 
 MAX_ERROR = 64 * 1024
 """Bytes that are read of the body of an error."""
+
+MAX_AUTHORITY = 256 * 1024
+"""Characters of certificates in a Secret: about the bundle of a Linux distribution."""
 
 MAX_LISTING = 8 * 1024 * 1024
 """Bytes of a page of a list: 1,000 keys of 1 KiB, escaped."""
@@ -272,10 +276,18 @@ async def error_body(reply: aiohttp.ClientResponse) -> bytes:
     return bytes(data)
 
 
+@cache
+def machine_context() -> ssl.SSLContext:
+    """Trusts the certificate authorities of this machine. Made once: reading them takes tens of milliseconds."""
+    return ssl.create_default_context()
+
+
 def tls_context(authority: str, where: str) -> ssl.SSLContext:
     """Trusts the certificate authority of `caSecret` alone, as Argo does, or else those of this machine."""
+    if not authority:
+        return machine_context()
     try:
-        return ssl.create_default_context(cadata=authority or None)
+        return ssl.create_default_context(cadata=authority[:MAX_AUTHORITY])
     except (ssl.SSLError, ValueError):
         raise ArtifactError(
             "Refused", f"{where}: expected PEM certificates in the Secret that caSecret names"

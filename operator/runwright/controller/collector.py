@@ -48,6 +48,9 @@ MAX_PAUSES = 1000
 TRY_AGAIN = 1.0
 """Seconds of the first pause."""
 
+REFUSALS = {"Refused": "ArtifactRefused", "Unsupported": "ArtifactRefused", "TooLarge": "ArtifactTooLarge"}
+"""Reasons of the counter of refused objects, by the reason of an ArtifactError."""
+
 MAX_REPORTS, MAX_PROBLEMS = 2 * MAX_OF_A_RUN, 64
 """Reports and messages of a run that are kept until its status is written."""
 
@@ -72,14 +75,20 @@ class Collector:
     """Reads metrics in one task for each run."""
 
     def __init__(
-        self, client: Client, reader: Reader, cache: RunCache, wake: Callable[[Key], None], lane: Lane
+        self,
+        client: Client,
+        reader: Reader,
+        cache: RunCache,
+        wake: Callable[[Key], None],
+        lane: Lane,
+        refused: Callable[[str], None],
     ) -> None:
-        """The result goes into the run's memory; then `wake` enqueues the run."""
+        """The result goes into the run's memory; then `wake` enqueues the run. `refused` counts artifacts, by a reason."""
         self._client = client
         self._reader = reader
         self._cache = cache
         self._wake = wake
-        self._lane = lane
+        self._lane, self._refused = lane, refused
         self._pauses: dict[str, Pause] = {}
         self._slots = FairSlots(AT_A_TIME, lambda namespace: 1 if namespace in self._pauses else AT_A_TIME)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,8 +189,11 @@ class Collector:
         except TimeoutError:
             return None
         except Exception as error:
-            if getattr(error, "reason", "") == "Unreachable":
+            reason = getattr(error, "reason", "")
+            if reason == "Unreachable":
                 return None
+            if reason in REFUSALS:
+                self._refused(REFUSALS[reason])
             return Collected(
                 frozenset((node,)), problems=(f"node {node}: the artifact {METRICS_OUTPUT} cannot be read: {error}",)
             )

@@ -72,7 +72,7 @@ class Reconciler:
         self._wake = wake
         self._measures = measures
         lane = Lane()
-        self.collector = Collector(client, reader, cache, wake, lane)
+        self.collector = Collector(client, reader, cache, wake, lane, measures.object_refused)
         self._actions = Actions(client, scope, cache, clock, options, measures, self.collector, lane)
         self.finished = FinishedRuns(cache)
 

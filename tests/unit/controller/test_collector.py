@@ -127,6 +127,7 @@ class Stores:
     def __init__(self, *silent: str) -> None:
         self.silent, self.reads = set(silent), Counter[str]()
         self.reading, self.most = 0, 0
+        self.error: Exception | None = None
 
     async def read_small(self, workflow: Json, node_id: str, name: str, limit: int) -> bytes:
         namespace = key_of(workflow).namespace
@@ -137,6 +138,8 @@ class Stores:
             await asyncio.sleep(1000 if namespace in self.silent else 0.02)
         finally:
             self.reading -= 1
+        if self.error is not None:
+            raise self.error
         return FILE
 
 
@@ -154,9 +157,12 @@ class Tenants:
 
     def __init__(self, stores: Stores) -> None:
         self.ended: dict[Key, float] = {}
+        self.refused: list[str] = []
         self.end_of: defaultdict[Key, asyncio.Event] = defaultdict(asyncio.Event)
         self.cache = RunCache()
-        self.collector = Collector(cast(Client, Workflows()), stores, self.cache, self._wake, Lane())
+        self.collector = Collector(
+            cast(Client, Workflows()), stores, self.cache, self._wake, Lane(), self.refused.append
+        )
 
     def _wake(self, key: Key) -> None:
         self.ended[key] = asyncio.get_running_loop().time()
@@ -208,6 +214,19 @@ def test_a_store_that_replies_again_is_used_again() -> None:
         stores.silent.clear()
         await asyncio.sleep(19)
         assert [len(tenants.collected(key).reports) for key in keys] == [1] * 50
+
+    run_virtually(main())
+
+
+def test_a_refused_artifact_is_a_problem_of_the_run_and_counted() -> None:
+    async def main() -> None:
+        stores = Stores()
+        stores.error = FakeArtifactError("Refused", "not among those that may be contacted")
+        tenants = Tenants(stores)
+        key = tenants.end("a", "run")
+        await tenants.end_of[key].wait()
+        assert "cannot be read: not among those" in tenants.collected(key).problems[0]
+        assert (tenants.refused, stores.reads["a"]) == (["ArtifactRefused"], 1)
 
     run_virtually(main())
 
