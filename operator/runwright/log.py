@@ -18,6 +18,9 @@ from runwright.kube.objects import Key
 
 current_run: ContextVar[Key | None] = ContextVar("current_run", default=None)
 
+MAX_MESSAGE = 8000
+"""Characters of a message that are logged."""
+
 LogFormat = Literal["text", "json"]
 
 UNUSED = ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks", "_srcfile")
@@ -92,6 +95,24 @@ class RepetitionFilter(logging.Filter):
         return not repeated
 
 
+def on_one_line(text: str) -> str:
+    """The text with escapes for what is not printable, such as newlines: a name that a client sends cannot look like a line."""
+    text = shortened(text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def indented(text: str) -> str:
+    """The lines of a text, each indented, so that none looks like a line of the log."""
+    return "\n".join(f"  {on_one_line(line)}" for line in text.split("\n"))
+
+
+def shortened(text: str) -> str:
+    """The text without what exceeds MAX_MESSAGE."""
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text)} characters)"
+
+
 class TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.000Z INFO    team-a/train-7: created Workflow`."""
 
@@ -103,8 +124,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         run: Key | None = getattr(record, "run", None)
         time = self._timestamps.format(record.created)
-        line = f"{time} {record.levelname:<7} {f'{run}: ' if run else ''}{record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{time} {record.levelname:<7} {f'{run}: ' if run else ''}{on_one_line(record.getMessage())}"
+        return f"{line}\n{indented(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
@@ -122,7 +143,7 @@ class JsonFormatter(logging.Formatter):
             "time": self._timestamps.format(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": shortened(record.getMessage()),
         }
         if run:
             fields |= {"namespace": run.namespace, "run": run.name}

@@ -55,7 +55,24 @@ def test_text_has_time_level_run_and_message() -> None:
 def test_text_ends_with_the_traceback() -> None:
     lines = TextFormatter().format(record(error=True)).splitlines()
     assert lines[0].endswith("created Workflow")
-    assert lines[-1] == "ValueError: boom"
+    assert lines[-1] == "  ValueError: boom"
+
+
+@given(st.text())
+def test_no_text_of_a_client_looks_like_a_line(text: str) -> None:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        made = logging.LogRecord("x", logging.INFO, "file.py", 1, "namespace %s", (text,), sys.exc_info())
+    first, *others = TextFormatter().format(made).splitlines()
+    assert " INFO    namespace " in first and all(line.startswith("  ") for line in others)
+    assert len(JsonFormatter().format(made).split("\n")) == 1
+
+
+def test_a_long_message_is_cut() -> None:
+    for formatter in (TextFormatter(), JsonFormatter()):
+        line = formatter.format(record("x" * 1_000_000))
+        assert len(line) < 9000 and "(1000000 characters)" in line
 
 
 def test_json_is_one_object_per_line_with_the_run() -> None:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 PUBLIC_METHODS = frozenset({"HealthzService/GetHealthz"})
 """Methods that need no authentication."""
 
+REFUSAL_LINES, REFUSAL_SECONDS = 20, 10.0
+"""Lines about refused calls: the metric `runwright_serve_call_duration_seconds` counts all."""
+
 IMPERSONATION = "impersonate-"
 
 
@@ -51,6 +54,26 @@ Receive = Callable[[Hold], Awaitable[Message]]
 """Reads and decodes the request, and charges its bytes to the hold. Raises ServiceError."""
 
 
+class RefusalLog:
+    """Logs refused calls: REFUSAL_LINES of each code in REFUSAL_SECONDS, and then how many more there were."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def log(self, code: str, line: str) -> None:
+        """Log or count a refusal."""
+        now = self._clock()
+        since, number = self._windows.get(code, (now, 0))
+        if now - since >= REFUSAL_SECONDS:
+            if number > REFUSAL_LINES:
+                logger.info("%d more calls were refused with %s", number - REFUSAL_LINES, code)
+            since, number = now, 0
+        self._windows[code] = since, number + 1
+        if number < REFUSAL_LINES:
+            logger.info("%s", line)
+
+
 class Dispatch:
     """All methods, with what is common to them."""
 
@@ -59,6 +82,7 @@ class Dispatch:
         self._authorizer = authorizer
         self.budget = budget
         self._measures = measures
+        self._refusals = RefusalLog()
 
     @property
     def running(self) -> int:
@@ -83,7 +107,7 @@ class Dispatch:
         except ServiceError as error:
             code = error.code.name
             if error.code not in (Code.NOT_FOUND, Code.INVALID_ARGUMENT):
-                logger.info("%s by %s: %s: %s", method, user or envelope.peer or "nobody", code, error.message)
+                self._refusals.log(code, f"{method} by {user or envelope.peer or 'nobody'}: {code}: {error.message}")
             raise
         except Exception as error:
             refusal = self._refusal(method, error)

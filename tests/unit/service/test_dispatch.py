@@ -9,6 +9,7 @@ import logging
 import pytest
 
 from runwright.kube.errors import ApiError
+from runwright.service.dispatch import RefusalLog
 from runwright.service.errors import HTTP_STATUS, Code
 from tests.unit.service.gateway import TOKEN, Gateway
 
@@ -53,3 +54,21 @@ async def test_slow_calls_and_too_many_calls_are_refused_and_counted(gateway: Ga
 async def test_impersonation_headers_are_refused(gateway: Gateway):
     status, shown, _ = await gateway.send("GET", "/apis/v1beta1/runs", headers=TOKEN | {"Impersonate-User": "root"})
     assert (status, shown["code"]) == (400, 3) and not gateway.calls
+
+
+def test_a_flood_of_refusals_is_a_few_lines_and_a_number(caplog: pytest.LogCaptureFixture):
+    now = 0.0
+    log = RefusalLog(lambda: now)
+    with caplog.at_level(logging.INFO):
+        for number in range(1000):
+            log.log("UNAUTHENTICATED", f"call {number}")
+        log.log("PERMISSION_DENIED", "other")
+        now = 11.0
+        log.log("UNAUTHENTICATED", "later")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        *(f"call {number}" for number in range(20)),
+        "other",
+        "980 more calls were refused with UNAUTHENTICATED",
+        "later",
+    ]
