@@ -97,7 +97,7 @@ class RepetitionFilter(logging.Filter):
 
 def on_one_line(text: str) -> str:
     """The text with escapes for what is not printable, such as newlines: a name that a client sends cannot look like a line."""
-    text = shortened(text)
+    text = cut_message(text)
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
@@ -108,7 +108,7 @@ def indented(text: str) -> str:
     return "\n".join(f"  {on_one_line(line)}" for line in text.split("\n"))
 
 
-def shortened(text: str) -> str:
+def cut_message(text: str) -> str:
     """The text without what exceeds MAX_MESSAGE."""
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text)} characters)"
 
@@ -143,7 +143,7 @@ class JsonFormatter(logging.Formatter):
             "time": self._timestamps.format(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": shortened(record.getMessage()),
+            "message": cut_message(record.getMessage()),
         }
         if run:
             fields |= {"namespace": run.namespace, "run": run.name}
