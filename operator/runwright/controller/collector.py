@@ -116,6 +116,10 @@ class Collector:
                     logger.info("read %d metrics of %d nodes", len(found.reports), len(nodes))
                 for problem in found.problems:
                     logger.warning("metrics: %s", problem)
+        except Exception as error:
+            # The nodes count as read: the run would otherwise begin to read them again, at once and for ever.
+            logger.exception("metrics: unexpected error")
+            found = Collected(nodes, problems=(f"the metrics cannot be read: {type(error).__name__}",))
         finally:
             # A run that was dropped or replaced meanwhile has no memory, and needs no metrics.
             live = self._cache.find_live(key)

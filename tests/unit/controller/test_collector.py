@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from runwright.controller.cache import RunCache
 from runwright.controller.collector import (
     AT_A_TIME,
@@ -236,3 +238,22 @@ def test_what_is_kept_of_a_run_is_bounded() -> None:
     found = joined(many, many)
     assert (len(found.reports), len(found.problems)) == (MAX_REPORTS, MAX_PROBLEMS)
     assert "the run has more than 256 metrics" in found.problems or "further problems were left out" in found.problems
+
+
+def test_unexpected_error_counts_as_read_so_that_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        attempts: list[WorkflowRecord] = []
+
+        async def fail(workflow: WorkflowRecord, nodes: list[str], parts: list[Collected]) -> None:
+            attempts.append(workflow)
+            raise KeyError("outputs")
+
+        monkeypatch.setattr(bench.reconciler.collector, "_attempt", fail)
+        await measured(bench)
+        async with asyncio.timeout(60):
+            while bench.world.phase() != "Succeeded":
+                await bench.reconcile()
+                await bench.wait(0.1)
+        assert len(attempts) == 1 and "the metrics cannot be read: KeyError" in problem(bench)
+
+    virtually(test)

@@ -249,6 +249,84 @@ def test_each_added_key_is_worked_on_and_never_concurrently(
     virtually(test)
 
 
+def test_key_that_is_added_just_before_the_drain_ends_no_worker() -> None:
+    async def test(queue: WorkQueue[str]) -> None:
+        worker = asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+        queue.add("a")
+        assert await queue.drain(1)
+        await asyncio.sleep(10)
+        assert not worker.done(), "a closed queue hands out nothing"
+
+    virtually(test)
+
+
+ENDINGS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "low", "later", "retry", "turn", "wait", "cancel", "drain", "close"]),
+        st.sampled_from("abc"),
+        st.integers(0, 3),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150)
+@given(ENDINGS, st.integers(1, 3), st.integers(0, 3))
+def test_drain_and_close_at_any_moment_end_no_worker_and_leave_nothing_waiting(
+    steps: list[tuple[str, str, int]], workers: int, seconds: int
+) -> None:
+    async def test(queue: WorkQueue[str]) -> None:
+        working: list[str] = []
+        closed = False
+
+        async def worker() -> None:
+            while True:
+                key = await queue.get()
+                assert key not in working and not closed
+                working.append(key)
+                try:
+                    await asyncio.sleep(seconds)
+                finally:
+                    working.remove(key)
+                    queue.done(key)
+
+        tasks = [asyncio.create_task(worker()) for _ in range(workers)]
+        draining: list[asyncio.Task[bool]] = []
+        for what, key, number in steps:
+            match what:
+                case "add" | "low":
+                    queue.add(key, low_priority=what == "low")
+                case "later":
+                    queue.add_after(key, number)
+                case "retry":
+                    queue.retry(key)
+                case "turn":
+                    await asyncio.sleep(0)
+                case "wait":
+                    await asyncio.sleep(number)
+                case "cancel":
+                    tasks[number % workers].cancel()
+                    await asyncio.sleep(0)
+                    tasks[number % workers] = asyncio.create_task(worker())
+                case "drain":
+                    draining.append(asyncio.create_task(queue.drain(number)))
+                    await asyncio.sleep(0)
+                    closed = True
+                case _:
+                    closed = True
+                    queue.close()
+            lanes = queue._urgent.keys() | queue._low.keys()
+            assert not queue._urgent.keys() & queue._low.keys()
+            assert not lanes & set(working)
+        await asyncio.sleep(1000)
+        assert not any(task.done() for task in tasks), [task.exception() for task in tasks if task.done()]
+        assert all(task.done() for task in draining) and not working
+        assert len(queue) == 0 and queue.delayed == 0
+
+    virtually(test)
+
+
 def test_low_priority_keys_come_after_all_others() -> None:
     async def main() -> list[str]:
         queue = WorkQueue[str]()
