@@ -16,10 +16,14 @@ from runwright.kube.supervise import DOWN_AFTER, Backoff, seconds_now
 
 logger = logging.getLogger(__name__)
 
-SHORTEST = 5.0
-"""Seconds. A watch that ends sooner, or a list that is repeated sooner, is followed by a pause; a watch lasts 300 seconds."""
+SHORTEST_WATCH = 1.0
+"""Seconds. A watch that ends sooner is followed by a pause; usually, a watch lasts 300 seconds."""
 
-BACKOFF = Backoff(0.25, 5.0)
+SHORTEST_LIST = 5.0
+"""Seconds. A list that is repeated sooner is preceded by a pause."""
+
+BACKOFFS = {True: Backoff(0.1, 1.0), False: Backoff(0.1, 2.0)}
+"""Pauses between watches, and between lists."""
 
 
 @dataclass(slots=True)
@@ -45,7 +49,7 @@ class WatchPace:
         return [
             path
             for (path, watch), stream in self._streams.items()
-            if watch and stream.short >= DOWN_AFTER and (stream.waiting or now - stream.opened < SHORTEST)
+            if watch and stream.short >= DOWN_AFTER and (stream.waiting or now - stream.opened < SHORTEST_WATCH)
         ]
 
     async def __call__(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -55,17 +59,18 @@ class WatchPace:
         if not watch and ("limit" not in query or "continue" in query):
             return await send(request)
         stream = self._streams[request.url.path, watch]
-        stream.short = stream.short + 1 if seconds_now() - stream.opened < SHORTEST else 0
+        shortest = SHORTEST_WATCH if watch else SHORTEST_LIST
+        stream.short = stream.short + 1 if seconds_now() - stream.opened < shortest else 0
         if stream.short:
-            await self._pause(request.url.path, stream)
+            await self._pause(request.url.path, watch, stream)
         response = await send(request)
         if response.status < 300:
             stream.opened = seconds_now()
         return response
 
-    async def _pause(self, path: str, stream: Stream) -> None:
-        pause, stream.waiting = BACKOFF.seconds(stream.short), True
-        if stream.short == DOWN_AFTER:
+    async def _pause(self, path: str, watch: bool, stream: Stream) -> None:
+        pause, stream.waiting = BACKOFFS[watch].seconds(stream.short), True
+        if watch and stream.short == DOWN_AFTER:
             logger.warning("the watch of %s ends at once, again and again; opening it again with a back-off", path)
         try:
             await asyncio.sleep(pause)

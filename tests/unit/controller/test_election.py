@@ -167,6 +167,60 @@ def test_second_candidate_waits_while_the_first_leads():
     run_virtually(scene())
 
 
+def test_watch_that_is_closed_at_once_costs_few_requests(monkeypatch: pytest.MonkeyPatch):
+    async def closed(*_: object, **__: object) -> AsyncGenerator[WatchEvent]:
+        yield WatchEvent("OPENED", {})
+
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second = Candidate("b", shared)
+        gets: list[object] = []
+
+        async def get(resource: Resource, key: Key) -> Json | None:
+            gets.append(key)
+            return shared.body
+
+        monkeypatch.setattr(second.door, "watch", closed)
+        monkeypatch.setattr(second.door, "get", get)
+        await asyncio.sleep(60)
+        assert 20 < len(gets) < 130 and not second.fence.open
+
+    run_virtually(scene())
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no JSON"), RecursionError(), KeyError("x"), MemoryError(), asyncio.CancelledError()]
+)
+def test_holder_that_cannot_renew_loses_the_fence_before_another_leads_and_competes_again(error: BaseException):
+    async def scene() -> None:
+        shared = Shared()
+        first = Candidate("a", shared)
+        await first.won.wait()
+        second, replace, failing = Candidate("b", shared), first.door.replace, True
+
+        async def fail(resource: Resource, body: Json) -> Json | None:
+            if failing:
+                raise error
+            return await replace(resource, body)
+
+        first.door.replace = fail  # type: ignore[method-assign]
+        while not second.fence.open:
+            await asyncio.sleep(0.05)
+            assert not (first.fence.open and second.fence.open)
+        assert not first.fence.open and "lease" in first.supervisor.down
+        failing = False
+        await asyncio.sleep(10)
+        assert first.supervisor.down == {}, "it stands by"
+        await second.die()
+        await second.election.release()
+        await asyncio.sleep(5)
+        assert first.fence.open and first.terms == 2
+
+    run_virtually(scene())
+
+
 def test_dead_leader_is_replaced_after_its_lease_expires():
     async def scene() -> None:
         shared, loop = Shared(), asyncio.get_running_loop()

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from runwright.controller.election import LEASE_SECONDS
-from runwright.kube.lease import FENCE_SHARE, RENEW_SHARE, claimed, lease_record, micro_time, released, renewed
+from runwright.kube.errors import ApiError
+from runwright.kube.lease import (
+    FENCE_SHARE,
+    RENEW_SHARE,
+    claimed,
+    lease_record,
+    micro_time,
+    released,
+    renewed,
+    stored_lease,
+)
 from runwright.kube.objects import Key
 from runwright.kube.session import UNACKNOWLEDGED_SECONDS
 
@@ -55,3 +68,23 @@ def test_what_is_under_way_when_the_fence_closes_ends_before_the_lease_does():
     for seconds in (10, LEASE_SECONDS, 600):
         assert seconds * FENCE_SHARE + UNACKNOWLEDGED_SECONDS <= seconds
         assert 2 * seconds * RENEW_SHARE < seconds * FENCE_SHARE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"metadata": []},
+        {"metadata": {"resourceVersion": 7}},
+        {"kind": "Status", "metadata": {"resourceVersion": "7"}},
+    ],
+)
+def test_reply_that_is_no_stored_lease_is_refused(body: dict[str, Any]):
+    with pytest.raises(ApiError, match="not a Lease"):
+        stored_lease(body)
+
+
+@pytest.mark.parametrize("odd", ["x", [], {}, None, 1.5])
+def test_odd_numbers_count_as_zero(odd: Any):
+    record = lease_record({"spec": {"leaseDurationSeconds": odd, "leaseTransitions": odd}})
+    assert (record.seconds, record.transitions) == (0.0, 0)
