@@ -51,6 +51,7 @@ MAX_FIELD_CONTAINERS = 50_000
 TOO_DEEP = "TooDeep"
 TOO_COMPLEX = "TooComplex"
 TOO_LARGE = "TooLarge"
+UNDECODABLE = "Undecodable"
 
 _AS_BRACES = bytes.maketrans(b"[]", b"{}")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
@@ -249,7 +250,7 @@ def _cut(data: bytes, envelope: int) -> _Cut:
                 reason = TOO_DEEP if inner > MAX_DEPTH else TOO_COMPLEX
                 field = ".".join(name for name in path if name)
     if cut_at:
-        raise ApiError(0, "Undecodable", "the API server sent no JSON: it ends within an object")
+        raise ApiError(0, UNDECODABLE, "the API server sent no JSON: it ends within an object")
     pieces.append(data[copied:])
     return _Cut(b"".join(pieces), reason, field)
 
@@ -282,7 +283,7 @@ def _decoded(data: bytes) -> Json:
     try:
         return as_mapping(_loads(data))
     except ValueError as error:
-        raise ApiError(0, "Undecodable", f"the API server sent no JSON: {error}") from error
+        raise ApiError(0, UNDECODABLE, f"the API server sent no JSON: {error}") from error
 
 
 def _loads(data: bytes) -> Any:

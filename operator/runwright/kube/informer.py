@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Protocol, cast
 
 from runwright.kube.client import Form, ListWatch, WatchEvent
+from runwright.kube.decoding import UNDECODABLE
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, metadata_of, uid_of, version_of
 from runwright.kube.resource import ALL, Resource, Selection
@@ -37,7 +38,7 @@ BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between two attempts, each with up to half as much again."""
 
 SHORTEST_WATCH = 1.0
-"""Seconds. A watch that ends sooner, without an event, is followed by a pause: something on the way ends them all."""
+"""Seconds. A watch that ends sooner is followed by a pause, even if it brought events: something on the way ends them all."""
 
 TRANSIENT = (0, 410, 429, 500, 502, 503, 504)
 """Status codes that another attempt may heal; 0 is no reply."""
@@ -107,6 +108,8 @@ class Informer:
         self._known: Known = known if known is not None else Held()
         self._attempts = attempts
         self._since = since
+        self._short = 0
+        """Watches in a row that ended early, or failed soon after they were opened."""
         self.restarts = 0
         """How often a list or watch failed."""
 
@@ -118,39 +121,42 @@ class Informer:
         """
         failures, lost_at, synced = 0, 0.0, False
         while True:
+            opened_at: float | None = None
             try:
                 if not self._since:
                     async for event in self._list():
                         yield event
                     failures, synced = 0, True
                     yield WatchEvent(SYNCED, {})
-                opened_at, quiet = time.monotonic(), True
                 watch = self._client.watch(self._resource, self._selection, self._since, form=self._form)
                 async with aclosing(watch) as events:
                     async for event in events:
                         failures = 0
+                        opened_at = opened_at or time.monotonic()
                         if not synced:
                             synced = True
                             yield WatchEvent(SYNCED, {})
                         for change in self._changes(event):
-                            quiet = False
                             yield change
-                if quiet and time.monotonic() - opened_at < SHORTEST_WATCH:
-                    await asyncio.sleep(SHORTEST_WATCH)
+                self._note_end(opened_at)
+                if self._short:
+                    await asyncio.sleep(pause(self._short))
             except ApiError as error:
                 now = time.monotonic()
+                self._note_end(opened_at)
                 lost_at = now if failures == 0 else lost_at
                 failures += 1
                 self.restarts += 1
                 if self._attempts is not None and (error.code not in TRANSIENT or failures >= self._attempts):
                     raise
-                if error.code == 410:
+                if error.code == 410 or error.reason == UNDECODABLE:
+                    # A watch from the same version would meet the same event.
                     self._since = ""
                 logger.warning("the watch of %s was lost, opening it again: %s", self._resource, error)
                 if synced and now - lost_at > STALE_SECONDS:
                     synced = False
                     yield WatchEvent(STALE, {})
-                await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF)) - 1] * random.uniform(1, 1.5))
+                await asyncio.sleep(pause(max(failures, self._short)))
 
     async def _list(self) -> AsyncGenerator[WatchEvent]:
         began = reported = time.monotonic()
@@ -174,6 +180,10 @@ class Informer:
         self._since = version
         logger.debug("%d %s listed in %.1f s", len(listed), self._resource, time.monotonic() - began)
 
+    def _note_end(self, opened_at: float | None) -> None:
+        if opened_at is not None:
+            self._short = self._short + 1 if time.monotonic() - opened_at < SHORTEST_WATCH else 0
+
     def _changes(self, event: WatchEvent) -> list[WatchEvent]:
         """The events that the consumer gets for one of the API server."""
         rows = event.body.get("rows") if self._form is Form.TABLE else [event.body]
@@ -191,6 +201,11 @@ class Informer:
 
     def _object(self, item: Json) -> Json:
         return as_mapping(item.get("object")) if self._form is Form.TABLE else item
+
+
+def pause(failures: int) -> float:
+    """Seconds before the next attempt after so many failures in a row."""
+    return BACKOFF[min(failures, len(BACKOFF)) - 1] * random.uniform(1, 1.5)
 
 
 async def follow_synced(

@@ -24,6 +24,18 @@ def is_namespace_name(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and _NAMESPACE.fullmatch(name) is not None
 
 
+def is_path_segment(name: object) -> TypeGuard[str]:
+    """Whether this can be the name of an object of any kind, and so one segment of a path (Kubernetes' path segment names)."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= MAX_OBJECT_NAME
+        and name not in (".", "..")
+        and name.isascii()
+        and name.isprintable()
+        and not {"/", "%"} & set(name)
+    )
+
+
 def is_data_key(key: object) -> TypeGuard[str]:
     """Whether this can be a key of a ConfigMap's `data`."""
     return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from runwright.kube.errors import ApiError
+from runwright.kube.names import is_namespace_name, is_path_segment
 from runwright.kube.objects import Key
 
 
@@ -29,17 +31,29 @@ class Resource:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     def collection_path(self, namespace: str = "") -> str:
-        """Path of all objects, or of those of one namespace. Names are percent-encoded: a slash in one is no separator."""
+        """Path of all objects, or of those of one namespace. Raises ApiError 404 if no namespace can have this name."""
+        if namespace and self.namespaced and not is_namespace_name(namespace):
+            raise impossible_name("metadata.namespace", namespace, "lower-case letters, digits and '-'")
         scope = f"/namespaces/{quote(namespace, safe='')}" if namespace and self.namespaced else ""
         return f"{self.discovery_path}{scope}/{self.plural}"
 
     def object_path(self, key: Key, subresource: str = "") -> str:
-        """Path of one object, or of a subresource such as `status` or `log`."""
+        """Path of one object, or of a subresource such as `status` or `log`.
+
+        Raises ApiError 404 if no object can have this name: a path with `..` or without a name would lead elsewhere.
+        """
+        if not is_path_segment(key.name):
+            raise impossible_name("metadata.name", key.name, "1 to 253 characters without '/' and '%', not '.' or '..'")
         path = f"{self.collection_path(key.namespace)}/{quote(key.name, safe='')}"
         return f"{path}/{subresource}" if subresource else path
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def impossible_name(field: str, name: str, expected: str) -> ApiError:
+    """The error for a name that no object can have: the API server would answer NotFound, too."""
+    return ApiError(404, "NotFound", f"{field}: {name[:80]!a} cannot be a name: expected {expected}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,15 @@ async def test_core_objects_have_their_own_path(server: Server, client: HttpClie
     assert server.requests[0].path == "/api/v1/namespaces/team/configmaps/one"
 
 
-async def test_a_slash_in_a_name_stays_part_of_the_name(server: Server, client: HttpClient) -> None:
-    server.replies = [(200, {})]
-    await client.get(THINGS, Key("team", "a/b c"))
-    assert server.requests[0].path == f"{COLLECTION}/a%2Fb%20c"
+@pytest.mark.parametrize(
+    "key", [Key("team", ".."), Key("team", "a/b"), Key("team", ""), Key("team\n", "a"), Key("..", "a")]
+)
+async def test_a_name_that_no_object_can_have_is_not_requested(server: Server, client: HttpClient, key: Key) -> None:
+    assert await client.get(THINGS, key) is None
+    with pytest.raises(ApiError, match="cannot be a name") as caught:
+        await client.delete(THINGS, key)
+    assert caught.value.code == 404 and "\n" not in str(caught.value)
+    assert server.requests == []
 
 
 async def test_a_list_goes_on_to_its_last_page(server: Server, client: HttpClient) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.kube.names import is_data_key, is_namespace_name, is_object_name
+from runwright.kube.names import is_data_key, is_namespace_name, is_object_name, is_path_segment
 from runwright.kube.objects import Key
 from runwright.kube.resource import CONFIG_MAPS
 
@@ -30,6 +30,11 @@ def test_a_namespace_has_no_dots_and_at_most_63_characters():
 @pytest.mark.parametrize(("key", "valid"), [("a.yaml", True), ("A_b-c", True), ("..", False), (".", False), ("a/b", False), ("", False), (None, False)])  # fmt: skip
 def test_a_key_of_data(key: object, valid: bool):
     assert is_data_key(key) is valid
+
+
+@pytest.mark.parametrize(("name", "valid"), [("system:a", True), ("A b", True), ("..", False), ("a/b", False), ("a%", False), ("", False), ("a\n", False)])  # fmt: skip
+def test_a_path_segment(name: str, valid: bool):
+    assert is_path_segment(name) is valid
 
 
 @given(st.text(max_size=80))
