@@ -296,6 +296,12 @@ def test_each_page_token_is_accepted_and_each_limit_is_named(
                 if not page_token:
                     break
             assert len(seen) == len(expected) and set(seen) == expected
+    # A run that the index does not hold as a whole is read when it is listed.
+    parameters = [{"name": f"p{number}", "value": "🜄" * 15_000} for number in range(10)]
+    large = of_spec({"workflow": {"templateRef": {"name": "absent"}}, "parameters": parameters}, "parameters")
+    asyncio.run(create_runs(kubeconfig, namespace, [large]))
+    (listed,) = call(namespace, filter=filter_of(predicate("EQUALS", "parameters"))).runs
+    assert [len(one.value) for one in listed.pipeline_spec.parameters] == [15_000] * 10
     invalid, before = grpc.StatusCode.INVALID_ARGUMENT, 0.0
     for number in range(60):
         if number == 20:

@@ -33,7 +33,9 @@ SLOW_SECONDS, SLOW_BYTES = 5.0, 32 * 1024
 """A body may take SLOW_SECONDS, and a second more for each SLOW_BYTES that arrived."""
 
 WRITE_SECONDS = 30.0
-"""How long a client may take to read a reply; for a large one, a second more for each SLOW_BYTES."""
+"""How long a client may take to read a reply; for a large one, a second more for each WRITE_BYTES."""
+
+WRITE_BYTES = 512 * 1024
 
 WHOLE = 256 * 1024
 """Bytes of a message. A larger reply is encoded and sent in pieces."""
@@ -119,7 +121,7 @@ async def send_pieces(request: web.Request, pieces: Iterator[bytes], size: int) 
     response = closing(request, web.StreamResponse())
     response.content_type = JSON
     try:
-        async with asyncio.timeout(WRITE_SECONDS + size / SLOW_BYTES):
+        async with asyncio.timeout(WRITE_SECONDS + size / WRITE_BYTES):
             await response.prepare(request)
             for piece in pieces:
                 # Returns when the client has read all but what fits into the buffers.

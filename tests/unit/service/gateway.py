@@ -36,6 +36,7 @@ class Gateway:
     http: str = ""
     grpc: str = ""
     measures: ServiceMeasures = field(default_factory=ServiceMeasures)
+    budget: Budget = field(default_factory=lambda: Budget(LIMITS))
 
     def method(self, one: Binding) -> Any:
         async def answer(request: Message, call: Call) -> Message:
@@ -60,7 +61,7 @@ LIMITS = Limits(request_bytes=100_000, seconds=0.5, at_a_time=4)
 async def open_gateway() -> AsyncIterator[Gateway]:
     """Start both servers."""
     it = Gateway()
-    dispatch = Dispatch({one.method: it.method(one) for one in bindings()}, Rights(), Budget(LIMITS), it.measures)
+    dispatch = Dispatch({one.method: it.method(one) for one in bindings()}, Rights(), it.budget, it.measures)
     rpc = make_grpc_server(dispatch)
     it.grpc = f"127.0.0.1:{rpc.add_insecure_port('127.0.0.1:0')}"
     await rpc.start()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.service import rest
 from runwright.service.bindings import Binding, bindings, reply_class, request_class
 from runwright.service.contract.run_pb2 import ReadArtifactResponse, Run, RunDetail
 from runwright.service.errors import HTTP_STATUS, Code, ServiceError
@@ -122,6 +125,54 @@ async def test_a_large_reply_is_sent_whole(gateway: Gateway):
     gateway.answer = ReadArtifactResponse(data=bytes(range(256)) * 40_000)
     _, shown, _ = await gateway.send("GET", "/apis/v1beta1/runs/r/nodes/n/artifacts/a:read")
     assert base64.b64decode(shown["data"]) == bytes(range(256)) * 40_000
+
+
+async def large_reply(gateway: Gateway) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which a reply of 40 MB begins."""
+    gateway.answer = ReadArtifactResponse(data=bytes(30_000_000))
+    host, _, port = gateway.http.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=64 * 1024)
+    path = "/apis/v1beta1/runs/r/nodes/n/artifacts/a:read"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ann\r\n\r\n".encode())
+    assert (await reader.readline()).split()[1] == b"200"
+    return reader, writer
+
+
+async def test_a_client_that_reads_a_large_reply_slowly_is_cut_off(gateway: Gateway, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rest, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(rest, "WRITE_BYTES", 1 << 40)
+    reader, writer = await large_reply(gateway)
+    while gateway.budget.calls.used:  # noqa: ASYNC110 - the end of a call is no event
+        await asyncio.sleep(0.01)
+    assert gateway.budget.replies.used == 0
+    got = 0
+    with suppress(ConnectionError):
+        while piece := await reader.read(1 << 20):
+            got += len(piece)
+    assert got < 40_000_000
+    writer.close()
+
+
+async def test_a_client_that_leaves_during_a_large_reply_leaves_nothing_behind(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+):
+    _, writer = await large_reply(gateway)
+    assert gateway.budget.calls.used == 1
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        while gateway.budget.calls.used:  # noqa: ASYNC110 - the end of a call is no event
+            await asyncio.sleep(0.01)
+    assert gateway.budget.replies.used == 0
+    assert (await gateway.send("GET", "/apis/v1beta1/healthz"))[0] == 200
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+async def test_other_calls_are_answered_while_a_large_reply_is_sent(gateway: Gateway):
+    _, writer = await large_reply(gateway)
+    for _ in range(3):
+        gateway.answer = None
+        assert (await gateway.send("GET", "/apis/v1beta1/runs/r"))[0] == 200
+    writer.transport.abort()
 
 
 texts = st.text(max_size=8)
