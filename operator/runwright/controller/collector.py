@@ -152,7 +152,9 @@ class Collector:
                 for node in sorted(left)[:MAX_PROBLEMS]
             )
             parts.append(Collected(left, problems=problems))
-        return joined(*parts)
+        found = joined(*parts)
+        # By node: the order of the status does not depend on which store replied first.
+        return replace(found, reports=tuple(sorted(found.reports, key=lambda one: str(one.node_id))))
 
     async def _attempt(self, workflow: WorkflowRecord, nodes: list[str], parts: list[Collected]) -> None:
         """Reads nodes until an object store does not reply; at the first attempt, all parameters. Raises ApiError."""
