@@ -51,7 +51,7 @@ def run_body(number: int) -> dict[str, Any]:
     """A run as the service creates it, about 2 KB with its status."""
     namespace = f"bench-{number % NAMESPACES}"
     ref = ref_by_digest(namespace, MANIFEST)
-    source = {"configMapKeyRef": {"name": ref.name, "key": ref.key}, "digest": ref.digest}
+    source = {"pipelineManifestRef": {"name": ref.name}, "digest": ref.digest}
     return {
         "apiVersion": "runwright.dev/v1alpha1",
         "kind": "PipelineRun",
@@ -118,8 +118,9 @@ async def prepare(session: aiohttp.ClientSession) -> str:
         name = f"bench-{number}"
         ref = ref_by_digest(name, MANIFEST)
         await send(session, "POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-        config_map = {"metadata": {"name": ref.name}, "data": {ref.key: MANIFEST}, "immutable": True}
-        await send(session, "POST", f"/api/v1/namespaces/{name}/configmaps", config_map)
+        shared = {"apiVersion": "runwright.dev/v1alpha1", "kind": "PipelineManifest"}
+        shared |= {"metadata": {"name": ref.name}, "manifest": MANIFEST}
+        await send(session, "POST", f"{GROUP}/namespaces/{name}/pipelinemanifests", shared)
     account = "/api/v1/namespaces/bench-0/serviceaccounts"
     await send(session, "POST", account, {"metadata": {"name": "lister"}})
     binding = {

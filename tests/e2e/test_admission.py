@@ -64,6 +64,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         of_spec({"workflow": {"manifestFrom": {"configMapKeyRef": {"name": "a"}}}}),
         "spec.workflow.manifestFrom.configMapKeyRef.key: Required value",
     ),
+    "a PipelineManifest and a ConfigMap": (
+        of_spec({"workflow": {"manifestFrom": FROM | {"pipelineManifestRef": {"name": "a"}}}}),
+        "spec.workflow.manifestFrom: Forbidden: set exactly one of pipelineManifestRef and configMapKeyRef",
+    ),
+    "neither a PipelineManifest nor a ConfigMap": (
+        of_spec({"workflow": {"manifestFrom": {"digest": "sha256:" + "0" * 64}}}),
+        "spec.workflow.manifestFrom: Forbidden: set exactly one of pipelineManifestRef and configMapKeyRef",
+    ),
     "a digest of another kind": (
         of_spec({"workflow": {"manifestFrom": FROM | {"digest": "md5:0cc175b9c0f1b6a831c399e269772661"}}}),
         "write the digest as sha256: and 64 lower-case hex digits, as sha256sum prints them",

@@ -117,13 +117,18 @@ BAD: dict[str, tuple[Object, str, str]] = {
     ),
     "a key that is not there": (
         pipeline_run({"manifestFrom": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "a"}}}),
-        "ConfigMapKeyNotFound",
-        'has no key "a" in data, only "ca.crt"',
+        "ConfigMapNotFound",
+        'there is no ConfigMap "kube-root-ca.crt" in namespace',
     ),
-    "a ConfigMap that holds something else": (
+    "a ConfigMap without the label": (
         pipeline_run({"manifestFrom": {"configMapKeyRef": {"name": "kube-root-ca.crt", "key": "ca.crt"}}}),
-        "NotAWorkflow",
-        'key "ca.crt" of ConfigMap "kube-root-ca.crt"',
+        "ConfigMapNotFound",
+        "with the label runwright.dev/manifest, from which runs may read manifests; create it, or label it",
+    ),
+    "a PipelineManifest that is not there": (
+        pipeline_run({"manifestFrom": {"pipelineManifestRef": {"name": "absent"}}}),
+        "PipelineManifestNotFound",
+        'spec.workflow.manifestFrom.pipelineManifestRef.name: there is no PipelineManifest "absent" in namespace',
     ),
     "a service account that is not there": (
         pipeline_run(spec(), serviceAccountName="absent"),
@@ -209,7 +214,7 @@ TEMPLATE = {"apiVersion": ARGO, "kind": "WorkflowTemplate", "metadata": {"name":
 CONFIG_MAP = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
-    "metadata": {"name": "absent"},
+    "metadata": {"name": "absent", "labels": {"runwright.dev/manifest": "true"}},
     "data": {"a": yaml.safe_dump(workflow(instant()))},
 }
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "absent"}}

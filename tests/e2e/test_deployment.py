@@ -89,6 +89,7 @@ def test_one_pod_leads_and_the_other_stands_by(kubectl: Kubectl):
         ("delete", "pods"),
         ("get", "clusterworkflowtemplates.argoproj.io"),
         ("get", "configmaps"),
+        ("get", "pipelinemanifests.runwright.dev"),
         ("create", "events"),
     ],
 )
@@ -102,6 +103,8 @@ def test_service_account_has_the_documented_rights(kubectl: Kubectl, namespace: 
         ("get", "secrets"),
         ("list", "secrets"),
         ("list", "configmaps"),
+        ("list", "pipelinemanifests.runwright.dev"),
+        ("delete", "pipelinemanifests.runwright.dev"),
         ("create", "pods"),
         ("get", "pods"),
         ("patch", "pods"),
@@ -128,6 +131,16 @@ def test_service_account_has_the_documented_rights(kubectl: Kubectl, namespace: 
 )
 def test_service_account_has_no_other_rights(kubectl: Kubectl, namespace: str, verb: str, resource: str):
     assert not can(kubectl, OPERATOR, namespace, verb, resource)
+
+
+@pytest.mark.parametrize("resource", ["configmaps", "secrets"])
+@pytest.mark.parametrize("verb", ["list", "watch", "create", "update", "patch", "delete", "deletecollection"])
+def test_account_of_the_run_service_changes_no_config_map_or_secret(
+    kubectl: Kubectl, namespace: str, verb: str, resource: str
+):
+    account = f"system:serviceaccount:{NAMESPACE}:runwright-serve"
+    for where in (namespace, NAMESPACE):
+        assert not can(kubectl, account, where, verb, resource)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,14 @@ def test_runs_report_a_missing_right_and_go_on_once_it_is_granted(
         }
     )
     manifest = {"data": {"a": yaml.safe_dump(workflow(instant()))}}
-    apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "there"}, **manifest})
+    apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "there", "labels": {"runwright.dev/manifest": "true"}},
+            **manifest,
+        }
+    )
     apply(pipeline_run({"templateRef": {"name": "there"}}, "template"))
     apply(pipeline_run({"manifestFrom": {"configMapKeyRef": {"name": "there", "key": "a"}}}, "shared"))
     apply(pipeline_run({"spec": suspended(activeDeadlineSeconds=1)}, "again"))
@@ -131,7 +138,7 @@ def rules_of(objects: dict[tuple[str, str, str], Object]) -> set[tuple[str, str,
         ("--set=serve.enabled=true", "--set=serve.namespace=a", "--set=runs.namespaces={a}"),
     ],
 )
-def test_no_rule_has_a_wildcard_or_lists_secrets(helm: Helm, options: tuple[str, ...]):
+def test_no_rule_has_a_wildcard_or_lists_secrets_or_writes_config_maps(helm: Helm, options: tuple[str, ...]):
     text = helm("template", "runwright", str(CHART), "-n", SYSTEM, "--kube-version=1.34.0", *options)
     roles = [one for one in yaml.safe_load_all(text) if one and one["kind"] in ("ClusterRole", "Role")]
     assert roles
@@ -139,6 +146,9 @@ def test_no_rule_has_a_wildcard_or_lists_secrets(helm: Helm, options: tuple[str,
         for rule in role["rules"]:
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], role["metadata"]["name"]
             if "secrets" in rule["resources"]:
-                assert set(rule["verbs"]) <= {"get", "create"}, role["metadata"]["name"]
+                named = rule.get("resourceNames", [])
+                assert set(rule["verbs"]) <= ({"get", "patch"} if named else {"get"}), role["metadata"]["name"]
+            if "configmaps" in rule["resources"]:
+                assert rule["verbs"] == ["get"], role["metadata"]["name"]
             if "pods" in rule["resources"]:
                 assert set(rule["verbs"]) <= {"list", "delete"}

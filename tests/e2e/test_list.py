@@ -54,6 +54,7 @@ def template(name: str) -> Object:
     return {"templateRef": {"name": name}}
 
 
+MAY_BE_READ = {"runwright.dev/manifest": "true"}
 SHARED = {"manifestFrom": {"configMapKeyRef": {"name": "shared", "key": "workflow.yaml"}}}
 FAILS = {"spec": suspended(activeDeadlineSeconds=1)}
 GOES = {"spec": suspended()}
@@ -219,7 +220,9 @@ def noon(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun, oper
         apply({"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": {"name": name}} | SPEC)
     apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}})
     data = {"workflow.yaml": yaml.safe_dump(workflow(instant()))}
-    apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": data})
+    apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared", "labels": MAY_BE_READ}, "data": data}
+    )
 
     early = {name: run for name, run in RUNS.items() if not run.late}
     create(kubectl, namespace, early)

@@ -37,7 +37,7 @@ EDIT, VIEW = "edit", "view"
 @pytest.fixture(scope="module")
 def serve(serve_account: Path) -> Iterator[Serve]:
     """In multi-user mode, for all namespaces, with page tokens that the deployed replicas know too."""
-    with Serve(serve_account, "--page-key-secret", f"{SYSTEM}/runwright-serve") as process:
+    with Serve(serve_account, "--page-key-secret", f"{SYSTEM}/runwright-serve-page-key") as process:
         process.start()
         process.wait_log("pipelineexperiments listed in")
         process.wait_log("pipelineruns listed in")
@@ -114,8 +114,8 @@ def check_hidden(caller: Caller, run: str, experiment: str) -> None:
         return status, text, time.monotonic() - began >= 0.49
 
     with ThreadPoolExecutor(7) as pool:
-        foreign = list(pool.map(lambda call: reply(*call, run, experiment), calls))
-        unknown = list(pool.map(lambda call: reply(*call, *UNKNOWN), calls))
+        foreign = list(pool.map(lambda call: reply(call[0], call[1], call[2], run, experiment), calls))
+        unknown = list(pool.map(lambda call: reply(call[0], call[1], call[2], *UNKNOWN), calls))
     for call, one, other in zip(calls, foreign, unknown, strict=True):
         assert (one[0], one[2]) == (404, True), (call, one)
         assert one == other, call
@@ -225,7 +225,7 @@ def test_a_second_replica_accepts_page_tokens_of_the_first(serve_account: Path, 
     for number in range(3):
         editor.good("POST", "/runs", asking(f"run {number}", suspended(), experiment))
     first = editor.good("GET", "/runs", page_size=2, sort_by="name", **key)
-    with Serve(serve_account, "--page-key-secret", f"{SYSTEM}/runwright-serve") as other:
+    with Serve(serve_account, "--page-key-secret", f"{SYSTEM}/runwright-serve-page-key") as other:
         other.start()
         other.wait_log("pipelineruns listed in")
         second = Caller(other.url, editor._token)
@@ -256,7 +256,7 @@ def test_a_repeated_create_makes_one_run_and_a_refused_one_none(kubectl: Kubectl
         assert (status, refused["code"]) == (400, 3), refused
     assert editor("POST", "/runs", asking("lost", suspended(), "no-such"))[0] == 404
     assert len(kubectl.list(namespace, "prun")) == 1
-    assert len(kubectl.list(namespace, "configmap", "-l", "runwright.dev/manifest")) == 1
+    assert len(kubectl.list(namespace, "pipelinemanifest", "-l", "runwright.dev/manifest")) == 1
 
 
 def test_a_shared_manifest_is_stored_once_and_deleted_with_its_last_run(
@@ -267,7 +267,7 @@ def test_a_shared_manifest_is_stored_once_and_deleted_with_its_last_run(
     ids = [editor.good("POST", "/runs", asking("same", suspended(), experiment))["run"]["id"] for _ in range(5)]
 
     def manifests() -> int:
-        return len(kubectl.list(namespace, "configmap", "-l", "runwright.dev/manifest"))
+        return len(kubectl.list(namespace, "pipelinemanifest", "-l", "runwright.dev/manifest"))
 
     assert manifests() == 1
     sweep(serve_account, namespace, timedelta(hours=3))
@@ -278,6 +278,20 @@ def test_a_shared_manifest_is_stored_once_and_deleted_with_its_last_run(
     assert manifests() == 1, "it was used a moment ago"
     sweep(serve_account, namespace, timedelta(hours=3))
     assert manifests() == 0
+
+
+def test_a_run_refused_by_a_quota_takes_its_manifest_along(kubectl: Kubectl, namespace: str, editor: Caller):
+    experiment = editor.experiment("mine", namespace)
+    kept = editor.good("POST", "/runs", asking("kept", suspended(), experiment))["run"]["id"]
+    hard = {"count/pipelineruns.runwright.dev": "1"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "runs"}, "spec": {"hard": hard}}
+    kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(quota))
+    kubectl.wait(namespace, "resourcequota", "runs", lambda found: found.get("status", {}).get("used") == hard)
+    for spec in (one_step(), one_step(), suspended()):
+        status, refused = editor("POST", "/runs", asking("refused", spec, experiment))
+        assert (status, refused["code"]) == (400, 9) and "exceeded quota" in refused["error"]
+        assert len(kubectl.list(namespace, "pipelinemanifest")) == 1, "only that of the run that exists"
+    assert editor.good("GET", f"/runs/{kept}")["run"]["pipeline_spec"]["workflow_manifest"]
 
 
 def sweep(kubeconfig: Path, namespace: str, later: timedelta) -> None:

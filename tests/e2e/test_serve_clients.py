@@ -118,11 +118,11 @@ def test_kfp_clients_work_in_multi_user_mode(
         assert serve.errors() == []
     assert not [one for one in kubectl.list(namespace, "prun") if one["spec"]["displayName"] == "bad run"]
     (kept,) = {
-        one["spec"]["workflow"]["manifestFrom"]["configMapKeyRef"]["name"]
+        one["spec"]["workflow"]["manifestFrom"]["pipelineManifestRef"]["name"]
         for one in kubectl.list(namespace, "prun")
         if one["spec"]["displayName"] in ("good run", "convenient")
     }
-    assert kubectl.get(namespace, "configmap", kept)["immutable"] is True
+    assert kubectl.get(namespace, "pipelinemanifest", kept)["manifest"]
 
 
 @pytest.mark.timeout(900)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 
 from tests.e2e.cluster import Kubectl, Object, condition
 from tests.e2e.conftest import Apply, WaitRun
-from tests.e2e.manifests import pipeline_run, workflow
+from tests.e2e.manifests import instant, of_kind, pipeline_run, workflow
 
 WHO = {"who": "Ada"}
 
@@ -89,12 +90,45 @@ def test_a_cluster_workflow_template_runs(cluster_template: str, apply: Apply, w
     assert said(wait_run("run", "Succeeded")) == "Hello, Ada"
 
 
+def test_a_manifest_of_a_pipeline_manifest_runs(apply: Apply, wait_run: WaitRun):
+    manifest = yaml.safe_dump(greeting())
+    digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
+    apply(of_kind("PipelineManifest", "greeting", manifest=manifest))
+    source = {"pipelineManifestRef": {"name": "greeting"}}
+    apply(pipeline_run({"manifestFrom": source}, "any", parameters=WHO))
+    apply(pipeline_run({"manifestFrom": source | {"digest": digest}}, "exactly", parameters={"who": "Grace"}))
+    assert said(wait_run("any", "Succeeded")) == "Hello, Ada"
+    assert said(wait_run("exactly", "Succeeded")) == "Hello, Grace"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        apply(of_kind("PipelineManifest", "greeting", manifest=manifest + "# edited"))
+    assert "manifest: Forbidden: cannot change: keep it" in refused.value.stderr
+
+
+def test_a_config_map_without_the_label_is_not_read(kubectl: Kubectl, namespace: str, apply: Apply, wait_run: WaitRun):
+    """Somebody with rights on PipelineRuns alone must not learn what is in it, not even which keys it has."""
+    secret = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": {"password": "s3cret: ["}}
+    apply(secret)
+    messages: list[str] = []
+    for run, name, key in (("a", "app", "password"), ("b", "app", "none"), ("c", "pap", "password")):
+        apply(pipeline_run({"manifestFrom": {"configMapKeyRef": {"name": name, "key": key}}}, run))
+        stalled = wait_run(run, lambda found: condition(found, "Stalled").get("status") == "True")
+        assert condition(stalled, "Stalled")["reason"] == "ConfigMapNotFound"
+        messages.append(condition(stalled, "Stalled")["message"].replace(name, "NAME"))
+    assert len(set(messages)) == 1 and "s3cret" not in messages[0] and "password" not in messages[0]
+    apply(secret | {"data": {"password": yaml.safe_dump(workflow(instant()))}})
+    kubectl("label", "configmap", "-n", namespace, "app", "runwright.dev/manifest=true")
+    wait_run("a", "Succeeded")
+
+
+MAY_BE_READ = {"runwright.dev/manifest": "true"}
+
+
 def test_a_manifest_of_a_config_map_runs(apply: Apply, wait_run: WaitRun):
     """One copy of a manifest for many runs; those that name its digest are safe from an edit of it."""
     manifest = yaml.safe_dump(greeting())
     digest = "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()
     source = {"configMapKeyRef": {"name": "pipelines", "key": "greeting.yaml"}}
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pipelines"}}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pipelines", "labels": MAY_BE_READ}}
     apply(config_map | {"data": {"greeting.yaml": manifest}})
     apply(pipeline_run({"manifestFrom": source}, "any", parameters=WHO))
     apply(pipeline_run({"manifestFrom": source | {"digest": digest}}, "exactly", parameters={"who": "Grace"}))

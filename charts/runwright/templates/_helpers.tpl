@@ -115,9 +115,12 @@ app.kubernetes.io/component: serve
 - apiGroups: [argoproj.io]
   resources: [{{ .templates }}]
   verbs: [get]
+- apiGroups: [runwright.dev]
+  resources: [pipelinemanifests]
+  verbs: [get, list, create, patch, delete]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, create, patch, delete]
+  verbs: [get]
 {{- end -}}
 
 {{- define "runwright.reviewRules" -}}
@@ -158,6 +161,11 @@ app.kubernetes.io/component: serve
 - apiGroups: [argoproj.io]
   resources: [workflowtaskresults]
   verbs: [list, delete]
+{{- end }}
+{{- if .features.sharedManifests }}
+- apiGroups: [runwright.dev]
+  resources: [pipelinemanifests]
+  verbs: [get]
 {{- end }}
 {{- if .features.workflowTemplates }}
 - apiGroups: [argoproj.io]

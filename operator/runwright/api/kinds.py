@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runwright.api import labels, pipelineexperiment, pipelinerun, retentionpolicy, workflowsnapshot
+from runwright.api import labels, pipelineexperiment, pipelinemanifest, pipelinerun, retentionpolicy, workflowsnapshot
 from runwright.api.model import Model
-from runwright.api.rules import PIPELINE_RUN_RULES, RETENTION_POLICY_RULES, Rule
+from runwright.api.rules import PIPELINE_MANIFEST_RULES, PIPELINE_RUN_RULES, RETENTION_POLICY_RULES, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,10 @@ PIPELINE_RUN = Kind(
             ("spec.displayName", "spec.description", "spec.references", "spec.pipeline", "spec.retention"),
             "at any time",
         ),
-        EditWindow(("spec.workflow", "spec.parameters", "spec.serviceAccountName"), "until the run has a Workflow"),
+        EditWindow(
+            ("spec.workflow", "spec.parameters", "spec.serviceAccountName"),
+            "until the run has a Workflow; `manifestFrom` later too, with the same `digest`",
+        ),
         EditWindow(("spec.shutdown",), "until the run ends; remove it in the edit that retries the run"),
         EditWindow(("spec.retries",), "to `status.retries` + 1 while `status.phase` is Failed or Error"),
     ),
@@ -123,6 +126,7 @@ PIPELINE_RUN = Kind(
             "UTC date, such as `2026-11-24`, on which retention deletes the archived run. Written by the operator.",
         ),
         ApiLabel(labels.RUN_LABEL, "Workflow, WorkflowSnapshot", "Name of its PipelineRun."),
+        ApiLabel(labels.MANIFEST_LABEL, "ConfigMap", "With any value: runs may read manifests from the ConfigMap."),
         ApiLabel(
             labels.SHARD_LABEL,
             "Workflow",
@@ -197,4 +201,22 @@ PIPELINE_EXPERIMENT = Kind(
     "run service uses it. Deleting it deletes no runs.",
 )
 
-KINDS = (PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT, PIPELINE_EXPERIMENT)
+PIPELINE_MANIFEST = Kind(
+    model=pipelinemanifest.PipelineManifest,
+    name=pipelinemanifest.KIND,
+    plural=pipelinemanifest.PLURAL,
+    columns=(_AGE,),
+    rules=PIPELINE_MANIFEST_RULES,
+    labels=(
+        ApiLabel(
+            labels.MANIFEST_LABEL,
+            pipelinemanifest.KIND,
+            "First half of the manifest's SHA-256. On those of the run service, which deletes them while no run uses them.",
+        ),
+    ),
+    notes="Runs name it in `spec.workflow.manifestFrom.pipelineManifestRef`. The run service stores the manifests of its runs "
+    "so, each once per namespace under its SHA-256, and deletes those that no run has used for an hour. It leaves those alone "
+    "that you create.",
+)
+
+KINDS = (PIPELINE_RUN, RETENTION_POLICY, WORKFLOW_SNAPSHOT, PIPELINE_EXPERIMENT, PIPELINE_MANIFEST)

@@ -27,7 +27,14 @@ NODE_ANNOTATION = "workflows.argoproj.io/node-id"
 """On a pod: the id of its node (Argo 3.7, `AnnotationKeyNodeID`). A WorkflowTaskResult has the node's id as its name."""
 
 MANIFEST_LABEL = f"{GROUP}/manifest"
-"""On a ConfigMap that holds a manifest, and on the runs created with it: the first half of the manifest's SHA-256."""
+"""On a PipelineManifest of the run service, and on the runs created with it: the first half of the manifest's SHA-256.
+
+On a ConfigMap, with any value: runs may read manifests from it, and everybody who may read a run can then read its manifest.
+"""
+
+USED_AT = f"{GROUP}/used-at"
+"""Annotation of a PipelineManifest of the run service: when a run was last created with it, to within minutes. Absent since its
+creation for the first run."""
 
 ARCHIVED_RUNS = f"{STORAGE_STATE_LABEL}={StorageState.ARCHIVED.value}"
 """Label selector of the runs that are labeled as archived."""

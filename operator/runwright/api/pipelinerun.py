@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from runwright.api.labels import STORAGE_STATE_LABEL
+from runwright.api.labels import MANIFEST_LABEL, STORAGE_STATE_LABEL
 from runwright.api.model import Duration, Model, Name
 from runwright.api.resources import API_VERSION, PIPELINE_RUNS
 from runwright.api.states import Phase, Shutdown, StorageState
@@ -49,10 +49,23 @@ class ConfigMapKeyRef(Model):
     key: Name = Field(description="Key in the ConfigMap's `data` whose value is the manifest.")
 
 
-class ManifestFrom(Model):
-    """A manifest in a ConfigMap, which many runs can share."""
+class PipelineManifestRef(Model):
+    """A PipelineManifest in the run's namespace."""
 
-    config_map_key_ref: ConfigMapKeyRef = Field(description="The ConfigMap key that holds the manifest.")
+    name: Name = Field(description="Name of the PipelineManifest.")
+
+
+class ManifestFrom(Model):
+    """A manifest that many runs can share: exactly one of pipelineManifestRef and configMapKeyRef."""
+
+    pipeline_manifest_ref: PipelineManifestRef | None = Field(
+        default=None, description="The PipelineManifest that holds the manifest."
+    )
+    config_map_key_ref: ConfigMapKeyRef | None = Field(
+        default=None,
+        description="The ConfigMap key that holds the manifest. The ConfigMap needs the label "
+        f"`{MANIFEST_LABEL}`, with any value: everybody who may read the run can read the manifest.",
+    )
     digest: Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)] | None = Field(
         default=None,
         description="SHA-256 of the manifest's UTF-8 bytes as `sha256:<64 hex digits>`. If set, a manifest with "
@@ -77,7 +90,7 @@ class WorkflowSource(Model):
     )
     manifest_from: ManifestFrom | None = Field(
         default=None,
-        description="A manifest in a ConfigMap, which many runs can share.",
+        description="A manifest in a PipelineManifest or a ConfigMap, which many runs can share.",
     )
 
 

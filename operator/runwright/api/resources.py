@@ -14,6 +14,7 @@ PIPELINE_RUNS = Resource(GROUP, VERSION, "pipelineruns")
 RETENTION_POLICIES = Resource(GROUP, VERSION, "retentionpolicies")
 WORKFLOW_SNAPSHOTS = Resource(GROUP, VERSION, "workflowsnapshots")
 PIPELINE_EXPERIMENTS = Resource(GROUP, VERSION, "pipelineexperiments")
+PIPELINE_MANIFESTS = Resource(GROUP, VERSION, "pipelinemanifests")
 
 ARGO_GROUP = "argoproj.io"
 ARGO_VERSION = "v1alpha1"
@@ -24,6 +25,7 @@ WORKFLOW_TEMPLATES = Resource(ARGO_GROUP, ARGO_VERSION, "workflowtemplates")
 CLUSTER_WORKFLOW_TEMPLATES = Resource(ARGO_GROUP, ARGO_VERSION, "clusterworkflowtemplates", namespaced=False)
 
 REFERENCED: Mapping[str, Resource] = {
+    "PipelineManifest": PIPELINE_MANIFESTS,
     "ConfigMap": CONFIG_MAPS,
     "ServiceAccount": SERVICE_ACCOUNTS,
     "WorkflowTemplate": WORKFLOW_TEMPLATES,

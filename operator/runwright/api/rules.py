@@ -43,6 +43,11 @@ _FAILED = "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.ph
 _ACCEPTED = "has(oldSelf.status) && has(oldSelf.status.workflow)"
 _FROZEN = "cannot change once the run's Workflow was created: apply a PipelineRun of another name instead"
 _RAISED = "self.spec.retries > oldSelf.spec.retries"
+_SAME_MANIFEST = (
+    "has(self.spec.workflow.manifestFrom) && has(self.spec.workflow.manifestFrom.digest) && "
+    "has(oldSelf.spec.workflow.manifestFrom) && has(oldSelf.spec.workflow.manifestFrom.digest) && "
+    "self.spec.workflow.manifestFrom.digest == oldSelf.spec.workflow.manifestFrom.digest"
+)
 _NEXT_ATTEMPT = "(has(oldSelf.status.retries) ? oldSelf.status.retries : 0) + 1"
 
 
@@ -76,9 +81,14 @@ PIPELINE_RUN_RULES: tuple[Rule, ...] = (
         message="set only one of manifest, spec, templateRef and manifestFrom",
     ),
     Rule(
+        path="spec.workflow.manifestFrom",
+        expression="has(self.pipelineManifestRef) != has(self.configMapKeyRef)",
+        message="set exactly one of pipelineManifestRef and configMapKeyRef",
+    ),
+    Rule(
         path="",
         field_path=".spec.workflow",
-        expression=f"!({_ACCEPTED}) || self.spec.workflow == oldSelf.spec.workflow",
+        expression=f"!({_ACCEPTED}) || self.spec.workflow == oldSelf.spec.workflow || ({_SAME_MANIFEST})",
         message=_FROZEN,
     ),
     _frozen("parameters"),
@@ -122,6 +132,14 @@ PIPELINE_RUN_RULES: tuple[Rule, ...] = (
         "(oldSelf.shutdown == 'Stop' || self.shutdown == oldSelf.shutdown))",
         message="cannot be removed, nor changed from Terminate to Stop: keep it, or raise spec.retries in the same "
         "edit to retry the run",
+    ),
+)
+
+PIPELINE_MANIFEST_RULES: tuple[Rule, ...] = (
+    Rule(
+        path="manifest",
+        expression="self == oldSelf",
+        message="cannot change: keep it, and create a PipelineManifest of another name",
     ),
 )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import TypeGuard
 
-_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_NAMESPACE = re.compile(_LABEL)
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_PART}(?:\.{_PART})*")
+_NAMESPACE = re.compile(_PART)
 _DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 MAX_OBJECT_NAME = 253
-"""Characters of an object's name, and of a key of a ConfigMap's data."""
+"""Characters of an object's name, and of a key of a ConfigMap's data. Parts between dots have no limit of their own."""
+
+MAX_NAMESPACE = 63
 
 
 def is_object_name(name: object) -> TypeGuard[str]:
@@ -21,7 +23,7 @@ def is_object_name(name: object) -> TypeGuard[str]:
 
 def is_namespace_name(name: object) -> TypeGuard[str]:
     """Whether this can be the name of a namespace: a DNS-1123 label of at most 63 characters."""
-    return isinstance(name, str) and _NAMESPACE.fullmatch(name) is not None
+    return isinstance(name, str) and len(name) <= MAX_NAMESPACE and _NAMESPACE.fullmatch(name) is not None
 
 
 def is_path_segment(name: object) -> TypeGuard[str]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 from runwright.api.labels import MANIFEST_LABEL
+from runwright.api.resources import PIPELINE_MANIFESTS
 from runwright.kube.client import Client, Form, list_objects
+from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_text, key_of
-from runwright.kube.resource import CONFIG_MAPS, Selection
+from runwright.kube.resource import CONFIG_MAPS, Resource, Selection
 from runwright.kubectl.files import check_folder, open_output
 from runwright.kubectl.options import cluster_options
 from runwright.kubectl.portable import EXPORTED, export_line
 from runwright.kubectl.progress import print_progress, show_counts
 from runwright.kubectl.session import Target, connect_to, run_command
+
+MANIFESTS = {CONFIG_MAPS: MANIFEST_LABEL, PIPELINE_MANIFESTS: ""}
+"""Kinds that hold manifests, and the label selector of those that are exported."""
 
 
 @click.command("export")
@@ -49,24 +54,35 @@ async def export_runs(target: Target, output: Path) -> None:
 async def write_objects(
     client: Client, namespace: str, file: BinaryIO, counts: Counter[str], show: Callable[[str], None]
 ) -> None:
-    """Write the ConfigMaps of manifests, then the objects of our kinds."""
+    """Write the manifests, then the objects of our other kinds."""
 
     def write_object(body: Json) -> None:
         file.write(export_line(body))
         counts[as_text(body.get("kind"))] += 1
 
-    manifests = Selection(namespace, labels=MANIFEST_LABEL)
-    # One by one: a page of ConfigMaps could have 500 MB.
-    async for item in list_objects(client, CONFIG_MAPS, manifests, form=Form.METADATA):
-        if body := await client.get(CONFIG_MAPS, key_of(item)):
-            write_object({"apiVersion": "v1", "kind": "ConfigMap", **body})
     for kind, resource in EXPORTED.items():
-        if resource is CONFIG_MAPS:
+        if resource in MANIFESTS:
+            async for body in read_manifests(client, resource, namespace):
+                write_object({"apiVersion": resource.api_version, "kind": kind, **body})
             continue
         async for page in client.pages(resource, Selection(namespace)):
             for body in page.items:
                 write_object({"apiVersion": resource.api_version, "kind": kind, **body})
             show(format_counts(counts))
+
+
+async def read_manifests(client: Client, resource: Resource, namespace: str) -> AsyncIterator[Json]:
+    """The objects of a kind that hold manifests, one by one: a page of them could have 500 MB.
+
+    None where the kind is not served, before an upgrade of the CRDs.
+    """
+    try:
+        async for item in list_objects(client, resource, Selection(namespace, MANIFESTS[resource]), form=Form.METADATA):
+            if body := await client.get(resource, key_of(item)):
+                yield body
+    except ApiError as error:
+        if error.code != 404:
+            raise
 
 
 def format_counts(counts: Counter[str]) -> str:

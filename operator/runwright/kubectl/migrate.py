@@ -1,4 +1,6 @@
-"""`runwright migrate`: write each stored object in the storage version of its CRD, so that an older version can be removed.
+"""`runwright migrate`: write each stored object in the storage version of its CRD, and move manifests out of ConfigMaps.
+
+The first lets an older version be removed; `move_manifests` describes the second.
 
 Kubernetes (1.34) converts an object when it is written, and lists in `status.storedVersions` of its CRD the versions that may
 still be in etcd. An API version cannot be removed from the CRD while it is in that list.
@@ -13,16 +15,24 @@ from typing import Any, cast
 
 import click
 
-from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS, RETENTION_POLICIES, WORKFLOW_SNAPSHOTS
+from runwright.api.resources import (
+    PIPELINE_EXPERIMENTS,
+    PIPELINE_MANIFESTS,
+    PIPELINE_RUNS,
+    RETENTION_POLICIES,
+    WORKFLOW_SNAPSHOTS,
+)
 from runwright.kube.client import Client, Form, list_objects
+from runwright.kube.clock import SystemClock
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, key_of, spec_of, status_of, version_of
 from runwright.kube.resource import CUSTOM_RESOURCE_DEFINITIONS, Resource
+from runwright.kubectl.move_manifests import move_manifests
 from runwright.kubectl.options import cluster_options
 from runwright.kubectl.progress import print_progress, show_counts
 from runwright.kubectl.session import Target, connect_to, run_command
 
-MIGRATED = (PIPELINE_RUNS, RETENTION_POLICIES, WORKFLOW_SNAPSHOTS, PIPELINE_EXPERIMENTS)
+MIGRATED = (PIPELINE_RUNS, RETENTION_POLICIES, WORKFLOW_SNAPSHOTS, PIPELINE_EXPERIMENTS, PIPELINE_MANIFESTS)
 
 CONCURRENT_WRITES = 16
 """Objects that are written at a time."""
@@ -34,10 +44,10 @@ PROGRESS_SECONDS = 2.0
 @click.command("migrate")
 @cluster_options
 def migrate_command(**given: Any) -> None:
-    """Write all stored objects in the API version that their CRDs store now.
+    """Write all stored objects in the API version that their CRDs store now, and move manifests out of ConfigMaps.
 
-    Needed before an older version is removed from the CRDs: docs/upgrade.md. Runs continue meanwhile. You can repeat a
-    migration that was interrupted.
+    Needed before an older version is removed from the CRDs, and after an upgrade from a release whose run service stored
+    manifests in ConfigMaps: docs/upgrade.md. Runs continue meanwhile. You can repeat a migration that was interrupted.
     """
     run_command(migrate(Target(**given)))
 
@@ -47,6 +57,9 @@ async def migrate(target: Target) -> None:
     async with connect_to(target) as here:
         for resource in MIGRATED:
             print_progress(await migrate_kind(here.client, resource))
+        with show_counts(PROGRESS_SECONDS) as show:
+            moved = await move_manifests(here.client, SystemClock().now, show)
+        print_progress(moved)
 
 
 async def migrate_kind(client: Client, resource: Resource) -> str:

@@ -6,6 +6,7 @@ import json
 
 from runwright.api.resources import (
     PIPELINE_EXPERIMENTS,
+    PIPELINE_MANIFESTS,
     PIPELINE_RUNS,
     RETENTION_POLICIES,
     WORKFLOW_SNAPSHOTS,
@@ -16,12 +17,13 @@ from runwright.kube.resource import CONFIG_MAPS, Resource
 
 EXPORTED: dict[str, Resource] = {
     "ConfigMap": CONFIG_MAPS,
+    "PipelineManifest": PIPELINE_MANIFESTS,
     "RetentionPolicy": RETENTION_POLICIES,
     "PipelineExperiment": PIPELINE_EXPERIMENTS,
     "PipelineRun": PIPELINE_RUNS,
     "WorkflowSnapshot": WORKFLOW_SNAPSHOTS,
 }
-"""Exported kinds, in the order of the file: ConfigMaps with manifests first, and snapshots after their runs."""
+"""Exported kinds, in the order of the file: manifests first, and snapshots after their runs."""
 
 
 class ImportFileError(Exception):

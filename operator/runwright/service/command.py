@@ -57,7 +57,7 @@ from runwright.service.server import ServeOptions, run_serve
     default="",
     show_default=False,
     metavar="NAMESPACE/NAME",
-    help="Secret with the key of page tokens, shared by all replicas; it is created if it does not exist. Default: a key of "
+    help="Secret with the key of page tokens, shared by all replicas; it must exist, and may be empty. Default: a key of "
     "this process only.",
 )
 @click.option(

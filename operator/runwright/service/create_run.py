@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runwright.api.labels import MANIFEST_LABEL
+from runwright.api.pipelinemanifest import digest_label
 from runwright.api.pipelinerun import KIND, PipelineRun
 from runwright.api.resources import API_VERSION, GROUP
 from runwright.core.workflow.build import BuildOptions, Built, Needs, ObjectRef, build_workflow
@@ -24,7 +25,7 @@ from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import Relationship, ResourceReference, ResourceType
 from runwright.service.contract.run_pb2 import Run
 from runwright.service.errors import ServiceError, invalid_argument, not_found
-from runwright.service.manifests import KEY, digest_label, ref_by_digest
+from runwright.service.manifests import ref_by_digest
 from runwright.service.present import protobuf_text
 
 CREATED_BY = f"{GROUP}/created-by"
@@ -146,8 +147,7 @@ def build_pipeline_run(
     if asked.manifest:
         ref = ref_by_digest(namespace, asked.manifest)
         labels[MANIFEST_LABEL] = digest_label(ref.digest)
-        key = {"name": ref.name, "key": KEY}
-        source: dict[str, Any] = {"manifestFrom": {"configMapKeyRef": key, "digest": ref.digest}}
+        source: dict[str, Any] = {"manifestFrom": {"pipelineManifestRef": {"name": ref.name}, "digest": ref.digest}}
     else:
         source = {"templateRef": {"name": asked.template}}
     body: dict[str, Any] = {
@@ -219,8 +219,8 @@ def preview_workflow(
     namespace = str(run.metadata["namespace"])
     source = run.spec.workflow.manifest_from
     objects = dict(found)
-    if source is not None:
-        objects[ObjectRef("ConfigMap", source.config_map_key_ref.name, namespace)] = {"data": {KEY: manifest}}
+    if source is not None and source.pipeline_manifest_ref is not None:
+        objects[ObjectRef("PipelineManifest", source.pipeline_manifest_ref.name, namespace)] = {"manifest": manifest}
     while True:
         built = build_workflow(run, objects, BuildOptions(default_account))
         if isinstance(built, Built):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from runwright.kube.errors import ApiError
+
 
 class Code(IntEnum):
     """The gRPC status codes that the run service returns."""
@@ -74,3 +76,15 @@ def not_found(kind: str, id: str) -> ServiceError:
 def unavailable(message: str) -> ServiceError:
     """The error for a request that may succeed a moment later."""
     return ServiceError(Code.UNAVAILABLE, message)
+
+
+def to_client_error(error: ApiError) -> ServiceError | None:
+    """Map the API server's refusal of an object to a client's error; None for errors that are not about the request."""
+    if error.code in (400, 413, 422):
+        return invalid_argument(error.message)
+    if error.code == 403:
+        # The caller's rights were checked: what remains are quotas, admission policies, and terminating namespaces.
+        return ServiceError(Code.FAILED_PRECONDITION, error.message)
+    if error.code == 404:
+        return ServiceError(Code.NOT_FOUND, error.message)
+    return None

@@ -29,14 +29,13 @@ from runwright.service.contract.experiment_pb2 import (
 )
 from runwright.service.contract.resource_reference_pb2 import ResourceType
 from runwright.service.create_run import slug
-from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, unavailable
+from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, to_client_error, unavailable
 from runwright.service.experiment_rows import ExperimentRow, experiment_message, experiment_row
 from runwright.service.filters import parse_filter
 from runwright.service.index import Index
 from runwright.service.order import Scope
 from runwright.service.paging import Pages, check_id
 from runwright.service.rows import ALL, RunRow, experiment_scope_id
-from runwright.service.runs import to_client_error
 from runwright.service.tenancy import Tenancy
 
 FIELDS: dict[str, type] = {"id": str, "name": str, "created_at": int, "description": str, "storage_state": str}

@@ -42,12 +42,13 @@ FINISHED = frozenset(phase.value for phase in Phase if phase.finished)
 
 @dataclass(frozen=True, slots=True)
 class ManifestRef:
-    """The place of a run's manifest: a key in a ConfigMap."""
+    """The place of a run's manifest: a PipelineManifest, or a key in a ConfigMap."""
 
     namespace: str
     name: str
-    """Name of the ConfigMap."""
-    key: str
+    """Name of the object."""
+    key: str = ""
+    """Key in the ConfigMap; empty for a PipelineManifest."""
     digest: str = ""
 
 
@@ -150,7 +151,7 @@ def metric_message(one: Json) -> RunMetric | None:
 
 
 def inline_manifest(run: Json) -> str:
-    """The manifest in the run itself, empty where it is in a ConfigMap; a WorkflowSpec is wrapped in a Workflow."""
+    """The manifest in the run itself, empty where it is elsewhere; a WorkflowSpec is wrapped in a Workflow."""
     workflow = as_mapping(spec_of(run).get("workflow"))
     if spec := spec_of(workflow):
         document = {"apiVersion": WORKFLOW_API_VERSION, "kind": WORKFLOW_KIND, "spec": spec}
@@ -167,11 +168,11 @@ def has_inline_manifest(run: Json) -> bool:
 def run_manifest_ref(run: Json) -> ManifestRef | None:
     """The place of the run's manifest; None where it is in the run itself, or where the name is no object's name."""
     source = as_mapping(as_mapping(spec_of(run).get("workflow")).get("manifestFrom"))
-    ref = as_mapping(source.get("configMapKeyRef"))
-    name, key = ref.get("name"), ref.get("key")
-    if not is_object_name(name) or not is_data_key(key):
+    own, config_map = as_mapping(source.get("pipelineManifestRef")), as_mapping(source.get("configMapKeyRef"))
+    name, key = (own or config_map).get("name"), config_map.get("key")
+    if not is_object_name(name) or not (own or is_data_key(key)):
         return None
-    return ManifestRef(namespace_of(run), name, key, as_text(source.get("digest")))
+    return ManifestRef(namespace_of(run), name, "" if own else as_text(key), as_text(source.get("digest")))
 
 
 def timestamp_message(value: object) -> Timestamp:

@@ -136,9 +136,14 @@ class RunService:
         if experiment is None:
             default = await self._experiments.default(namespace)
             experiment = default.id, default.name
-        if asked.manifest:
-            await self._manifests.store(namespace, asked.manifest)
-        created = await self._create(asked, namespace, experiment, call)
+        stored = await self._manifests.store(namespace, asked.manifest) if asked.manifest else None
+        try:
+            created = await self._create(asked, namespace, experiment, call)
+        except (ServiceError, ApiError) as error:
+            # After another error, the run may have been created.
+            if stored and (isinstance(error, ServiceError) or 400 <= error.code < 500):
+                await self._manifests.discard(stored)
+            raise
         built = await asyncio.to_thread(
             preview_workflow, validate_run(dict(created)), asked.manifest, found, self._options.default_service_account
         )

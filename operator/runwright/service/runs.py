@@ -13,7 +13,7 @@ from runwright.kube.client import Client
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_mapping, as_text, metadata_of, status_of, uid_of
 from runwright.service.contract.run_pb2 import Run
-from runwright.service.errors import Code, ServiceError, invalid_argument, not_found
+from runwright.service.errors import not_found, to_client_error
 from runwright.service.index import Index
 from runwright.service.manifests import Manifests
 from runwright.service.present import inline_manifest, protobuf_text, run_manifest_ref, run_message
@@ -102,18 +102,6 @@ class Runs:
             manifest = await self.manifest(body)
             return row.completed(run_message(body, manifest)) if row.partial else row.run(manifest)
         return row.run(await self._manifests.read(row.manifest) if row.manifest else "")
-
-
-def to_client_error(error: ApiError) -> ServiceError | None:
-    """Map the API server's refusal of a run to a client's error; None for errors that are not about the request."""
-    if error.code in (400, 413, 422):
-        return invalid_argument(error.message)
-    if error.code == 403:
-        # The caller's rights were checked: what remains are quotas, admission policies, and terminating namespaces.
-        return ServiceError(Code.FAILED_PRECONDITION, error.message)
-    if error.code == 404:
-        return ServiceError(Code.NOT_FOUND, error.message)
-    return None
 
 
 async def workflow_json(workflow: Json) -> str:

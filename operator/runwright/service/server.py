@@ -134,7 +134,7 @@ class Service:
         self._manifests.start_sweeps(loops, self.manifests_in_use)
 
     def manifests_in_use(self) -> set[Key] | None:
-        """The ConfigMaps that runs name; None while not all runs are known."""
+        """The objects with manifests that runs name; None while not all runs are known."""
         if not self.runs.synced:
             return None
         return {Key(row.manifest.namespace, row.manifest.name) for row in self.runs.rows() if row.manifest}
@@ -143,7 +143,7 @@ class Service:
 async def run_serve(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises ConfigError without a usable kubeconfig, ApiError where the Secret of the page key can neither be read nor created,
+    Raises ConfigError without a usable kubeconfig, ApiError where the Secret of the page key cannot be used,
     ValueError or OSError for an address or a certificate that cannot be used.
     """
     if (options.tls_cert is None) != (options.tls_key is None):

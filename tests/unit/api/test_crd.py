@@ -132,7 +132,7 @@ def test_required_fields_are_those_without_a_default():
         "spec",
         "spec.workflow",
         "spec.workflow.templateRef.name",
-        "spec.workflow.manifestFrom.configMapKeyRef",
+        "spec.workflow.manifestFrom.pipelineManifestRef.name",
         "spec.workflow.manifestFrom.configMapKeyRef.name",
         "spec.workflow.manifestFrom.configMapKeyRef.key",
         "spec.parameters[].name",
@@ -181,6 +181,7 @@ NAMES = {
     "PipelineRun": ("PipelineRunList", "pipelineruns", "pipelinerun", ["prun"]),
     "RetentionPolicy": ("RetentionPolicyList", "retentionpolicies", "retentionpolicy", None),
     "PipelineExperiment": ("PipelineExperimentList", "pipelineexperiments", "pipelineexperiment", ["pexp"]),
+    "PipelineManifest": ("PipelineManifestList", "pipelinemanifests", "pipelinemanifest", None),
     "WorkflowSnapshot": ("WorkflowSnapshotList", "workflowsnapshots", "workflowsnapshot", None),
 }
 

@@ -36,7 +36,7 @@ def test_every_field_has_a_row(kind: Kind):
     fields = [
         path for path in paths("", openapi_schema(kind)) if path.partition(".")[0] not in ("apiVersion", "metadata")
     ]
-    assert len(fields) > 3
+    assert len(fields) > 1
     for path in fields:
         if path in ("spec", "status"):
             assert f"\n## {path}\n" in page

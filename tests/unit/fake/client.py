@@ -31,6 +31,7 @@ KINDS = {
     "retentionpolicies": "RetentionPolicy",
     "workflowsnapshots": "WorkflowSnapshot",
     "pipelineexperiments": "PipelineExperiment",
+    "pipelinemanifests": "PipelineManifest",
     "workflows": "Workflow",
     "workflowtaskresults": "WorkflowTaskResult",
     "workflowtemplates": "WorkflowTemplate",

@@ -95,6 +95,7 @@ async def config_map_comes(w: World) -> None:
     w.add(
         "ConfigMap",
         "pipeline",
+        metadata={"namespace": NAMESPACE, "name": "pipeline", "labels": {"runwright.dev/manifest": "true"}},
         data={
             "wf": '{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","spec":{"entrypoint":"two-steps","templates":[{"name":"two-steps"}]}}'
         },

@@ -11,7 +11,7 @@ from runwright.kube.objects import Key
 from runwright.kube.resource import CONFIG_MAPS
 
 
-@pytest.mark.parametrize("name", ["a", "a-b", "a.b", "0", "a" * 63, ".".join(["a" * 63] * 3), "sha256-" + "0" * 56])
+@pytest.mark.parametrize("name", ["a", "a-b", "a.b", "0", "a" * 63, ".".join(["a" * 63] * 3), "sha256-" + "0" * 64])
 def test_an_object_name_is_a_dns_subdomain(name: str):
     assert is_object_name(name)
 

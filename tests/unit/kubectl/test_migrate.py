@@ -62,8 +62,10 @@ async def test_migrated_kinds_cost_one_request_each(
     for resource in MIGRATED:
         add_crd(server, str(resource), "v1beta1")
     await migrate(Target())
-    assert connected.calls == ["get customresourcedefinitions"] * 4
-    assert capsys.readouterr().err.splitlines()[0] == "pipelineruns: all objects are stored as v1beta1"
+    assert connected.calls == [*["get customresourcedefinitions"] * 5, "list configmaps"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "pipelineruns: all objects are stored as v1beta1"
+    assert said[-1] == "manifests: none is in a ConfigMap of the run service"
 
 
 async def test_a_missing_crd_is_an_error_with_its_name(client: FakeClient):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -10,9 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwright.api.labels import MANIFEST_LABEL
-from runwright.api.resources import PIPELINE_EXPERIMENTS, PIPELINE_RUNS, WORKFLOW_TEMPLATES, WORKFLOWS
+from runwright.api.resources import (
+    PIPELINE_EXPERIMENTS,
+    PIPELINE_MANIFESTS,
+    PIPELINE_RUNS,
+    WORKFLOW_TEMPLATES,
+    WORKFLOWS,
+)
 from runwright.kube.errors import ApiError
-from runwright.kube.resource import CONFIG_MAPS
 from runwright.service.contract.pipeline_spec_pb2 import PipelineSpec
 from runwright.service.contract.resource_reference_pb2 import ResourceReference
 from runwright.service.contract.run_pb2 import (
@@ -36,18 +42,19 @@ from tests.unit.service.requests import (
 from tests.unit.service.test_experiments import create_experiment
 
 
-async def test_a_run_is_created_with_its_manifest_in_a_config_map():
+async def test_a_run_is_created_with_its_manifest_in_a_pipeline_manifest():
     it = Bench()
     detail = await it.call(
         "RunService/CreateRun", create_request(description="d", parameters=[{"name": "text", "value": "x"}])
     )
     run = it.run()
-    (config_map,) = it.all(CONFIG_MAPS)
+    (shared,) = it.all(PIPELINE_MANIFESTS)
     (experiment,) = it.all(PIPELINE_EXPERIMENTS)
-    assert config_map["data"] == {"manifest": MANIFEST_TEXT} and config_map["immutable"]
+    assert shared["manifest"] == MANIFEST_TEXT
     source = run["spec"]["workflow"]["manifestFrom"]
-    assert source["configMapKeyRef"] == {"name": config_map["metadata"]["name"], "key": "manifest"}
-    assert run["metadata"]["labels"][MANIFEST_LABEL] == config_map["metadata"]["labels"][MANIFEST_LABEL]
+    assert source["pipelineManifestRef"] == {"name": shared["metadata"]["name"]}
+    assert source["digest"].replace(":", "-") == shared["metadata"]["name"]
+    assert run["metadata"]["labels"][MANIFEST_LABEL] == shared["metadata"]["labels"][MANIFEST_LABEL]
     assert run["metadata"]["name"].startswith("train-it-")
     assert run["metadata"]["annotations"]["runwright.dev/created-by"] == "ann"
     assert run["spec"]["parameters"] == [{"name": "text", "value": "x"}]
@@ -68,7 +75,7 @@ async def test_a_hundred_runs_with_one_manifest_store_it_once():
     it = Bench()
     await asyncio.gather(*(it.call("RunService/CreateRun", create_request(f"r{number}")) for number in range(100)))
     assert len(it.all(PIPELINE_RUNS)) == 100
-    assert len(it.all(CONFIG_MAPS)) == len(it.all(PIPELINE_EXPERIMENTS)) == 1
+    assert len(it.all(PIPELINE_MANIFESTS)) == len(it.all(PIPELINE_EXPERIMENTS)) == 1
     listed = await it.call("RunService/ListRuns", ListRunsRequest(page_size=100))
     assert listed.total_size == 100 and {run.pipeline_spec.workflow_manifest for run in listed.runs} == {MANIFEST_TEXT}
 
@@ -157,6 +164,45 @@ async def test_a_run_in_multi_user_mode_needs_an_existing_experiment():
     assert error.code == Code.NOT_FOUND
 
 
+@pytest.mark.parametrize(("code", "kept"), [(403, False), (422, False), (413, False), (500, True), (0, True)])
+async def test_a_refused_run_takes_its_new_manifest_along(code: int, kept: bool):
+    """After another error than a refusal, the run may exist."""
+    it = Bench()
+    it.client.fail("create pipelineruns", ApiError(code, "Reason", "exceeded quota"))
+    with contextlib.suppress(ServiceError):
+        await it.call("RunService/CreateRun", create_request())
+    assert len(it.all(PIPELINE_MANIFESTS)) == kept and not it.all(PIPELINE_RUNS)
+
+
+async def test_a_refused_run_leaves_the_manifest_of_another_call():
+    it = Bench()
+
+    def create(call: str) -> None:
+        if call == "create pipelineruns":
+            it.client.before = lambda call: None
+            raise ApiError(403, "Forbidden", "exceeded quota")
+
+    async def refused() -> None:
+        it.client.before = create
+        error = await it.refused("RunService/CreateRun", create_request())
+        assert error.code == Code.FAILED_PRECONDITION and "exceeded quota" in error.message
+
+    stored = await it.manifests.store("team", MANIFEST_TEXT)
+    await refused()
+    assert len(it.all(PIPELINE_MANIFESTS)) == 1, "a call that is about to create its run stored it"
+    await it.manifests.discard(stored)
+    assert len(it.all(PIPELINE_MANIFESTS)) == 1, "another call has used it since"
+    await it.call("RunService/CreateRun", create_request())
+
+
+async def test_a_manifest_that_is_refused_is_the_clients_error():
+    it = Bench()
+    it.client.fail("create pipelinemanifests", ApiError(403, "Forbidden", "exceeded quota"))
+    error = await it.refused("RunService/CreateRun", create_request())
+    assert error.code == Code.FAILED_PRECONDITION and "exceeded quota" in error.message
+    assert not it.all(PIPELINE_RUNS)
+
+
 @pytest.mark.parametrize("kind", [JOB, VERSION, NAMESPACE, EXPERIMENT])
 @pytest.mark.parametrize("id", ["a/b", "..", "a\nb", "x" * 254, "é", " ", "-"])
 async def test_a_reference_with_an_id_that_no_object_has_is_refused(kind: int, id: str):
@@ -174,7 +220,7 @@ async def test_a_reference_to_another_namespace_is_refused():
         request_ = create_request(resource_references=[*mine, ref(NAMESPACE, "other")])
         error = await it.refused("RunService/CreateRun", request_)
         assert error.code == Code.INVALID_ARGUMENT and "expected 'team'" in error.message
-        assert not it.all(PIPELINE_RUNS) and not it.all(CONFIG_MAPS)
+        assert not it.all(PIPELINE_RUNS) and not it.all(PIPELINE_MANIFESTS)
         request_ = create_request(resource_references=[*mine, ref(NAMESPACE, "team")])
         assert (await it.call("RunService/CreateRun", request_)).run.id
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from runwright.service.errors import HTTP_STATUS, Code, invalid_argument, not_found, unavailable
+from runwright.kube.errors import ApiError
+from runwright.service.errors import (
+    HTTP_STATUS,
+    Code,
+    invalid_argument,
+    not_found,
+    to_client_error,
+    unavailable,
+)
 
 
 def test_the_codes_are_those_of_grpc():
@@ -35,3 +43,21 @@ def test_a_prefix_keeps_the_code_and_comes_before_the_message():
 )
 def test_errors_have_their_code_and_text(error: Exception, code: Code, message: str):
     assert (error.code, error.message, str(error)) == (code, message, message)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, Code.INVALID_ARGUMENT),
+        (413, Code.INVALID_ARGUMENT),
+        (422, Code.INVALID_ARGUMENT),
+        (403, Code.FAILED_PRECONDITION),
+        (404, Code.NOT_FOUND),
+        (409, None),
+        (500, None),
+        (0, None),
+    ],
+)
+def test_a_refusal_is_the_clients_error_only_where_it_is_about_the_request(status: int, code: Code | None):
+    error = to_client_error(ApiError(status, "Reason", "the text"))
+    assert (error and (error.code, error.message)) == (code and (code, "the text"))

@@ -16,7 +16,7 @@ from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.service import runs as runs_module
 from runwright.service.errors import Code, ServiceError
-from runwright.service.runs import encode_workflow, to_client_error, workflow_json
+from runwright.service.runs import encode_workflow, workflow_json
 from tests.unit.service.bench import Bench
 from tests.unit.service.bodies import run_body
 
@@ -83,24 +83,6 @@ async def test_a_listed_run_is_read_where_its_message_is_too_large_for_the_index
     it.server.delete("PipelineRun", "team", "train")
     gone = await it.runs.listed(row)
     assert (gone.id, gone.name, len(gone.pipeline_spec.parameters)) == (id, row.name, 0)
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, Code.INVALID_ARGUMENT),
-        (413, Code.INVALID_ARGUMENT),
-        (422, Code.INVALID_ARGUMENT),
-        (403, Code.FAILED_PRECONDITION),
-        (404, Code.NOT_FOUND),
-        (409, None),
-        (500, None),
-        (0, None),
-    ],
-)
-def test_a_refusal_is_the_clients_error_only_where_it_is_about_the_request(status: int, code: Code | None):
-    error = to_client_error(ApiError(status, "Reason", "the text"))
-    assert (error and (error.code, error.message)) == (code and (code, "the text"))
 
 
 async def test_compressed_nodes_are_decompressed():

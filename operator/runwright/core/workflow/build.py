@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from runwright.api.labels import RUN_LABEL, SHARD_LABEL
+from runwright.api.labels import MANIFEST_LABEL, RUN_LABEL, SHARD_LABEL
 from runwright.api.pipelinerun import KIND, MAX_NAME, ManifestFrom, PipelineRun, WorkflowSource
 from runwright.api.resources import API_VERSION
 from runwright.core.records import Refusal
@@ -28,13 +28,13 @@ from runwright.core.workflow.kube_yaml import UnreadableTextError, check_depth
 from runwright.core.workflow.manifest import WORKFLOW_API_VERSION, WORKFLOW_KIND, digest_of, read_manifest
 from runwright.core.workflow.metadata import carried_metadata, drop_reserved
 from runwright.core.workflow.parameters import set_parameters
-from runwright.kube.objects import incompleteness
+from runwright.kube.objects import incompleteness, labels_of
 
 MAX_WORKFLOW = 1_400_000
 """Bytes of a new Workflow's JSON. etcd refuses objects over 1.5 MiB, and Argo adds the status."""
 
 Object = Mapping[str, Any]
-ObjectKind = Literal["ConfigMap", "ServiceAccount", "WorkflowTemplate", "ClusterWorkflowTemplate"]
+ObjectKind = Literal["PipelineManifest", "ConfigMap", "ServiceAccount", "WorkflowTemplate", "ClusterWorkflowTemplate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,8 @@ class _Build:
             )
         self._read(*self._named_by_the_run())
         # An error in a ConfigMap can be fixed in the ConfigMap, unless the run fixes its digest.
-        from_config_map = source.manifest_from is not None and source.manifest_from.digest is None
+        shared = source.manifest_from
+        from_config_map = shared is not None and shared.pipeline_manifest_ref is None and shared.digest is None
         with mark_healing(from_config_map):
             workflow = self._source(source)
             spec = expect_mapping(workflow.get("spec"), "spec")
@@ -171,8 +172,7 @@ class _Build:
         source, account = self.run.spec.workflow, self.run.spec.service_account_name
         refs: list[ObjectRef] = []
         if source.manifest_from:
-            path = "spec.workflow.manifestFrom.configMapKeyRef.name"
-            refs.append(self._ref("ConfigMap", source.manifest_from.config_map_key_ref.name, path))
+            refs.append(self._manifest_ref(source.manifest_from)[0])
         if source.template_ref:
             kind = "ClusterWorkflowTemplate" if source.template_ref.cluster_scope else "WorkflowTemplate"
             refs.append(self._ref(kind, source.template_ref.name, "spec.workflow.templateRef.name"))
@@ -188,7 +188,7 @@ class _Build:
             found = read_manifest(source.manifest, "spec.workflow.manifest")
             return workflow | {"metadata": found.get("metadata") or {}, "spec": found["spec"]}
         if source.manifest_from is not None:
-            found = self._from_config_map(source.manifest_from)
+            found = self._shared_manifest(source.manifest_from)
             return workflow | {"metadata": found.get("metadata") or {}, "spec": found["spec"]}
         if source.template_ref is not None:
             reference = {"name": source.template_ref.name, "clusterScope": source.template_ref.cluster_scope}
@@ -199,24 +199,58 @@ class _Build:
             return workflow | {"metadata": {"labels": labels}, "spec": {"workflowTemplateRef": reference}}
         return workflow | {"spec": _copy(source.spec, "spec.workflow.spec")}
 
-    def _from_config_map(self, source: ManifestFrom) -> dict[str, Any]:
-        path, key = "spec.workflow.manifestFrom", source.config_map_key_ref.key
-        ref = self._ref("ConfigMap", source.config_map_key_ref.name, f"{path}.configMapKeyRef.name")
-        data = self._found(ref, "ConfigMapNotFound", f"{path}.configMapKeyRef.name").get("data")
-        manifest = expect_mapping(data, f"data of {ref}", "ConfigMapKeyNotFound").get(key)
+    def _manifest_ref(self, source: ManifestFrom) -> tuple[ObjectRef, str]:
+        """The object that holds the manifest, and the path of its name."""
+        path = "spec.workflow.manifestFrom"
+        manifest, config_map = source.pipeline_manifest_ref, source.config_map_key_ref
+        if manifest is not None and config_map is None:
+            path = f"{path}.pipelineManifestRef.name"
+            return self._ref("PipelineManifest", manifest.name, path), path
+        if config_map is not None and manifest is None:
+            path = f"{path}.configMapKeyRef.name"
+            return self._ref("ConfigMap", config_map.name, path), path
+        raise Refused("SourceInvalid", f"{path}: expected exactly one of pipelineManifestRef and configMapKeyRef")
+
+    def _shared_manifest(self, source: ManifestFrom) -> dict[str, Any]:
+        ref, path = self._manifest_ref(source)
+        if source.config_map_key_ref is not None:
+            manifest, where = self._from_config_map(ref, source.config_map_key_ref.key, path)
+        else:
+            manifest, where = self._found(ref, "PipelineManifestNotFound", path).get("manifest"), str(ref)
         if not isinstance(manifest, str):
             raise Refused(
-                "ConfigMapKeyNotFound",
-                f"{path}.configMapKeyRef.key: {ref} has no key {quote(key)} in data, only {quote_all(data or ()) or 'none'}",
-                heals=True,
+                "SpecInvalid", f"manifest of {where}: expected a string, found {json_type(manifest)}", heals=True
             )
         if source.digest is not None and digest_of(manifest) != source.digest:
             raise Refused(
                 "DigestMismatch",
-                f"{path}.digest: expected {source.digest}, but key {quote(key)} of {ref} has {digest_of(manifest)}",
+                f"spec.workflow.manifestFrom.digest: expected {source.digest}, but {where} has {digest_of(manifest)}",
                 heals=True,
             )
-        return read_manifest(manifest, f"key {quote(key)} of {ref}")
+        return read_manifest(manifest, where)
+
+    def _from_config_map(self, ref: ObjectRef, key: str, path: str) -> tuple[object, str]:
+        """The value of the key, and its place for messages.
+
+        A ConfigMap without the label is refused as one that does not exist: who may create runs may not read ConfigMaps.
+        """
+        self._read(ref)
+        if MANIFEST_LABEL not in labels_of(self.objects[ref] or {}):
+            raise Refused(
+                "ConfigMapNotFound",
+                f"{path}: there is no {ref} with the label {MANIFEST_LABEL}, from which runs may read manifests; create it, "
+                f"or label it: kubectl label configmap -n {ref.namespace} {ref.name} {MANIFEST_LABEL}=true",
+                heals=True,
+            )
+        found = self._found(ref, "ConfigMapNotFound", path)
+        data = expect_mapping(found.get("data"), f"data of {ref}", "ConfigMapKeyNotFound")
+        if not isinstance(data.get(key), str):
+            raise Refused(
+                "ConfigMapKeyNotFound",
+                f"{path.removesuffix('name')}key: {ref} has no key {quote(key)} in data, only {quote_all(data) or 'none'}",
+                heals=True,
+            )
+        return data[key], f"key {quote(key)} of {ref}"
 
     def _template_spec(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
         """The spec of the template that the Workflow refers to, or None."""

@@ -187,6 +187,9 @@ class TestSpec:
         assert len(refused(run_of({"spec": spec})).message) <= 1024
 
 
+LABELED: dict[str, Any] = {"metadata": {"labels": {"runwright.dev/manifest": "true"}}}
+
+
 class TestManifestFrom:
     REF = ObjectRef("ConfigMap", "pipelines", "team")
 
@@ -195,18 +198,21 @@ class TestManifestFrom:
 
     def test_is_read_and_built(self) -> None:
         assert needs(self.run()) == {self.REF}
-        assert built(self.run(), {self.REF: {"data": {"train.yaml": manifest()}}})["spec"] == SPEC
+        assert built(self.run(), {self.REF: LABELED | {"data": {"train.yaml": manifest()}}})["spec"] == SPEC
 
     @pytest.mark.parametrize(
         ("config_map", "reason"),
         [
             (None, "ConfigMapNotFound"),
-            ({}, "ConfigMapKeyNotFound"),
-            ({"data": {"other": "x"}}, "ConfigMapKeyNotFound"),
-            ({"data": {"train.yaml": "kind: Pod"}}, "NotAWorkflow"),
-            ({"data": {"train.yaml": "a: ["}}, "ManifestUnreadable"),
-            ({"data": {"train.yaml": "#" * (MAX_MANIFEST + 1)}}, "ManifestTooLarge"),
-            ({"data": {"train.yaml": manifest({})}}, "TemplatesMissing"),
+            (LABELED, "ConfigMapKeyNotFound"),
+            ({"data": {"train.yaml": "secret: ["}}, "ConfigMapNotFound"),
+            ({"metadata": {"labels": {"other": "x"}}, "data": {"x": "y"}}, "ConfigMapNotFound"),
+            ({"metadata": None}, "ConfigMapNotFound"),
+            (LABELED | {"data": {"other": "x"}}, "ConfigMapKeyNotFound"),
+            (LABELED | {"data": {"train.yaml": "kind: Pod"}}, "NotAWorkflow"),
+            (LABELED | {"data": {"train.yaml": "a: ["}}, "ManifestUnreadable"),
+            (LABELED | {"data": {"train.yaml": "#" * (MAX_MANIFEST + 1)}}, "ManifestTooLarge"),
+            (LABELED | {"data": {"train.yaml": manifest({})}}, "TemplatesMissing"),
         ],
     )
     def test_an_error_in_a_config_map_heals(self, config_map: Any, reason: str) -> None:
@@ -217,18 +223,65 @@ class TestManifestFrom:
     def test_a_digest_of_another_manifest_is_refused(self) -> None:
         text = manifest()
         run = self.run(digest=digest_of(text))
-        assert built(run, {self.REF: {"data": {"train.yaml": text}}})["spec"] == SPEC
-        refusal = refused(run, {self.REF: {"data": {"train.yaml": text + " "}}})
+        assert built(run, {self.REF: LABELED | {"data": {"train.yaml": text}}})["spec"] == SPEC
+        refusal = refused(run, {self.REF: LABELED | {"data": {"train.yaml": text + " "}}})
         assert (refusal.reason, refusal.heals) == ("DigestMismatch", True)
         assert digest_of(text) in refusal.message and digest_of(text + " ") in refusal.message
 
     def test_an_invalid_manifest_with_the_right_digest_does_not_heal(self) -> None:
-        refusal = refused(self.run(digest=digest_of("kind: Pod")), {self.REF: {"data": {"train.yaml": "kind: Pod"}}})
+        refusal = refused(
+            self.run(digest=digest_of("kind: Pod")), {self.REF: LABELED | {"data": {"train.yaml": "kind: Pod"}}}
+        )
         assert (refusal.reason, refusal.heals) == ("NotAWorkflow", False)
 
     def test_an_invalid_config_map_name_is_refused_without_a_request(self) -> None:
         run = run_of({"manifestFrom": {"configMapKeyRef": {"name": "../secrets/x", "key": "k"}}})
         assert refused(run).reason == "NameInvalid"
+
+    @pytest.mark.parametrize("config_map", [None, {}, {"data": {"password": "secret"}}])
+    def test_a_config_map_without_the_label_is_refused_as_one_that_does_not_exist(self, config_map: Any) -> None:
+        refusal = refused(self.run(), {self.REF: config_map})
+        assert refusal == refused(self.run(), {self.REF: None})
+        assert "kubectl label configmap -n team pipelines runwright.dev/manifest=true" in refusal.message
+
+    def test_exactly_one_object_is_named(self) -> None:
+        both = {"pipelineManifestRef": {"name": "a"}, "configMapKeyRef": {"name": "b", "key": "k"}}
+        for source in ({}, both, {"digest": digest_of("x")}):
+            refusal = refused(run_of({"manifestFrom": source}))
+            assert (refusal.reason, refusal.heals) == ("SourceInvalid", False)
+
+
+class TestPipelineManifestRef:
+    REF = ObjectRef("PipelineManifest", "train", "team")
+
+    def run(self, **more: Any) -> PipelineRun:
+        return run_of({"manifestFrom": {"pipelineManifestRef": {"name": "train"}, **more}})
+
+    def test_is_read_and_built(self) -> None:
+        assert needs(self.run()) == {self.REF}
+        assert built(self.run(), {self.REF: {"manifest": manifest()}})["spec"] == SPEC
+        assert built(self.run(digest=digest_of(manifest())), {self.REF: {"manifest": manifest()}})["spec"] == SPEC
+
+    @pytest.mark.parametrize(
+        ("found", "reason", "heals"),
+        [
+            (None, "PipelineManifestNotFound", True),
+            ({}, "SpecInvalid", True),
+            ({"manifest": "kind: Pod"}, "NotAWorkflow", False),
+            ({"manifest": "a: ["}, "ManifestUnreadable", False),
+        ],
+    )
+    def test_an_error_names_the_object(self, found: Any, reason: str, heals: bool) -> None:
+        refusal = refused(self.run(), {self.REF: found})
+        assert (refusal.reason, refusal.heals) == (reason, heals)
+        assert 'PipelineManifest "train" in namespace "team"' in refusal.message
+
+    def test_another_digest_is_refused_until_the_object_is_replaced(self) -> None:
+        refusal = refused(self.run(digest=digest_of("x")), {self.REF: {"manifest": manifest()}})
+        assert (refusal.reason, refusal.heals) == ("DigestMismatch", True)
+
+    def test_an_invalid_name_is_refused_without_a_request(self) -> None:
+        assert refused(run_of({"manifestFrom": {"pipelineManifestRef": {"name": "../x"}}})).reason == "NameInvalid"
 
 
 class TestTemplateRef:
