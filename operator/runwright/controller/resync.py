@@ -17,7 +17,7 @@ from runwright.controller.queue import WorkQueue
 from runwright.controller.scope import Scope, list_each_metadata
 from runwright.core.run_record import run_record
 from runwright.kube.client import Client
-from runwright.kube.objects import Key, key_of, version_of
+from runwright.kube.objects import Json, Key, key_of, version_of
 from runwright.kube.supervise import Backoff, LoopGroup
 
 logger = logging.getLogger(__name__)
@@ -102,9 +102,17 @@ class Resync:
         }
         for key in changed:
             body = await self._scope.get_run(self._client, key)
+            self._take_in(key, body)
+            self._queue.add(key)
+        return changed
+
+    def _take_in(self, key: Key, body: Json | None) -> None:
+        """Put a run into the cache. One that cannot be read is left to its reconcile, and harms no other."""
+        try:
             if body is None:
                 self._cache.drop_run(key)
             else:
                 self._cache.put_run(run_record(body))
-            self._queue.add(key)
-        return changed
+        except Exception:
+            logger.exception("resync: PipelineRun %s cannot be read", key)
+            self._cache.drop_run(key)

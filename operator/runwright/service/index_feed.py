@@ -21,6 +21,9 @@ from runwright.service.rows import ALL, numeric_version
 
 logger = logging.getLogger(__name__)
 
+UNREADABLE = "Unreadable"
+"""Reason in the metrics for an object without a row."""
+
 R = TypeVar("R", bound=Row)
 
 
@@ -53,10 +56,14 @@ class IndexFeed(Generic[R]):
         namespaces: Sequence[str],
         index: Index[R],
         make_row: Callable[[Json], R],
+        refused: Callable[[str], None],
     ) -> None:
-        """`namespaces` are the ones to follow; none means all. `make_row` makes the row of an object."""
+        """`namespaces` are the ones to follow; none means all. `make_row` makes the row of an object.
+
+        `refused` is called with the reason for each event of an object that cannot be read.
+        """
         self._client, self._resource = client, resource
-        self._index, self._make_row = index, make_row
+        self._index, self._make_row, self._refused = index, make_row, refused
         self._synced = dict.fromkeys(namespaces or ("",), False)
 
     def start(self, loops: LoopGroup) -> None:
@@ -93,6 +100,7 @@ class IndexFeed(Generic[R]):
         except Exception:
             key, kind = key_of(event.body), self._resource.plural
             logger.exception("%s %s is left out of lists: it cannot be read", kind, key)
+            self._refused(UNREADABLE)
 
     def _take_in(self, event: WatchEvent) -> None:
         if event.type == DELETED:

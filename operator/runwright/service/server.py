@@ -106,8 +106,15 @@ class Service:
     def __init__(self, client: Client, options: ServeOptions, page_key: bytes, measures: ServiceMeasures) -> None:
         self.runs, self.experiments, factory = Index[RunRow](), Index[ExperimentRow](), RowFactory()
         self._feeds = (
-            IndexFeed(client, PIPELINE_RUNS, options.namespaces, self.runs, factory.row),
-            IndexFeed(client, PIPELINE_EXPERIMENTS, options.namespaces, self.experiments, experiment_row),
+            IndexFeed(client, PIPELINE_RUNS, options.namespaces, self.runs, factory.row, measures.object_refused),
+            IndexFeed(
+                client,
+                PIPELINE_EXPERIMENTS,
+                options.namespaces,
+                self.experiments,
+                experiment_row,
+                measures.object_refused,
+            ),
         )
         self.budget = Budget(options.limits)
         self.access = KubernetesAccess(client, options.token_audiences, options.anonymous_user, budget=self.budget)

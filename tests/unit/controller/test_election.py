@@ -205,7 +205,7 @@ def test_holder_that_cannot_renew_loses_the_fence_before_another_leads_and_compe
                 raise error
             return await replace(resource, body)
 
-        first.door.replace = fail  # type: ignore[method-assign]
+        first.door.replace = fail
         while not second.fence.open:
             await asyncio.sleep(0.05)
             assert not (first.fence.open and second.fence.open)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from runwright.controller import process
 from runwright.controller.process import Operator, first_answer, unless
 from runwright.kube.errors import ApiError
-from runwright.kube.supervise import LoopGroup, Supervisor
+from runwright.kube.supervise import LoopError, LoopGroup, Supervisor
 from tests.unit.fake.apiserver import ApiServer
 from tests.unit.fake.client import FakeClient
 from tests.unit.fake.virtual_time import run_virtually
@@ -109,6 +110,27 @@ def test_lost_lease_ends_the_term_and_starts_another(lost_after: float, expected
         return log
 
     assert run_virtually(scene()) == expected
+
+
+def test_loop_that_fails_for_good_ends_the_process_and_releases_the_lease():
+    class Broken(Election):
+        @override
+        def hold(self, loops: LoopGroup, lost: asyncio.Event) -> None:
+            async def step() -> float:
+                raise KeyError("metadata")
+
+            loops.start("lease", step, ends_after=4)
+
+    async def scene() -> None:
+        log: list[str] = []
+        stop = asyncio.Event()
+        supervisor = Supervisor(stop)
+        await Operator(lambda: cast(Any, Term(log)), supervisor, "title").compete(cast(Any, Broken(log, 0)), stop)
+        assert log == ["win", "run", "close", "release"]
+        with pytest.raises(LoopError, match="loop lease failed 4 times in a row"):
+            supervisor.check()
+
+    run_virtually(scene())
 
 
 def test_probes_report_the_term():

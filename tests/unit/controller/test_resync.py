@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from runwright.controller import resync
 from runwright.controller.resync import Resync
 from runwright.controller.scope import Scope
+from runwright.core.records import RunRecord
+from runwright.core.run_record import run_record
 from runwright.kube.errors import ApiError
-from runwright.kube.objects import Key
+from runwright.kube.objects import Json, Key, key_of
 from runwright.kube.supervise import Supervisor
 from tests.unit.controller.bench import Bench, failing, virtually
 from tests.unit.fake.operator import Operator
@@ -120,10 +123,10 @@ def test_resync_repeats_with_jitter(monkeypatch: pytest.MonkeyPatch, fails: bool
                 raise ApiError(500, "InternalError", "no")
             return set()
 
-        resync = Resync(operator.reconciler._client, Scope(), operator.cache, operator.queue)
-        monkeypatch.setattr(resync, "once", once)
+        resyncing = Resync(operator.reconciler._client, Scope(), operator.cache, operator.queue)
+        monkeypatch.setattr(resyncing, "once", once)
         async with Supervisor().group() as loops:
-            resync.start(loops, 300)
+            resyncing.start(loops, 300)
             await world.sleep(3000)
         waits = [after - before for before, after in itertools.pairwise(resyncs)]
         assert len(waits) >= 8
@@ -153,6 +156,24 @@ def test_stalled_run_without_a_workflow_is_not_found() -> None:
         bench.deliver_run()
         await bench.take()
         assert bench.world.stalled() and await bench.resync.once() == set() == await bench.take()
+
+    virtually(test)
+
+
+def test_run_that_cannot_be_read_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(body: Json) -> RunRecord:
+        if key_of(body).name == "bad":
+            raise KeyError("spec")
+        return run_record(body)
+
+    async def test(bench: Bench) -> None:
+        monkeypatch.setattr(resync, "run_record", read)
+        names = ("a", "bad", "z")
+        for name in names:
+            bench.world.apply(manifest("endless"), name)
+        found = {Key(NAMESPACE, name) for name in names}
+        assert await bench.resync.once() == found == await bench.take()
+        assert {run.key.name for run in bench.cache.runs()} == {"a", "z"}
 
     virtually(test)
 

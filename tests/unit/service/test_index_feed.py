@@ -43,7 +43,8 @@ class Followed:
         self.server = ApiServer(lambda: datetime(2026, 11, 24, 12, tzinfo=UTC))
         self.client = FakeClient(self.server, page=2)
         self.index, self.factory = Index[RunRow](), RowFactory()
-        self.feed = IndexFeed(self.client, PIPELINE_RUNS, namespaces, self.index, self.factory.row)
+        self.refused: list[str] = []
+        self.feed = IndexFeed(self.client, PIPELINE_RUNS, namespaces, self.index, self.factory.row, self.refused.append)
 
     def create(self, *names: str, namespace: str = "team") -> None:
         for name in names:
@@ -164,6 +165,7 @@ async def test_an_object_without_a_row_is_left_out_and_others_are_listed(caplog:
     it.create(*"abc")
     async with it.running():
         await until(lambda: it.index.synced and it.names == "ac")
+    assert it.refused == ["Unreadable"]
     assert "pipelineruns team/b is left out of lists: it cannot be read" in caplog.messages
 
 
