@@ -34,6 +34,7 @@ USUAL_SECONDS = {
         "test_retry.py",
         "test_run_metrics",
         "test_serve.py",
+        "test_serve_replies",
     ),
     13: ("test_backup", "test_delete", "test_hera", "test_list", "test_survival"),
     20: ("test_argo_examples", "test_chart_release", "test_kfp_sdk", "test_loops"),
