@@ -1,4 +1,4 @@
-"""Objects that are small in etcd and would cost much to process: each is bounded, and told on its run.
+"""Objects that are small in etcd and would cost much to process: each is bounded, and reported on its run.
 
 On an API server of its own; the test writes what Argo would write into a Workflow.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,32 +17,48 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import Kubectl, Object, condition
+from tests.e2e.conftest import REPOSITORY
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.manifests import pipeline_run, suspended, workflow
 from tests.e2e.processes import Operator
+from tests.ports import free_port
 
 NAMESPACE = "costly"
 MEBIBYTE = 1024 * 1024
 
 
-@pytest.fixture
-def plane(stage: ControlPlane) -> Iterator[Kubectl]:
-    """kubectl, with an operator that logs no error."""
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    stage.kubectl("apply", "-f", "-", input=json.dumps(space))
-    with Operator(stage.kubeconfig) as operator:
+@pytest.fixture(scope="module")
+def probe() -> str:
+    """The address of the operator's metrics."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def plane(bare: ControlPlane, argo_kind: str, probe: str) -> Iterator[Kubectl]:
+    """kubectl, with an operator that logs no error and takes little memory throughout."""
+    bare.install("-k", str(REPOSITORY / "crds"))
+    bare.install("-f", "-", input=argo_kind)
+    bare.kubectl("create", "namespace", NAMESPACE)
+    with Operator(bare.kubeconfig, f"--probe-address={probe}") as operator:
         operator.start()
         before = resident_peak(operator)
-        yield stage.kubectl
+        yield bare.kubectl
         assert resident_peak(operator) - before < 200 * MEBIBYTE
         assert operator.errors() == []
-    stage.kubectl("delete", "-n", NAMESPACE, "pipelineruns,workflows", "--all")
 
 
 def resident_peak(operator: Operator) -> int:
     """Bytes of memory that the process had at most."""
     status = Path(f"/proc/{operator.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def refused_objects(address: str, reason: str) -> float:
+    """The counter of refused objects."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as reply:
+        text = reply.read().decode()
+    found = re.search(rf'^runwright_objects_refused_total{{reason="{reason}"}} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def create(kubectl: Kubectl, document: Object) -> None:
@@ -77,7 +95,7 @@ BOMB = packed({"a": [{}] * 20_000_000})
 """60 MB of JSON, 1.7 GB of objects."""
 
 
-def test_packed_nodes_beyond_the_bounds_are_told_and_the_phase_is_mirrored(plane: Kubectl, tmp_path: Path):
+def test_packed_nodes_beyond_the_bounds_are_reported_and_the_phase_is_mirrored(plane: Kubectl, tmp_path: Path):
     assert len(BOMB) < 100_000
     started(plane, pipeline_run({"spec": suspended()}, "bomb"))
     patch_workflow(plane, "bomb", {"status": {"phase": "Running", "compressedNodes": BOMB}}, tmp_path)
@@ -104,7 +122,7 @@ def test_packed_nodes_of_a_workflow_without_a_run_are_not_unpacked(plane: Kubect
     run = pipeline_run({"spec": suspended()}, "stranger")
     create(plane, run)
     wait_for(plane, "stranger", "Stalled", "WorkflowNameTaken")
-    started(plane, pipeline_run({"spec": suspended()}, "other"))
+    started(plane, pipeline_run({"spec": suspended()}, "after-stranger"))
 
 
 def test_macros_aliases_and_directives_are_read_in_linear_time(plane: Kubectl):
@@ -134,7 +152,7 @@ def test_retry_of_crafted_nodes_is_refused_after_bounded_work(plane: Kubectl, tm
     plane("patch", "-n", NAMESPACE, "prun", "dense", "--type=merge", "-p", '{"spec":{"retries":1}}')
     run = wait_for(plane, "dense", "Stalled", "RetryImpossible")
     assert "finding the nodes to run again takes more than 5000000 steps" in condition(run, "Stalled")["message"]
-    started(plane, pipeline_run({"spec": suspended()}, "other"))
+    started(plane, pipeline_run({"spec": suspended()}, "after-dense"))
 
 
 RESERVED = {
@@ -168,3 +186,17 @@ def test_metadata_that_steers_controllers_stays_out_and_a_retry_runs_again(plane
     assert {key for key in RESERVED if key in found} == {"runwright.dev/run", "runwright.dev/attempt"}
     assert found["runwright.dev/run"] == "steered"
     plane.wait(NAMESPACE, "prun", "steered", lambda run: run["status"].get("retries") == 1 and again(run))
+
+
+def test_refusal_is_counted_once_and_not_at_each_attempt(plane: Kubectl, probe: str):
+    """A missing template is read again with back-off; each new reason of the condition is one refusal."""
+    create(plane, pipeline_run({"templateRef": {"name": "absent"}}, "absent"))
+    wait_for(plane, "absent", "Stalled", "TemplateNotFound")
+    event = next(one for _, one in plane.watch(NAMESPACE, "events", "--field-selector=reason=TemplateNotFound"))
+    assert event["involvedObject"]["name"] == "absent"
+    create(plane, pipeline_run({"manifest": "kind: [Workflow"}, "unreadable"))
+    wait_for(plane, "unreadable", "Stalled", "ManifestUnreadable")
+    plane("annotate", "-n", NAMESPACE, "prun", "absent", "seen=again")
+    started(plane, pipeline_run({"spec": suspended()}, "after-absent"))
+    assert refused_objects(probe, "TemplateNotFound") == 1
+    assert refused_objects(probe, "ManifestUnreadable") >= 1

@@ -27,6 +27,7 @@ from runwright.core.status.patch import merge_patch
 from runwright.core.workflow.build import BuildOptions
 from runwright.kube.client import Client
 from runwright.kube.clock import Clock
+from runwright.kube.decoding import TOO_COMPLEX, TOO_DEEP
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Key
 from runwright.kube.resource import EVENTS
@@ -205,6 +206,9 @@ class Reconciler:
         self._measures.written(run, record, self._cache.pop_phase_lag(run.key))
         self._log(run, status)
         for notice in decision.notices:
+            if notice.refused and notice.reason not in (TOO_DEEP, TOO_COMPLEX):
+                # Those are counted where the object is decoded.
+                self._measures.object_refused(notice.reason)
             try:
                 await self._client.create(EVENTS, event_body(run, notice, self._clock.now()))
             except ApiError as error:

@@ -12,8 +12,11 @@ from runwright.api.states import Phase, Shutdown
 from runwright.core.metrics.collect import NOTHING_COLLECTED, STILL_READING, Collected, add_metrics, uncollected_nodes
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
 from runwright.core.status.conditions import (
+    ARGO_NOT_INSTALLED,
     METRICS_COLLECTED,
+    NAMESPACE_TERMINATING,
     NODES_MIRRORED,
+    PREVIOUS_WORKFLOW,
     STALLED,
     SUCCEEDED,
     find_condition,
@@ -26,6 +29,9 @@ FIRST_WRITE_DELAY = timedelta(seconds=2)
 
 Counted from creationTimestamp, which has whole seconds: the effective delay is one to two seconds.
 """
+
+NOT_THE_TENANTS = (ARGO_NOT_INSTALLED, PREVIOUS_WORKFLOW, NAMESPACE_TERMINATING)
+"""Reasons of Stalled=True for which no object of a tenant is the cause."""
 
 MIN_RETRY = timedelta(seconds=1)
 MAX_RETRY = timedelta(seconds=60)
@@ -152,6 +158,8 @@ class Notice:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    refused: bool = False
+    """Whether it reports that an object of a tenant is invalid, or beyond a bound. Files are counted where they are read."""
 
 
 def event_name(run: RunRecord, notice: Notice) -> str:
@@ -254,5 +262,6 @@ def status_notices(old: PipelineRunStatus, new: PipelineRunStatus) -> tuple[Noti
         if after is None or after.status != bad:
             continue
         if before is None or (before.status, before.reason) != (after.status, after.reason):
-            found.append(Notice("Warning", after.reason, after.message))
+            refused = kind in (STALLED, NODES_MIRRORED) and after.reason not in NOT_THE_TENANTS
+            found.append(Notice("Warning", after.reason, after.message, refused))
     return tuple(found)

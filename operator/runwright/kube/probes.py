@@ -23,7 +23,7 @@ def refused_counter(registry: CollectorRegistry) -> Counter:
     """Make the counter of objects beyond a bound, which both processes export."""
     return Counter(
         "runwright_objects_refused",
-        "Objects and requests of tenants that are beyond a bound.",
+        "Objects and requests of tenants that are invalid or beyond a bound.",
         ("reason",),
         registry=registry,
     )

@@ -32,7 +32,15 @@ from runwright.core.decision import (
 from runwright.core.metrics.collect import STILL_READING, Collected
 from runwright.core.metrics.reports import Report
 from runwright.core.records import Refusal, RunRecord, WorkflowRecord
-from runwright.core.status.conditions import STALLED, SUCCEEDED, find_condition
+from runwright.core.status.conditions import (
+    METRICS_COLLECTED,
+    NODES_MIRRORED,
+    STALLED,
+    SUCCEEDED,
+    ConditionStatus,
+    find_condition,
+    set_condition,
+)
 from tests.unit.core.strategies import KEY, NOW
 
 SECOND = timedelta(seconds=1)
@@ -158,3 +166,25 @@ class TestEvents:
         assert event_name(run(), notice) != event_name(run(), replace(notice, message="exit code 2"))
         assert event_name(run(), notice) != event_name(run(generation=2), notice)
         assert event_name(run(), notice).startswith(f"{KEY.name}.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "reason", "refused"),
+    [
+        (STALLED, "True", "ManifestUnreadable", True),
+        (STALLED, "True", "Forbidden", True),
+        (NODES_MIRRORED, "False", "NodesUnreadable", True),
+        (METRICS_COLLECTED, "False", "MetricsRefused", False),
+        (STALLED, "True", "PreviousWorkflow", False),
+        (STALLED, "True", "ArgoNotInstalled", False),
+        (STALLED, "True", "NamespaceTerminating", False),
+        (SUCCEEDED, "False", "Failed", False),
+    ],
+)
+def test_notice_of_a_refused_object_is_given_once(
+    kind: str, status: ConditionStatus, reason: str, refused: bool
+) -> None:
+    conditions = set_condition((), kind, status, reason, "why", now=NOW, generation=1)
+    new = PipelineRunStatus(conditions=conditions)
+    assert status_notices(PipelineRunStatus(), new) == (Notice("Warning", reason, "why", refused),)
+    assert status_notices(new, new) == ()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from runwright.core.records import Refusal
-from runwright.core.status.conditions import ARGO_NOT_INSTALLED
+from runwright.core.status.conditions import ARGO_NOT_INSTALLED, NAMESPACE_TERMINATING
 from runwright.core.workflow.build import ObjectRef
 from runwright.kube.objects import Incompleteness
 
-NAMESPACE_TERMINATING = "NamespaceTerminating"
 WORKFLOW_INVALID = "WorkflowInvalid"
 WORKFLOW_TOO_LARGE = "WorkflowTooLarge"
 FORBIDDEN = "Forbidden"
