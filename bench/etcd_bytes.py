@@ -58,7 +58,11 @@ async def measure(count: int | None) -> list[Row]:
                 acts = {"live": partial(start_workflow, shape), "finished": partial(finish_workflow, shape)}
                 alone[shape.nodes] = await fill(stage, names, acts, "Workflow alone, ")
         async with open_stage() as stage:
-            config_map = {"metadata": {"name": "manifest"}, "data": {"workflow": json.dumps(workflow(LARGE))}}
+            labels = {"runwright.dev/manifest": "true"}
+            config_map = {
+                "metadata": {"name": "manifest", "labels": labels},
+                "data": {"workflow": json.dumps(workflow(LARGE))},
+            }
             await stage.bench.call("POST", "/api/v1/namespaces/default/configmaps", config_map)
             acts = {"live": partial(start_run, shape), "finished": partial(finish_run, shape), "archived": archive}
             used = await fill(stage, names, acts, "run, ")

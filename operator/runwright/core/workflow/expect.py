@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, cast
 
 from runwright.core.records import Refusal
+from runwright.kube.names import is_object_name
 
 MAX_MESSAGE = 1024
 """Characters of a refusal's message; a condition's message may have 2048."""
 
 _MAX_NAMES = 20
 _MAX_NAME_SHOWN = 80
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 class Refused(Exception):  # noqa: N818 - a result, not an error of the program
@@ -97,7 +96,7 @@ def expect_object_name(name: str, path: str) -> str:
     Raises:
         Refused: it is invalid, so no such object can exist.
     """
-    if _OBJECT_NAME.fullmatch(name) is None:
+    if not is_object_name(name):
         raise Refused(
             "NameInvalid",
             f"{path}: {quote(name)} cannot be the name of an object: expected lower-case letters, digits, '-' and '.'",
