@@ -147,7 +147,11 @@ class Program(Mortal):
 
     def log(self) -> list[dict[str, Any]]:
         """What it has logged in all its lives. Raises ValueError where a line is no JSON."""
-        return [json.loads(line) for lines in self._logs for line in lines.seen()]
+        return [json.loads(line) for line in self.log_text()]
+
+    def log_text(self) -> list[str]:
+        """Its log lines as they are."""
+        return [line for lines in self._logs for line in lines.seen()]
 
     def errors(self) -> list[dict[str, Any]]:
         """What it has logged as an error, in all its lives."""

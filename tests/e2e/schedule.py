@@ -41,6 +41,7 @@ USUAL_SECONDS = {
     30: ("test_argocd_apps", "test_artifacts", "test_overload", "test_retry_oracle", "test_upgrade"),
     50: ("test_faults", "test_made_runs", "test_serve_clients"),
     90: ("test_serve_fuzz", "test_soak"),
+    110: ("test_hostile",),
 }
 """Usual time of one test of these files; of another file: DEFAULT_SECONDS."""
 
