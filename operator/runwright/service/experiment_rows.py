@@ -63,3 +63,8 @@ def experiment_message(row: ExperimentRow, multi_user: bool) -> Experiment:
         resource_references=[owner] if multi_user else [],
         storage_state=Experiment.StorageState.Value(row.storage_state),
     )
+
+
+def row_bytes(row: ExperimentRow) -> int:
+    """Bytes of an experiment's message, at most."""
+    return 4 * (len(row.name) + len(row.description) + 2 * len(row.key.namespace)) + 200

@@ -30,7 +30,7 @@ from runwright.service.contract.experiment_pb2 import (
 from runwright.service.contract.resource_reference_pb2 import ResourceType
 from runwright.service.create_run import slug
 from runwright.service.errors import Code, ServiceError, invalid_argument, not_found, to_client_error, unavailable
-from runwright.service.experiment_rows import ExperimentRow, experiment_message, experiment_row
+from runwright.service.experiment_rows import ExperimentRow, experiment_message, experiment_row, row_bytes
 from runwright.service.filters import parse_filter
 from runwright.service.index import Index
 from runwright.service.order import Scope
@@ -118,6 +118,7 @@ class Experiments:
         if not self._index.synced:
             raise unavailable("the list of experiments is not complete yet; try again in a moment")
         rows, total, more = await self._index.page(scope, listing.order, listing.after, listing.size, matches)
+        await call.reply.add_when_free(sum(map(row_bytes, rows)))
         return ListExperimentsResponse(
             experiments=[self._message(row) for row in rows],
             total_size=total,

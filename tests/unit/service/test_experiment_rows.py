@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runwright.kube.objects import Key
 from runwright.service.contract.experiment_pb2 import Experiment
-from runwright.service.experiment_rows import experiment_message, experiment_row
+from runwright.service.experiment_rows import experiment_message, experiment_row, row_bytes
+from runwright.service.rows import MAX_TEXT
 
 
 def body(**labels: str) -> dict[str, Any]:
@@ -55,3 +58,12 @@ def test_an_odd_object_is_a_row_without_values(odd: dict[str, Any]):
     row = experiment_row(odd)
     assert (row.id, row.name, row.version, row.created_at) == ("", "", 0, 0)
     experiment_message(row, multi_user=True)
+
+
+@given(st.text(max_size=300), st.integers(0, 6000), st.booleans())
+def test_a_row_and_its_message_are_bounded(name: str, size: int, multi_user: bool):
+    changed = body()
+    changed["spec"] = {"displayName": name, "description": "😀" * size}
+    row = experiment_row(changed)
+    assert len(row.description) == min(size, MAX_TEXT)
+    assert experiment_message(row, multi_user).ByteSize() <= row_bytes(row)
