@@ -95,7 +95,7 @@ def stage(serve_account: Path, kubectl: Kubectl) -> Iterator[Stage]:
 EXPECTED: dict[str, set[str]] = {
     "bodies_without_token": {"401"},
     "gzip_bombs": {"401", "400"},
-    "slow_bodies": {"429", "nothing"},
+    "slow_bodies": {"429", "504", "nothing"},
     "expanding_bodies": {"400", "429", "nothing"},
     "half_sent_headers": {"closed", "nothing"},
     "unread_replies": {"unread"},

@@ -33,7 +33,7 @@ WAIT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of requests. The defaults fit a container of 512 MiB: docs/limits.md has the sum."""
+    """Limits of requests. The defaults fit a container of 512 MiB: docs/run-service.md has the sum."""
 
     request_bytes: int = 4 * MIB
     """Largest body of a request: a run with a manifest of 1.5 MB whose every second character is escaped is smaller."""

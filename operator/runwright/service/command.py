@@ -96,6 +96,21 @@ from runwright.service.server import ServeOptions, run_serve
     "--max-request-bytes", type=click.IntRange(1024), default=Limits().request_bytes, help="Largest request body."
 )
 @click.option(
+    "--max-calls", type=click.IntRange(1), default=Limits().at_a_time, help="Calls that run at the same time."
+)
+@click.option(
+    "--max-calls-per-user",
+    type=click.IntRange(1),
+    default=Limits().of_one_caller,
+    help="Calls of one user that run at the same time.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(2),
+    default=Limits().connections,
+    help="Open connections, of HTTP and of gRPC each; one address may have half of those of HTTP.",
+)
+@click.option(
     "--request-timeout", type=click.FloatRange(min=0.1), default=Limits().seconds, help="Seconds that a call may take."
 )
 @click.option(
@@ -114,6 +129,9 @@ from runwright.service.server import ServeOptions, run_serve
 def serve_command(
     max_artifact_bytes: int,
     max_request_bytes: int,
+    max_calls: int,
+    max_calls_per_user: int,
+    max_connections: int,
     request_timeout: float,
     default_service_account: str,
     artifact_buckets: tuple[str, ...],
@@ -137,6 +155,12 @@ def serve_command(
         **given,
         stores=stores,
         runs=RunOptions(default_service_account, max_artifact_bytes),
-        limits=Limits(request_bytes=max_request_bytes, seconds=request_timeout),
+        limits=Limits(
+            request_bytes=max_request_bytes,
+            seconds=request_timeout,
+            at_a_time=max_calls,
+            of_one_caller=max_calls_per_user,
+            connections=max_connections,
+        ),
     )
     run_process(run_serve(options))

@@ -30,7 +30,7 @@ from runwright.service.reply_json import json_pieces, json_text, message_json
 
 ERROR_TYPE = "type.googleapis.com/api.Error"
 SLOW_SECONDS, SLOW_BYTES = 5.0, 32 * 1024
-"""A body may take SLOW_SECONDS, and a second more for each SLOW_BYTES that arrived."""
+"""A body must arrive at SLOW_BYTES a second, in each period of SLOW_SECONDS."""
 
 WRITE_SECONDS = 30.0
 """How long a client may take to read a reply; for a large one, a second more for each WRITE_BYTES."""
@@ -140,20 +140,22 @@ async def read_body(request: web.Request, body: Hold, limits: Limits) -> bytearr
     length, received = request.content_length, bytearray()
     if length is not None:
         check_length(length, limits)
-        body.add(length)
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    began = asyncio.get_running_loop().time()
+    loop, enough = asyncio.get_running_loop(), SLOW_SECONDS * SLOW_BYTES
     try:
         async with asyncio.timeout(SLOW_SECONDS) as timeout:
             async for piece in request.content.iter_any():
-                if length is None:
-                    check_length(len(received) + len(piece), limits)
-                    body.add(len(piece))
+                check_length(len(received) + len(piece), limits)
+                body.add(len(piece))
                 received += piece
-                timeout.reschedule(began + SLOW_SECONDS + len(received) / SLOW_BYTES)
+                if len(received) >= enough:
+                    enough = len(received) + SLOW_SECONDS * SLOW_BYTES
+                    timeout.reschedule(loop.time() + SLOW_SECONDS)
     except TimeoutError as error:
-        message = f"the request was not received within {SLOW_SECONDS:.0f} s and 1 s for each {SLOW_BYTES} bytes"
+        message = (
+            f"the request was not received: expected {SLOW_BYTES} bytes a second, got less for {SLOW_SECONDS:.0f} s"
+        )
         raise ServiceError(Code.DEADLINE_EXCEEDED, message) from error
     except (web.RequestPayloadError, PayloadEncodingError) as error:
         raise invalid_argument("the body does not have the length or the chunks that its headers say") from error

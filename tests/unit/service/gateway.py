@@ -21,6 +21,7 @@ from runwright.service.dispatch import Dispatch
 from runwright.service.measures import ServiceMeasures
 from runwright.service.rest import rest_application
 from runwright.service.rpc import make_grpc_server
+from runwright.service.server import HTTP_OPTIONS
 from tests.unit.service.bench import Rights
 
 TOKEN = {"Authorization": "Bearer ann"}
@@ -65,9 +66,11 @@ async def open_gateway() -> AsyncIterator[Gateway]:
     rpc = make_grpc_server(dispatch)
     it.grpc = f"127.0.0.1:{rpc.add_insecure_port('127.0.0.1:0')}"
     await rpc.start()
-    async with TestServer(rest_application(dispatch)) as rest:
-        it.http = str(rest.make_url("")).rstrip("/")
-        yield it
+    rest = TestServer(rest_application(dispatch))
+    await rest.start_server(**{**HTTP_OPTIONS, "lingering_time": 0.05})
+    it.http = str(rest.make_url("")).rstrip("/")
+    yield it
+    await rest.close()
     await rpc.stop(None)
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from runwright.kube.errors import ApiError
 from runwright.kube.resource import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from runwright.service.access import NEGATIVE_TTL, POSITIVE_TTL, KubernetesAccess, review_spec
+from runwright.service.budget import Budget, Limits
 from runwright.service.calls import Access, Caller
 from runwright.service.errors import Code, ServiceError
 from tests.unit.fake.apiserver import ApiServer
@@ -272,3 +273,28 @@ async def test_a_review_that_the_api_server_refuses_is_unavailable():
     reviews.failure = ApiError(403, "Forbidden", "no")
     assert await code_of(access.identify("Bearer good")) == Code.UNAVAILABLE
     assert await code_of(access.require(Caller("ann"), GET)) == Code.UNAVAILABLE
+
+
+async def test_reviews_of_unknown_tokens_are_bounded_for_each_client_and_a_refused_one_keeps_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("runwright.service.access.REFUSED_SECONDS", 0.05)
+    budget = Budget(Limits())
+    access, reviews, clock = parts(budget=budget)
+    assert (await access.identify("Bearer good", "flooding")).user == "ann"
+    flood = [asyncio.create_task(code_of(access.identify(f"Bearer bad{n}", "flooding"))) for n in range(100)]
+    await asyncio.sleep(0.01)
+    assert len(reviews.tokens) == 5 and budget.reviews.used == 4
+    clock.at = POSITIVE_TTL + 1
+    assert (await access.identify("Bearer good", "flooding")).user == "ann", "a token that was valid does not wait"
+    reviews.users["other"] = ANN
+    assert (await access.identify("Bearer other", "elsewhere")).user == "ann"
+    codes = [await task for task in flood]
+    assert codes.count(Code.UNAUTHENTICATED) == 32 and codes.count(Code.RESOURCE_EXHAUSTED) == 68
+
+
+async def test_names_that_no_object_has_are_neither_reviewed_nor_cached():
+    access, reviews, _ = parts()
+    for right in (Access("get", "x" * 254), Access("get", "team", name="x" * 1_000_000)):
+        assert await code_of(access.require(Caller("ann"), right)) == Code.INVALID_ARGUMENT
+    assert not reviews.specs and not access._rights._results

@@ -46,6 +46,13 @@ def test_options_reach_the_service(started: list[ServeOptions], tmp_path: Path):
     assert (options.runs.max_artifact, options.limits.seconds) == (4096, 3)
 
 
+def test_each_limit_is_an_option(started: list[ServeOptions]):
+    values = ("--max-request-bytes", "2048", "--max-calls", "7", "--max-calls-per-user", "3", "--max-connections", "9")
+    assert invoke(*values).exit_code == 0
+    limits = started[0].limits
+    assert (limits.request_bytes, limits.at_a_time, limits.of_one_caller, limits.connections) == (2048, 7, 3, 9)
+
+
 def test_an_environment_variable_sets_an_option(started: list[ServeOptions]):
     assert invoke(RUNWRIGHT_SERVE_ANONYMOUS_USER="guest").exit_code == 0
     assert started[0].anonymous_user == "guest"

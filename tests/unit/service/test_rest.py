@@ -108,6 +108,53 @@ async def test_a_malformed_request_is_refused_before_its_method(
         assert headers["WWW-Authenticate"] == "Bearer"
 
 
+async def raw(gateway: Gateway, *pieces: bytes) -> tuple[bytes, bytes]:
+    """The status line, and the rest until the end of the connection."""
+    host, _, port = gateway.http.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for piece in pieces:
+        writer.write(piece)
+    async with asyncio.timeout(5):
+        first, rest = await reader.readline(), await reader.read()
+    writer.close()
+    return first, rest
+
+
+POST = b"POST /apis/v1beta1/runs HTTP/1.1\r\nHost: x\r\n"
+ANN = b"Authorization: Bearer ann\r\n"
+
+
+async def test_without_a_token_the_body_is_not_read_and_the_connection_ends(gateway: Gateway):
+    status, rest = await raw(gateway, POST + b"Content-Length: 50000\r\nExpect: 100-continue\r\n\r\n", b"{")
+    assert b" 401 " in status and b"Connection: close" in rest
+
+
+async def test_a_body_is_asked_for_when_the_caller_is_known(gateway: Gateway):
+    head = POST + ANN + b"Connection: close\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    status, rest = await raw(gateway, head, b"{}")
+    assert b" 100 Continue" in status and b"HTTP/1.1 200 OK" in rest
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status", "words"),
+    [
+        (b"Content-Length: 5\r\nContent-Encoding: gzip", b"12345", b" 400 ", b"Send the body without compression"),
+        (b"Content-Length: 100001", b"", b" 429 ", b"the limit of a request"),
+        (b"Transfer-Encoding: chunked", b"186a1\r\n" + b" " * 100_001 + b"\r\n", b" 429 ", b"the limit of a request"),
+        (b"Transfer-Encoding: chunked", b"zz\r\n", b" 400 ", b"chunk"),
+        (b"Content-Length: 9", b"{", b" 504 ", b"expected 32768 bytes a second"),
+        (b"Content-Length: 60000", b'{"a":[' + b"1," * 20_000, b" 504 ", b"expected 32768 bytes a second"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_ends_the_connection(
+    gateway: Gateway, head: bytes, body: bytes, status: bytes, words: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rest, "SLOW_SECONDS", 0.1)
+    first, others = await raw(gateway, POST + ANN + head + b"\r\n\r\n", body)
+    assert status in first and words in others.replace(b"0 s", b"5 s") and not gateway.calls
+    assert not gateway.budget.calls.used
+
+
 async def test_the_health_check_needs_no_token(gateway: Gateway):
     status, shown, _ = await gateway.send("GET", "/apis/v1beta1/healthz", headers={})
     assert status == 200 and set(shown) == {"multi_user", "commit_sha", "tag_name"}

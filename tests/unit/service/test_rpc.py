@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.rpc.status_pb2 import Status
 
+from runwright.service import rpc
 from runwright.service.bindings import Binding, bindings, reply_class, request_class
 from runwright.service.contract.error_pb2 import Error
 from runwright.service.contract.run_pb2 import GetRunRequest, RunDetail
@@ -79,3 +81,68 @@ async def test_reflection_lists_the_services(gateway: Gateway):
     names, file = await asyncio.to_thread(ask)
     assert {"api.RunService", "api.ExperimentService", "api.HealthzService"} <= set(names)
     assert len(file.service[0].method) == 10
+
+
+LIST = "/api.RunService/ListRuns"
+REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
+async def refused(gateway: Gateway, method: str, message: bytes | None, token: str = "ann", **options: Any) -> Any:
+    """The error of a call that sends one message, or none, and does not end."""
+
+    async def requests() -> AsyncIterator[bytes]:
+        if message is not None:
+            yield message
+        await asyncio.sleep(5)
+
+    async with grpc.aio.insecure_channel(gateway.grpc) as channel:
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in channel.stream_stream(method)(requests(), metadata=metadata, **options):
+                pass
+        return caught.value
+
+
+@pytest.mark.parametrize("method", [LIST, REFLECT])
+async def test_without_a_token_no_message_is_awaited(gateway: Gateway, method: str):
+    error = await refused(gateway, method, None, token="")
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("method", [LIST, REFLECT])
+async def test_a_message_that_does_not_come_ends_the_call(
+    gateway: Gateway, method: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rpc, "READ_SECONDS", 0.1)
+    error = await refused(gateway, method, None)
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert not gateway.budget.calls.used and not gateway.budget.bodies.used
+
+
+async def test_the_health_check_reads_no_message(gateway: Gateway):
+    async with grpc.aio.insecure_channel(gateway.grpc) as channel:
+        call = channel.stream_unary("/api.HealthzService/GetHealthz")
+
+        async def nothing() -> AsyncIterator[bytes]:
+            await asyncio.sleep(5)
+            yield b""
+
+        async with asyncio.timeout(3):
+            await call(nothing())
+
+
+async def test_a_message_that_is_compressed_or_none_or_of_too_many_parts_is_refused(gateway: Gateway):
+    error = await refused(gateway, LIST, b"\0" * 1000, compression=grpc.Compression.Gzip)
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+    error = await refused(gateway, LIST, b"\xff\xff")
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    error = await refused(gateway, "/api.RunService/ReportRunMetrics", b"\x12\0" * 50_001)
+    assert error.code() in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("ipv4:10.0.0.1:2345", "10.0.0.1"), ("ipv6:%5B::1%5D:2345", "::1"), ("ipv6:[fe80::1%25eth0]:1", "fe80::1%eth0")],
+)
+def test_the_address_of_a_peer(peer: str, address: str):
+    assert rpc.peer_address(peer) == address
