@@ -36,8 +36,8 @@ NODES_AT_A_TIME = 2
 PATIENCE = 30.0
 """Longest time, in seconds, to read the metrics of a run's nodes: the run's final status waits for it."""
 
-ATTEMPT_SECONDS, PROBE_SECONDS = 5.0, 2.0
-"""Longest time of one attempt to read an artifact; the second: while the store of the namespace does not reply."""
+ATTEMPT_SECONDS = 5.0
+"""Longest time of one attempt to read an artifact."""
 
 MAX_PAUSE = 16.0
 """Longest pause of a namespace between two attempts. Shorter than PATIENCE: each run makes an attempt."""
@@ -177,20 +177,19 @@ class Collector:
             parameter = find_output(outputs, "parameters") if first else None
             text = as_text(parameter.get("value")) if parameter is not None else None
             parts.append(collected_of(node, "output parameter", text, done=not has_artifact))
-        seconds = PROBE_SECONDS if workflow.key.namespace in self._pauses else ATTEMPT_SECONDS
         for at in range(0, len(stored), NODES_AT_A_TIME):
             some = stored[at : at + NODES_AT_A_TIME]
-            results = await asyncio.gather(*(self._read_artifact(body, node, seconds) for node in some))
+            results = await asyncio.gather(*(self._read_artifact(body, node) for node in some))
             parts += [one for one in results if one is not None]
             if None in results:
                 self._not_answered(workflow.key.namespace)
                 return
             self._answered(workflow.key.namespace)
 
-    async def _read_artifact(self, workflow: Json, node: str, seconds: float) -> Collected | None:
+    async def _read_artifact(self, workflow: Json, node: str) -> Collected | None:
         """The metrics in a node's artifact; None if a later attempt may succeed."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(ATTEMPT_SECONDS):
                 data = await self._reader.read_small(workflow, node, METRICS_OUTPUT, MAX_FILE)
         except TimeoutError:
             return None

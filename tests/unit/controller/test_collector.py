@@ -130,6 +130,7 @@ class Stores:
         self.silent, self.reads = set(silent), Counter[str]()
         self.reading, self.most = 0, 0
         self.error: Exception | None = None
+        self.seconds = 0.02
 
     async def read_small(self, workflow: Json, node_id: str, name: str, limit: int) -> bytes:
         namespace = key_of(workflow).namespace
@@ -137,7 +138,7 @@ class Stores:
         self.reading += 1
         self.most = max(self.most, self.reading)
         try:
-            await asyncio.sleep(1000 if namespace in self.silent else 0.02)
+            await asyncio.sleep(1000 if namespace in self.silent else self.seconds)
         finally:
             self.reading -= 1
         if self.error is not None:
@@ -216,6 +217,21 @@ def test_a_store_that_replies_again_is_used_again() -> None:
         stores.silent.clear()
         await asyncio.sleep(19)
         assert [len(tenants.collected(key).reports) for key in keys] == [1] * 50
+
+    run_virtually(main())
+
+
+def test_a_slow_store_is_used_also_after_it_was_silent() -> None:
+    async def main() -> None:
+        stores = Stores("a")
+        tenants = Tenants(stores)
+        keys = [tenants.end("a", "run-0")]
+        await asyncio.sleep(15)
+        stores.silent.clear()
+        stores.seconds = 4.5
+        keys += [tenants.end("a", f"run-{number}") for number in range(1, 9)]
+        await asyncio.sleep(PATIENCE)
+        assert [len(tenants.collected(key).reports) for key in keys] == [1] * 9
 
     run_virtually(main())
 
