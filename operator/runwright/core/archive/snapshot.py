@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from runwright.api.labels import RUN_LABEL
 from runwright.api.resources import API_VERSION
 from runwright.api.workflowsnapshot import KIND, MAX_SNAPSHOT
 from runwright.core.records import RunRecord
-from runwright.core.retry.reset import COMPLETED_LABEL, PHASE_LABEL, pack_json
+from runwright.core.retry.reset import COMPLETED_LABEL, NODE_LEVELS, PHASE_LABEL, json_pieces, pack_json
 from runwright.core.workflow.build import owner_reference
 from runwright.core.workflow.packed import PackedError, unpack_json
 from runwright.core.workflow.record import (
@@ -43,7 +42,7 @@ def pack_snapshot(run: RunRecord, workflow: Json) -> dict[str, Any] | None:
         status["nodes"] = nodes
         status.pop("compressedNodes", None)
     kept = {name: value for name, value in metadata.items() if name not in GONE_WITH_THE_OBJECT}
-    data = pack_json({**workflow, "metadata": kept, "status": status})
+    data = pack_json({**workflow, "metadata": kept, "status": status}, NODE_LEVELS)
     if len(data) > MAX_SNAPSHOT:
         return None
     return {
@@ -94,7 +93,7 @@ def restore_workflow(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
         "annotations": annotations,
         "ownerReferences": [owner_reference(run.key.name, run.uid)],
     }
-    if len(json.dumps(status.get("nodes"))) > MAX_NODES_PLAIN:
+    if sum(map(len, json_pieces(status.get("nodes"), 1))) > MAX_NODES_PLAIN:
         status["compressedNodes"] = pack_json(as_mapping(status.pop("nodes")))
     return {**workflow, "metadata": metadata, "status": status}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -28,6 +29,9 @@ ARCHIVING_LABEL = "workflows.argoproj.io/workflow-archiving-status"
 
 MAX_UNPACKED = 1024 * 1024
 """Bytes of a Workflow's JSON above which Argo compresses nodes (the default of its MAX_WORKFLOW_SIZE)."""
+
+NODE_LEVELS = 3
+"""Levels of objects around a node: the Workflow, its status, and its nodes."""
 
 OF_AN_ATTEMPT = ("finishedAt", "message", "nodes", "compressedNodes", "persistentVolumeClaims", "synchronization")
 """Fields of a Workflow's status that belong to the finished attempt.
@@ -187,12 +191,25 @@ def put_nodes(workflow: dict[str, Any], nodes: dict[str, Any], packed: bool) -> 
 
 def json_size(workflow: Json) -> int:
     """Bytes of a Workflow's JSON."""
-    return len(json.dumps(workflow, separators=(",", ":"), default=str).encode("utf-8", "replace"))
+    return sum(map(len, json_pieces(workflow, NODE_LEVELS)))
 
 
-def pack_json(value: Json) -> str:
-    """Encodes a value as JSON, gzip and base64, the format of Argo's `status.compressedNodes`."""
-    raw = json.dumps(value, separators=(",", ":"), default=str).encode()
+def json_pieces(value: object, levels: int) -> Iterator[str]:
+    """A value as JSON in ASCII, in pieces: the fields of its first levels of objects. Other threads run between two pieces."""
+    if not levels or not isinstance(value, dict) or not value:
+        yield json.dumps(value, separators=(",", ":"), default=str)
+        return
+    opening = "{"
+    for key, item in cast(Json, value).items():
+        yield f"{opening}{json.dumps(key)}:"
+        yield from json_pieces(item, levels - 1)
+        opening = ","
+    yield "}"
+
+
+def pack_json(value: Json, levels: int = 1) -> str:
+    """Encodes a value as JSON, gzip and base64, the format of Argo's `status.compressedNodes`; `levels` as for json_pieces."""
+    raw = "".join(json_pieces(value, levels)).encode()
     return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
 
 

@@ -12,14 +12,17 @@ import re
 import zlib
 from typing import Any
 
-from runwright.kube.decoding import MAX_CONTAINERS, MAX_DEPTH, shape_of
+from runwright.kube.decoding import MAX_DEPTH, shape_of
 from runwright.kube.objects import Json, as_mapping
 
 MAX_UNPACKED_BYTES = 16 * 1024 * 1024
 """Bytes of JSON. A node of Argo has about 1 KB, so this is a Workflow of 16,000 nodes; etcd holds about 10,000, compressed."""
 
+MAX_UNPACKED_CONTAINERS = 250_000
+"""Objects and arrays in the JSON: about 60 MB of memory. 10,000 nodes with artifacts have 110,000."""
+
 MAX_UNPACKED_VALUES = 1_000_000
-"""Commas in the JSON. With MAX_CONTAINERS, the objects take at most about 150 MB of memory; 10,000 nodes have 400,000 commas."""
+"""Commas in the JSON; with the other bounds, the objects take at most 200 MB of memory. 10,000 nodes have 400,000 commas."""
 
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """Escape of a surrogate; an unpaired one cannot be sent to the API server."""
@@ -38,7 +41,8 @@ def unpack_json(packed: str) -> Json:
     """Decodes an object from base64, gzip and JSON. Other threads run meanwhile.
 
     Raises:
-        PackedError: it is invalid, or has more than MAX_UNPACKED_BYTES, MAX_UNPACKED_VALUES, MAX_CONTAINERS or MAX_DEPTH.
+        PackedError: it is invalid, or has more than MAX_UNPACKED_BYTES, MAX_UNPACKED_VALUES,
+            MAX_UNPACKED_CONTAINERS or MAX_DEPTH.
     """
     try:
         unpacker = zlib.decompressobj(wbits=31)
@@ -60,8 +64,8 @@ def _check_shape(raw: bytes) -> None:
     shape = shape_of(raw)
     if shape.depth > MAX_DEPTH:
         raise PackedError(f"nests deeper than {MAX_DEPTH} levels, or is no JSON", too_large=True)
-    if shape.containers > MAX_CONTAINERS:
-        raise PackedError(f"has more than {MAX_CONTAINERS} objects and arrays", too_large=True)
+    if shape.containers > MAX_UNPACKED_CONTAINERS:
+        raise PackedError(f"has more than {MAX_UNPACKED_CONTAINERS} objects and arrays", too_large=True)
     if raw.count(b",") > MAX_UNPACKED_VALUES:
         raise PackedError(f"has more than {MAX_UNPACKED_VALUES} commas", too_large=True)
 
