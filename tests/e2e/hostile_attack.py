@@ -19,7 +19,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.hostile_objects import PLURALS, Attempt, Objects
+from tests.e2e.hostile_attempts import PLURALS, Attempt
+from tests.e2e.hostile_objects import Objects
 from tests.e2e.hostile_requests import Requests, Script
 
 SOURCE = "127.0.0.2"

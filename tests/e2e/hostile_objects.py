@@ -1,121 +1,31 @@
-"""Objects that a tenant with `edit` in one namespace sends to the API server to harm the others. Pure and seeded.
-
-An object refers to another one by `@@uid:NAME@@`, which the sender replaces by the uid of the run of that name.
-"""
+"""Objects that a tenant with `edit` in one namespace sends to the API server to harm the others. Pure and seeded."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from tests.e2e.cluster import Object
+from tests.e2e.hostile_attempts import RUN_LABEL, Attempt, create, delete, edit
 from tests.e2e.hostile_values import (
     DEPTHS,
     OBJECT_BYTES,
-    PACKED,
     STYLES,
     Raw,
     document,
     near_names,
     nested,
     odd_text,
-    odd_values,
     packed,
     plane_text,
     yaml_texts,
 )
+from tests.e2e.hostile_workflows import WorkflowTricks
 from tests.e2e.manifests import instant, of_kind, of_spec, suspended
 
-RUN_LABEL = "runwright.dev/run"
-PLURALS = {
-    "PipelineRun": "apis/runwright.dev/v1alpha1/namespaces/{}/pipelineruns",
-    "PipelineExperiment": "apis/runwright.dev/v1alpha1/namespaces/{}/pipelineexperiments",
-    "RetentionPolicy": "apis/runwright.dev/v1alpha1/namespaces/{}/retentionpolicies",
-    "WorkflowSnapshot": "apis/runwright.dev/v1alpha1/namespaces/{}/workflowsnapshots",
-    "Workflow": "apis/argoproj.io/v1alpha1/namespaces/{}/workflows",
-    "WorkflowTemplate": "apis/argoproj.io/v1alpha1/namespaces/{}/workflowtemplates",
-    "ConfigMap": "api/v1/namespaces/{}/configmaps",
-}
 
-
-@dataclass(frozen=True)
-class Attempt:
-    """One request to the API server. `trick` names the kind, `variant` what distinguishes this one."""
-
-    trick: str
-    variant: str
-    verb: str
-    kind: str
-    name: str
-    body: bytes
-
-
-def create(trick: str, variant: str, found: Object) -> Attempt:
-    """Create an object."""
-    return Attempt(trick, variant, "POST", found["kind"], found["metadata"]["name"], document(found))
-
-
-def edit(trick: str, variant: str, kind: str, name: str, patch: Any) -> Attempt:
-    """Merge a patch into an object."""
-    return Attempt(trick, variant, "PATCH", kind, name, document(patch))
-
-
-def delete(trick: str, kind: str, name: str) -> Attempt:
-    """Delete an object."""
-    return Attempt(trick, "", "DELETE", kind, name, b"")
-
-
-def owned(run: str, spec: Any = None, uid: str = "", **fields: Any) -> Object:
-    """A Workflow that names the run as its owner: by its true uid, or by another one."""
-    owner = {
-        "apiVersion": "runwright.dev/v1alpha1",
-        "kind": "PipelineRun",
-        "name": run,
-        "uid": uid or f"@@uid:{run}@@",
-        "controller": True,
-    }
-    metadata = {"name": run, "labels": {RUN_LABEL: run}, "ownerReferences": [owner]}
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": metadata,
-        "spec": suspended() if spec is None else spec,
-        **fields,
-    }
-
-
-class Objects:
+class Objects(WorkflowTricks):
     """Generates attempts; each trick is a method that yields some."""
-
-    def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)
-        self._number = 0
-
-    def tricks(self) -> dict[str, Callable[[], Iterator[Attempt]]]:
-        """Every trick by name."""
-        return {
-            name.removeprefix("do_"): getattr(self, name) for name in sorted(vars(Objects)) if name.startswith("do_")
-        }
-
-    def generate(self) -> list[Attempt]:
-        """All attempts, in an order that the seed decides; those of one trick stay in order."""
-        queues = {name: list(trick()) for name, trick in self.tricks().items()}
-        found: list[Attempt] = []
-        while queues:
-            name = self._chance.choice(sorted(queues))
-            found.append(queues[name].pop(0))
-            if not queues[name]:
-                del queues[name]
-        return found
-
-    def _name(self, what: str) -> str:
-        self._number += 1
-        return f"{what}-{self._number}"
-
-    def _cases(self, *values: Any, count: int) -> list[Any]:
-        return [values[number % len(values)] for number in range(count)]
 
     # ------------------------------------------------------------------------------------------------ PipelineRuns
     def do_deep_run(self) -> Iterator[Attempt]:
@@ -283,107 +193,6 @@ class Objects:
             yield Attempt(
                 "status", verb, verb, "PipelineRun", f"{name}/status", document({"status": {"phase": "Failed"}})
             )
-
-    # --------------------------------------------------------------------------------------------------- Workflows
-    def _with_run(self, what: str, trick: str) -> tuple[str, Attempt]:
-        """A run without a Workflow of its own, whose name the attacker gives to a Workflow."""
-        name = self._name(what)
-        # The template comes never: the name of the run's Workflow stays free for the attacker's.
-        return name, create(trick, "run", of_spec({"workflow": {"templateRef": {"name": f"none-{name}"}}}, name))
-
-    def do_deep_workflow(self) -> Iterator[Attempt]:
-        for depth in DEPTHS:
-            name, run = self._with_run("deep-wf", "deep workflow")
-            yield run
-            deep = Raw(nested(depth, self._chance.choice(STYLES)))
-            status = self._chance.choice(({"x": deep}, {"nodes": deep}, {"outputs": deep}, {"conditions": deep}))
-            yield create("deep workflow", str(depth), owned(name, status={"phase": "Running", **status}))
-            yield create("deep workflow", f"{depth} spec", owned(f"{name}-x", suspended(x=deep), uid="forged"))
-
-    def do_bombs(self) -> Iterator[Attempt]:
-        for kind in PACKED:
-            name, run = self._with_run("bomb", "bombs")
-            yield run
-            status = {"phase": "Running", "compressedNodes": packed(kind), "nodes": {}}
-            yield create("bombs", kind, owned(name, status=status))
-            forged = owned(f"{name}-forged", uid="00000000-0000-0000-0000-000000000000", status=status)
-            yield create("bombs", f"{kind} forged", forged)
-            yield edit(
-                "bombs",
-                f"{kind} ends",
-                "Workflow",
-                name,
-                {"status": {"phase": "Succeeded", "finishedAt": "2026-11-29T00:00:00Z"}},
-            )
-
-    def do_odd_status(self) -> Iterator[Attempt]:
-        fields = ("phase", "message", "progress", "startedAt", "finishedAt", "nodes", "conditions", "outputs")
-        fields += ("artifactRepositoryRef", "storedTemplates", "compressedNodes", "taskResultsCompletionStatus")
-        parts = ("phase", "displayName", "type", "children", "outputs", "startedAt", "id", "message", "templateName")
-        for field in fields:
-            name, run = self._with_run("odd", "odd status")
-            yield run
-            yield create("odd status", field, owned(name, status={"phase": "Running"}))
-            for variant, value in odd_values().items():
-                yield edit("odd status", f"{field} {variant}", "Workflow", name, {"status": {field: value}})
-        for part in parts:
-            name, run = self._with_run("odd", "odd status")
-            yield run
-            values = odd_values()
-            nodes = {
-                f"n{n}": {"id": f"n{n}", "phase": "Failed", "type": "Pod"} | {part: value}
-                for n, value in enumerate(values.values())
-            }
-            yield create("odd status", f"node {part}", owned(name, status={"phase": "Failed", "nodes": nodes}))
-            yield edit("odd status", f"retry {part}", "PipelineRun", name, {"spec": {"retries": 1}})
-        for field in ("spec", "status"):
-            for variant in ("null", "true", "text", "list"):
-                name, run = self._with_run("odd", "odd status")
-                yield run
-                yield create("odd status", f"{field} {variant}", owned(name) | {field: odd_values()[variant]})
-
-    def do_wide_status(self) -> Iterator[Attempt]:
-        for count, extra in ((5_000, ""), (300, "x" * 2_000)):
-            name, run = self._with_run("nodes", "wide status")
-            yield run
-            nodes = {
-                f"n{n}": {"id": f"n{n}", "phase": "Running", "type": "Pod", "displayName": f"{n}{extra}"}
-                for n in range(count)
-            }
-            yield create("wide status", str(count), owned(name, status={"phase": "Running", "nodes": nodes}))
-            for number in range(3):
-                yield edit(
-                    "wide status",
-                    "again",
-                    "Workflow",
-                    name,
-                    {"status": {"message": f"{number}", "nodes": {"n1": {"phase": "Failed"}}}},
-                )
-            yield edit(
-                "wide status",
-                "ends",
-                "Workflow",
-                name,
-                {"status": {"phase": "Failed", "message": odd_text(self._chance, 90_000)}},
-            )
-
-    def do_artifacts(self) -> Iterator[Attempt]:
-        places = (
-            {"endpoint": "@@canary@@", "bucket": "b", "insecure": True},
-            {"endpoint": "allowed.invalid@@@canary@@", "bucket": "b"},
-            {"endpoint": "allowed.invalid", "region": "x@@@canary@@/#", "bucket": "b"},
-            {"endpoint": "allowed.invalid", "bucket": "../../b"},
-            {"endpoint": "[::1", "bucket": "b"},
-            {"endpoint": "allowed.invalid:99999999", "bucket": "b"},
-        )
-        for number, place in enumerate(places):
-            name, run = self._with_run("artifact", "artifacts")
-            yield run
-            artifact = {"name": "mlpipeline-metrics", "s3": {"key": "../../x\n", **place}}
-            nodes = {"n": {"id": "n", "phase": "Succeeded", "type": "Pod", "outputs": {"artifacts": [artifact]}}}
-            reference = {"namespace": "default", "configMap": "../x", "key": "a", "artifactRepository": {"s3": place}}
-            status = {"phase": "Succeeded", "nodes": nodes, "artifactRepositoryRef": reference}
-            yield create("artifacts", str(number), owned(name, status=status))
 
     # ------------------------------------------------------------------------------------------------ other kinds
     def do_templates(self) -> Iterator[Attempt]:

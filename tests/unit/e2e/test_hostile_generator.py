@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.hostile_objects import PLURALS, Attempt, Objects
+from tests.e2e.hostile_attempts import PLURALS, Attempt
+from tests.e2e.hostile_objects import Objects
 from tests.e2e.hostile_requests import END_HEADERS, HEADERS, TARGETS, Requests, frame, header_block, http, string
 from tests.e2e.hostile_values import (
     BOMBS,
