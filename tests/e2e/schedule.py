@@ -37,7 +37,7 @@ USUAL_SECONDS = {
         "test_serve_replies",
     ),
     13: ("test_backup", "test_delete", "test_hera", "test_list", "test_survival"),
-    20: ("test_argo_examples", "test_chart_release", "test_kfp_sdk", "test_loops"),
+    20: ("test_addresses", "test_argo_examples", "test_chart_release", "test_kfp_sdk", "test_loops"),
     30: ("test_argocd_apps", "test_artifacts", "test_overload", "test_retry_oracle", "test_upgrade"),
     50: ("test_faults", "test_made_runs", "test_serve_clients"),
     90: ("test_serve_fuzz", "test_soak"),
