@@ -5,23 +5,32 @@ The API server and both processes are real. No controller of Argo runs: the test
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
+import aiohttp
 import pytest
 
+from runwright.api.labels import IMPORTED_ANNOTATION
 from tests.e2e.cluster import Kubectl, Object, condition
 from tests.e2e.control_plane import ControlPlane
+from tests.e2e.fault_proxy import way_in
 from tests.e2e.manifests import instant, pipeline_run
-from tests.e2e.processes import Operator, Serve
+from tests.e2e.processes import Operator, Program, Serve
 from tests.e2e.serving import Caller, token_of
 from tests.ports import free_port
 
 BAD, GOOD = "tenant-bad", "tenant-good"
 MOMENT = "2026-11-26T12:00:00Z"
+MEMORY_LIMIT = 512 * 1024 * 1024
+"""`resources.limits.memory` of both Deployments."""
+LARGE_RUNS = 120
+LARGE_BYTES = 1_300_000
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +163,43 @@ def test_deep_template_is_named_by_the_run_that_uses_it(stage: ControlPlane, ope
     create(kubectl, BAD, json.dumps(pipeline_run({"templateRef": {"name": "deep"}}, "uses-deep")))
     shown = condition(stalled_run(kubectl, "uses-deep"), "Stalled")
     assert shown["reason"] == "TooDeep" and 'WorkflowTemplate "deep"' in shown["message"]
+
+
+def resident(process: Program) -> int:
+    """Bytes of a process that were resident at most."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1]) * 1024
+
+
+async def create_large_runs(plane: ControlPlane) -> None:
+    """Runs whose specs are as long as etcd takes them, and which need nothing."""
+    server, authority, token = way_in(plane.kubeconfig)
+    spec = {**instant(), "x": "x" * LARGE_BYTES}
+    path = f"/apis/runwright.dev/v1alpha1/namespaces/{BAD}/pipelineruns"
+    turns = asyncio.Semaphore(4)
+    async with aiohttp.ClientSession(
+        server, connector=aiohttp.TCPConnector(ssl=authority), headers={"Authorization": f"Bearer {token}"}
+    ) as session:
+
+        async def create_one(number: int) -> None:
+            run = pipeline_run({"spec": spec}, f"large-{number}")
+            # The operator leaves it to the import, which writes the status of a run that it creates.
+            run["metadata"]["annotations"] = {IMPORTED_ANNOTATION: "test"}
+            async with turns, session.post(path, json=run) as reply:
+                assert reply.status == 201, await reply.text()
+
+        await asyncio.gather(*(create_one(number) for number in range(LARGE_RUNS)))
+
+
+def test_large_runs_fit_into_memory_at_each_start(stage: ControlPlane, operator: Operator, serve: Serve) -> None:
+    asyncio.run(create_large_runs(stage))
+    operator.start()
+    succeed(stage.kubectl, GOOD, "beside-large-runs")
+    assert resident(operator) < MEMORY_LIMIT
+    serve.start()
+    assert resident(serve) < MEMORY_LIMIT
+    print(resident(operator) >> 20, resident(serve) >> 20)
 
 
 def test_run_service_lists_beside_a_deep_run(stage: ControlPlane, serve: Serve) -> None:
