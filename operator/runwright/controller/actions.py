@@ -252,13 +252,16 @@ class Actions:
                 case Needs(refs):
                     for ref in refs:
                         try:
-                            objects[ref] = await get_if_served(
+                            found = await get_if_served(
                                 self._client, REFERENCED[ref.kind], Key(ref.namespace, ref.name)
                             )
                         except ApiError as error:
                             if error.code == 403:
                                 return read_forbidden(ref, error.message)
                             raise
+                        if found is not None and (mark := incompleteness(found)):
+                            self._measures.object_refused(mark.reason)
+                        objects[ref] = found
                 case Built(workflow):
                     annotations = workflow["metadata"].setdefault("annotations", {})
                     annotations[GENERATION_ANNOTATION] = str(record.generation)

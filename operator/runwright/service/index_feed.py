@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from runwright.kube.client import Client, WatchEvent
 from runwright.kube.informer import DELETED, Informer, Known, follow_synced
-from runwright.kube.objects import Json, key_of, uid_of
+from runwright.kube.objects import Json, incompleteness, key_of, uid_of
 from runwright.kube.resource import Resource, Selection
 from runwright.kube.supervise import LoopGroup
 from runwright.service.index import Index
@@ -60,7 +60,7 @@ class IndexFeed(Generic[R]):
     ) -> None:
         """`namespaces` are the ones to follow; none means all. `make_row` makes the row of an object.
 
-        `refused` is called with the reason for each event of an object that cannot be read.
+        `refused` is called with the reason for each event of an object that cannot be read, or only in part.
         """
         self._client, self._resource = client, resource
         self._index, self._make_row, self._refused = index, make_row, refused
@@ -105,8 +105,10 @@ class IndexFeed(Generic[R]):
     def _take_in(self, event: WatchEvent) -> None:
         if event.type == DELETED:
             self._index.remove(uid_of(event.body), numeric_version(event.body))
-        else:
-            self._index.apply(self._make_row(event.body))
+            return
+        if mark := incompleteness(event.body):
+            self._refused(mark.reason)
+        self._index.apply(self._make_row(event.body))
 
 
 def index_scope(namespace: str) -> Scope:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Literal, cast
 
 from runwright.api.pipelinerun import Metric
+from runwright.kube.decoding import BoundsError, load_bounded
 
 METRICS_OUTPUT = "mlpipeline-metrics"
 """Name of the output artifact or parameter with the metrics of a KFP step."""
@@ -136,8 +137,10 @@ def read_metrics_file(text: str, node_id: str) -> tuple[list[Report], str]:
     The file is `{"metrics": [{"name": …, "numberValue": …, "format": …}]}`; other fields are ignored.
     """
     try:
-        document: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document: object = load_bounded(text)
+    except BoundsError as error:
+        return [], f"cannot be read: {error}"
+    except ValueError as error:
         return [], f"is not JSON: {error}"
     found = cast(Mapping[str, Any], document).get("metrics") if isinstance(document, Mapping) else None
     if not isinstance(found, list):

@@ -158,7 +158,13 @@ def test_nan_is_refused_by_name_and_does_not_spoil_the_file() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "not JSON"), ("{", "not JSON"), ("[]", "no list"), ('{"metrics": {}}', "no list"), ("[" * 9999, "not JSON")],
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[]", "no list"),
+        ('{"metrics": {}}', "no list"),
+        ("[" * 9999, "nested deeper than 100 levels"),
+    ],
 )
 def test_an_invalid_metrics_file_gives_a_message(text: str, said: str) -> None:
     reports, problem = read_metrics_file(text, "n")
