@@ -9,7 +9,7 @@ from runwright.api.labels import RUN_LABEL
 from runwright.api.resources import API_VERSION
 from runwright.api.workflowsnapshot import KIND, MAX_SNAPSHOT
 from runwright.core.records import RunRecord
-from runwright.core.retry.reset import COMPLETED_LABEL, NODE_LEVELS, PHASE_LABEL, json_pieces, pack_json
+from runwright.core.retry.reset import COMPLETED_LABEL, NODE_LEVELS, PHASE_LABEL, encode_in_pieces, pack_json
 from runwright.core.workflow.build import owner_reference
 from runwright.core.workflow.packed import PackedError, unpack_json
 from runwright.core.workflow.record import (
@@ -93,7 +93,7 @@ def restore_workflow(snapshot: Json, run: RunRecord) -> dict[str, Any] | None:
         "annotations": annotations,
         "ownerReferences": [owner_reference(run.key.name, run.uid)],
     }
-    if sum(map(len, json_pieces(status.get("nodes"), 1))) > MAX_NODES_PLAIN:
+    if sum(map(len, encode_in_pieces(status.get("nodes"), 1))) > MAX_NODES_PLAIN:
         status["compressedNodes"] = pack_json(as_mapping(status.pop("nodes")))
     return {**workflow, "metadata": metadata, "status": status}
 

@@ -191,10 +191,10 @@ def put_nodes(workflow: dict[str, Any], nodes: dict[str, Any], packed: bool) -> 
 
 def json_size(workflow: Json) -> int:
     """Bytes of a Workflow's JSON."""
-    return sum(map(len, json_pieces(workflow, NODE_LEVELS)))
+    return sum(map(len, encode_in_pieces(workflow, NODE_LEVELS)))
 
 
-def json_pieces(value: object, levels: int) -> Iterator[str]:
+def encode_in_pieces(value: object, levels: int) -> Iterator[str]:
     """A value as JSON in ASCII, in pieces: the fields of its first levels of objects. Other threads run between two pieces."""
     if not levels or not isinstance(value, dict) or not value:
         yield json.dumps(value, separators=(",", ":"), default=str)
@@ -202,14 +202,14 @@ def json_pieces(value: object, levels: int) -> Iterator[str]:
     opening = "{"
     for key, item in cast(Json, value).items():
         yield f"{opening}{json.dumps(key)}:"
-        yield from json_pieces(item, levels - 1)
+        yield from encode_in_pieces(item, levels - 1)
         opening = ","
     yield "}"
 
 
 def pack_json(value: Json, levels: int = 1) -> str:
-    """Encodes a value as JSON, gzip and base64, the format of Argo's `status.compressedNodes`; `levels` as for json_pieces."""
-    raw = "".join(json_pieces(value, levels)).encode()
+    """Encodes a value as JSON, gzip and base64, the format of Argo's `status.compressedNodes`; `levels` as for encode_in_pieces."""
+    raw = "".join(encode_in_pieces(value, levels)).encode()
     return base64.b64encode(gzip.compress(raw, mtime=0)).decode()
 
 

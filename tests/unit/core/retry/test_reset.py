@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from runwright.core.records import Refusal
-from runwright.core.retry.reset import RETRY_IMPOSSIBLE, WorkflowReset, has_claims, json_pieces, reset_workflow
+from runwright.core.retry.reset import RETRY_IMPOSSIBLE, WorkflowReset, encode_in_pieces, has_claims, reset_workflow
 from runwright.core.workflow.record import workflow_nodes
 from runwright.kube.objects import INCOMPLETE, Incompleteness
 from tests.unit.core.small_argo import FAILED, SmallArgo, Task, Template
@@ -575,4 +575,4 @@ def test_a_large_workflow_takes_no_time(handled: bool) -> None:
 
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=5), st.integers(0, 4))
 def test_pieces_are_the_json_of_the_whole(value: Object, levels: int) -> None:
-    assert "".join(json_pieces(value, levels)) == json.dumps(value, separators=(",", ":"))
+    assert "".join(encode_in_pieces(value, levels)) == json.dumps(value, separators=(",", ":"))
