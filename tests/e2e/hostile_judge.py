@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
@@ -10,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from tests.e2e.process_usage import read_process
@@ -20,6 +21,9 @@ PROBE_SECONDS = 5.0
 """`timeoutSeconds` of the probes in deploy/base: the kubelet counts a later reply as a failure."""
 
 NUMBER = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
+PROBE_FAILURES = 3
+"""Kubernetes' default of `failureThreshold`: so many in a row restart a container."""
+
 SAMPLE_SECONDS = 0.5
 GIVE_BACK_SECONDS = 20.0
 KEPT = 0.5
@@ -30,6 +34,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The nearest-rank percentile; 0 of no values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))] if ordered else 0.0
+
+
+def longest(values: Iterable[bool]) -> int:
+    """The most true values in a row."""
+    return max((len([*group]) for value, group in itertools.groupby(values) if value), default=0)
 
 
 class Canary:
@@ -135,8 +144,12 @@ class Watched:
             said.append(
                 f"{self._name}: {self.peak:.0f} MiB of memory, the limit of its Deployment is {self._limit:.0f}"
             )
-        bad = Counter((path, code) for path, code, seconds in self.replies if code != 200 or seconds > PROBE_SECONDS)
-        said += [f"{self._name}: /{path} failed {count} times with {code}" for (path, code), count in bad.items()]
+        bad = Counter((path, code) for path, code, _ in self.replies if code not in (200, 0))
+        said += [f"{self._name}: /{path} answered {code} {count} times" for (path, code), count in bad.items()]
+        for probe in ("healthz", "readyz"):
+            late = [code != 200 or seconds > PROBE_SECONDS for path, code, seconds in self.replies if path == probe]
+            if (most := longest(late)) >= PROBE_FAILURES:
+                said.append(f"{self._name}: /{probe} gave no reply within {PROBE_SECONDS:.0f} s {most} times in a row")
         said += [f"{self._name}: {count} times in its log: {text}" for text, count in self._bad_lines().most_common(8)]
         allowed = self._limit * KEPT
         deadline = time.monotonic() + GIVE_BACK_SECONDS

@@ -29,6 +29,9 @@ NUMBER = re.compile(r"\d+")
 PACE_SECONDS = 0.4
 """From one run to the next."""
 
+PATIENCE_SECONDS = 60.0
+"""How long a client waits for a reply: a call that creates a run is not sent twice because a machine is slow."""
+
 TRIES = 7
 """How often a client asks again that got 429, 503 or no reply, as KFP's and Kubernetes' clients do."""
 
@@ -189,7 +192,9 @@ class Neighbour:
 
         async def ask() -> str:
             try:
-                await self._list(request, metadata=(("authorization", f"Bearer {self._token}"),), timeout=10)
+                await self._list(
+                    request, metadata=(("authorization", f"Bearer {self._token}"),), timeout=PATIENCE_SECONDS
+                )
             except grpc.aio.AioRpcError as error:
                 return f"gRPC {error.code().name}"
             return ""
@@ -231,7 +236,7 @@ async def seen_by(plane: ControlPlane, token: str, serve: Serve) -> AsyncGenerat
     """The tenant, with its watches on its own runs and Workflows."""
     server, authority, _ = way_in(plane.kubeconfig)
     headers = {"Authorization": f"Bearer {token}"}
-    timeout = aiohttp.ClientTimeout(total=10)
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
     async with (
         aiohttp.ClientSession(
             server, connector=aiohttp.TCPConnector(ssl=authority), headers=headers, read_bufsize=2**22
