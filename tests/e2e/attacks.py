@@ -1,4 +1,4 @@
-"""Attacks on the run service, each as a process of its own: `python -m tests.e2e.attacks NAME HTTP GRPC TOKEN`.
+"""Attacks on the run service, each as a process of its own: `python -m tests.e2e.attacks NAME HTTP GRPC TOKEN TOKENS`.
 
 Each is a bounded loop and prints what it saw as one line of JSON: numbers of replies by status, or by what else happened.
 """
@@ -34,6 +34,8 @@ class Target:
     grpc: str
     token: str
     """Of a user who may not do anything."""
+    others: str = ""
+    """Tokens of more such users, separated by commas."""
 
     def head(self, token: str = "", **headers: Any) -> bytes:
         """The headers of a POST of a run."""
@@ -248,6 +250,12 @@ async def unfinished_calls(it: Target) -> Counter[str]:
     return found + await streams(it, 300, "/api.HealthzService/GetHealthz", "")
 
 
+async def stalled_users(it: Target) -> Counter[str]:
+    """12 users with 10 calls each that send no message: they want more room for messages than there is."""
+    jobs = (streams(it, 10, "/api.RunService/ListRuns", token) for token in it.others.split(","))
+    return sum(await asyncio.gather(*jobs), Counter[str]())
+
+
 async def large_messages(it: Target) -> Counter[str]:
     """50 messages of 10 MiB and 100 of 4 MiB: with and without a token, of one field or of a million, and compressed."""
     found: Counter[str] = Counter()
@@ -303,6 +311,7 @@ ATTACKS = {
         invalid_tokens,
         idle_reflection,
         unfinished_calls,
+        stalled_users,
         large_messages,
         grpc_connections,
     )

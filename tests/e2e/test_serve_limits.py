@@ -39,6 +39,8 @@ class Stage:
     serve: Serve
     attacker: str
     """A token without rights."""
+    others: tuple[str, ...]
+    """More such tokens."""
     viewer: str
     """A token that may list the runs of the namespace."""
     namespace: str
@@ -67,7 +69,8 @@ class Stage:
         """What the attack saw, the seconds of each pair of calls meanwhile, and the memory at its peak, in MiB."""
         before = read_process(self.serve.pid).resident
         Path(f"/proc/{self.serve.pid}/clear_refs").write_text("5")
-        command = [sys.executable, "-m", "tests.e2e.attacks", attack, self.serve.http, self.serve.grpc, self.attacker]
+        command = [sys.executable, "-m", "tests.e2e.attacks", attack, self.serve.http, self.serve.grpc]
+        command += [self.attacker, ",".join(self.others)]
         seconds: list[float] = []
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY, text=True) as process:
             while process.poll() is None:
@@ -83,10 +86,11 @@ class Stage:
 def stage(serve_account: Path, kubectl: Kubectl) -> Iterator[Stage]:
     with fresh_namespace(kubectl) as namespace, Serve(serve_account) as serve:
         attacker, viewer = (token_of(kubectl, namespace, name, role) for name, role in (("a", None), ("v", "view")))
+        others = tuple(token_of(kubectl, namespace, f"o{number}", None) for number in range(12))
         serve.start()
         serve.wait_log("pipelineexperiments listed in")
         serve.wait_log("pipelineruns listed in")
-        it = Stage(serve, attacker, viewer, namespace)
+        it = Stage(serve, attacker, others, viewer, namespace)
         it.list_runs()
         yield it
         assert serve.alive and serve.errors() == []
@@ -103,6 +107,7 @@ EXPECTED: dict[str, set[str]] = {
     "invalid_tokens": {"401", "429", "closed"},
     "idle_reflection": {"UNAUTHENTICATED", "RESOURCE_EXHAUSTED", "nothing"},
     "unfinished_calls": {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "nothing", "OK"},
+    "stalled_users": {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "nothing"},
     "large_messages": {
         "UNAUTHENTICATED",
         "RESOURCE_EXHAUSTED",

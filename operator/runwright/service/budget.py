@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from types import TracebackType
@@ -29,6 +31,9 @@ SHARED = "shared"
 
 WAIT_SECONDS = 5.0
 """How long `add_when_free` waits."""
+
+STALL_SECONDS, TAKE_ATTEMPTS = 1.0, 5
+"""A request that is received for longer may be ended for others; how often to wait that long for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Quota:
         self.what, self.total, self.each = what, total, min(each, total)
         self._used = 0
         self._by_owner: defaultdict[str, int] = defaultdict(int)
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
 
     @property
     def used(self) -> int:
@@ -101,14 +106,15 @@ class Quota:
             del self._by_owner[owner]
         if amount < 0:
             waiting, self._waiting = self._waiting, []
-            for one in waiting:
+            # Who uses least is first, and else who waited longest: sorting is stable.
+            for _, one in sorted(waiting, key=lambda item: self.used_by(item[0])):
                 if not one.done():
                     one.set_result(None)
 
-    async def released(self) -> None:
-        """Return when something is given back."""
+    async def released(self, owner: str) -> None:
+        """Return when something is given back: to a caller that uses little before others."""
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        self._waiting.append((owner, future))
         await future
 
 
@@ -119,6 +125,19 @@ class Hold:
         self._quota = quota
         self._owner = owner
         self.amount = 0
+
+    @property
+    def owner(self) -> str:
+        """The caller."""
+        return self._owner
+
+    def fits(self, amount: int) -> bool:
+        """True if so much more may be used now."""
+        return self._quota.fits(self._owner, amount)
+
+    def exceeds_share(self, amount: int) -> bool:
+        """True if the caller's own calls are what stands against so much more."""
+        return self._quota.used_by(self._owner) + amount > self._quota.each
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +159,7 @@ class Hold:
             try:
                 async with asyncio.timeout(seconds):
                     while not self._quota.fits(self._owner, amount):
-                        await self._quota.released()
+                        await self._quota.released(self._owner)
             except TimeoutError:
                 pass
         self.add(amount)
@@ -157,6 +176,41 @@ class Hold:
         self.drop(self.amount)
 
 
+class Readers:
+    """Requests that are being received. Where their bytes are used up, the one that began first ends: it may have stalled."""
+
+    def __init__(self) -> None:
+        self._reading: dict[asyncio.Timeout, tuple[str, float]] = {}
+
+    @contextmanager
+    def reading(self, body: Hold, timeout: asyncio.Timeout) -> Generator[None]:
+        """Within the context, a request is received in the time of `timeout`, which may be ended early."""
+        self._reading[timeout] = body.owner, asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            del self._reading[timeout]
+
+    async def take(self, body: Hold, amount: int) -> None:
+        """Use more bytes for a request, after ending what has stalled. Raises ServiceError (RESOURCE_EXHAUSTED)."""
+        for _ in range(TAKE_ATTEMPTS):
+            if body.fits(amount):
+                break
+            self._end_oldest(body, amount)
+            with suppress(ServiceError):
+                await body.add_when_free(amount, STALL_SECONDS)
+                return
+        body.add(amount)
+
+    def _end_oldest(self, body: Hold, amount: int) -> None:
+        """End the oldest request: of this caller if its own share is used up, else of the caller with the oldest one."""
+        now, own = asyncio.get_running_loop().time(), body.exceeds_share(amount)
+        for timeout, (owner, since) in self._reading.items():
+            if now - since >= STALL_SECONDS and (owner == body.owner or not own) and not timeout.expired():
+                timeout.reschedule(now)
+                return
+
+
 class Budget:
     """The quotas of one process."""
 
@@ -166,6 +220,7 @@ class Budget:
         self.unidentified = Quota("calls without a reviewed token", 128, 32)
         self.reviews = Quota("token reviews", 32, 4)
         self.calls = Quota("calls", limits.at_a_time, limits.of_one_caller)
+        self.readers = Readers()
         self.bodies = Quota("bytes of requests", limits.body_bytes, max(limits.body_bytes // 4, limits.request_bytes))
         self.replies = Quota("bytes of replies", limits.reply_bytes, limits.reply_bytes // 2)
 

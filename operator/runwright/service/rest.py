@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 
 from runwright import __version__
 from runwright.service.bindings import Binding, is_repeated, match_path
-from runwright.service.budget import Hold, Limits
+from runwright.service.budget import Budget, Hold, Limits
 from runwright.service.conversion import convert
 from runwright.service.dispatch import Dispatch, Envelope
 from runwright.service.door import answer_in_turn
@@ -93,7 +93,7 @@ async def answer_request(request: web.Request, dispatch: Dispatch) -> web.Stream
 
     async def receive(body: Hold) -> Message:
         # A method without a body does not read one, and the connection is closed after the reply.
-        read = await read_body(request, body, dispatch.budget.limits) if binding.body else b""
+        read = await read_body(request, body, dispatch.budget) if binding.body else b""
         return await convert(len(read), lambda: decode_request(binding, path, request.query.items(), read))
 
     with ExitStack() as holds:
@@ -133,11 +133,11 @@ async def send_pieces(request: web.Request, pieces: Iterator[bytes], size: int) 
     return response
 
 
-async def read_body(request: web.Request, body: Hold, limits: Limits) -> bytearray:
+async def read_body(request: web.Request, body: Hold, budget: Budget) -> bytearray:
     """Read the body. Raises ServiceError for one that is too large, too slow or compressed."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise invalid_argument("header Content-Encoding: expected none. Send the body without compression.")
-    length, received = request.content_length, bytearray()
+    length, received, limits = request.content_length, bytearray(), budget.limits
     if length is not None:
         check_length(length, limits)
     if request.headers.get("Expect", "").lower() == "100-continue":
@@ -145,13 +145,14 @@ async def read_body(request: web.Request, body: Hold, limits: Limits) -> bytearr
     loop, enough = asyncio.get_running_loop(), SLOW_SECONDS * SLOW_BYTES
     try:
         async with asyncio.timeout(SLOW_SECONDS) as timeout:
-            async for piece in request.content.iter_any():
-                check_length(len(received) + len(piece), limits)
-                body.add(len(piece))
-                received += piece
-                if len(received) >= enough:
-                    enough = len(received) + SLOW_SECONDS * SLOW_BYTES
-                    timeout.reschedule(loop.time() + SLOW_SECONDS)
+            with budget.readers.reading(body, timeout):
+                async for piece in request.content.iter_any():
+                    check_length(len(received) + len(piece), limits)
+                    await budget.readers.take(body, len(piece))
+                    received += piece
+                    if len(received) >= enough and not timeout.expired():
+                        enough = len(received) + SLOW_SECONDS * SLOW_BYTES
+                        timeout.reschedule(loop.time() + SLOW_SECONDS)
     except TimeoutError as error:
         message = (
             f"the request was not received: expected {SLOW_BYTES} bytes a second, got less for {SLOW_SECONDS:.0f} s"

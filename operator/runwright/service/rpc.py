@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from runwright.service.bindings import Binding, bindings, contract_services, request_class
-from runwright.service.budget import Hold, Limits
+from runwright.service.budget import Budget, Hold, Limits
 from runwright.service.contract.error_pb2 import Error
 from runwright.service.conversion import convert
 from runwright.service.dispatch import PUBLIC_METHODS, Dispatch, Envelope
@@ -94,13 +94,12 @@ def raw_stream(handler: Callable[[Any, Any], Awaitable[None]]) -> Any:
 def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Any, Any], Awaitable[None]]:
     """Create the handler of an RPC."""
     request = request_class(one.descriptor)
-    limits = dispatch.budget.limits
 
     async def answer(_: AsyncIterator[bytes], context: Any) -> None:
         async def receive(body: Hold) -> Message:
             if one.method in PUBLIC_METHODS:
                 return request()
-            return await read_request(context, one, body, limits)
+            return await read_request(context, one, body, dispatch.budget)
 
         refusal: ServiceError | None = None
         with ExitStack() as holds:
@@ -122,20 +121,22 @@ def rpc_handler(one: Binding, dispatch: Dispatch) -> Callable[[Any, Any], Awaita
     return answer
 
 
-async def read_request(context: Any, one: Binding, body: Hold, limits: Limits) -> Message:
+async def read_request(context: Any, one: Binding, body: Hold, budget: Budget) -> Message:
     """Read and decode the message of a call. Raises ServiceError."""
     request = request_class(one.descriptor)
     # gRPC does not say how long the message is before it has read all of it.
-    await body.add_when_free(limits.request_bytes)
+    longest = budget.limits.request_bytes
+    await budget.readers.take(body, longest)
     try:
-        async with asyncio.timeout(READ_SECONDS):
-            raw = await context.read()
+        async with asyncio.timeout(READ_SECONDS) as timeout:
+            with budget.readers.reading(body, timeout):
+                raw = await context.read()
     except TimeoutError as error:
-        message = f"the request was not received within {READ_SECONDS:.0f} s"
+        message = f"the request was not received within {READ_SECONDS:.0f} s, or others needed its place"
         raise ServiceError(Code.DEADLINE_EXCEEDED, message) from error
     if raw is grpc.aio.EOF:
         raise invalid_argument("expected a message")
-    body.drop(limits.request_bytes - len(raw))
+    body.drop(longest - len(raw))
 
     def decode() -> Message:
         check_message_size(raw, one.descriptor.input_type)

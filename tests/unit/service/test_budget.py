@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright.service.budget import Budget, Limits, Quota, peer_owner, unlimited, user_owner
+from runwright.service import budget
+from runwright.service.budget import Budget, Hold, Limits, Quota, Readers, peer_owner, unlimited, user_owner
 from runwright.service.errors import Code, ServiceError
 
 
@@ -67,10 +68,39 @@ def test_no_order_of_additions_and_drops_exceeds_a_limit_or_leaves_anything(step
 
 
 def test_the_largest_request_fits_into_the_share_of_one_caller():
-    budget = Budget(Limits(request_bytes=1000, body_bytes=2000))
-    budget.bodies.hold(user_owner("ann"), 1000)
+    small = Budget(Limits(request_bytes=1000, body_bytes=2000))
+    small.bodies.hold(user_owner("ann"), 1000)
     assert Budget(Limits()).calls.total == Limits().at_a_time
     unlimited().add(1 << 50)
+
+
+async def receive(readers: Readers, hold: Hold, amount: int) -> str:
+    """Receive a request that never comes."""
+    try:
+        await readers.take(hold, amount)
+        async with asyncio.timeout(10) as timeout:
+            with readers.reading(hold, timeout):
+                await asyncio.sleep(10)
+    except TimeoutError:
+        return "ended"
+    finally:
+        hold.release()
+    return "received"
+
+
+async def test_requests_that_stall_make_room_for_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(budget, "STALL_SECONDS", 0.02)
+    readers, quota = Readers(), Quota("bytes of requests", 8, 4)
+    stalled = [asyncio.create_task(receive(readers, Hold(quota, owner), 4)) for owner in ("eve", "mallory")]
+    await asyncio.sleep(0.05)
+    with quota.hold("ann") as ann:
+        await readers.take(ann, 2)
+        assert await stalled[0] == "ended" and not stalled[1].done()
+        await readers.take(ann, 2)
+        with pytest.raises(ServiceError, match="Wait for your other calls"):
+            await readers.take(ann, 1)
+        assert not stalled[1].done(), "ann's own share is used up"
+    stalled[1].cancel()
 
 
 @pytest.mark.parametrize(
