@@ -207,20 +207,26 @@ def channel(it: Target) -> grpc.aio.Channel:
 
 
 async def streams(
-    it: Target, number: int, method: str, token: str, message: bytes | None = None, **more: Any
+    it: Target,
+    number: int,
+    method: str,
+    token: str,
+    message: bytes | None = None,
+    seconds: float = SECONDS,
+    **more: Any,
 ) -> Counter[str]:
     """Make calls that send one message, or none, and do not end; returns the number of each result."""
 
     async def requests() -> AsyncIterator[bytes]:
         if message is not None:
             yield message
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(seconds)
 
     async def one(connection: grpc.aio.Channel) -> str:
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
         call = connection.stream_stream(method)(requests(), metadata=metadata, **more)
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 async for _ in call:
                     pass
                 return (await call.code()).name
@@ -252,7 +258,7 @@ async def unfinished_calls(it: Target) -> Counter[str]:
 
 async def stalled_users(it: Target) -> Counter[str]:
     """12 users with 10 calls each that send no message: they want more room for messages than there is."""
-    jobs = (streams(it, 10, "/api.RunService/ListRuns", token) for token in it.others.split(","))
+    jobs = (streams(it, 10, "/api.RunService/ListRuns", token, seconds=9) for token in it.others.split(","))
     return sum(await asyncio.gather(*jobs), Counter[str]())
 
 
