@@ -157,16 +157,21 @@ class KopfStream:
         except ApiError as error:
             # Kopf lists again after this error; any other ends it.
             raise aiohttp.ClientPayloadError(error.message) from error
+        metadata = metadata_of(page.envelope)
+        if not as_text(metadata.get("resourceVersion")):
+            raise aiohttp.ClientPayloadError(f"the reply to {path} is no list: it has no resourceVersion")
+        texts = {name: as_text(page.envelope.get(name)) for name in ("apiVersion", "kind")}
+        envelope = {**{name: text for name, text in texts.items() if text}, "metadata": metadata}
         resource = self._arrivals.resource_of(path)
         if resource is None:
-            return {**page.envelope, "items": [dict(item) for item in page.items]}
+            return {**envelope, "items": [dict(item) for item in page.items if metadata_of(item)]}
         items: list[Json] = []
         for number, item in enumerate(page.items):
             if (slim := self._arrivals.add(resource, item)) is not None:
                 items.append(slim)
             if number % 50 == 49:
                 await asyncio.sleep(0)
-        return {**page.envelope, "items": items}
+        return {**envelope, "items": items}
 
     async def _watch(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         response = await send(request)

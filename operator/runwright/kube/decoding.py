@@ -169,7 +169,8 @@ def decode_page(data: bytes) -> DecodedPage:
         envelope = dict(_decoded(data))
         name = "items" if "items" in envelope else "rows"
         items = envelope.pop(name, None)
-        return DecodedPage(envelope, cast(list[Json], items) if isinstance(items, list) else [], len(data))
+        found = cast(list[object], items) if isinstance(items, list) else []
+        return DecodedPage(envelope, [cast(Json, item) for item in found if isinstance(item, dict)], len(data))
     outer, spans = _split(data)
     return DecodedPage(decode(outer), _LazyItems(data, spans), len(data))
 

@@ -175,6 +175,11 @@ class Informer:
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 reported = time.monotonic()
                 logger.info("%d %s listed in %.0f s", len(listed), self._resource, reported - began)
+        if not version:
+            # A proxy on the way sent it: every object would seem to be deleted.
+            raise ApiError(
+                0, UNDECODABLE, f"the API server sent no list of {self._resource}: it has no resourceVersion"
+            )
         for metadata in list(self._known.missing(listed, version)):
             yield self._noted(DELETED, {"object": metadata} if self._form is Form.TABLE else metadata)
         self._since = version

@@ -85,12 +85,12 @@ def kopf() -> Kopf:
 
 
 async def test_a_list_gives_names_and_holds_what_was_read(kopf: Kopf) -> None:
-    page = f'{{"items":[{thing("a")},{thing("deep", DEEP)},{thing("b")}],"metadata":{{"continue":"t"}}}}'
-    kopf.replies = [page, f'{{"items":[{thing("c")}],"metadata":{{}}}}']
+    page = f'{{"items":[{thing("a")},{thing("deep", DEEP)},{thing("b")}],"metadata":{{"resourceVersion":"7","continue":"t"}}}}'
+    kopf.replies = [page, f'{{"items":[{thing("c")}],"metadata":{{"resourceVersion":"7"}}}}']
     async with kopf.session() as session:
         found = await kopf.list(session)
         rest = await kopf.list(session, **{"continue": "t"})
-    assert found["metadata"] == {"continue": "t"}
+    assert found["metadata"] == {"resourceVersion": "7", "continue": "t"}
     assert found["items"][0] == {
         "apiVersion": "example.com/v1",
         "kind": "Thing",
@@ -163,7 +163,7 @@ async def test_large_pages_are_listed_with_fewer_objects(kopf: Kopf, monkeypatch
     def reply(request: web.Request) -> str:
         limit = int(request.query["limit"])
         items = ",".join(thing("a", '"' + "x" * 1000 + '"') for _ in range(min(limit, 20)))
-        return f'{{"items":[{items}],"metadata":{{"continue":"t"}}}}'
+        return f'{{"items":[{items}],"metadata":{{"resourceVersion":"7","continue":"t"}}}}'
 
     kopf.replies = [reply] * 5
     async with kopf.session() as session:
@@ -175,7 +175,10 @@ async def test_large_pages_are_listed_with_fewer_objects(kopf: Kopf, monkeypatch
 
 async def test_other_kinds_are_passed_on_within_bounds(kopf: Kopf) -> None:
     path = CUSTOM_RESOURCE_DEFINITIONS.collection_path()
-    kopf.replies = [f'{{"items":[{thing("crd")},{thing("deep", DEEP)}],"metadata":{{}}}}', thing("x", DEEP)]
+    kopf.replies = [
+        f'{{"items":[{thing("crd")},{thing("deep", DEEP)}],"metadata":{{"resourceVersion":"7"}}}}',
+        thing("x", DEEP),
+    ]
     async with kopf.session() as session:
         found = await kopf.list(session, path)
         assert [item["metadata"]["finalizers"] for item in found["items"]] == [["x"], ["x"]]
@@ -183,8 +186,19 @@ async def test_other_kinds_are_passed_on_within_bounds(kopf: Kopf) -> None:
     assert kopf.read == []
 
 
-async def test_a_page_that_is_no_json_is_an_error_after_which_kopf_lists_again(kopf: Kopf) -> None:
-    kopf.replies = ["<html>"]
+@pytest.mark.parametrize("bad", ["<html>", "{}", "[]", "7", '{"metadata":[],"items":{"a":1}}', '{"items":[1]}'])
+async def test_a_page_that_is_no_list_is_an_error_after_which_kopf_lists_again(kopf: Kopf, bad: str) -> None:
+    kopf.replies = [bad]
     async with kopf.session() as session:
         with pytest.raises(aiohttp.ClientPayloadError):
             await kopf.list(session)
+
+
+async def test_odd_items_of_a_page_are_left_out(kopf: Kopf) -> None:
+    odd = f'{{"items":[1,null,"x",[],{{}},{thing("a")}],"metadata":{{"resourceVersion":"7"}},"kind":7}}'
+    kopf.replies = [odd, odd]
+    async with kopf.session() as session:
+        found = await kopf.list(session)
+        others = await kopf.list(session, CUSTOM_RESOURCE_DEFINITIONS.collection_path())
+    assert [item["metadata"].get("name") for item in found["items"]] == [None, "a"]
+    assert [item["metadata"]["name"] for item in others["items"]] == ["a"] and "kind" not in others

@@ -165,6 +165,11 @@ async def test_watches_that_end_at_once_after_an_event_do_not_spin(no_pauses: li
     assert sum(no_pauses) > 100
 
 
+async def test_a_list_without_a_version_deletes_nothing() -> None:
+    script = Script([("7", [thing("a", 3)])], [OPENED, EXPIRED], [("", [])], [("9", [thing("a", 3)])], [OPENED])
+    assert await reported(script) == ["ADDED a", SYNCED, SYNCED]
+
+
 async def test_events_that_cannot_be_decoded_are_followed_by_a_list_with_a_growing_pause(
     no_pauses: list[float],
 ) -> None:
