@@ -146,8 +146,13 @@ def test_run_service_survives_replies_that_are_no_json(stage: ControlPlane, tmp_
                 await ready(address, True)
                 query = {"resource_reference_key.type": "NAMESPACE", "resource_reference_key.id": "default"}
                 caller = Caller(serve.url, TOKEN)
-                listed = await asyncio.to_thread(lambda: caller.good("GET", "/runs", **query, page_size=200))
-                assert "during-the-fault" in [run["name"] for run in listed["runs"]]
+                names: list[str] = []
+                async with asyncio.timeout(30):
+                    # For 15 seconds without a watch, the index counts as in sync.
+                    while "during-the-fault" not in names:
+                        listed = await asyncio.to_thread(lambda: caller.good("GET", "/runs", **query, page_size=200))
+                        names = [run["name"] for run in listed["runs"]]
+                        await asyncio.sleep(0.2)  # a list has no watch
                 assert await asyncio.to_thread(serve.stop) == 0
 
     asyncio.run(play())

@@ -127,7 +127,11 @@ class HttpClient(Client):
                 raise
             limit = next_limit(asked, limit, page.size)
             metadata = metadata_of(page.envelope)
-            yield Page(page.items, as_text(metadata.get("resourceVersion")), page.envelope)
+            version = as_text(metadata.get("resourceVersion"))
+            if not version:
+                # Such a reply of a proxy must not count as an empty list: all objects would seem deleted.
+                raise ApiError(0, "Undecodable", f"the reply to a list of {resource} is not a list of Kubernetes")
+            yield Page(page.items, version, page.envelope)
             token = as_text(metadata.get("continue"))
             if not token:
                 return

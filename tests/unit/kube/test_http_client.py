@@ -340,7 +340,7 @@ async def test_each_request_is_counted_once_by_verb_kind_and_status(
     client, seen = counted
     server.replies = [
         (200, {}),
-        (200, {"items": []}),
+        (200, {"metadata": {"resourceVersion": "5"}, "items": []}),
         (201, {}),
         (200, {}),
         (200, {}),
@@ -425,3 +425,10 @@ async def test_a_write_that_waited_for_a_connection_is_judged_when_it_is_sent(
 async def test_a_client_outside_its_context_is_a_mistake() -> None:
     with pytest.raises(RuntimeError, match="outside its context"):
         await HttpClient(Login("http://127.0.0.1:1"), user_agent="tests").get(THINGS, KEY)
+
+
+@pytest.mark.parametrize("reply", [{}, {"metadata": []}, {"metadata": {}, "items": []}, {"items": {"a": 1}}])
+async def test_a_reply_without_a_version_is_not_an_empty_list(server: Server, client: HttpClient, reply: Any):
+    server.replies = [(200, reply)]
+    with pytest.raises(ApiError, match="not a list of Kubernetes"):
+        _ = [page async for page in client.pages(THINGS)]
