@@ -20,6 +20,7 @@ from runwright.kube.decoding import (
     MAX_PAGE_BYTES,
     SHRINK,
     TOO_LARGE,
+    UNDECODABLE,
     bounded_lines,
     decode,
     decode_event,
@@ -31,7 +32,7 @@ from runwright.kube.decoding import (
 from runwright.kube.errors import ApiError, not_served, status_error, unreachable
 from runwright.kube.fence import Fence
 from runwright.kube.login import Login
-from runwright.kube.objects import Json, Key, as_mapping, as_text, incompleteness, key_of, metadata_of
+from runwright.kube.objects import Json, Key, as_mapping, as_text, incompleteness, key_of, metadata_of, name_of
 from runwright.kube.resource import ALL, LEASES, PODS, Resource, Selection
 from runwright.kube.session import open_session
 
@@ -96,12 +97,15 @@ class HttpClient(Client):
     @override
     async def get(self, resource: Resource, key: Key) -> Json | None:
         try:
-            return await self._send("GET", "get", resource, resource.object_path(key))
+            body = await self._send("GET", "get", resource, resource.object_path(key))
         except ApiError as error:
             # Only a Status about the object counts: a kind that is not served is answered with a plain 404.
             if error.code == 404 and error.reason == "NotFound":
                 return None
             raise
+        if not name_of(body):
+            raise ApiError(0, UNDECODABLE, f"the API server sent no object for {resource} {key}: it has no name")
+        return body
 
     @override
     async def pages(

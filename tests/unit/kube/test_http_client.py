@@ -15,7 +15,7 @@ from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
 from runwright.kube.http_client import HttpClient
 from runwright.kube.login import Login
-from runwright.kube.objects import Key, incompleteness
+from runwright.kube.objects import Json, Key, incompleteness
 from runwright.kube.resource import CONFIG_MAPS, LEASES, Resource, Selection
 from tests.unit.fake.scripted import Server, Stream, event, status
 
@@ -44,8 +44,16 @@ async def test_get_of_a_missing_object_is_none_and_of_an_unserved_kind_an_error(
     assert (caught.value.code, caught.value.reason, caught.value.message) == (404, "Unknown", "404 page not found\n")
 
 
+@pytest.mark.parametrize("odd", [{}, {"metadata": []}, {"metadata": {"name": 7}}])
+async def test_a_reply_that_is_no_object_is_an_api_error(server: Server, client: HttpClient, odd: Json) -> None:
+    server.replies = [(200, odd)]
+    with pytest.raises(ApiError) as caught:
+        await client.get(THINGS, KEY)
+    assert caught.value.reason == "Undecodable"
+
+
 async def test_core_objects_have_their_own_path(server: Server, client: HttpClient) -> None:
-    server.replies = [(200, {})]
+    server.replies = [(200, BODY)]
     await client.get(CONFIG_MAPS, KEY)
     assert server.requests[0].path == "/api/v1/namespaces/team/configmaps/one"
 
@@ -241,9 +249,10 @@ async def test_a_reply_beyond_the_bound_is_an_error(
 
 
 async def test_a_deeply_nested_reply_is_cut_and_marked(server: Server, client: HttpClient) -> None:
-    server.replies = [(200, b'{"a":' * 5000 + b"1" + b"}" * 5000), (200, BODY)]
+    deep = b'{"a":' * 5000 + b"1" + b"}" * 5000
+    server.replies = [(200, b'{"metadata":{"name":"one"},"spec":' + deep + b"}"), (200, BODY)]
     body = await client.get(THINGS, KEY)
-    assert body is not None and incompleteness(body) == ("TooDeep", "a.a.a is nested deeper than 100 levels")
+    assert body is not None and incompleteness(body) == ("TooDeep", "spec.a.a is nested deeper than 100 levels")
     assert await client.get(THINGS, KEY) == BODY
     for write in (client.create, client.replace):
         with pytest.raises(ApiError) as caught:
@@ -314,7 +323,7 @@ async def test_the_token_of_the_moment_goes_with_each_request(server: Server, ad
     async def token() -> str:
         return next(tokens)
 
-    server.replies = [(200, {}), (200, {})]
+    server.replies = [(200, BODY), (200, BODY)]
     async with HttpClient(Login(address, token=token), user_agent="tests") as client:
         await client.get(THINGS, KEY)
         await client.get(THINGS, KEY)
@@ -339,7 +348,7 @@ async def test_each_request_is_counted_once_by_verb_kind_and_status(
 ) -> None:
     client, seen = counted
     server.replies = [
-        (200, {}),
+        (200, BODY),
         (200, {"metadata": {"resourceVersion": "5"}, "items": []}),
         (201, {}),
         (200, {}),
@@ -387,7 +396,7 @@ class Clock:
 async def test_a_closed_fence_stops_writes_and_neither_reads_nor_leases(server: Server, address: str) -> None:
     fence = Fence()
     async with HttpClient(Login(address), user_agent="tests", fence=fence) as client:
-        server.replies = [(200, {}), (201, {})]
+        server.replies = [(200, BODY), (201, {})]
         await client.get(THINGS, KEY)
         await client.create(LEASES, BODY)
         for write in (
