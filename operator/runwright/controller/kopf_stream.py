@@ -21,15 +21,14 @@ from runwright.kube.decoding import (
     MAX_PAGE_BYTES,
     SHRINK,
     TOO_LARGE,
-    bounded_lines,
     decode,
     decode_event,
     decode_page,
     next_limit,
-    read_bounded,
 )
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, as_mapping, as_text, incompleteness, key_of, metadata_of
+from runwright.kube.reading import bounded_lines, read_bounded
 from runwright.kube.resource import Resource
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast, overload
 
-import aiohttp
 from typing_extensions import override
 
 from runwright.kube.errors import ApiError
@@ -32,9 +31,6 @@ PAGE_BYTES = 8 * 1024 * 1024
 
 SHRINK = 8
 """By how much the number of objects is divided after a page of more than MAX_PAGE_BYTES."""
-
-MAX_ERROR_BYTES = 64 * 1024
-"""Longest part of a refusal that is read."""
 
 MAX_DEPTH = 100
 """Levels of an object that are decoded. Pods and Workflows stay below 25; the package's recursive functions need less than 1,000."""
@@ -293,43 +289,3 @@ def _loads(data: bytes) -> Any:
     except RecursionError as error:
         # Not for JSON within MAX_DEPTH, unless Python's own stack is nearly full.
         raise ValueError("nested too deeply") from error
-
-
-async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read a body. Raises ApiError (code 0, TooLarge) for one of more than `limit` bytes, without reading on."""
-    length = response.content_length
-    if length is not None and length <= limit and "Content-Encoding" not in response.headers:
-        return await response.read()
-    whole = bytearray()
-    async for piece in response.content.iter_any():
-        whole += piece
-        if len(whole) > limit:
-            raise ApiError(0, TOO_LARGE, f"a reply of the API server has more than {limit} bytes")
-    return bytes(whole)
-
-
-async def bounded_lines(content: aiohttp.StreamReader, limit: int) -> AsyncGenerator[bytes | None]:
-    """Read lines of a stream without their ends; None for one of more than `limit` bytes. Drops an unfinished last line."""
-    held, searched, overlong = bytearray(), 0, False
-    async for piece in content.iter_any():
-        held += piece
-        while (end := held.find(b"\n", searched)) >= 0:
-            line = None if overlong or end > limit else bytes(held[:end])
-            del held[: end + 1]
-            searched, overlong = 0, False
-            if line != b"":
-                yield line
-        searched = len(held)
-        if searched > limit:
-            held.clear()
-            searched, overlong = 0, True
-
-
-async def read_start(response: aiohttp.ClientResponse, limit: int = MAX_ERROR_BYTES) -> bytes:
-    """Read at most the first `limit` bytes of a body, for an error message."""
-    whole = bytearray()
-    async for piece in response.content.iter_any():
-        whole += piece
-        if len(whole) >= limit:
-            break
-    return bytes(whole[:limit])

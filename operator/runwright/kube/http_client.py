@@ -21,18 +21,16 @@ from runwright.kube.decoding import (
     SHRINK,
     TOO_LARGE,
     UNDECODABLE,
-    bounded_lines,
     decode,
     decode_event,
     decode_page,
     next_limit,
-    read_bounded,
-    read_start,
 )
 from runwright.kube.errors import ApiError, not_served, status_error, unreachable
 from runwright.kube.fence import Fence
 from runwright.kube.login import Login
 from runwright.kube.objects import Json, Key, as_mapping, as_text, incompleteness, key_of, metadata_of, name_of
+from runwright.kube.reading import bounded_lines, read_bounded, read_start
 from runwright.kube.resource import ALL, LEASES, PODS, Resource, Selection
 from runwright.kube.session import open_session
 

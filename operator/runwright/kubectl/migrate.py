@@ -27,7 +27,6 @@ from runwright.kube.clock import SystemClock
 from runwright.kube.errors import ApiError
 from runwright.kube.objects import Json, Key, as_text, key_of, spec_of, status_of, version_of
 from runwright.kube.resource import CUSTOM_RESOURCE_DEFINITIONS, Resource
-from runwright.kubectl.move_manifests import move_manifests
 from runwright.kubectl.options import cluster_options
 from runwright.kubectl.progress import print_progress, show_counts
 from runwright.kubectl.session import Target, connect_to, run_command
@@ -54,6 +53,8 @@ def migrate_command(**given: Any) -> None:
 
 async def migrate(target: Target) -> None:
     """Migrate all kinds. A kind that is done costs one request. Raises ApiError, ConfigError."""
+    from runwright.kubectl.move_manifests import move_manifests
+
     async with connect_to(target) as here:
         for resource in MIGRATED:
             print_progress(await migrate_kind(here.client, resource))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runwright.kube import decoding, http_client
+from runwright.kube import decoding, http_client, reading
 from runwright.kube.client import Form, list_objects
 from runwright.kube.errors import ApiError
 from runwright.kube.fence import Fence
@@ -273,7 +273,7 @@ async def test_a_success_that_is_no_json_is_an_api_error(server: Server, client:
 async def test_a_refusal_is_read_only_in_part(
     server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.replies = [(500, b"x" * (decoding.MAX_ERROR_BYTES * 4))]
+    server.replies = [(500, b"x" * (reading.MAX_ERROR_BYTES * 4))]
     with pytest.raises(ApiError) as caught:
         await client.get(THINGS, KEY)
     assert (caught.value.code, caught.value.message) == (500, "x" * 500)
