@@ -18,6 +18,7 @@ from runwright.kube.objects import (
     as_mapping,
     as_text,
     as_time,
+    incompleteness,
     labels_of,
     metadata_of,
     namespace_of,
@@ -151,7 +152,12 @@ def metric_message(one: Json) -> RunMetric | None:
 
 
 def inline_manifest(run: Json) -> str:
-    """The manifest in the run itself, empty where it is elsewhere; a WorkflowSpec is wrapped in a Workflow."""
+    """The manifest in the run itself; a WorkflowSpec is wrapped in a Workflow.
+
+    Empty where it is elsewhere, and where parts of it were cut when the run was decoded: it would run as something else.
+    """
+    if incompleteness(run):
+        return ""
     workflow = as_mapping(spec_of(run).get("workflow"))
     if spec := spec_of(workflow):
         document = {"apiVersion": WORKFLOW_API_VERSION, "kind": WORKFLOW_KIND, "spec": spec}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runwright.kube.objects import INCOMPLETE, Incompleteness
 from runwright.service.contract.run_pb2 import Run, RunMetric
 from runwright.service.present import inline_manifest, run_manifest_ref, run_message
 from runwright.service.rows import RowFactory
@@ -68,7 +69,10 @@ def test_the_error_is_the_stalled_condition_of_an_unfinished_run():
 
 def test_a_manifest_is_inline_or_in_a_config_map():
     assert inline_manifest(run_body(spec={"workflow": {"manifest": "kind: Workflow"}})) == "kind: Workflow"
-    assert '"spec":{"a":1}' in inline_manifest(run_body(spec={"workflow": {"spec": {"a": 1}}}))
+    whole = run_body(spec={"workflow": {"spec": {"a": 1}}})
+    assert '"spec":{"a":1}' in inline_manifest(whole)
+    cut = {**whole, INCOMPLETE: Incompleteness("TooDeep", "spec.workflow is nested deeper than 100 levels")}
+    assert inline_manifest(cut) == ""
     source = {"manifestFrom": {"configMapKeyRef": {"name": "c", "key": "k"}, "digest": "d"}}
     ref = run_manifest_ref(run_body(spec={"workflow": source}))
     assert ref is not None and (ref.namespace, ref.name, ref.key, ref.digest) == ("team", "c", "k", "d")
