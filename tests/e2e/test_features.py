@@ -112,7 +112,7 @@ def test_a_disabled_feature_removes_its_rules(helm: Helm):
         "workflowTemplates": {
             ("argoproj.io", kind, "get") for kind in ("workflowtemplates", "clusterworkflowtemplates")
         },
-        "sharedManifests": {("", "configmaps", "get")},
+        "sharedManifests": {("", "configmaps", "get"), ("runwright.dev", "pipelinemanifests", "get")},
     }
 
 

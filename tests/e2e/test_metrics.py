@@ -314,7 +314,7 @@ def test_dashboard_queries_return_data(prometheus: Prometheus, tmp_path: Path):
     promtool("check", "rules", file)
     empty = [query for query in queries() if not prometheus.ask("query", query=query)["result"]]
     for metric in (
-        "up",
+        "sum(up{",
         "runwright_workqueue_depth",
         "runwright_workqueue_oldest_seconds",
         "process_resident_memory_bytes",

@@ -65,6 +65,7 @@ def test_short_names_work_and_no_category_lists_runs(kubectl: Kubectl):
     verbs = "delete,deletecollection,get,list,patch,create,update,watch"
     assert [line.split() for line in lines] == [
         ["pipelineexperiments", "pexp", "runwright.dev/v1alpha1", "true", "PipelineExperiment", verbs],
+        ["pipelinemanifests", "runwright.dev/v1alpha1", "true", "PipelineManifest", verbs],
         ["pipelineruns", "prun", "runwright.dev/v1alpha1", "true", "PipelineRun", verbs],
         ["retentionpolicies", "runwright.dev/v1alpha1", "true", "RetentionPolicy", verbs],
         ["workflowsnapshots", "runwright.dev/v1alpha1", "true", "WorkflowSnapshot", verbs],

@@ -471,5 +471,5 @@ def test_the_deployed_service_answers_through_its_service(kubectl: Kubectl):
     assert 'runwright_serve_index_synced{kind="pipelineruns"} 1.0' in metrics
     deployment = kubectl.get(SYSTEM, "deployment", "runwright-serve")
     assert deployment["status"]["readyReplicas"] == deployment["spec"]["replicas"] == 2
-    secret = kubectl.get(SYSTEM, "secret", "runwright-serve")
+    secret = kubectl.get(SYSTEM, "secret", "runwright-serve-page-key")
     assert len(secret["data"]["key"]) >= 43

@@ -100,7 +100,7 @@ EXPECTED: dict[str, set[str]] = {
     "bodies_without_token": {"401"},
     "gzip_bombs": {"401", "400"},
     "slow_bodies": {"429", "504", "nothing"},
-    "expanding_bodies": {"400", "429", "nothing"},
+    "expanding_bodies": {"400", "429", "504", "nothing"},
     "half_sent_headers": {"closed", "nothing"},
     "unread_replies": {"unread"},
     "junk": {"closed", "ended", "400", "401", "nothing"},
