@@ -140,7 +140,7 @@ def agent(bare: ControlPlane, repository: Repository) -> Iterator[Agent]:
 def test_the_gitops_engine_syncs_in_order_and_prunes_no_run(bare: ControlPlane, repository: Repository, agent: Agent):
     kubectl = bare.kubectl
     agent.wave(until="/Namespace/team-example")
-    assert len(kubectl.list("", "crd", "-l", "app.kubernetes.io/part-of=runwright")) == 4
+    assert len(kubectl.list("", "crd", "-l", "app.kubernetes.io/part-of=runwright")) == 5
     assert not kubectl.find("", "namespace", SYSTEM), "the CRDs come first"
     agent.wave(until="/Namespace/runwright-system")
     deployments = {one["metadata"]["name"] for one in kubectl.list(SYSTEM, "deployments")}
@@ -164,7 +164,7 @@ def test_the_gitops_engine_syncs_in_order_and_prunes_no_run(bare: ControlPlane, 
     repository.drop("CustomResourceDefinition", "Namespace")
     agent.sync()
     assert kubectl.get("team-example", "prun", "train-1")["metadata"]["uid"] == run["metadata"]["uid"]
-    assert len(kubectl.list("", "crd", "-l", "app.kubernetes.io/part-of=runwright")) == 4
+    assert len(kubectl.list("", "crd", "-l", "app.kubernetes.io/part-of=runwright")) == 5
 
 
 def versions(kubectl: Kubectl) -> dict[str, str]:

@@ -125,6 +125,11 @@ def before(page: str, plane: ControlPlane) -> None:
         kubectl("apply", "--server-side", "-k", str(REPOSITORY / "crds"))
         kubectl.wait_established("crd/pipelineruns.runwright.dev")
         kubectl("create", "-n", "default", "-f", "-", input=json.dumps(pipeline_run({"spec": instant()}, "kept")))
+    if page == "upgrade":
+        for namespace in ("team", "runwright-system"):
+            kubectl("create", "namespace", namespace)
+        kubectl("create", "configmap", "pipelines", "-n", "team")
+        kubectl("create", "secret", "generic", "runwright-serve", "-n", "runwright-system")
     if page == "install-with-argocd":
         kubectl("create", "namespace", "argocd")
         kubectl("create", "configmap", "argocd-cm", "-n", "argocd")
